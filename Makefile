@@ -1,0 +1,104 @@
+# make               build the extension; needs pg_config, curl-config and OpenSSL's headers
+# make install       install it into that server
+# make installcheck  SQL tests against a running server that preloads the extension
+# make demo          a private server, a receiver and a few webhooks, in a minute
+# make test          everything: unit, SQL and TAP tests in a private server, never as root
+# make unit          the unit tests of src/core alone
+# make bench         measure throughput and latency in a private server
+# make lint          formatting, warnings of two compilers, static analysis, the rules of the rooms
+# make format        rewrite the sources in our format
+# make clean         remove what was built
+#
+# PG_CONFIG=/path/to/pg_config chooses the server; WERROR= lets warnings pass.
+# test, demo, bench and lint install missing Debian packages first (tools/install-deps).
+
+PG_CONFIG ?= pg_config
+WERROR ?= -Werror
+
+all:
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+
+test:
+	tools/run-tests
+
+demo:
+	tools/install-deps build demo
+	tools/node-modules
+	tools/private examples/demo/run
+
+bench:
+	tools/install-deps build bench
+	tools/node-modules
+	tools/private test/bench/run
+
+unit:
+	$(MAKE) -C test/unit
+
+lint:
+	tools/install-deps build test lint
+	tools/lint
+
+format:
+	tools/install-deps lint
+	tools/format
+
+.PHONY: all help test demo bench unit lint format
+
+# The targets above must work before a server is installed, the ones below need its PGXS.
+no_server_goals := help test demo bench unit lint format
+ifneq (,$(filter-out $(no_server_goals),$(or $(MAKECMDGOALS),all)))
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifeq (,$(wildcard $(PGXS)))
+$(error no PostgreSQL to build for: run "tools/install-deps build", or set PG_CONFIG)
+endif
+
+# With "make -f elsewhere/Makefile" the sources lie there and the results here.
+here := $(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST))))
+version := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(here)/bm_webhook.control)
+
+EXTENSION = bm_webhook
+MODULE_big = bm_webhook
+OBJS = $(patsubst $(here)/%.c,%.o,$(wildcard $(here)/src/core/*.c $(here)/src/pg/*.c))
+DATA = $(patsubst $(here)/%,%,$(wildcard $(here)/sql/bm_webhook--*.sql))
+DATA_built = build/bm_webhook--$(version).sql
+REGRESS = $(sort $(filter-out bm_webhook bm_webhook--%,$(patsubst $(here)/sql/%.sql,%,$(wildcard $(here)/sql/*.sql))))
+EXTRA_CLEAN = build $(OBJS:.o=.d)
+
+PG_CPPFLAGS = -I$(srcdir)/src -DBMW_VERSION='"$(version)"' $(shell curl-config --cflags)
+# PostgreSQL's own flags warn of declarations at first use, which is how we write.
+PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-declaration-after-statement $(WERROR) -MMD -MP
+PG_LDFLAGS = -Wl,--version-script=$(srcdir)/src/exports.map
+SHLIB_LINK = $(shell curl-config --libs) -lcrypto -lm
+
+# Nobody inlines these functions into a query: no bitcode, hence no clang, unless asked for.
+ifneq ($(origin with_llvm),command line)
+override with_llvm = no
+endif
+
+include $(PGXS)
+
+# Not rules: a folder that exists beside the sources counts as made when the results go elsewhere.
+$(shell mkdir -p $(sort build $(dir $(OBJS))))
+
+# PostgreSQL, built with gcc, names flags and an attribute that only gcc knows.
+ifneq (,$(findstring clang,$(CC)))
+override CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
+endif
+# PostgreSQL's headers and calling convention do not pass these two.
+src/pg/%.o: override CFLAGS += -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+
+$(OBJS): bm_webhook.control Makefile
+$(shlib): src/exports.map
+-include $(OBJS:.o=.d)
+
+build/bm_webhook--$(version).sql: sql/bm_webhook.sql bm_webhook.control
+	cp $< $@
+
+list-regress:
+	@echo $(REGRESS)
+
+.PHONY: list-regress
+endif

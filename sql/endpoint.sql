@@ -1,0 +1,83 @@
+-- Endpoints: defaults, normal form, every bad input.
+SET timezone = 'UTC';
+CREATE FUNCTION attempt(statement text) RETURNS TABLE (state text, message text, detail text) LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE statement;
+	RETURN QUERY SELECT '00000', 'ok', '';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+	RETURN NEXT;
+END
+$$;
+INSERT INTO bm_webhook.endpoint (url, enabled) VALUES ('HTTPS://Example.COM:443', false) RETURNING id AS plain \gset
+\pset expanded on
+SELECT application, channel, event_types, url, description, enabled, headers, timeout, max_in_flight, retry_delays, metadata,
+	created_at = updated_at OR updated_at > created_at AS times, failing_since, disabled_at IS NOT NULL AS disabled, disabled_reason
+FROM bm_webhook.endpoint WHERE id = :plain;
+\pset expanded off
+-- it got a secret of 32 bytes
+SELECT count(*), bool_and(secret ~ '^whsec_[A-Za-z0-9+/]{43}=$') FROM bm_webhook.endpoint_secret WHERE endpoint_id = :plain;
+SELECT bm_webhook.secret(:plain) = secret AS newest FROM bm_webhook.endpoint_secret WHERE endpoint_id = :plain;
+SELECT bm_webhook.secret(-1);
+-- URLs
+SELECT u AS url, a.* FROM unnest(ARRAY[
+	NULL, '', 'example.com', 'ftp://example.com/', 'https://', 'https://user:pass@example.com/', 'https://example.com/#x',
+	'https://example.com/a b', 'https://example.com\@evil.com/', 'https://localhost/', 'https://a.localhost/', 'https://intranet/',
+	'https://10.0.0.1/', 'https://169.254.169.254/latest', 'https://[::1]/', 'https://[::ffff:10.0.0.1]/', 'https://[fe80::1%25eth0]/',
+	'https://127.1/', 'https://0x7f000001/', 'https://0177.0.0.1/', 'https://2130706433/', 'https://1.2.3.4.5/', 'https:/example.com/', 'https:///example.com/',
+	'https://example.com:22/', 'https://example.com:0/', 'https://example.com:65536/', 'https://exämple.com/', E'https://example.com/\r\nx',
+	'http://127.0.0.1:8080/hook']) u,
+	attempt(format('INSERT INTO bm_webhook.endpoint (url, enabled) VALUES (%L, false)', u)) a;
+SELECT a.* FROM attempt(format('INSERT INTO bm_webhook.endpoint (url, enabled) VALUES (%L, false)', 'https://example.com/' || repeat('x', 2048))) a;
+-- everything else; never a value in the message
+SELECT c AS "column", v AS value, a.* FROM (VALUES
+	('channel', 'SMS'), ('channel', ''), ('channel', repeat('x', 33)), ('channel', 'sms'),
+	('application', 'nobody'),
+	('event_types', '{}'), ('event_types', '{NULL}'), ('event_types', '{message.sent,"a b"}'), ('event_types', NULL), ('event_types', '{message.*}'),
+	('headers', NULL), ('headers', '[]'), ('headers', '"x"'), ('headers', '{"x": 1}'), ('headers', '{"x": null}'), ('headers', '{"x": {}}'),
+	('headers', '{"": "a"}'), ('headers', '{"a b": "c"}'), ('headers', '{"Host": "c"}'), ('headers', '{"Webhook-Id": "c"}'), ('headers', '{"User-Agent": "c"}'),
+	('headers', '{"x": "a\r\nb: c"}'), ('headers', '{"x": " a"}'), ('headers', '{"X-A": "1", "x-a": "2"}'), ('headers', '{"authorization": "Bearer x"}'),
+	('timeout', NULL), ('timeout', '0'), ('timeout', '-1 s'), ('timeout', '9 ms'), ('timeout', '5 min 1 us'), ('timeout', '1 mon'), ('timeout', 'abc'), ('timeout', '10 ms'),
+	('timeout', '178000000 years'),
+	('max_in_flight', NULL), ('max_in_flight', '0'), ('max_in_flight', '1001'), ('max_in_flight', '1000'),
+	('retry_delays', NULL), ('retry_delays', '{1 s,NULL}'), ('retry_delays', '{-1 s}'), ('retry_delays', '{31 days}'), ('retry_delays', '{{1 s},{2 s}}'),
+	('retry_delays', '{}'), ('retry_delays', '{0 s,30 days}'),
+	('metadata', NULL), ('metadata', '1'), ('metadata', '[]')) AS t (c, v),
+	attempt(format('INSERT INTO bm_webhook.endpoint (url, enabled, %I) VALUES (%L, %s, %L)', c, 'https://example.com/', 'false', v)) a;
+SELECT a.* FROM attempt('INSERT INTO bm_webhook.endpoint (url, enabled) VALUES (''https://example.com/'', NULL)') a;
+SELECT n AS headers, a.* FROM (VALUES (64), (65)) AS t (n), attempt(format(
+	'INSERT INTO bm_webhook.endpoint (url, enabled, headers) SELECT ''https://example.com/'', false, jsonb_object_agg(''x-'' || g, ''v'') FROM generate_series(1, %s) g', n)) a;
+SELECT n AS bytes, a.* FROM (VALUES (8100), (8200)) AS t (n), attempt(format(
+	'INSERT INTO bm_webhook.endpoint (url, enabled, headers) SELECT ''https://example.com/'', false, jsonb_build_object(''x'', repeat(''v'', %s))', n)) a;
+SELECT n AS delays, a.* FROM (VALUES (100), (101)) AS t (n), attempt(format(
+	'INSERT INTO bm_webhook.endpoint (url, enabled, retry_delays) SELECT ''https://example.com/'', false, array_agg(interval ''1 s'') FROM generate_series(1, %s) g', n)) a;
+-- id and created_at stay
+SELECT a.* FROM attempt(format('UPDATE bm_webhook.endpoint SET id = DEFAULT WHERE id = %s', :plain)) a;
+BEGIN;
+UPDATE bm_webhook.endpoint SET created_at = 'infinity', description = 'x' WHERE id = :plain
+	RETURNING isfinite(created_at) AS kept, updated_at > created_at AS updated;
+COMMIT;
+-- disabling and enabling
+UPDATE bm_webhook.endpoint SET disabled_reason = 'gone', failing_since = now() WHERE id = :plain RETURNING enabled, disabled_at IS NOT NULL AS disabled, disabled_reason;
+UPDATE bm_webhook.endpoint SET enabled = true WHERE id = :plain RETURNING enabled, disabled_at, disabled_reason, failing_since;
+UPDATE bm_webhook.endpoint SET enabled = false, disabled_reason = 'gone' WHERE id = :plain RETURNING enabled, disabled_at IS NOT NULL AS disabled, disabled_reason;
+-- a URL that settings no longer allow can still be disabled, but not written again
+ALTER SYSTEM SET bm_webhook.allowed_networks = '';
+SELECT pg_reload_conf();
+SELECT pg_sleep(0.3);
+UPDATE bm_webhook.endpoint SET failing_since = now() WHERE url LIKE 'http://127%' RETURNING url;
+UPDATE bm_webhook.endpoint SET url = url || '2' WHERE url LIKE 'http://127%';
+ALTER SYSTEM RESET bm_webhook.allowed_networks;
+SELECT pg_reload_conf();
+-- secrets
+SELECT s AS secret, a.* FROM unnest(ARRAY[NULL, '', 'secret', 'whsec_', 'whsec_####', 'whsec_' || encode(repeat('x', 23)::bytea, 'base64'),
+	'whsec_' || encode(repeat('x', 24)::bytea, 'base64')]) s,
+	attempt(format('INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret) VALUES (%s, %L)', :plain, s)) a;
+SELECT a.* FROM attempt('INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret) VALUES (NULL, ''x'')') a;
+SELECT a.* FROM attempt('UPDATE bm_webhook.endpoint_secret SET id = DEFAULT') a;
+SELECT bm_webhook.secret(:plain) = 'whsec_' || encode(repeat('x', 24)::bytea, 'base64') AS newest;
+-- trigger functions are for their triggers
+SELECT a.* FROM unnest('{_check_endpoint,_check_endpoint_secret,_endpoint_changed,_make_endpoint_secret,capture}'::text[]) f, attempt(format('SELECT bm_webhook.%I()', f)) a;
+DELETE FROM bm_webhook.endpoint;
+SELECT count(*) FROM bm_webhook.endpoint_secret;
+DROP FUNCTION attempt;

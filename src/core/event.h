@@ -1,0 +1,48 @@
+/*
+ * core/event.h - one event in memory, shared by all its deliveries.
+ *
+ * The body is built once, when the event is taken in; the bytes that are
+ * signed are the bytes that are sent. Reference-counted: every delivery in a
+ * lane holds one reference. malloc'd, in one piece.
+ */
+#ifndef BMW_CORE_EVENT_H
+#define BMW_CORE_EVENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/uuid.h"
+
+/* What the body is made of. Texts are UTF-8 and 0-terminated, NULL where not set. */
+typedef struct BmwEventSource
+{
+	BmwUuid		id;
+	const char *type;
+	const char *application;
+	const char *channel;
+	const char *message_id;
+	int64_t		timestamp_us;	/* when it happened, Unix microseconds */
+	const char *data;			/* JSON text, not necessarily 0-terminated */
+	size_t		data_len;
+} BmwEventSource;
+
+typedef struct BmwEvent
+{
+	BmwUuid		id;
+	char		id_text[BMW_UUID_TEXT_SIZE];
+	int			references;
+	size_t		body_len;
+	char		body[];			/* JSON, followed by a 0 */
+} BmwEvent;
+
+/*
+ * {"id","type","timestamp"[,"application"][,"channel"][,"message_id"],"data"};
+ * timestamp is RFC 3339 UTC with milliseconds, rounded down, clamped to the years
+ * 0000 to 9999. Strings are escaped by RFC 8259. data_len 0 gives null.
+ * One reference is the caller's. NULL when out of memory.
+ */
+extern BmwEvent *bmw_event_create(const BmwEventSource *source);
+extern BmwEvent *bmw_event_retain(BmwEvent *event);
+extern void bmw_event_release(BmwEvent *event);
+
+#endif

@@ -1,0 +1,124 @@
+/*
+ * core/lane.h - the queues and the health of the endpoints: who sends next.
+ *
+ * One lane an endpoint. A lane has two bounded queues: new deliveries, and
+ * those that were fetched back from the delivery table because they are due.
+ * Lanes take turns (round robin); within a lane new deliveries go before due
+ * ones, but every fourth turn is a due one's, so that neither starves.
+ *
+ * A lane may have `window` requests in flight: it halves when the endpoint asks
+ * to slow down, and grows by one with every success up to max_in_flight. While
+ * `hold_until_us` is ahead the lane sends nothing.
+ *
+ * Runs on virtual time: every call that depends on time takes now_us. Does not
+ * own the jobs: the caller makes and frees them; a job is in at most one queue.
+ */
+#ifndef BMW_CORE_LANE_H
+#define BMW_CORE_LANE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/event.h"
+
+#define BMW_NEVER_US INT64_MAX
+
+typedef struct BmwLane BmwLane;
+typedef struct BmwLanes BmwLanes;
+
+/* One delivery in memory. */
+typedef struct BmwJob
+{
+	struct BmwJob *next;		/* in a queue */
+	BmwLane    *lane;
+	BmwEvent   *event;			/* one reference */
+	int			attempts;		/* made before */
+	bool		has_row;		/* a row of the delivery table exists */
+	int64_t		first_attempt_us;	/* 0: none yet */
+	int64_t		queued_us;
+	int64_t		started_us;		/* the current attempt */
+	void	   *pass;			/* the caller's: which intake pass it belongs to, or NULL */
+} BmwJob;
+
+typedef struct BmwLaneCounts
+{
+	int			queued;			/* in both queues */
+	int			in_flight;
+} BmwLaneCounts;
+
+/* max_in_flight: over all lanes. capacity: jobs in each queue of a lane. NULL: no memory. */
+extern BmwLanes *bmw_lanes_create(int max_in_flight, int capacity);
+extern void bmw_lanes_destroy(BmwLanes *lanes); /* jobs must be gone */
+extern void bmw_lanes_limit(BmwLanes *lanes, int max_in_flight);
+
+/* Finds or makes the lane and sets its limit. NULL: no memory. */
+extern BmwLane *bmw_lanes_open(BmwLanes *lanes, int64_t endpoint_id, int max_in_flight);
+extern BmwLane *bmw_lanes_find(const BmwLanes *lanes, int64_t endpoint_id);
+/* Forgets a lane that has neither queued jobs nor any in flight. */
+extern void bmw_lanes_close(BmwLanes *lanes, BmwLane *lane);
+
+extern int64_t bmw_lane_endpoint(const BmwLane *lane);
+/* The caller's pointer that a lane carries (its endpoint's configuration). */
+extern void *bmw_lane_tag(const BmwLane *lane);
+extern void bmw_lane_set_tag(BmwLane *lane, void *tag);
+/* Stopped lanes hand out nothing. */
+extern void bmw_lane_set_stopped(BmwLane *lane, bool is_stopped);
+extern bool bmw_lane_is_stopped(const BmwLane *lane);
+
+/* Queue a job; false when that queue is full. */
+extern bool bmw_lane_push_new(BmwLane *lane, BmwJob *job, int64_t now_us);
+extern bool bmw_lane_push_due(BmwLane *lane, BmwJob *job, int64_t now_us);
+/*
+ * A job that was handed out goes back to the head of its queue, whatever the
+ * capacity, and the lane waits for hold_us.
+ */
+extern void bmw_lane_give_back(BmwLane *lane, BmwJob *job, int64_t hold_us, int64_t now_us);
+/* Room in the queue of new (due) jobs. */
+extern int	bmw_lane_room_new(const BmwLane *lane);
+extern int	bmw_lane_room_due(const BmwLane *lane);
+/* Takes the oldest new (due) job out without sending it, to park or cancel it; NULL: none. */
+extern BmwJob *bmw_lane_take_new(BmwLane *lane);
+extern BmwJob *bmw_lane_take_due(BmwLane *lane);
+/* When the oldest queued new job came in; BMW_NEVER_US when none is queued. */
+extern int64_t bmw_lane_oldest_us(const BmwLane *lane);
+/* When did a request last end well; 0: never. */
+extern int64_t bmw_lane_last_success_us(const BmwLane *lane);
+/* Since when has every request failed; 0: the last one succeeded, or none was made. */
+extern int64_t bmw_lane_failing_since_us(const BmwLane *lane);
+extern int64_t bmw_lane_hold_until_us(const BmwLane *lane);
+extern BmwLaneCounts bmw_lane_counts(const BmwLane *lane);
+extern BmwLaneCounts bmw_lanes_counts(const BmwLanes *lanes);
+
+/* The next job to send now, counted as in flight; NULL when there is none. */
+extern BmwJob *bmw_lanes_next(BmwLanes *lanes, int64_t now_us);
+
+typedef enum BmwLaneSignal
+{
+	BMW_LANE_SUCCESS,
+	BMW_LANE_FAILURE,			/* says nothing about the pace */
+	BMW_LANE_SLOW_DOWN
+} BmwLaneSignal;
+
+/* The job is no longer in flight. hold_us > 0: the lane waits that long. */
+extern void bmw_lane_finished(BmwLane *lane, BmwLaneSignal signal, int64_t hold_us, int64_t now_us);
+
+/*
+ * Rows of the delivery table that wait for this lane: when the first is due.
+ * BMW_NEVER_US: none that we know of. bmw_lane_expect() only moves it earlier.
+ */
+extern void bmw_lane_set_due(BmwLane *lane, int64_t due_us);
+extern void bmw_lane_expect(BmwLane *lane, int64_t due_us);
+/*
+ * A lane that is due, not held, not stopped, and whose due queue is empty
+ * enough (at most a quarter full) to fetch again; NULL: none. Ordered by due
+ * time. The caller must then set_due() it anew.
+ */
+extern BmwLane *bmw_lanes_next_due(BmwLanes *lanes, int64_t now_us);
+
+/* When something can happen without an event from outside: the next due or held-back lane. */
+extern int64_t bmw_lanes_wakeup_us(const BmwLanes *lanes, int64_t now_us);
+
+/* Visits every lane; fn may close the lane it is given. */
+extern void bmw_lanes_each(BmwLanes *lanes, void (*fn) (BmwLane *lane, void *context), void *context);
+
+#endif

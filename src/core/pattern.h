@@ -1,0 +1,21 @@
+/*
+ * core/pattern.h - event types and the patterns that subscribe to them.
+ *
+ * Type: [a-z0-9_]+(\.[a-z0-9_]+)+, at most 128 bytes. Pattern: a type; a type
+ * prefix followed by ".*" (message.* matches message.sent and message.a.b, not
+ * message); or "*", which matches everything. A pattern has at most 128 bytes too.
+ */
+#ifndef BMW_CORE_PATTERN_H
+#define BMW_CORE_PATTERN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define BMW_EVENT_TYPE_MAX_BYTES 128
+
+extern bool bmw_event_type_is_valid(const char *type, size_t len);
+extern bool bmw_pattern_is_valid(const char *pattern, size_t len);
+/* Both 0-terminated and valid. */
+extern bool bmw_pattern_matches(const char *pattern, const char *type);
+
+#endif

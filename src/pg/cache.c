@@ -1,0 +1,226 @@
+/*
+ * pg/cache.c - the endpoints in memory: whom events go to, and how to send.
+ *
+ * Read as a whole whenever one has changed, and at every look while a change is
+ * about to be committed (pg/notify.c says why). The new copy replaces the old
+ * one when it is complete; requests in flight need neither. A lane carries its
+ * BmwEndpoint as tag; a lane whose endpoint was deleted has none, and closes
+ * when nothing is in flight.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "pg/dispatcher.h"
+#include "pg/guc.h"
+#include "utils/memutils.h"
+
+#define MAX_LANE_IN_FLIGHT 1000
+
+typedef struct Loading
+{
+	BmwDispatcher *dispatcher;
+	MemoryContext memory;
+	BmwRouter  *router;
+	List	   *endpoints;		/* BmwEndpoint */
+	List	   *limits;			/* their max_in_flight */
+} Loading;
+
+static bool is_current(BmwDispatcher *dispatcher, uint64 generation);
+static void add_endpoint(const BmwEndpointRow *row, void *context);
+static BmwEndpoint *make_endpoint(const BmwEndpointRow *row);
+static void make_headers(BmwEndpoint *endpoint, const BmwEndpointRow *row);
+static void make_secrets(BmwEndpoint *endpoint, const BmwEndpointRow *row);
+static void subscribe(Loading *loading, const BmwEndpointRow *row, BmwEndpoint *endpoint);
+static void replace(Loading *loading);
+static void clear_tag(BmwLane *lane, void *context);
+static void tend_lane(BmwLane *lane, void *context);
+static void cancel_lane(BmwDispatcher *dispatcher, BmwLane *lane);
+
+void
+bmw_cache_refresh(BmwDispatcher *dispatcher)
+{
+	uint64		generation = pg_atomic_read_u64(&dispatcher->slot->generation);
+	Loading		loading = {.dispatcher = dispatcher};
+	MemoryContext caller = CurrentMemoryContext;
+
+	if (is_current(dispatcher, generation))
+		return;
+	loading.router = bmw_router_create();
+	if (loading.router == NULL)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+	loading.memory = AllocSetContextCreate(TopMemoryContext, "bm_webhook endpoints", ALLOCSET_DEFAULT_SIZES);
+	PG_TRY();
+	{
+		bmw_store_endpoints(add_endpoint, &loading);
+	}
+	PG_CATCH();
+	{
+		bmw_router_destroy(loading.router);
+		MemoryContextDelete(loading.memory);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	replace(&loading);
+	dispatcher->cache.generation = generation;
+}
+
+bool
+bmw_cache_is_ours(const BmwDispatcher *dispatcher, int64 endpoint_id)
+{
+	return murmurhash32((uint32) endpoint_id) % (uint32) dispatcher->shards == (uint32) dispatcher->shard;
+}
+
+static bool
+is_current(BmwDispatcher *dispatcher, uint64 generation)
+{
+	return generation == dispatcher->cache.generation &&
+		pg_atomic_read_u32(&dispatcher->slot->changing) == 0;
+}
+
+static void
+add_endpoint(const BmwEndpointRow *row, void *context)
+{
+	Loading    *loading = context;
+	BmwDispatcher *dispatcher = loading->dispatcher;
+	MemoryContext caller;
+	BmwEndpoint *endpoint;
+
+	if (!bmw_cache_is_ours(dispatcher, row->id))
+		return;
+	caller = MemoryContextSwitchTo(loading->memory);
+	endpoint = make_endpoint(row);
+	loading->endpoints = lappend(loading->endpoints, endpoint);
+	loading->limits = lappend_int(loading->limits, row->max_in_flight);
+	MemoryContextSwitchTo(caller);
+	if (endpoint->is_enabled)
+		subscribe(loading, row, endpoint);
+}
+
+static BmwEndpoint *
+make_endpoint(const BmwEndpointRow *row)
+{
+	BmwEndpoint *endpoint = palloc0(sizeof(*endpoint));
+	int64	   *delays = palloc(sizeof(*delays) * Max(row->delays_length, 1));
+
+	endpoint->id = row->id;
+	endpoint->url = pstrdup(row->url);
+	endpoint->is_enabled = row->is_enabled;
+	endpoint->timeout_ms = row->timeout_ms;
+	endpoint->failing_since_us = row->failing_since_us;
+	memcpy(delays, row->delays_us, sizeof(*delays) * row->delays_length);
+	endpoint->schedule = (BmwSchedule){.delays_us = delays, .length = row->delays_length};
+	make_headers(endpoint, row);
+	make_secrets(endpoint, row);
+	return endpoint;
+}
+
+static void
+make_headers(BmwEndpoint *endpoint, const BmwEndpointRow *row)
+{
+	endpoint->headers_length = row->headers_length;
+	endpoint->headers = palloc(sizeof(BmwHttpHeader) * Max(row->headers_length, 1));
+	for (int i = 0; i < row->headers_length; i++)
+		endpoint->headers[i] = (BmwHttpHeader){.name = pstrdup(row->header_names[i]),
+											   .value = pstrdup(row->header_values[i])};
+}
+
+static void
+make_secrets(BmwEndpoint *endpoint, const BmwEndpointRow *row)
+{
+	endpoint->secrets = palloc(sizeof(BmwSecret) * Max(row->secrets_length, 1));
+	for (int i = 0; i < row->secrets_length; i++)
+		if (bmw_secret_parse(row->secrets[i], strlen(row->secrets[i]),
+							 &endpoint->secrets[endpoint->secrets_length]) == BMW_OK)
+			endpoint->secrets_length++;
+}
+
+static void
+subscribe(Loading *loading, const BmwEndpointRow *row, BmwEndpoint *endpoint)
+{
+	BmwSubscription subscription = {
+		.endpoint_id = row->id,
+		.application = row->application,
+		.channel = row->channel,
+		.patterns = row->patterns,
+		.patterns_length = row->patterns_length,
+		.since_us = row->created_us,
+		.tag = endpoint,
+	};
+
+	if (bmw_router_add(loading->router, &subscription) != BMW_OK)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+}
+
+/* From here on nothing can fail but for want of memory for a lane: that endpoint then has none until the next look. */
+static void
+replace(Loading *loading)
+{
+	BmwDispatcher *dispatcher = loading->dispatcher;
+	BmwCache   *cache = &dispatcher->cache;
+	ListCell   *endpoint_cell;
+	ListCell   *limit_cell;
+
+	bmw_lanes_each(dispatcher->lanes, clear_tag, NULL);
+	forboth(endpoint_cell, loading->endpoints, limit_cell, loading->limits)
+	{
+		BmwEndpoint *endpoint = lfirst(endpoint_cell);
+		BmwLane    *lane = bmw_lanes_open(dispatcher->lanes, endpoint->id,
+										  Min(lfirst_int(limit_cell), MAX_LANE_IN_FLIGHT));
+
+		if (lane == NULL)
+			continue;
+		bmw_lane_set_tag(lane, endpoint);
+	}
+	bmw_router_destroy(cache->router);
+	if (cache->memory != NULL)
+		MemoryContextDelete(cache->memory);
+	cache->router = loading->router;
+	cache->memory = loading->memory;
+	bmw_lanes_each(dispatcher->lanes, tend_lane, dispatcher);
+}
+
+static void
+clear_tag(BmwLane *lane, void *context)
+{
+	bmw_lane_set_tag(lane, NULL);
+}
+
+/* A lane without endpoint is emptied and closed, one that is disabled is parked. */
+static void
+tend_lane(BmwLane *lane, void *context)
+{
+	BmwDispatcher *dispatcher = context;
+	BmwEndpoint *endpoint = bmw_lane_tag(lane);
+	bool		was_stopped = bmw_lane_is_stopped(lane);
+	bool		is_stopped = endpoint == NULL || !endpoint->is_enabled;
+
+	if (is_stopped != was_stopped)
+		bmw_lane_set_stopped(lane, is_stopped);
+	if (endpoint == NULL)
+		cancel_lane(dispatcher, lane);
+	else if (is_stopped && !was_stopped)
+		bmw_sender_park(dispatcher, lane);
+	else if (!is_stopped && was_stopped)
+		bmw_lane_expect(lane, dispatcher->now_us);
+}
+
+static void
+cancel_lane(BmwDispatcher *dispatcher, BmwLane *lane)
+{
+	BmwJob	   *job;
+	int64		endpoint_id = bmw_lane_endpoint(lane);
+
+	while ((job = bmw_lane_take_new(lane)) != NULL)
+	{
+		bmw_recorder_cancel(dispatcher, job, endpoint_id);
+		bmw_job_free(dispatcher, job);
+	}
+	while ((job = bmw_lane_take_due(lane)) != NULL)
+		bmw_job_forget(dispatcher, job);
+	bmw_recorder_cancel_pending(dispatcher, endpoint_id);
+	if (bmw_lane_counts(lane).in_flight > 0)
+		return;
+	bmw_intake_forget_lane(dispatcher, lane);
+	bmw_lanes_close(dispatcher->lanes, lane);
+}

@@ -1,0 +1,346 @@
+/*
+ * pg/capture_plan.c - a capture trigger's arguments, made ready to be applied to rows.
+ *
+ * Everything that depends on names is looked up here, once; rows are then
+ * processed by index. A trigger that is cloned to a partition gets a plan of
+ * its own, because the partition's columns may have another order. A function
+ * takes the row type of the relation or, on a partition, of an ancestor.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/partition.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "core/template.h"
+#include "funcapi.h"
+#include "nodes/pg_list.h"
+#include "parser/parse_func.h"
+#include "pg/capture_plan.h"
+#include "pg/event_check.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+#include "utils/varlena.h"
+
+static const char **argument_slot(BmwCaptureArguments *arguments, const char *argument, size_t name_len);
+static BmwCaptureTemplate compile_template(const char *name, const char *text, Relation relation, TupleDesc desc);
+static BmwCapturePart compile_part(const BmwTemplatePart *part, Relation relation, TupleDesc desc);
+static void compile_occurred_at(BmwCapturePlan *plan, const char *text, Relation relation, TupleDesc desc);
+static void compile_columns(BmwCapturePlan *plan, const char *columns, Relation relation, TupleDesc desc);
+static int	choose_all(TupleDesc desc, int *indexes);
+static int	choose_named(const char *columns, Relation relation, TupleDesc desc, int *indexes);
+static void compile_function(BmwCapturePlan *plan, const char *name, Relation relation, TupleDesc desc);
+static Oid	find_function(const char *name, Relation relation, Oid *row_type);
+static void check_result(Oid function);
+static void check_constants(const BmwCapturePlan *plan);
+static const char *constant_of(const BmwCaptureTemplate *template);
+
+void
+bmw_capture_arguments_parse(char **arguments, int length, BmwCaptureArguments *out)
+{
+	memset(out, 0, sizeof(*out));
+	for (int i = 0; i < length; i++)
+	{
+		const char *equals = strchr(arguments[i], '=');
+		const char **slot = equals == NULL ? NULL : argument_slot(out, arguments[i], equals - arguments[i]);
+
+		if (slot == NULL || *slot != NULL)
+			ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+					slot == NULL ? errmsg("unknown argument \"%s\" of a capture trigger", arguments[i])
+					: errmsg("argument \"%s\" of a capture trigger is given twice", arguments[i]),
+					errhint("Use bm_webhook.watch() to create capture triggers."));
+		*slot = equals + 1;
+	}
+	if (out->type == NULL)
+		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				errmsg("a capture trigger needs an argument \"type=...\""),
+				errhint("Use bm_webhook.watch() to create capture triggers."));
+}
+
+static const char **
+argument_slot(BmwCaptureArguments *arguments, const char *argument, size_t name_len)
+{
+	const struct
+	{
+		const char *name;
+		const char **value;
+	}			slots[] = {
+		{"type", &arguments->type},
+		{"application", &arguments->application},
+		{"channel", &arguments->channel},
+		{"message_id", &arguments->message_id},
+		{"occurred_at", &arguments->occurred_at},
+		{"columns", &arguments->columns},
+		{"function", &arguments->function},
+		{"when", &arguments->when},
+		{"key", &arguments->key},
+	};
+
+	for (size_t i = 0; i < lengthof(slots); i++)
+		if (strlen(slots[i].name) == name_len && strncmp(slots[i].name, argument, name_len) == 0)
+			return slots[i].value;
+	return NULL;
+}
+
+BmwCapturePlan *
+bmw_capture_plan_create(const BmwCaptureArguments *arguments, Relation relation, TupleDesc desc)
+{
+	BmwCapturePlan *plan = palloc0(sizeof(BmwCapturePlan));
+
+	plan->type = compile_template("type", arguments->type, relation, desc);
+	plan->application = compile_template("application", arguments->application, relation, desc);
+	plan->channel = compile_template("channel", arguments->channel, relation, desc);
+	plan->message_id = compile_template("message_id", arguments->message_id, relation, desc);
+	compile_occurred_at(plan, arguments->occurred_at, relation, desc);
+	if (arguments->columns != NULL && arguments->function != NULL)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("\"columns\" and \"function\" exclude each other"),
+				errhint("Let the function choose the columns."));
+	if (arguments->function != NULL)
+		compile_function(plan, arguments->function, relation, desc);
+	else
+		compile_columns(plan, arguments->columns, relation, desc);
+	check_constants(plan);
+	return plan;
+}
+
+int
+bmw_capture_column(Relation relation, TupleDesc desc, const char *name)
+{
+	for (int i = 0; i < desc->natts; i++)
+		if (!TupleDescAttr(desc, i)->attisdropped && strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
+			return i;
+	ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
+			errmsg("column \"%s\" of relation \"%s\" does not exist", name, RelationGetRelationName(relation)),
+			errhint("After a column is renamed or dropped, call bm_webhook.unwatch() and bm_webhook.watch() again."));
+}
+
+int
+bmw_capture_names(const char *literal, char ***names)
+{
+	return bmw_capture_texts(OidInputFunctionCall(F_ARRAY_IN, (char *) literal, TEXTOID, -1), names);
+}
+
+int
+bmw_capture_texts(Datum array, char ***texts)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			length;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &length);
+	*texts = palloc(sizeof(char *) * Max(length, 1));
+	for (int i = 0; i < length; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("a column name must not be null"));
+		(*texts)[i] = TextDatumGetCString(elements[i]);
+	}
+	if (length == 0)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("a list of columns must not be empty"),
+				errhint("Leave it out for every column."));
+	return length;
+}
+
+static BmwCaptureTemplate
+compile_template(const char *name, const char *text, Relation relation, TupleDesc desc)
+{
+	BmwCaptureTemplate compiled = {NULL, 0};
+	BmwTemplate parsed;
+
+	if (text == NULL)
+		return compiled;
+
+	BmwStatus	status = bmw_template_parse(text, &parsed);
+
+	if (status != BMW_OK)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("invalid template \"%s\" for \"%s\"", text, name),
+				errdetail("%s", bmw_status_text(status)),
+				errhint("Write a column as {column}, and a brace as {{ or }}."));
+	PG_TRY();
+	{
+		compiled.parts = palloc0(sizeof(BmwCapturePart) * parsed.length);
+		for (int i = 0; i < parsed.length; i++)
+			compiled.parts[i] = compile_part(&parsed.parts[i], relation, desc);
+		compiled.length = parsed.length;
+	}
+	PG_FINALLY();
+	{
+		bmw_template_free(&parsed);
+	}
+	PG_END_TRY();
+	return compiled;
+}
+
+static BmwCapturePart
+compile_part(const BmwTemplatePart *part, Relation relation, TupleDesc desc)
+{
+	BmwCapturePart compiled = {0};
+	Oid			output;
+	bool		is_varlena;
+
+	if (!part->is_column)
+	{
+		compiled.constant = pstrdup(part->text);
+		return compiled;
+	}
+	compiled.index = bmw_capture_column(relation, desc, part->text);
+	compiled.type = getBaseType(TupleDescAttr(desc, compiled.index)->atttypid);
+	getTypeOutputInfo(compiled.type, &output, &is_varlena);
+	fmgr_info_cxt(output, &compiled.output, CurrentMemoryContext);
+	return compiled;
+}
+
+static void
+compile_occurred_at(BmwCapturePlan *plan, const char *text, Relation relation, TupleDesc desc)
+{
+	BmwCaptureTemplate template = compile_template("occurred_at", text, relation, desc);
+
+	plan->occurred_at = -1;
+	if (template.length == 0)
+		return;
+	if (template.length != 1 || template.parts[0].constant != NULL)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("\"occurred_at\" must be one column"), errhint("Write it as {column}."));
+	plan->occurred_at = template.parts[0].index;
+	plan->occurred_at_type = template.parts[0].type;
+	if (plan->occurred_at_type != TIMESTAMPTZOID && plan->occurred_at_type != TIMESTAMPOID &&
+		plan->occurred_at_type != DATEOID)
+		ereport(ERROR, errcode(ERRCODE_DATATYPE_MISMATCH),
+				errmsg("column of \"occurred_at\" has type %s", format_type_be(plan->occurred_at_type)),
+				errhint("Use a column of type timestamp with time zone, timestamp or date."));
+}
+
+static void
+compile_columns(BmwCapturePlan *plan, const char *columns, Relation relation, TupleDesc desc)
+{
+	int		   *indexes = palloc(sizeof(int) * Max(desc->natts, 1));
+	int			length = columns == NULL ? choose_all(desc, indexes)
+		: choose_named(columns, relation, desc, indexes);
+	TupleDesc	data_desc = CreateTemplateTupleDesc(length);
+
+	for (int i = 0; i < length; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, indexes[i]);
+
+		TupleDescInitEntry(data_desc, i + 1, NameStr(column->attname), column->atttypid, column->atttypmod,
+						   column->attndims);
+		TupleDescInitEntryCollation(data_desc, i + 1, column->attcollation);
+	}
+	plan->data_desc = BlessTupleDesc(data_desc);
+	plan->data_indexes = indexes;
+}
+
+static int
+choose_all(TupleDesc desc, int *indexes)
+{
+	int			length = 0;
+
+	for (int i = 0; i < desc->natts; i++)
+		if (!TupleDescAttr(desc, i)->attisdropped)
+			indexes[length++] = i;
+	return length;
+}
+
+static int
+choose_named(const char *columns, Relation relation, TupleDesc desc, int *indexes)
+{
+	char	  **names;
+	int			length = bmw_capture_names(columns, &names);
+
+	for (int i = 0; i < length; i++)
+	{
+		int			index = bmw_capture_column(relation, desc, names[i]);
+
+		for (int k = 0; k < i; k++)
+			if (indexes[k] == index)
+				ereport(ERROR, errcode(ERRCODE_DUPLICATE_COLUMN),
+						errmsg("column \"%s\" is given twice", names[i]));
+		indexes[i] = index;
+	}
+	return length;
+}
+
+static void
+compile_function(BmwCapturePlan *plan, const char *name, Relation relation, TupleDesc desc)
+{
+	Oid			row_type;
+	Oid			function = find_function(name, relation, &row_type);
+
+	check_result(function);
+	plan->has_function = true;
+	fmgr_info_cxt(function, &plan->function, CurrentMemoryContext);
+	plan->function_desc = lookup_rowtype_tupdesc_copy(row_type, -1);
+	plan->function_map = convert_tuples_by_name(CreateTupleDescCopy(desc), plan->function_desc);
+}
+
+/* By name and row type, not by OID or signature: so it survives a dump and a rename of the table. */
+static Oid
+find_function(const char *name, Relation relation, Oid *row_type)
+{
+	List	   *names = textToQualifiedNameList(cstring_to_text(name));
+	List	   *relations = list_make1_oid(RelationGetRelid(relation));
+	ListCell   *cell;
+
+	if (relation->rd_rel->relispartition)
+		relations = list_concat(relations, get_partition_ancestors(RelationGetRelid(relation)));
+	foreach(cell, relations)
+	{
+		Oid			function;
+
+		*row_type = get_rel_type_id(lfirst_oid(cell));
+		function = LookupFuncName(names, 1, row_type, true);
+		if (OidIsValid(function))
+			return function;
+	}
+	ereport(ERROR, errcode(ERRCODE_UNDEFINED_FUNCTION),
+			errmsg("function %s(%s) does not exist", name, RelationGetRelationName(relation)),
+			errhint("The function must have one argument, the row type of the relation."));
+}
+
+static void
+check_result(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function with OID %u does not exist", function));
+
+	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
+
+	if (form->prorettype != JSONBOID || form->proretset || form->prokind != PROKIND_FUNCTION)
+		ereport(ERROR, errcode(ERRCODE_DATATYPE_MISMATCH),
+				errmsg("function %s does not return jsonb", NameStr(form->proname)),
+				errhint("The function must return one value of type jsonb."));
+	ReleaseSysCache(tuple);
+}
+
+/* What does not depend on a row is judged now. */
+static void
+check_constants(const BmwCapturePlan *plan)
+{
+	const char *type = constant_of(&plan->type);
+	BmwNewEvent probe = {
+		.type = type == NULL ? "placeholder.type" : type,
+		.application = constant_of(&plan->application),
+		.channel = constant_of(&plan->channel),
+		.message_id = constant_of(&plan->message_id),
+		.data = "{}",
+	};
+	const BmwEventFault *fault = bmw_event_check(&probe);
+
+	if (fault != NULL)
+		ereport(ERROR, errcode(fault->sqlstate), errmsg("%s", fault->message), errhint("%s", fault->hint));
+}
+
+static const char *
+constant_of(const BmwCaptureTemplate *template)
+{
+	return template->length == 1 ? template->parts[0].constant : NULL;
+}

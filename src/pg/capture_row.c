@@ -1,0 +1,262 @@
+/*
+ * pg/capture_row.c - one changed row becomes one event.
+ *
+ * Runs as the invoker: conversions to JSON may call functions of users. What a
+ * row lacks never fails the transaction that changed it. Only a function of the
+ * watch's owner runs in a subtransaction; it costs about a microsecond, so the
+ * plain path does without.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "pg/capture_row.h"
+#include "pg/event_check.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/resowner.h"
+
+#define LOG_INTERVAL_MS 60000
+
+static const char *expand(BmwCaptureTemplate *template, TupleTableSlot *slot);
+static const char *column_text(BmwCapturePart *part, TupleTableSlot *slot);
+static TimestampTz occurred_at(const BmwCapturePlan *plan, TupleTableSlot *slot);
+static TimestampTz date_time(DateADT date);
+static const char *columns_json(const BmwCapturePlan *plan, TupleTableSlot *slot);
+static const char *function_json(BmwCapturePlan *plan, TupleTableSlot *slot, const char **error);
+static const char *call_function(BmwCapturePlan *plan, TupleTableSlot *slot);
+static bool must_fail(const ErrorData *error);
+static void report_failure(Relation relation, const char *operation, const char *error, BmwNewEvent *event);
+static void append_member(StringInfo json, const char *name, const char *value);
+static void log_failure(const char *relation, const char *error);
+
+void
+bmw_capture_row(BmwCapturePlan *plan, Relation relation, const char *operation,
+				TupleTableSlot *slot, BmwNewEvent *event)
+{
+	const char *error = NULL;
+
+	slot_getallattrs(slot);
+	*event = (BmwNewEvent) {
+		.type = expand(&plan->type, slot),
+		.application = expand(&plan->application, slot),
+		.channel = expand(&plan->channel, slot),
+		.message_id = expand(&plan->message_id, slot),
+		.occurred_at = occurred_at(plan, slot),
+		.data = plan->has_function ? function_json(plan, slot, &error) : columns_json(plan, slot),
+	};
+	if (error == NULL)
+	{
+		const BmwEventFault *fault = bmw_event_check(event);
+
+		error = fault == NULL ? NULL : fault->message;
+	}
+	if (error != NULL)
+		report_failure(relation, operation, error, event);
+}
+
+/* NULL when any of its columns is. */
+static const char *
+expand(BmwCaptureTemplate *template, TupleTableSlot *slot)
+{
+	StringInfoData text;
+
+	if (template->length == 0)
+		return NULL;
+	if (template->length == 1)
+		return column_text(&template->parts[0], slot);
+	initStringInfo(&text);
+	for (int i = 0; i < template->length; i++)
+	{
+		const char *part = column_text(&template->parts[i], slot);
+
+		if (part == NULL)
+			return NULL;
+		appendStringInfoString(&text, part);
+	}
+	return text.data;
+}
+
+static const char *
+column_text(BmwCapturePart *part, TupleTableSlot *slot)
+{
+	if (part->constant != NULL)
+		return part->constant;
+	if (slot->tts_isnull[part->index])
+		return NULL;
+
+	char	   *text = OutputFunctionCall(&part->output, slot->tts_values[part->index]);
+
+	/* char(n) is padded; a cast to text would drop the blanks as well */
+	if (part->type == BPCHAROID)
+		text[bpchartruelen(text, strlen(text))] = '\0';
+	return text;
+}
+
+static TimestampTz
+occurred_at(const BmwCapturePlan *plan, TupleTableSlot *slot)
+{
+	if (plan->occurred_at < 0 || slot->tts_isnull[plan->occurred_at])
+		return 0;
+
+	Datum		value = slot->tts_values[plan->occurred_at];
+
+	if (plan->occurred_at_type == DATEOID)
+		return date_time(DatumGetDateADT(value));
+	if (plan->occurred_at_type == TIMESTAMPOID && !TIMESTAMP_NOT_FINITE(DatumGetTimestamp(value)))
+	{
+		int			overflow;
+
+		return timestamp2timestamptz_opt_overflow(DatumGetTimestamp(value), &overflow);
+	}
+	return DatumGetTimestampTz(value);
+}
+
+/* Out of range gives an infinity, which bmw_event_check() then refuses. */
+static TimestampTz
+date_time(DateADT date)
+{
+	int			overflow;
+
+	return date2timestamptz_opt_overflow(date, &overflow);
+}
+
+static const char *
+columns_json(const BmwCapturePlan *plan, TupleTableSlot *slot)
+{
+	int			length = plan->data_desc->natts;
+	Datum	   *values = palloc(sizeof(Datum) * (length + 1));
+	bool	   *nulls = palloc(sizeof(bool) * (length + 1));
+
+	for (int i = 0; i < length; i++)
+	{
+		values[i] = slot->tts_values[plan->data_indexes[i]];
+		nulls[i] = slot->tts_isnull[plan->data_indexes[i]];
+	}
+
+	HeapTuple	row = heap_form_tuple(plan->data_desc, values, nulls);
+
+	return TextDatumGetCString(DirectFunctionCall1(row_to_json, HeapTupleGetDatum(row)));
+}
+
+static const char *
+function_json(BmwCapturePlan *plan, TupleTableSlot *slot, const char **error)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner resources = CurrentResourceOwner;
+	const char *volatile json = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		json = call_function(plan, slot);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = resources;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+
+		ErrorData  *caught = CopyErrorData();
+
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = resources;
+		if (must_fail(caught))
+			ReThrowError(caught);
+		*error = caught->message;
+	}
+	PG_END_TRY();
+	return json;
+}
+
+static const char *
+call_function(BmwCapturePlan *plan, TupleTableSlot *slot)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+	HeapTuple	row = ExecCopySlotHeapTuple(slot);
+
+	if (plan->function_map != NULL)
+		row = execute_attr_map_tuple(row, plan->function_map);
+	InitFunctionCallInfoData(*fcinfo, &plan->function, 1, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = heap_copy_tuple_as_datum(row, plan->function_desc);
+	fcinfo->args[0].isnull = false;
+
+	Datum		result = FunctionCallInvoke(fcinfo);
+
+	if (fcinfo->isnull)
+		return NULL;
+
+	Jsonb	   *json = DatumGetJsonbP(result);
+
+	return JsonbToCString(NULL, &json->root, VARSIZE(json));
+}
+
+/* What the whole transaction has to know: cancelled, to be retried, or the server in need. */
+static bool
+must_fail(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_SYSTEM_ERROR:
+		case ERRCODE_INTERNAL_ERROR:
+			return true;
+	}
+	return false;
+}
+
+static void
+report_failure(Relation relation, const char *operation, const char *error, BmwNewEvent *event)
+{
+	const char *name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+												  RelationGetRelationName(relation));
+	StringInfoData json;
+
+	initStringInfo(&json);
+	append_member(&json, "relation", name);
+	append_member(&json, "operation", operation);
+	append_member(&json, "type", event->type);
+	append_member(&json, "message_id", event->message_id);
+	append_member(&json, "error", error);
+	appendStringInfoChar(&json, '}');
+	*event = (BmwNewEvent) {.type = "webhook.capture_failed", .data = json.data};
+	log_failure(name, error);
+}
+
+/* Values are cut: they are here because they may be too long. */
+static void
+append_member(StringInfo json, const char *name, const char *value)
+{
+	if (value == NULL)
+		return;
+	appendStringInfo(json, "%c\"%s\":", json->len == 0 ? '{' : ',', name);
+	escape_json(json, pnstrdup(value, pg_mbcliplen(value, strlen(value), 2 * BMW_NAME_MAX_BYTES)));
+}
+
+static void
+log_failure(const char *relation, const char *error)
+{
+	static TimestampTz last_logged = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (last_logged != 0 && !TimestampDifferenceExceeds(last_logged, now, LOG_INTERVAL_MS))
+		return;
+	last_logged = now;
+	ereport(LOG, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			errmsg("could not capture a row of %s: %s", relation, error),
+			errdetail("An event of type webhook.capture_failed tells which; there is at most one such line a minute."));
+}

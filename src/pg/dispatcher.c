@@ -1,0 +1,265 @@
+/*
+ * pg/dispatcher.c - the cycle of a dispatcher: take in, send, collect, record.
+ *
+ * No transaction is open while anything is sent or waited for: take_in and the
+ * flush each run one of their own, and between them only the core works.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "pg/dispatcher.h"
+#include "pg/guc.h"
+#include "pg/interval.h"
+#include "storage/fd.h"
+#include "utils/memutils.h"
+
+#define LANE_CAPACITY 4096		/* jobs in each queue of a lane */
+#define STUCK_US (5 * INT64CONST(1000000))	/* in a queue; then it is parked */
+#define SECOND_US INT64CONST(1000000)
+#define MINUTE_US (60 * INT64CONST(1000000))
+#define PARTITION_MINUTES 60	/* between looks whether partitions must be made */
+#define MAX_WAIT_MS 60000
+#define MAX_FAILURES 10			/* transactions in a row: then start afresh */
+
+static void set_up(void *context);
+static int	socket_budget(void);
+static void create_http(BmwDispatcher *dispatcher);
+static void socket_closed(void);
+static void update_now(BmwDispatcher *dispatcher);
+static bool wants_transaction(BmwDispatcher *dispatcher);
+static void take_in(void *context);
+static void tend(BmwDispatcher *dispatcher);
+static void park_if_stuck(BmwLane *lane, void *context);
+static void each_minute(void *context);
+static void expect_pending(int64 endpoint_id, int64 due_us, void *context);
+static void publish(BmwDispatcher *dispatcher);
+static long wait_ms(BmwDispatcher *dispatcher);
+
+BmwDispatcher *
+bmw_dispatcher_create(BmwSlot *slot)
+{
+	BmwDispatcher *dispatcher = MemoryContextAllocZero(TopMemoryContext, sizeof(*dispatcher));
+	HASHCTL		control = {.keysize = sizeof(BmwDeliveryKey), .entrysize = sizeof(BmwDeliveryKey)};
+
+	dispatcher->slot = slot;
+	dispatcher->shard = slot->shard;
+	dispatcher->shards = bmw_shards;
+	dispatcher->has_extension = true;
+	dispatcher->loaded = hash_create("bm_webhook loaded", 1024, &control, HASH_ELEM | HASH_BLOBS);
+	dispatcher->signer = bmw_signer_create();
+	dispatcher->lanes = bmw_lanes_create(Min(bmw_max_in_flight, socket_budget()), LANE_CAPACITY);
+	pg_prng_seed(&dispatcher->random, (uint64) GetCurrentTimestamp() ^ MyProcPid);
+	create_http(dispatcher);
+	if (dispatcher->signer == NULL || dispatcher->lanes == NULL || dispatcher->http == NULL)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not set up libcurl and OpenSSL"));
+	update_now(dispatcher);
+	dispatcher->next_minute_us = dispatcher->now_us + MINUTE_US;
+	if (!bmw_dispatcher_run(dispatcher, set_up) && dispatcher->has_extension)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("could not read bm_webhook's tables"));
+	return dispatcher;
+}
+
+long
+bmw_dispatcher_cycle(BmwDispatcher *dispatcher)
+{
+	update_now(dispatcher);
+	if (wants_transaction(dispatcher) && !bmw_dispatcher_run(dispatcher, take_in))
+		dispatcher->retry_at_us = dispatcher->now_us + SECOND_US;
+	bmw_sender_start(dispatcher);
+	bmw_http_drive(dispatcher->http);
+	update_now(dispatcher);
+	bmw_sender_collect(dispatcher);
+	bmw_sender_start(dispatcher);
+	if (bmw_recorder_is_due(dispatcher))
+		bmw_recorder_flush(dispatcher);
+	if (dispatcher->now_us >= dispatcher->next_second_us)
+		tend(dispatcher);
+	publish(dispatcher);
+	return wait_ms(dispatcher);
+}
+
+bool
+bmw_dispatcher_run(BmwDispatcher *dispatcher, BmwWork work)
+{
+	BmwTransactionResult result = bmw_transaction_run(dispatcher->slot, work, dispatcher);
+
+	if (result == BMW_TRANSACTION_NO_EXTENSION)
+		dispatcher->has_extension = false;
+	if (bmw_transaction_failures() >= MAX_FAILURES)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("bm_webhook's dispatcher gives up after %d failed transactions", MAX_FAILURES),
+				errhint("It is started again; what was in memory is read from the tables."));
+	return result == BMW_TRANSACTION_DONE;
+}
+
+/* The address policy is read anew; idle connections are closed with the engine. */
+void
+bmw_dispatcher_reload(BmwDispatcher *dispatcher)
+{
+	BmwAddressPolicy policy;
+
+	bmw_guc_address_policy(&policy);
+	bmw_address_policy_free(&dispatcher->policy);
+	dispatcher->policy = policy;
+	bmw_lanes_limit(dispatcher->lanes, Min(bmw_max_in_flight, socket_budget()));
+}
+
+void
+bmw_dispatcher_stop(BmwDispatcher *dispatcher)
+{
+	update_now(dispatcher);
+	if (dispatcher->has_extension)
+		bmw_recorder_flush(dispatcher);
+	bmw_http_destroy(dispatcher->http);
+	dispatcher->http = NULL;
+}
+
+static void
+set_up(void *context)
+{
+	BmwDispatcher *dispatcher = context;
+
+	bmw_store_create_partitions();
+	bmw_intake_start(dispatcher);
+	bmw_cache_refresh(dispatcher);
+	bmw_store_pending(expect_pending, dispatcher);
+}
+
+/* PostgreSQL lends a third of its descriptors to others. */
+static int
+socket_budget(void)
+{
+	return Max(max_safe_fds / 3 - 8, 8);
+}
+
+static void
+create_http(BmwDispatcher *dispatcher)
+{
+	BmwHttpConfig config = {
+		.max_connections = socket_budget(),
+		.user_agent = "bm_webhook/" BMW_VERSION,
+		.ca_file = bmw_ca_file,
+		.policy = &dispatcher->policy,
+		.may_open_socket = AcquireExternalFD,
+		.socket_closed = socket_closed,
+	};
+
+	bmw_guc_address_policy(&dispatcher->policy);
+	dispatcher->http = bmw_http_create(&config);
+}
+
+static void
+socket_closed(void)
+{
+	ReleaseExternalFD();
+}
+
+static void
+update_now(BmwDispatcher *dispatcher)
+{
+	dispatcher->now_us = bmw_unix_us(GetCurrentTimestamp());
+}
+
+static bool
+wants_transaction(BmwDispatcher *dispatcher)
+{
+	if (dispatcher->now_us < dispatcher->retry_at_us)
+		return false;
+	return bmw_intake_wants(dispatcher) || bmw_sender_has_due(dispatcher) ||
+		dispatcher->cache.generation != pg_atomic_read_u64(&dispatcher->slot->generation);
+}
+
+/*
+ * The endpoints are read after the snapshot of a new pass was taken, and before
+ * its events are matched: bmw_intake_read() sees to that.
+ */
+static void
+take_in(void *context)
+{
+	BmwDispatcher *dispatcher = context;
+
+	if (bmw_intake_wants(dispatcher))
+		bmw_intake_read(dispatcher);
+	else
+		bmw_cache_refresh(dispatcher);
+	bmw_sender_fetch_due(dispatcher);
+}
+
+/* Once a second, and in it once a minute. */
+static void
+tend(BmwDispatcher *dispatcher)
+{
+	dispatcher->next_second_us = dispatcher->now_us + SECOND_US;
+	bmw_lanes_each(dispatcher->lanes, park_if_stuck, dispatcher);
+	if (dispatcher->now_us < dispatcher->next_minute_us)
+		return;
+	dispatcher->next_minute_us = dispatcher->now_us + MINUTE_US;
+	(void) bmw_dispatcher_run(dispatcher, each_minute);
+}
+
+/* What waits for long goes to the table, so that the cursor can move on. */
+static void
+park_if_stuck(BmwLane *lane, void *context)
+{
+	BmwDispatcher *dispatcher = context;
+	int64		oldest = bmw_lane_oldest_us(lane);
+
+	if (oldest != BMW_NEVER_US && dispatcher->now_us - oldest > STUCK_US)
+		bmw_sender_park(dispatcher, lane);
+}
+
+/* Rows that somebody has changed by SQL, and partitions for the days to come. */
+static void
+each_minute(void *context)
+{
+	BmwDispatcher *dispatcher = context;
+
+	if (dispatcher->minutes++ % PARTITION_MINUTES == 0)
+		bmw_store_create_partitions();
+	bmw_store_pending(expect_pending, dispatcher);
+}
+
+static void
+expect_pending(int64 endpoint_id, int64 due_us, void *context)
+{
+	BmwDispatcher *dispatcher = context;
+	BmwLane    *lane = bmw_lanes_find(dispatcher->lanes, endpoint_id);
+
+	if (lane != NULL)
+		bmw_lane_expect(lane, due_us);
+	else if (bmw_cache_is_ours(dispatcher, endpoint_id))
+		bmw_recorder_cancel_pending(dispatcher, endpoint_id);
+}
+
+static void
+publish(BmwDispatcher *dispatcher)
+{
+	BmwSlot    *slot = dispatcher->slot;
+	BmwLaneCounts counts = bmw_lanes_counts(dispatcher->lanes);
+
+	SpinLockAcquire(&slot->mutex);
+	slot->numbers.in_flight = counts.in_flight;
+	slot->numbers.queued = counts.queued;
+	slot->numbers.sent = dispatcher->sent;
+	slot->numbers.resent = dispatcher->resent;
+	SpinLockRelease(&slot->mutex);
+}
+
+static long
+wait_ms(BmwDispatcher *dispatcher)
+{
+	int			http_ms = bmw_http_prepare_wait(dispatcher->http);
+	int64		wakeup = Min(bmw_recorder_wakeup_us(dispatcher), dispatcher->next_minute_us);
+	int64		ms;
+
+	if (bmw_lanes_counts(dispatcher->lanes).queued > 0)
+		wakeup = Min(wakeup, dispatcher->next_second_us);
+	if (bmw_enabled && !dispatcher->is_stopping && !bmw_recorder_is_full(dispatcher))
+		wakeup = Min(wakeup, Max(Min(bmw_intake_wakeup_us(dispatcher),
+									 bmw_lanes_wakeup_us(dispatcher->lanes, dispatcher->now_us)),
+								 dispatcher->retry_at_us));
+	ms = wakeup <= dispatcher->now_us ? 0 : (wakeup - dispatcher->now_us + 999) / 1000;
+	if (http_ms >= 0)
+		ms = Min(ms, http_ms);
+	return (long) Min(ms, MAX_WAIT_MS);
+}

@@ -1,0 +1,187 @@
+/*
+ * pg/dispatcher.h - one dispatcher: what its parts share.
+ *
+ * The parts, in the order in which a cycle calls them: cache.c (endpoints),
+ * intake.c (new events to lanes), sender.c (lanes to requests, results to
+ * outcomes), recorder.c (outcomes to tables). dispatcher.c is the cycle,
+ * worker.c the process around it. Times are Unix microseconds.
+ */
+#ifndef BMW_PG_DISPATCHER_H
+#define BMW_PG_DISPATCHER_H
+
+#include "postgres.h"
+
+#include "common/pg_prng.h"
+#include "core/http.h"
+#include "core/lane.h"
+#include "core/route.h"
+#include "core/sign.h"
+#include "core/snapshot.h"
+#include "pg/shmem.h"
+#include "pg/store.h"
+#include "pg/transaction.h"
+#include "storage/spin.h"
+#include "utils/hsearch.h"
+
+/* What is needed to send to an endpoint; lives until the endpoints are read anew. */
+typedef struct BmwEndpoint
+{
+	int64		id;
+	const char *url;
+	bool		is_enabled;
+	int			timeout_ms;
+	BmwSchedule schedule;
+	BmwHttpHeader *headers;
+	int			headers_length;
+	BmwSecret  *secrets;
+	int			secrets_length;
+	int64		failing_since_us;	/* 0: not failing */
+} BmwEndpoint;
+
+typedef struct BmwCache
+{
+	uint64		generation;		/* of what is loaded; 0: nothing yet */
+	MemoryContext memory;
+	BmwRouter  *router;
+} BmwCache;
+
+/* All events that one snapshot sees and the one before did not. */
+typedef struct BmwPass
+{
+	struct BmwPass *next;
+	BmwSnapshot now;
+	int64		since_us;		/* for the cursor: see there */
+	int			unsettled;		/* deliveries in memory that have no row yet */
+	bool		is_read;		/* all its events are in lanes or recorded */
+} BmwPass;
+
+/* A lane that had little room at the last chunk, and since when. */
+typedef struct BmwTightLane
+{
+	BmwLane    *lane;
+	int64		since_us;
+} BmwTightLane;
+
+typedef struct BmwIntake
+{
+	BmwSnapshot previous;		/* everything that it sees has been taken */
+	int64		since_us;		/* what it does not see was captured after this */
+	BmwPass    *oldest;			/* passes that are not settled, in order */
+	BmwPass    *newest;
+	BmwPass    *current;		/* the newest, while it is being read; NULL: none is */
+	uint64	   *ended;			/* transactions that ended between previous and current */
+	int			ended_length;
+	bool		is_reading_ended;	/* still reading their events */
+	BmwPosition position;
+	bool		is_recovering;	/* the first pass: some deliveries may have rows already */
+	HTAB	   *recorded;		/* those, for the chunk at hand */
+	int64		last_look_us;
+	int64		gather_until_us;	/* let rows gather until then */
+	BmwTightLane tight[64];
+	int			tight_length;
+} BmwIntake;
+
+typedef struct BmwRecorder
+{
+	BmwRecord  *records;		/* malloc'd */
+	int			length;
+	int			capacity;
+	int64		oldest_us;		/* of the first record; 0: none */
+	int64		retry_at_us;	/* after a failure; 0: none */
+	BmwSnapshot settled;		/* what the cursor may say */
+	int64		settled_since_us;
+	bool		has_settled;	/* and has not been written */
+	int64		cursor_written_us;
+} BmwRecorder;
+
+typedef struct BmwDispatcher
+{
+	BmwSlot    *slot;
+	int			shard;
+	int			shards;
+	int64		now_us;			/* of this cycle */
+	BmwAddressPolicy policy;
+	BmwHttp    *http;
+	BmwLanes   *lanes;
+	BmwSigner  *signer;
+	HTAB	   *loaded;			/* deliveries in memory that have a row */
+	List	   *tasks;			/* changes of endpoints to be made: recorder.c */
+	BmwCache	cache;
+	BmwIntake	intake;
+	BmwRecorder recorder;
+	size_t		bytes;			/* of event bodies in memory, shared ones counted once a job */
+	int64		next_second_us; /* when the once-a-second work is due */
+	int64		next_minute_us;
+	int			minutes;
+	int64		retry_at_us;	/* no transaction to take in before; 0: any time */
+	int64		sent;
+	int64		resent;
+	pg_prng_state random;
+	bool		is_stopping;	/* no new requests */
+	bool		has_extension;	/* false: it has gone, end */
+} BmwDispatcher;
+
+/* A job's delivery, as a key. */
+typedef struct BmwDeliveryKey
+{
+	BmwUuid		event_id;
+	int64		endpoint_id;
+} BmwDeliveryKey;
+
+/* dispatcher.c */
+extern BmwDispatcher *bmw_dispatcher_create(BmwSlot *slot);
+/* Everything that can be done now; returns how many ms to wait at most. */
+extern long bmw_dispatcher_cycle(BmwDispatcher *dispatcher);
+/* Settings have changed. */
+extern void bmw_dispatcher_reload(BmwDispatcher *dispatcher);
+/* Lets requests in flight end for a moment, and records what is known. */
+extern void bmw_dispatcher_stop(BmwDispatcher *dispatcher);
+extern bool bmw_dispatcher_run(BmwDispatcher *dispatcher, BmwWork work);
+
+/* cache.c: reads the endpoints if they have changed. Inside a transaction. */
+extern void bmw_cache_refresh(BmwDispatcher *dispatcher);
+/* Does this dispatcher's shard own the endpoint? */
+extern bool bmw_cache_is_ours(const BmwDispatcher *dispatcher, int64 endpoint_id);
+
+/* intake.c */
+extern void bmw_intake_start(BmwDispatcher *dispatcher);	/* inside a transaction */
+extern bool bmw_intake_wants(BmwDispatcher *dispatcher);
+extern void bmw_intake_read(BmwDispatcher *dispatcher);		/* inside a transaction */
+extern int64 bmw_intake_wakeup_us(const BmwDispatcher *dispatcher);
+extern void bmw_intake_forget_lane(BmwDispatcher *dispatcher, BmwLane *lane);
+/* A delivery of this pass has got its row. NULL is allowed. */
+extern void bmw_intake_settled(BmwDispatcher *dispatcher, BmwPass *pass);
+
+/* sender.c */
+extern BmwJob *bmw_job_create(BmwDispatcher *dispatcher, BmwEvent *event);
+/* The recorder has its outcome. */
+extern void bmw_job_free(BmwDispatcher *dispatcher, BmwJob *job);
+/* A due job is left to the table, which may hand it out again. */
+extern void bmw_job_forget(BmwDispatcher *dispatcher, BmwJob *job);
+/* The row of a due job says what memory knows. */
+extern void bmw_sender_unload(BmwDispatcher *dispatcher, const BmwUuid *event_id, int64 endpoint_id);
+extern void bmw_sender_fetch_due(BmwDispatcher *dispatcher);	/* inside a transaction */
+extern bool bmw_sender_has_due(BmwDispatcher *dispatcher);
+extern void bmw_sender_start(BmwDispatcher *dispatcher);
+extern void bmw_sender_collect(BmwDispatcher *dispatcher);
+/* Takes new jobs out of the lane's queue and leaves them to the table; all due ones are forgotten. */
+extern void bmw_sender_park(BmwDispatcher *dispatcher, BmwLane *lane);
+
+/* recorder.c */
+extern void bmw_recorder_park(BmwDispatcher *dispatcher, const BmwEvent *event, int64 endpoint_id,
+							  BmwPass *pass, int64 due_us);
+extern void bmw_recorder_finished(BmwDispatcher *dispatcher, const BmwJob *job, int64 endpoint_id,
+								  const BmwOutcome *outcome, const BmwHttpResult *result);
+/* Everything that this snapshot sees is in the tables. Takes the snapshot over. */
+extern void bmw_recorder_settled(BmwDispatcher *dispatcher, BmwSnapshot *snapshot, int64 since_us);
+extern void bmw_recorder_cancel(BmwDispatcher *dispatcher, const BmwJob *job, int64 endpoint_id);
+extern void bmw_recorder_set_failing(BmwDispatcher *dispatcher, int64 endpoint_id, int64 since_us);
+extern void bmw_recorder_disable(BmwDispatcher *dispatcher, int64 endpoint_id, const char *reason);
+extern void bmw_recorder_cancel_pending(BmwDispatcher *dispatcher, int64 endpoint_id);
+extern bool bmw_recorder_is_due(const BmwDispatcher *dispatcher);
+extern bool bmw_recorder_is_full(const BmwDispatcher *dispatcher);
+/* Flushes; keeps everything when that fails. */
+extern void bmw_recorder_flush(BmwDispatcher *dispatcher);
+extern int64 bmw_recorder_wakeup_us(const BmwDispatcher *dispatcher);
+
+#endif

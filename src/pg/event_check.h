@@ -1,0 +1,24 @@
+/*
+ * pg/event_check.h - is this a valid event?
+ *
+ * Says what is wrong instead of raising it: emit() makes an error of the
+ * answer, capture() an event of type webhook.capture_failed.
+ */
+#ifndef BMW_PG_EVENT_CHECK_H
+#define BMW_PG_EVENT_CHECK_H
+
+#include "pg/event_store.h"
+
+#define BMW_NAME_MAX_BYTES 128	/* application, message_id */
+
+typedef struct BmwEventFault
+{
+	int			sqlstate;
+	const char *message;		/* constant, in the style of errmsg() */
+	const char *hint;			/* constant, in the style of errhint() */
+} BmwEventFault;
+
+/* The first fault, NULL when there is none. The fields id and endpoint_id are not looked at. */
+extern const BmwEventFault *bmw_event_check(const BmwNewEvent *event);
+
+#endif

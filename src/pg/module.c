@@ -1,0 +1,32 @@
+/*
+ * pg/module.c - what happens when the library is loaded.
+ *
+ * Only a library in shared_preload_libraries has shared memory, a launcher and
+ * the utility hook. Loaded later, by CREATE EXTENSION or a trigger, it captures
+ * events all the same; they are sent when the server has been restarted.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "pg/guc.h"
+#include "pg/launcher.h"
+#include "pg/notify.h"
+#include "pg/shmem.h"
+#include "pg/utility.h"
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	bmw_guc_define();
+	bmw_notify_init();
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	bmw_shmem_init();
+	bmw_utility_init();
+	bmw_launcher_register();
+}

@@ -1,0 +1,339 @@
+/*
+ * pg/sender.c - from lanes to requests, from results to outcomes.
+ *
+ * A job is made by intake or by fetch_due, belongs to a lane or to the HTTP
+ * engine, and is freed when its outcome has been handed to the recorder. A due
+ * job has a row, which the table would hand out again until the outcome has
+ * been flushed: until then `loaded` knows it.
+ */
+#include "postgres.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#include "pg/dispatcher.h"
+#include "pg/guc.h"
+
+#define OWN_HEADERS 5
+#define MAX_HEADERS (OWN_HEADERS + 64)
+#define MAX_SECRETS 16
+#define CONNECT_TIMEOUT_MS 5000
+#define FETCH_MAX 500			/* due deliveries at a time */
+#define LANES_A_TURN 32			/* lanes that fetch in one transaction */
+
+typedef struct Fetching
+{
+	BmwDispatcher *dispatcher;
+	BmwLane    *lane;
+	int			room;
+} Fetching;
+
+/* The texts of our own headers. */
+typedef struct OwnHeaders
+{
+	char		timestamp[24];
+	char		attempt[12];
+	char		signatures[MAX_SECRETS * BMW_SIGNATURE_TEXT_SIZE];
+} OwnHeaders;
+
+static void fetch_lane(BmwDispatcher *dispatcher, BmwLane *lane);
+static void take_due(const BmwDueRow *row, void *context);
+static bool start_job(BmwDispatcher *dispatcher, BmwJob *job);
+static int	make_headers(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint,
+						 OwnHeaders *own, BmwHttpHeader *headers);
+static void sign(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint, OwnHeaders *own);
+static void take_result(BmwDispatcher *dispatcher, const BmwHttpResult *result);
+static BmwOutcome decide(BmwDispatcher *dispatcher, const BmwJob *job, const BmwHttpResult *result);
+static void judge_endpoint(BmwDispatcher *dispatcher, BmwLane *lane, const BmwOutcome *outcome);
+static void close_if_deleted(BmwDispatcher *dispatcher, BmwLane *lane);
+
+BmwJob *
+bmw_job_create(BmwDispatcher *dispatcher, BmwEvent *event)
+{
+	BmwJob	   *job = calloc(1, sizeof(*job));
+
+	if (job == NULL)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+	job->event = bmw_event_retain(event);
+	dispatcher->bytes += event->body_len;
+	return job;
+}
+
+void
+bmw_job_free(BmwDispatcher *dispatcher, BmwJob *job)
+{
+	dispatcher->bytes -= job->event->body_len;
+	bmw_event_release(job->event);
+	free(job);
+}
+
+void
+bmw_job_forget(BmwDispatcher *dispatcher, BmwJob *job)
+{
+	bmw_sender_unload(dispatcher, &job->event->id, bmw_lane_endpoint(job->lane));
+	bmw_job_free(dispatcher, job);
+}
+
+void
+bmw_sender_unload(BmwDispatcher *dispatcher, const BmwUuid *event_id, int64 endpoint_id)
+{
+	BmwDeliveryKey key = {.event_id = *event_id, .endpoint_id = endpoint_id};
+
+	hash_search(dispatcher->loaded, &key, HASH_REMOVE, NULL);
+}
+
+bool
+bmw_sender_has_due(BmwDispatcher *dispatcher)
+{
+	return bmw_enabled && !dispatcher->is_stopping && !bmw_recorder_is_full(dispatcher) &&
+		bmw_lanes_next_due(dispatcher->lanes, dispatcher->now_us) != NULL;
+}
+
+void
+bmw_sender_fetch_due(BmwDispatcher *dispatcher)
+{
+	BmwLane    *lane;
+
+	for (int i = 0; i < LANES_A_TURN && bmw_sender_has_due(dispatcher); i++)
+	{
+		lane = bmw_lanes_next_due(dispatcher->lanes, dispatcher->now_us);
+		fetch_lane(dispatcher, lane);
+	}
+}
+
+void
+bmw_sender_start(BmwDispatcher *dispatcher)
+{
+	BmwJob	   *job;
+
+	if (!bmw_enabled || dispatcher->is_stopping || bmw_recorder_is_full(dispatcher))
+		return;
+	while ((job = bmw_lanes_next(dispatcher->lanes, dispatcher->now_us)) != NULL)
+		if (!start_job(dispatcher, job))
+		{
+			bmw_lane_give_back(job->lane, job, 1000000, dispatcher->now_us);
+			return;
+		}
+}
+
+void
+bmw_sender_collect(BmwDispatcher *dispatcher)
+{
+	const BmwHttpResult *result;
+
+	while ((result = bmw_http_next(dispatcher->http)) != NULL)
+		take_result(dispatcher, result);
+}
+
+void
+bmw_sender_park(BmwDispatcher *dispatcher, BmwLane *lane)
+{
+	BmwJob	   *job;
+
+	while ((job = bmw_lane_take_new(lane)) != NULL)
+	{
+		bmw_recorder_park(dispatcher, job->event, bmw_lane_endpoint(lane), job->pass, bmw_lane_hold_until_us(lane));
+		bmw_job_free(dispatcher, job);
+	}
+	while ((job = bmw_lane_take_due(lane)) != NULL)
+	{
+		bmw_lane_expect(lane, dispatcher->now_us);
+		bmw_job_forget(dispatcher, job);
+	}
+}
+
+/*
+ * Rows that are in memory already are skipped, so that many more are asked for.
+ * When fewer than asked for come, the table has no more that are due.
+ */
+static void
+fetch_lane(BmwDispatcher *dispatcher, BmwLane *lane)
+{
+	int			loaded = (int) hash_get_num_entries(dispatcher->loaded);
+	int			room = Min(bmw_lane_room_due(lane), FETCH_MAX);
+	int			limit = room + loaded;
+	Fetching	fetching = {.dispatcher = dispatcher, .lane = lane, .room = room};
+	int			rows = bmw_store_due(bmw_lane_endpoint(lane), dispatcher->now_us, limit, take_due, &fetching);
+
+	if (rows < limit)
+		bmw_lane_set_due(lane, bmw_store_next_due(bmw_lane_endpoint(lane), dispatcher->now_us));
+	else
+		bmw_lane_set_due(lane, dispatcher->now_us);
+}
+
+static void
+take_due(const BmwDueRow *row, void *context)
+{
+	Fetching   *fetching = context;
+	BmwDispatcher *dispatcher = fetching->dispatcher;
+	BmwDeliveryKey key = {.event_id = row->event.source.id, .endpoint_id = bmw_lane_endpoint(fetching->lane)};
+	BmwEvent   *event;
+	BmwJob	   *job;
+	bool		is_loaded;
+
+	if (fetching->room == 0)
+		return;
+	hash_search(dispatcher->loaded, &key, HASH_FIND, &is_loaded);
+	if (is_loaded)
+		return;
+	event = bmw_event_create(&row->event.source);
+	if (event == NULL)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+	job = bmw_job_create(dispatcher, event);
+	bmw_event_release(event);
+	job->has_row = true;
+	job->attempts = row->attempts;
+	job->first_attempt_us = row->first_attempt_us;
+	hash_search(dispatcher->loaded, &key, HASH_ENTER, NULL);
+	bmw_lane_push_due(fetching->lane, job, dispatcher->now_us);
+	fetching->room--;
+}
+
+static bool
+start_job(BmwDispatcher *dispatcher, BmwJob *job)
+{
+	const BmwEndpoint *endpoint = bmw_lane_tag(job->lane);
+	OwnHeaders	own;
+	BmwHttpHeader headers[MAX_HEADERS];
+	BmwHttpRequest request = {
+		.url = endpoint->url,
+		.headers = headers,
+		.headers_length = make_headers(dispatcher, job, endpoint, &own, headers),
+		.body = job->event->body,
+		.body_len = job->event->body_len,
+		.timeout_ms = endpoint->timeout_ms,
+		.connect_timeout_ms = Min(endpoint->timeout_ms, CONNECT_TIMEOUT_MS),
+		.tag = job,
+	};
+
+	return bmw_http_start(dispatcher->http, &request) == BMW_OK;
+}
+
+static int
+make_headers(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint,
+			 OwnHeaders *own, BmwHttpHeader *headers)
+{
+	int			length = 0;
+
+	snprintf(own->timestamp, sizeof(own->timestamp), "%" PRId64, job->started_us / 1000000);
+	snprintf(own->attempt, sizeof(own->attempt), "%d", job->attempts + 1);
+	sign(dispatcher, job, endpoint, own);
+	headers[length++] = (BmwHttpHeader){"content-type", "application/json"};
+	headers[length++] = (BmwHttpHeader){"webhook-id", job->event->id_text};
+	headers[length++] = (BmwHttpHeader){"webhook-timestamp", own->timestamp};
+	if (own->signatures[0] != '\0')
+		headers[length++] = (BmwHttpHeader){"webhook-signature", own->signatures};
+	headers[length++] = (BmwHttpHeader){"bm-webhook-attempt", own->attempt};
+	for (int i = 0; i < endpoint->headers_length && length < MAX_HEADERS; i++)
+		headers[length++] = endpoint->headers[i];
+	return length;
+}
+
+/* One signature for each secret, newest first, separated by a space. */
+static void
+sign(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint, OwnHeaders *own)
+{
+	BmwMessage	message = {
+		.id = job->event->id_text,
+		.timestamp_s = job->started_us / 1000000,
+		.body = job->event->body,
+		.body_len = job->event->body_len,
+	};
+	char	   *end = own->signatures;
+
+	*end = '\0';
+	for (int i = 0; i < Min(endpoint->secrets_length, MAX_SECRETS); i++)
+	{
+		if (end != own->signatures)
+			*end++ = ' ';
+		if (bmw_sign(dispatcher->signer, &endpoint->secrets[i], &message, end) != BMW_OK)
+			*end = '\0';
+		end += strlen(end);
+	}
+}
+
+static void
+take_result(BmwDispatcher *dispatcher, const BmwHttpResult *result)
+{
+	BmwJob	   *job = result->tag;
+	BmwLane    *lane = job->lane;
+	BmwOutcome	outcome = decide(dispatcher, job, result);
+
+	dispatcher->resent += result->resent;
+	if (outcome.verdict == BMW_VERDICT_LOCAL)
+	{
+		bmw_shmem_error(dispatcher->slot, "no descriptor or memory for a connection: raise max_files_per_process");
+		bmw_lane_give_back(lane, job, outcome.retry_at_us - dispatcher->now_us, dispatcher->now_us);
+		return;
+	}
+	dispatcher->sent++;
+	bmw_lane_finished(lane, outcome.verdict == BMW_VERDICT_DELIVERED ? BMW_LANE_SUCCESS
+					  : outcome.slows_down ? BMW_LANE_SLOW_DOWN : BMW_LANE_FAILURE,
+					  outcome.hold_us, dispatcher->now_us);
+	if (bmw_lane_tag(lane) == NULL && outcome.verdict == BMW_VERDICT_RETRY)
+		bmw_recorder_cancel(dispatcher, job, bmw_lane_endpoint(lane));
+	else
+		bmw_recorder_finished(dispatcher, job, bmw_lane_endpoint(lane), &outcome, result);
+	judge_endpoint(dispatcher, lane, &outcome);
+	bmw_job_free(dispatcher, job);
+	close_if_deleted(dispatcher, lane);
+}
+
+static BmwOutcome
+decide(BmwDispatcher *dispatcher, const BmwJob *job, const BmwHttpResult *result)
+{
+	const BmwEndpoint *endpoint = bmw_lane_tag(job->lane);
+	const BmwSchedule none = {0};
+	BmwAttempt	attempt = {
+		.transport = result->transport,
+		.http_status = result->http_status,
+		.retry_after_us = result->retry_after_us,
+		.attempts_made = job->attempts + 1,
+		.now_us = dispatcher->now_us,
+		.random = pg_prng_double(&dispatcher->random),
+	};
+
+	return bmw_outcome_decide(&attempt, endpoint != NULL ? &endpoint->schedule : &none);
+}
+
+/*
+ * The endpoint row learns of a failure that lasts, not of each one: every
+ * change of it is read by all dispatchers.
+ */
+static void
+judge_endpoint(BmwDispatcher *dispatcher, BmwLane *lane, const BmwOutcome *outcome)
+{
+	BmwEndpoint *endpoint = bmw_lane_tag(lane);
+	int64		failing_since = bmw_lane_failing_since_us(lane);
+	const int64 lasting_us = Min(60, bmw_disable_after) * INT64CONST(1000000);
+
+	if (endpoint == NULL || !endpoint->is_enabled)
+		return;
+	if (outcome->verdict == BMW_VERDICT_GONE)
+		bmw_recorder_disable(dispatcher, endpoint->id, "the receiver says that it is gone (410)");
+	else if (outcome->verdict == BMW_VERDICT_DELIVERED && endpoint->failing_since_us != 0)
+	{
+		endpoint->failing_since_us = 0;
+		bmw_recorder_set_failing(dispatcher, endpoint->id, 0);
+	}
+	else if (outcome->verdict != BMW_VERDICT_DELIVERED && endpoint->failing_since_us == 0 &&
+			 dispatcher->now_us - failing_since >= lasting_us)
+	{
+		endpoint->failing_since_us = failing_since;
+		bmw_recorder_set_failing(dispatcher, endpoint->id, failing_since);
+	}
+	else if (outcome->verdict != BMW_VERDICT_DELIVERED && endpoint->failing_since_us != 0 && bmw_disable_after > 0 &&
+			 dispatcher->now_us - endpoint->failing_since_us >= bmw_disable_after * INT64CONST(1000000))
+		bmw_recorder_disable(dispatcher, endpoint->id, "every attempt has failed for longer than bm_webhook.disable_after");
+}
+
+static void
+close_if_deleted(BmwDispatcher *dispatcher, BmwLane *lane)
+{
+	BmwLaneCounts counts = bmw_lane_counts(lane);
+
+	if (bmw_lane_tag(lane) != NULL || counts.in_flight > 0 || counts.queued > 0)
+		return;
+	bmw_intake_forget_lane(dispatcher, lane);
+	bmw_lanes_close(dispatcher->lanes, lane);
+}

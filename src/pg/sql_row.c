@@ -1,0 +1,245 @@
+/*
+ * pg/sql_row.c - values into and out of SQL statements.
+ *
+ * Everything is palloc'd in the current memory context, which the caller resets.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "pg/interval.h"
+#include "pg/sql_row.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/uuid.h"
+#include "utils/xid8.h"
+
+static Datum value_of(const BmwSqlRow *row, int column, bool *is_null);
+static const char *to_utf8(Datum text, size_t *length);
+
+int64
+bmw_sql_int64(const BmwSqlRow *row, int column)
+{
+	bool		is_null;
+	Datum		value = value_of(row, column, &is_null);
+
+	return is_null ? 0 : DatumGetInt64(value);
+}
+
+int
+bmw_sql_int32(const BmwSqlRow *row, int column)
+{
+	bool		is_null;
+	Datum		value = value_of(row, column, &is_null);
+
+	return is_null ? 0 : DatumGetInt32(value);
+}
+
+bool
+bmw_sql_bool(const BmwSqlRow *row, int column)
+{
+	bool		is_null;
+	Datum		value = value_of(row, column, &is_null);
+
+	return !is_null && DatumGetBool(value);
+}
+
+uint64
+bmw_sql_xid8(const BmwSqlRow *row, int column)
+{
+	bool		is_null;
+	Datum		value = value_of(row, column, &is_null);
+
+	return is_null ? 0 : U64FromFullTransactionId(DatumGetFullTransactionId(value));
+}
+
+int64
+bmw_sql_time(const BmwSqlRow *row, int column)
+{
+	bool		is_null;
+	Datum		value = value_of(row, column, &is_null);
+
+	return is_null ? 0 : bmw_unix_us(DatumGetTimestampTz(value));
+}
+
+BmwUuid
+bmw_sql_uuid(const BmwSqlRow *row, int column)
+{
+	bool		is_null;
+	Datum		value = value_of(row, column, &is_null);
+	BmwUuid		id = {{0}};
+
+	if (!is_null)
+		memcpy(id.bytes, DatumGetUUIDP(value)->data, UUID_LEN);
+	return id;
+}
+
+const char *
+bmw_sql_text(const BmwSqlRow *row, int column, size_t *length)
+{
+	bool		is_null;
+	Datum		value = value_of(row, column, &is_null);
+
+	return is_null ? NULL : to_utf8(value, length);
+}
+
+const char **
+bmw_sql_texts(const BmwSqlRow *row, int column, int *length)
+{
+	bool		is_null;
+	Datum		value = value_of(row, column, &is_null);
+	Datum	   *items;
+	const char **texts;
+
+	*length = 0;
+	if (is_null)
+		return NULL;
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &items, NULL, length);
+	texts = palloc(sizeof(*texts) * Max(*length, 1));
+	for (int i = 0; i < *length; i++)
+		texts[i] = to_utf8(items[i], NULL);
+	return texts;
+}
+
+int64 *
+bmw_sql_int64s(const BmwSqlRow *row, int column, int *length)
+{
+	bool		is_null;
+	Datum		value = value_of(row, column, &is_null);
+	Datum	   *items;
+	int64	   *numbers;
+
+	*length = 0;
+	if (is_null)
+		return NULL;
+	deconstruct_array(DatumGetArrayTypeP(value), INT8OID, 8, true, TYPALIGN_DOUBLE, &items, NULL, length);
+	numbers = palloc(sizeof(*numbers) * Max(*length, 1));
+	for (int i = 0; i < *length; i++)
+		numbers[i] = DatumGetInt64(items[i]);
+	return numbers;
+}
+
+/* The receiver's bytes were made valid UTF-8 before; another encoding may lack a character. */
+Datum
+bmw_sql_from_utf8(const char *text)
+{
+	char	   *ascii;
+
+	if (GetDatabaseEncoding() == PG_UTF8)
+		return CStringGetTextDatum(text);
+	ascii = pstrdup(text);
+	for (char *c = ascii; *c != '\0'; c++)
+		if ((unsigned char) *c >= 0x80)
+			*c = '?';
+	return CStringGetTextDatum(ascii);
+}
+
+void
+bmw_sql_column_init(BmwSqlColumn *column, Oid type, int capacity)
+{
+	column->type = type;
+	column->length = 0;
+	column->values = palloc(sizeof(Datum) * Max(capacity, 1));
+	column->nulls = palloc(sizeof(bool) * Max(capacity, 1));
+}
+
+void
+bmw_sql_column_add(BmwSqlColumn *column, Datum value)
+{
+	column->nulls[column->length] = false;
+	column->values[column->length++] = value;
+}
+
+void
+bmw_sql_column_add_null(BmwSqlColumn *column)
+{
+	column->nulls[column->length] = true;
+	column->values[column->length++] = (Datum) 0;
+}
+
+void
+bmw_sql_column_add_uuid(BmwSqlColumn *column, const BmwUuid *id)
+{
+	bmw_sql_column_add(column, PointerGetDatum(id->bytes));
+}
+
+void
+bmw_sql_column_add_time(BmwSqlColumn *column, int64 unix_us)
+{
+	if (unix_us == 0)
+		bmw_sql_column_add_null(column);
+	else
+		bmw_sql_column_add(column, TimestampTzGetDatum(bmw_from_unix_us(unix_us)));
+}
+
+void
+bmw_sql_column_add_interval(BmwSqlColumn *column, int64 us)
+{
+	Interval   *interval;
+
+	if (us == 0)
+	{
+		bmw_sql_column_add_null(column);
+		return;
+	}
+	interval = palloc0(sizeof(*interval));
+	interval->time = us;
+	bmw_sql_column_add(column, IntervalPGetDatum(interval));
+}
+
+void
+bmw_sql_column_add_int32(BmwSqlColumn *column, int value)
+{
+	if (value == 0)
+		bmw_sql_column_add_null(column);
+	else
+		bmw_sql_column_add(column, Int32GetDatum(value));
+}
+
+void
+bmw_sql_column_add_text(BmwSqlColumn *column, const char *utf8)
+{
+	if (utf8 == NULL)
+		bmw_sql_column_add_null(column);
+	else
+		bmw_sql_column_add(column, bmw_sql_from_utf8(utf8));
+}
+
+Datum
+bmw_sql_column_array(const BmwSqlColumn *column)
+{
+	int16		length;
+	bool		is_by_value;
+	char		alignment;
+	int			dimensions[1] = {column->length};
+	int			bounds[1] = {1};
+
+	get_typlenbyvalalign(column->type, &length, &is_by_value, &alignment);
+	return PointerGetDatum(construct_md_array(column->values, column->nulls, 1, dimensions, bounds,
+											  column->type, length, is_by_value, alignment));
+}
+
+static Datum
+value_of(const BmwSqlRow *row, int column, bool *is_null)
+{
+	return heap_getattr(row->tuple, column, row->descriptor, is_null);
+}
+
+static const char *
+to_utf8(Datum text, size_t *length)
+{
+	struct varlena *value = PG_DETOAST_DATUM_PACKED(text);
+	int			size = VARSIZE_ANY_EXHDR(value);
+	char	   *copy = palloc(size + 1);
+	char	   *utf8;
+
+	memcpy(copy, VARDATA_ANY(value), size);
+	copy[size] = '\0';
+	utf8 = pg_server_to_any(copy, size, PG_UTF8);
+	if (length != NULL)
+		*length = utf8 == copy ? (size_t) size : strlen(utf8);
+	return utf8;
+}

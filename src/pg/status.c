@@ -1,0 +1,242 @@
+/*
+ * pg/status.c - what a user asks about dispatchers: _dispatchers(), wait_for_delivery(), _announce().
+ *
+ * Reads shared memory without stopping anybody. Where the library is not
+ * preloaded there is none: the answer then says so.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "commands/dbcommands.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "pg/guc.h"
+#include "pg/notify.h"
+#include "pg/shmem.h"
+#include "pg/store.h"
+#include "pgstat.h"
+#include "storage/spin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+#include "utils/wait_event.h"
+
+#define COLUMNS 12
+#define LOOK_AGAIN_MS 1000		/* should nobody broadcast */
+
+PG_FUNCTION_INFO_V1(bm_webhook_dispatchers);
+PG_FUNCTION_INFO_V1(bm_webhook_wait_for_delivery);
+PG_FUNCTION_INFO_V1(bm_webhook_announce);
+
+typedef struct StateText
+{
+	const char *name;
+	const char *reason;			/* NULL: needs none */
+} StateText;
+
+static const StateText state_texts[] = {
+	[BMW_SLOT_FREE] = {"absent", "the extension is not in this database"},
+	[BMW_SLOT_STARTING] = {"starting", NULL},
+	[BMW_SLOT_RUNNING] = {"running", NULL},
+	[BMW_SLOT_HELD] = {"held", "a command needs the database or the extension alone"},
+	[BMW_SLOT_NO_WORKER] = {"no worker", "max_worker_processes is used up"},
+	[BMW_SLOT_FAILED] = {"failed", "ended by an error; it is started again"},
+	[BMW_SLOT_OUTDATED] = {"outdated", "the extension's version is not the library's: ALTER EXTENSION bm_webhook UPDATE, or restart the server"},
+};
+
+static void put_slots(ReturnSetInfo *result);
+static void put_slot(ReturnSetInfo *result, const BmwSlot *slot);
+static void put_absence(ReturnSetInfo *result, const char *state, const char *reason);
+static const char *absence(void);
+static Datum text_or_null(const char *text, bool *is_null);
+static BmwSlot *own_slot(void);
+static void check_can_wait(const BmwUuid *id);
+static void sleep_until_flush(BmwSlot *slot, TimestampTz deadline);
+
+/* _dispatchers(): a row for each dispatcher of the cluster, at least one for this database. */
+Datum
+bm_webhook_dispatchers(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (bmw_shared == NULL)
+		put_absence(result, "not loaded", "bm_webhook is not in shared_preload_libraries");
+	else
+		put_slots(result);
+	return (Datum) 0;
+}
+
+/*
+ * wait_for_delivery(event uuid, timeout interval) returns boolean: true when it
+ * has deliveries and all are delivered; false when one failed or was canceled,
+ * when no endpoint matches, or at the timeout.
+ */
+Datum
+bm_webhook_wait_for_delivery(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t  *event = PG_GETARG_UUID_P(0);
+	TimestampTz deadline = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+																	TimestampTzGetDatum(GetCurrentTimestamp()),
+																	PG_GETARG_DATUM(1)));
+	BmwSlot    *slot = own_slot();
+	BmwUuid		id;
+	BmwEventState state;
+
+	memcpy(id.bytes, event->data, sizeof(id.bytes));
+	check_can_wait(&id);
+	if (slot != NULL)
+		ConditionVariablePrepareToSleep(&slot->flushed);
+	while ((state = bmw_store_event_state(&id)) == BMW_EVENT_WAITING && GetCurrentTimestamp() < deadline)
+		sleep_until_flush(slot, deadline);
+	ConditionVariableCancelSleep();
+	PG_RETURN_BOOL(state == BMW_EVENT_DELIVERED);
+}
+
+/* _announce(): the extension is being created in this database. */
+Datum
+bm_webhook_announce(PG_FUNCTION_ARGS)
+{
+	if (bmw_shared == NULL)
+		ereport(WARNING, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("bm_webhook is not preloaded: events are captured, but nothing is sent"),
+				errhint("Add bm_webhook to shared_preload_libraries and restart the server."));
+	bmw_notify_event();
+	PG_RETURN_VOID();
+}
+
+static void
+put_slots(ReturnSetInfo *result)
+{
+	bool		is_here = false;
+
+	LWLockAcquire(bmw_shared->lock, LW_SHARED);
+	for (int i = 0; i < bmw_shared->slots_length; i++)
+	{
+		const BmwSlot *slot = &bmw_shared->slots[i];
+
+		is_here |= slot->database == MyDatabaseId;
+		/* while it looks for the extension in some other database it is none of theirs */
+		if (OidIsValid(slot->database) && (slot->state != BMW_SLOT_STARTING || slot->database == MyDatabaseId))
+			put_slot(result, slot);
+	}
+	LWLockRelease(bmw_shared->lock);
+	if (!is_here)
+		put_absence(result, "not running", absence());
+}
+
+static void
+put_slot(ReturnSetInfo *result, const BmwSlot *slot)
+{
+	Datum		values[COLUMNS] = {0};
+	bool		nulls[COLUMNS] = {0};
+	BmwSlotNumbers numbers;
+	char		last_error[BMW_LAST_ERROR_SIZE];
+	TimestampTz last_error_at;
+	const char *reason = state_texts[slot->state].reason;
+
+	SpinLockAcquire((slock_t *) &slot->mutex);
+	numbers = slot->numbers;
+	memcpy(last_error, slot->last_error, sizeof(last_error));
+	last_error_at = slot->last_error_at;
+	SpinLockRelease((slock_t *) &slot->mutex);
+	if (slot->state == BMW_SLOT_RUNNING && !bmw_enabled)
+		reason = "bm_webhook.enabled is off: nothing is sent";
+	values[0] = ObjectIdGetDatum(slot->database);
+	values[1] = Int32GetDatum(slot->shard);
+	values[2] = CStringGetTextDatum(state_texts[slot->state].name);
+	values[3] = text_or_null(reason, &nulls[3]);
+	values[4] = TimestampTzGetDatum(slot->since);
+	values[5] = Int32GetDatum(slot->pid);
+	nulls[5] = slot->pid == 0;
+	values[6] = Int32GetDatum(numbers.in_flight);
+	values[7] = Int32GetDatum(numbers.queued);
+	values[8] = Int64GetDatum(numbers.sent);
+	values[9] = Int64GetDatum(numbers.resent);
+	values[10] = text_or_null(last_error_at != 0 ? last_error : NULL, &nulls[10]);
+	values[11] = TimestampTzGetDatum(last_error_at);
+	nulls[11] = last_error_at == 0;
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static void
+put_absence(ReturnSetInfo *result, const char *state, const char *reason)
+{
+	Datum		values[COLUMNS] = {0};
+	bool		nulls[COLUMNS];
+
+	memset(nulls, true, sizeof(nulls));
+	values[0] = ObjectIdGetDatum(MyDatabaseId);
+	values[2] = CStringGetTextDatum(state);
+	values[3] = CStringGetTextDatum(reason);
+	nulls[0] = nulls[2] = nulls[3] = false;
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static const char *
+absence(void)
+{
+	if (RecoveryInProgress())
+		return "this server is a standby: the primary sends";
+	if (pg_atomic_read_u32(&bmw_shared->launcher) == 0)
+		return "the launcher is not running";
+	return "the launcher has not looked at this database yet";
+}
+
+static Datum
+text_or_null(const char *text, bool *is_null)
+{
+	*is_null = text == NULL;
+	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
+}
+
+/* The first slot of this database; with several shards it is woken once a second besides. */
+static BmwSlot *
+own_slot(void)
+{
+	if (bmw_shared == NULL)
+		return NULL;
+	for (int i = 0; i < bmw_shared->slots_length; i++)
+		if (bmw_shared->slots[i].database == MyDatabaseId)
+			return &bmw_shared->slots[i];
+	return NULL;
+}
+
+static void
+check_can_wait(const BmwUuid *id)
+{
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("wait_for_delivery() cannot see deliveries made after its transaction's snapshot"),
+				errhint("Call it in a READ COMMITTED transaction."));
+	switch (bmw_store_event_state(id))
+	{
+		case BMW_EVENT_UNKNOWN:
+			ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("event does not exist"));
+			break;
+		case BMW_EVENT_UNCOMMITTED:
+			ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("wait_for_delivery() cannot wait for an event of its own transaction"),
+					errhint("Commit first: an event is sent when its transaction has committed."));
+			break;
+		case BMW_EVENT_WAITING:
+		case BMW_EVENT_DELIVERED:
+		case BMW_EVENT_NOT_DELIVERED:
+			break;
+	}
+}
+
+static void
+sleep_until_flush(BmwSlot *slot, TimestampTz deadline)
+{
+	long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+
+	left_ms = Max(Min(left_ms, LOOK_AGAIN_MS), 1);
+	if (slot != NULL)
+		(void) ConditionVariableTimedSleep(&slot->flushed, left_ms, PG_WAIT_EXTENSION);
+	else
+		pg_usleep(left_ms * 1000L);
+	CHECK_FOR_INTERRUPTS();
+}

@@ -1,0 +1,151 @@
+/*
+ * pg/store.h - every SQL statement of the dispatcher.
+ *
+ * All functions run inside bmw_transaction_run() (but bmw_store_event_state(),
+ * which connects to SPI by itself) and may ereport. Times are
+ * Unix microseconds. Texts handed to a callback are UTF-8 and live until it
+ * returns.
+ */
+#ifndef BMW_PG_STORE_H
+#define BMW_PG_STORE_H
+
+#include "postgres.h"
+
+#include "core/event.h"
+#include "core/http.h"
+#include "core/route.h"
+#include "core/snapshot.h"
+#include "nodes/pg_list.h"
+#include "utils/timestamp.h"
+
+/* Where intake is: the next event is the first with (xid, id) greater than this. */
+typedef struct BmwPosition
+{
+	uint64		xid;
+	BmwUuid		id;
+} BmwPosition;
+
+typedef struct BmwEventRow
+{
+	BmwPosition position;
+	BmwRouteEvent route;		/* type, application, channel, created, endpoint */
+	BmwEventSource source;
+} BmwEventRow;
+
+typedef void (*BmwEventRowFn) (const BmwEventRow *row, void *context);
+
+/* A delivery that waits in the table. */
+typedef struct BmwDueRow
+{
+	BmwEventRow event;
+	int			attempts;
+	int64		first_attempt_us;	/* 0: none yet */
+	int64		next_attempt_us;
+} BmwDueRow;
+
+typedef void (*BmwDueRowFn) (const BmwDueRow *row, void *context);
+
+typedef struct BmwEndpointRow
+{
+	int64		id;
+	const char *application;
+	const char *channel;
+	const char *url;
+	bool		is_enabled;
+	int			timeout_ms;
+	int			max_in_flight;
+	int64		created_us;
+	int64		failing_since_us;	/* 0: not failing */
+	const char **patterns;
+	int			patterns_length;
+	const char **header_names;
+	const char **header_values;
+	int			headers_length;
+	int64	   *delays_us;
+	int			delays_length;
+	const char **secrets;
+	int			secrets_length;
+} BmwEndpointRow;
+
+typedef void (*BmwEndpointRowFn) (const BmwEndpointRow *row, void *context);
+
+/* What is to be recorded of one delivery. */
+typedef struct BmwRecord
+{
+	BmwUuid		event_id;
+	int64		endpoint_id;
+	bool		has_row;			/* a delivery row exists: update it */
+	bool		is_failed_attempt;	/* goes into failed_attempt as well */
+	const char *status;				/* constant */
+	int			attempts;
+	int64		next_attempt_us;	/* 0: none */
+	int64		first_attempt_us;	/* 0: none */
+	int64		last_attempt_us;	/* 0: none */
+	int			http_status;		/* 0: none */
+	const char *error_class;		/* constant or NULL */
+	char	   *error;				/* malloc'd UTF-8 or NULL; the recorder frees it */
+	char	   *response;			/* likewise */
+	BmwHttpTimes times;
+	void	   *pass;				/* the recorder's */
+} BmwRecord;
+
+/* The extension's installed version, NULL when it is not there. Palloc'd. */
+extern char *bmw_store_version(void);
+/* The OID of the cursor table. */
+extern Oid	bmw_store_cursor_table(void);
+
+/* The cursor of a shard. Rewrites the table when the number of shards has changed. */
+extern void bmw_store_read_cursor(int shard, int shards, BmwSnapshot *snapshot, int64 *since_us);
+extern void bmw_store_write_cursor(int shard, const BmwSnapshot *snapshot, int64 since_us);
+extern void bmw_store_current_snapshot(BmwSnapshot *snapshot);
+
+/*
+ * Events with (xid, id) after the position that `now` sees, ascending, at most
+ * limit; none with an id below floor. Returns how many.
+ */
+extern int	bmw_store_new_events(const BmwPosition *after, const BmwUuid *floor, const BmwSnapshot *now,
+								 int limit, BmwEventRowFn fn, void *context);
+/* The events of these transactions; with (xid, id) after the position, ascending. */
+extern int	bmw_store_events_of(const uint64 *xids, int xids_length, const BmwPosition *after,
+								const BmwUuid *floor, int limit, BmwEventRowFn fn, void *context);
+
+/* For each of these events and its endpoints that have a row. */
+typedef void (*BmwDeliveryFn) (const BmwUuid *event_id, int64 endpoint_id, void *context);
+extern void bmw_store_existing(const BmwUuid *events, int length, BmwDeliveryFn fn, void *context);
+
+/* The endpoint's pending deliveries that are due, oldest first. Returns how many. */
+extern int	bmw_store_due(int64 endpoint_id, int64 now_us, int limit, BmwDueRowFn fn, void *context);
+/* When its first pending delivery after this time is due; PG_INT64_MAX: none. */
+extern int64 bmw_store_next_due(int64 endpoint_id, int64 after_us);
+/* For every endpoint with pending deliveries: when the first is due. */
+typedef void (*BmwPendingFn) (int64 endpoint_id, int64 due_us, void *context);
+extern void bmw_store_pending(BmwPendingFn fn, void *context);
+
+/* Inserts and updates deliveries, inserts failed attempts: one statement each. */
+extern void bmw_store_record(const BmwRecord *records, int length);
+
+extern void bmw_store_endpoints(BmwEndpointRowFn fn, void *context);
+/* Cancels up to limit pending deliveries of an endpoint; returns how many. */
+extern int	bmw_store_cancel(int64 endpoint_id, const char *reason, int limit);
+/*
+ * Sets failing_since (0: NULL). Skips a row that somebody has locked; returns
+ * whether it was done or the endpoint does not exist.
+ */
+extern bool bmw_store_set_failing(int64 endpoint_id, int64 since_us);
+/* Disables it with a reason and emits endpoint.disabled. Returns likewise. */
+extern bool bmw_store_disable(int64 endpoint_id, const char *reason);
+/* How it stands with an event: for wait_for_delivery(), as the caller, in any session. */
+typedef enum BmwEventState
+{
+	BMW_EVENT_UNKNOWN,
+	BMW_EVENT_UNCOMMITTED,		/* of the caller's own transaction */
+	BMW_EVENT_WAITING,			/* some delivery has not ended, or has not begun */
+	BMW_EVENT_DELIVERED,		/* to at least one endpoint, and to all that match */
+	BMW_EVENT_NOT_DELIVERED		/* failed or canceled somewhere, or nobody wants it */
+} BmwEventState;
+extern BmwEventState bmw_store_event_state(const BmwUuid *event_id);
+
+/* Makes partitions ahead. */
+extern void bmw_store_create_partitions(void);
+
+#endif

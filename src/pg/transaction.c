@@ -1,0 +1,165 @@
+/*
+ * pg/transaction.c - the dispatcher's transactions: short, and never fatal.
+ *
+ * An error must not end the process, because requests are in flight: it is
+ * caught, the transaction is rolled back, and the caller tries again later with
+ * what it still has in memory. Before any work the extension's tables are
+ * looked up: DROP EXTENSION may have run since the last transaction.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pg/transaction.h"
+#include "pgstat.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+typedef struct Setting
+{
+	const char *name;
+	const char *value;
+} Setting;
+
+/*
+ * Every statement of a dispatcher is a look-up by an index or an append: plans
+ * that sort or scan what waits are ruled out, plans are made once.
+ */
+static const Setting settings[] = {
+	{"default_transaction_read_only", "off"},
+	{"default_transaction_isolation", "read committed"},
+	{"default_transaction_deferrable", "off"},
+	{"search_path", "pg_catalog, pg_temp"},
+	{"lock_timeout", "1s"},
+	{"idle_in_transaction_session_timeout", "0"},
+	{"statement_timeout", "0"},
+	{"row_security", "on"},
+	{"session_replication_role", "origin"},
+	{"synchronous_commit", "off"},
+	{"plan_cache_mode", "force_generic_plan"},
+	{"enable_seqscan", "off"},
+	{"enable_bitmapscan", "off"},
+	{"enable_sort", "off"},
+	{"enable_hashjoin", "off"},
+	{"enable_mergejoin", "off"},
+	{"enable_material", "off"},
+	{"enable_partition_pruning", "on"},
+	{"max_parallel_workers_per_gather", "0"},
+	{"jit", "off"},
+	{"IntervalStyle", "postgres"},
+	{"DateStyle", "ISO"},
+	{"TimeZone", "UTC"},
+};
+
+static Oid	event_table = InvalidOid;	/* whose presence is checked */
+static int	failures = 0;
+
+static void begin(void);
+static void finish(void);
+static bool is_extension_there(void);
+static bool become_owner(void);
+static void failed(BmwSlot *slot, MemoryContext caller);
+
+void
+bmw_transaction_init(void)
+{
+	for (size_t i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i].name, settings[i].value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+BmwTransactionResult
+bmw_transaction_run(BmwSlot *slot, BmwWork work, void *context)
+{
+	volatile BmwTransactionResult result = BMW_TRANSACTION_DONE;
+	MemoryContext caller = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		begin();
+		if (is_extension_there() && become_owner())
+			work(context);
+		else
+			result = BMW_TRANSACTION_NO_EXTENSION;
+		finish();
+		failures = 0;
+	}
+	PG_CATCH();
+	{
+		result = BMW_TRANSACTION_FAILED;
+		failed(slot, caller);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	return result;
+}
+
+int
+bmw_transaction_failures(void)
+{
+	return failures;
+}
+
+static void
+begin(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	SPI_connect();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+finish(void)
+{
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+}
+
+static bool
+is_extension_there(void)
+{
+	Oid			schema = get_namespace_oid("bm_webhook", true);
+	Oid			table = OidIsValid(schema) ? get_relname_relid("event", schema) : InvalidOid;
+
+	if (!OidIsValid(event_table))
+		event_table = table;	/* the first transaction of this process */
+	return OidIsValid(table) && table == event_table;
+}
+
+/* Every later transaction starts as that role, too: it returns to what it found. */
+static bool
+become_owner(void)
+{
+	Oid			owner = get_role_oid("bm_webhook", true);
+
+	if (!OidIsValid(owner))
+		return false;
+	if (GetUserId() != owner)
+		SetUserIdAndSecContext(owner, SECURITY_LOCAL_USERID_CHANGE);
+	return true;
+}
+
+static void
+failed(BmwSlot *slot, MemoryContext caller)
+{
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(caller);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	pgstat_report_stat(false);
+	if (failures++ == 0)
+		ereport(LOG, errmsg("bm_webhook could not work on its tables: %s", error->message),
+				errdetail_internal("SQLSTATE %s.", unpack_sql_state(error->sqlerrcode)),
+				errhint("It tries again; what is in memory is kept."));
+	bmw_shmem_error(slot, error->message);
+	FreeErrorData(error);
+}

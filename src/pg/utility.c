@@ -1,0 +1,222 @@
+/*
+ * pg/utility.c - commands that our dispatchers must know of.
+ *
+ * DROP DATABASE, ALTER DATABASE RENAME and CREATE DATABASE ... TEMPLATE need
+ * the database without any session in it; DROP EXTENSION and ALTER EXTENSION
+ * want the extension alone. The dispatchers of that database are held until
+ * this backend's transaction ends, however it ends; then the launcher starts
+ * them again, if the database and the extension are still there.
+ *
+ * COMMIT PREPARED runs no commit callback of the transaction that it commits.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "pg/notify.h"
+#include "pg/shmem.h"
+#include "pg/utility.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "tcop/utility.h"
+#include "utils/wait_event.h"
+
+#define EXTENSION "bm_webhook"
+#define HOLD_TIMEOUT_MS 10000
+
+static ProcessUtility_hook_type previous_hook = NULL;
+static bool is_holding = false;
+
+static void on_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
+					   ProcessUtilityContext context, ParamListInfo params,
+					   QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion);
+static void run(PlannedStmt *statement, const char *query, bool read_only_tree,
+				ProcessUtilityContext context, ParamListInfo params,
+				QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion);
+static bool is_commit_prepared(Node *node);
+static Oid	database_to_hold(Node *node);
+static Oid	template_of(CreatedbStmt *statement);
+static bool drops_extension(DropStmt *statement);
+static void hold(Oid database);
+static bool ask_to_stop(Oid database);
+static void release(void);
+static void release_at_end(XactEvent event, void *arg);
+static void release_at_exit(int code, Datum arg);
+
+void
+bmw_utility_init(void)
+{
+	previous_hook = ProcessUtility_hook;
+	ProcessUtility_hook = on_utility;
+	RegisterXactCallback(release_at_end, NULL);
+}
+
+static void
+on_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
+		   ProcessUtilityContext context, ParamListInfo params,
+		   QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+{
+	Node	   *node = statement->utilityStmt;
+	Oid			database = database_to_hold(node);
+
+	if (OidIsValid(database))
+		hold(database);
+	if (!is_commit_prepared(node))
+	{
+		run(statement, query, read_only_tree, context, params, environment, dest, completion);
+		return;
+	}
+	bmw_notify_before_commit_prepared();
+	PG_TRY();
+	{
+		run(statement, query, read_only_tree, context, params, environment, dest, completion);
+	}
+	PG_FINALLY();
+	{
+		bmw_notify_after_commit_prepared();
+	}
+	PG_END_TRY();
+}
+
+static void
+run(PlannedStmt *statement, const char *query, bool read_only_tree,
+	ProcessUtilityContext context, ParamListInfo params,
+	QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+{
+	if (previous_hook)
+		previous_hook(statement, query, read_only_tree, context, params, environment, dest, completion);
+	else
+		standard_ProcessUtility(statement, query, read_only_tree, context, params, environment, dest, completion);
+}
+
+static bool
+is_commit_prepared(Node *node)
+{
+	return IsA(node, TransactionStmt) && ((TransactionStmt *) node)->kind == TRANS_STMT_COMMIT_PREPARED;
+}
+
+/* The database whose dispatchers must stop for this command; InvalidOid: none. */
+static Oid
+database_to_hold(Node *node)
+{
+	switch (nodeTag(node))
+	{
+		case T_DropdbStmt:
+			return get_database_oid(((DropdbStmt *) node)->dbname, true);
+		case T_RenameStmt:
+			if (((RenameStmt *) node)->renameType == OBJECT_DATABASE)
+				return get_database_oid(((RenameStmt *) node)->subname, true);
+			return InvalidOid;
+		case T_CreatedbStmt:
+			return template_of((CreatedbStmt *) node);
+		case T_DropStmt:
+			return drops_extension((DropStmt *) node) ? MyDatabaseId : InvalidOid;
+		case T_AlterExtensionStmt:
+			return strcmp(((AlterExtensionStmt *) node)->extname, EXTENSION) == 0 ? MyDatabaseId : InvalidOid;
+		default:
+			return InvalidOid;
+	}
+}
+
+static Oid
+template_of(CreatedbStmt *statement)
+{
+	ListCell   *cell;
+
+	foreach(cell, statement->options)
+	{
+		DefElem    *option = lfirst(cell);
+
+		if (strcmp(option->defname, "template") == 0 && option->arg != NULL && IsA(option->arg, String))
+			return get_database_oid(strVal(option->arg), true);
+	}
+	return get_database_oid("template1", true);
+}
+
+static bool
+drops_extension(DropStmt *statement)
+{
+	ListCell   *cell;
+
+	if (statement->removeType != OBJECT_EXTENSION)
+		return false;
+	foreach(cell, statement->objects)
+		if (strcmp(strVal(lfirst(cell)), EXTENSION) == 0)
+			return true;
+	return false;
+}
+
+/* Stops the dispatchers of a database and waits until they have gone. */
+static void
+hold(Oid database)
+{
+	static bool is_registered = false;
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), HOLD_TIMEOUT_MS);
+
+	if (!is_registered)
+		before_shmem_exit(release_at_exit, (Datum) 0);
+	is_registered = true;
+	is_holding = true;
+	while (ask_to_stop(database) && GetCurrentTimestamp() < deadline)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10L, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* True while one of them is still there. */
+static bool
+ask_to_stop(Oid database)
+{
+	bool		is_there = false;
+
+	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < bmw_shared->slots_length; i++)
+	{
+		BmwSlot    *slot = &bmw_shared->slots[i];
+
+		if (slot->database != database)
+			continue;
+		slot->holder = MyProcPid;
+		if (slot->pid == 0)
+			continue;
+		kill(slot->pid, SIGTERM);
+		is_there = true;
+	}
+	LWLockRelease(bmw_shared->lock);
+	return is_there;
+}
+
+static void
+release(void)
+{
+	if (!is_holding)
+		return;
+	is_holding = false;
+	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < bmw_shared->slots_length; i++)
+		if (bmw_shared->slots[i].holder == MyProcPid)
+			bmw_shared->slots[i].holder = 0;
+	LWLockRelease(bmw_shared->lock);
+	bmw_shmem_wake(&bmw_shared->launcher);
+}
+
+static void
+release_at_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		release();
+}
+
+static void
+release_at_exit(int code, Datum arg)
+{
+	release();
+}

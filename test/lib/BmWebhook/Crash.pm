@@ -1,0 +1,107 @@
+# BmWebhook::Crash - what must hold when something is killed again and again
+# under load.
+#
+# An event may be sent twice only when a kill lies between: its first request was
+# answered before, and at most $unrecorded_s before, because what is answered is
+# recorded within milliseconds.
+
+package BmWebhook::Crash;
+
+use strict;
+use warnings FATAL => 'all';
+
+use BmWebhook;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $rate = 300;    # transactions a second; each event goes to three endpoints
+my $unrecorded_s = 1;
+
+# Asynchronous commits reach the operating system within three of these.
+our $conf = "wal_writer_delay = 10ms\n";
+
+my $load = q{
+	\set end random(1, 10)
+	BEGIN;
+	INSERT INTO app SELECT bm_webhook.emit('load', '{"text": "under load"}');
+	\if :end = 1
+	ROLLBACK;
+	\else
+	COMMIT;
+	\endif
+};
+
+# Calls $kill->(process id of the dispatcher) so many times, and tests what the
+# head of this file says.
+sub survives
+{
+	my ($bmw, $times, $kill) = @_;
+	my $receiver = $bmw->receiver;
+	my @names = qw(fast flaky slow);
+	my @kills;
+
+	$bmw->sql('CREATE TABLE app (event uuid)');
+	$bmw->endpoint('/ok/fast');
+	$bmw->endpoint('/fail/1/flaky', retry_delays => '{' . join(',', ('50ms') x 50) . '}');
+	$bmw->endpoint('/slow/40/slow');
+
+	for my $i (1 .. $times)
+	{
+		my $pid = $bmw->dispatcher;
+		my $before = $receiver->count('fast', 'delivered');
+		my $pgbench = $bmw->pgbench($load, '-c', 4, '-R', $rate, '-T', 100);
+
+		# each time at another moment
+		$bmw->wait_for_requests('fast', $before + 60 + 11 * $i, 'delivered');
+		push @kills, time;
+		$kill->($pid);
+		$pgbench->finish;    # it loses its connections
+		$bmw->wait_until_up;
+	}
+	wait_until('all are recorded as delivered', sub {
+		$bmw->sql(q{SELECT count(*) FROM bm_webhook.event e CROSS JOIN bm_webhook.endpoint p
+			LEFT JOIN bm_webhook.delivery d ON d.event_id = e.id AND d.endpoint_id = p.id
+			WHERE d.status IS DISTINCT FROM 'delivered'}) == 0;
+	});
+	$bmw->settle;
+
+	is($bmw->sql('SELECT count(*) FROM (SELECT id FROM bm_webhook.event WHERE type = \'load\' '
+		  . 'EXCEPT SELECT event FROM app) e'), 0, 'no event without its transaction');
+	is($bmw->sql('SELECT count(*) FROM (SELECT event FROM app EXCEPT SELECT id FROM bm_webhook.event) e'),
+		0, 'no transaction without its event');
+	cmp_ok($bmw->sql('SELECT count(*) FROM app'), '>', 60 * $times, 'there was a load');
+
+	for my $name (@names)
+	{
+		my $comparison = $bmw->compare($name, 'SELECT event FROM app');
+		my $repeated = @{ $comparison->{repeated} };
+
+		is_deeply($comparison->{missing}, [], "$name: nothing is lost");
+		is_deeply($comparison->{foreign}, [], "$name: nothing else arrives");
+		is_deeply([ _unexplained(\@kills, $receiver->arrivals($name)) ], [],
+			"$name: no duplicate but of what was answered shortly before a kill");
+		note("$name: $repeated sent twice in $times kills");
+	}
+	return;
+}
+
+# Requests that were answered with success although the same event had been
+# before, without a kill shortly after that.
+sub _unexplained
+{
+	my ($kills, @arrivals) = @_;
+	my (%answered_at, @unexplained);
+
+	for my $arrival (sort { $a->{at_us} <=> $b->{at_us} } grep { $_->{status} =~ /^2/ } @arrivals)
+	{
+		my ($id, $at) = ($arrival->{id}, $arrival->{at_us} / 1e6);
+		my $before = $answered_at{$id};
+
+		push @unexplained, "$id at $before and $at"
+		  if defined $before && !grep { $before < $_ + 0.5 && $_ < $at && $_ - $before < $unrecorded_s } @$kills;
+		$answered_at{$id} = $at;
+	}
+	return @unexplained;
+}
+
+1;

@@ -1,0 +1,65 @@
+# status() and the view backlog say what is in flight, queued and waiting, and
+# what went wrong last; wait_for_delivery() says how an event ended.
+
+use strict;
+use warnings FATAL => 'all';
+
+use BmWebhook;
+use Test::More;
+use Time::HiRes qw(time);
+
+my $bmw = BmWebhook->new;
+my $receiver = $bmw->receiver;
+
+my %endpoint = (
+	hang => $bmw->endpoint('/hang/hang', timeout => '60 s', max_in_flight => 3, event_types => '{hang}'),
+	failing => $bmw->endpoint('/status/500/failing', retry_delays => '{1 h}', event_types => '{failing,both}'),
+	doomed => $bmw->endpoint('/status/404/doomed', retry_delays => '{}', event_types => '{doomed}'),
+	ok => $bmw->endpoint('/ok/ok', event_types => '{ok,both}'));
+
+is($bmw->sql(q{SELECT array_to_string(proargnames, ' ') FROM pg_proc WHERE oid = 'bm_webhook.status'::regproc}),
+	'database shard state reason since pid in_flight queued pending last_error last_error_at sent resent',
+	'columns of status()');
+
+$bmw->emit_many(10, 'hang');
+$bmw->emit_many(5, 'failing');
+$bmw->wait_for_requests('hang', 3);
+$bmw->wait_for_requests('failing', 5);
+$bmw->settle(in_flight => 3);
+
+is($bmw->status('database, shard, state, in_flight, queued, pending'), 'postgres|0|running|3|7|5', 'status() counts');
+is($bmw->status(q{since > now() - interval '2 min' AND since <= now()}), 't', 'since when it runs');
+is($bmw->status('pid') , $bmw->sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'bm_webhook dispatcher%' AND datname = 'postgres'}),
+	'pid is the dispatcher of the database');
+like($bmw->status('last_error'), qr/500/, 'last_error');
+is($bmw->status(q{last_error_at > now() - interval '2 min'}), 't', 'last_error_at');
+is($bmw->sql(q{SELECT string_agg(concat_ws(' ', endpoint_id, pending, retrying, not_taken), ', ' ORDER BY endpoint_id)
+		FROM bm_webhook.backlog WHERE pending > 0 OR not_taken > 0}),
+	"$endpoint{hang} 0 0 10, $endpoint{failing} 5 5 0", 'backlog has all that waits, of each endpoint');
+
+# wait_for_delivery()
+my ($before, $event);
+sub wait_for { return $bmw->sql("SELECT bm_webhook.wait_for_delivery('$event', '$_[0]')") }
+
+$event = $bmw->emit('ok');
+is(wait_for('10 s'), 't', 'true when delivered');
+is(wait_for('0'), 't', 'true at once when it was before');
+$event = $bmw->emit('doomed');
+$before = time;
+is(wait_for('30 s'), 'f', 'false when given up');
+cmp_ok(time - $before, '<', 10, 'as soon as it is');
+$event = $bmw->emit('both');
+$before = time;
+is(wait_for('700 ms'), 'f', 'false at the timeout when one of two is not delivered');
+cmp_ok(time - $before, '>=', 0.7, 'not before the timeout');
+$bmw->sql("DELETE FROM bm_webhook.endpoint WHERE id = $endpoint{failing}");
+$before = time;
+is(wait_for('30 s'), 'f', 'false when canceled');
+cmp_ok(time - $before, '<', 10, 'as soon as it is');
+$event = $bmw->emit('nobody');
+is(wait_for('300 ms'), 'f', 'false when nobody wants it');
+is($bmw->sqlstate(q{SELECT bm_webhook.wait_for_delivery('00000000-0000-7000-8000-000000000000', '1 s')}), '42704',
+	'an error when there is no such event');
+
+is($bmw->status('sent > 0 AND resent >= 0'), 't', 'sent counts');
+$bmw->finish;
