@@ -15,6 +15,10 @@
 /* Every so manieth job of a lane comes from the due queue, if there is one. */
 #define DUE_TURN 4
 
+#define START_WINDOW 4
+#define REST_MIN_US INT64_C(1000000)
+#define REST_MAX_DOUBLINGS 4
+
 typedef struct Queue
 {
 	BmwJob	   *head;
@@ -36,6 +40,7 @@ struct BmwLane
 	int			in_flight;
 	int			max_in_flight;
 	int			window;			/* 1 .. max_in_flight */
+	int			rests;			/* in a row, without a success */
 	unsigned	turn;
 	bool		is_stopped;
 	int64_t		hold_until_us;
@@ -58,6 +63,8 @@ struct BmwLanes
 };
 
 static void refresh(BmwLane *lane);
+static BmwLane *next_lane(const BmwLanes *lanes);
+static void slow_down(BmwLane *lane, int64_t now_us);
 static void hold(BmwLane *lane, int64_t hold_us, int64_t now_us);
 static bool is_ready(const BmwLane *lane);
 static int64_t wake_us(const BmwLane *lane);
@@ -124,12 +131,12 @@ bmw_lanes_open(BmwLanes *lanes, int64_t endpoint_id, int max_in_flight)
 		lane->endpoint_id = endpoint_id;
 		lane->wake.item = lane;
 		lane->due_us = BMW_NEVER_US;
-		lane->window = max_in_flight;
+		lane->window = max_in_flight < START_WINDOW ? max_in_flight : START_WINDOW;
 		lane->hash_next = *bucket_of(lanes, endpoint_id);
 		*bucket_of(lanes, endpoint_id) = lane;
 		lanes->length++;
 	}
-	else if (lane->window == lane->max_in_flight || lane->window > max_in_flight)
+	else if (lane->window > max_in_flight)
 		lane->window = max_in_flight;
 	lane->max_in_flight = max_in_flight;
 	refresh(lane);
@@ -290,11 +297,12 @@ bmw_lanes_counts(const BmwLanes *lanes)
 BmwJob *
 bmw_lanes_next(BmwLanes *lanes, int64_t now_us)
 {
-	BmwLane    *lane = lanes->ring;
+	BmwLane    *lane;
 	BmwJob	   *job;
 
 	lanes->now_us = now_us;
-	if (lane == NULL || lanes->total.in_flight >= lanes->max_in_flight)
+	lane = next_lane(lanes);
+	if (lane == NULL)
 		return NULL;
 	lanes->ring = lane->ring_next;
 	job = pop(lane, next_queue(lane));
@@ -315,11 +323,12 @@ bmw_lane_finished(BmwLane *lane, BmwLaneSignal signal, int64_t hold_us, int64_t 
 	{
 		case BMW_LANE_SUCCESS:
 			lane->last_success_us = now_us;
+			lane->rests = 0;
 			if (lane->window < lane->max_in_flight)
 				lane->window++;
 			break;
 		case BMW_LANE_SLOW_DOWN:
-			lane->window = lane->window > 1 ? lane->window / 2 : 1;
+			slow_down(lane, now_us);
 			break;
 		case BMW_LANE_FAILURE:
 			break;
@@ -368,7 +377,7 @@ bmw_lanes_wakeup_us(const BmwLanes *lanes, int64_t now_us)
 {
 	const BmwHeapNode *top = bmw_heap_top(&lanes->heap);
 
-	if (lanes->ring != NULL && lanes->total.in_flight < lanes->max_in_flight)
+	if (next_lane(lanes) != NULL)
 		return now_us;
 	return top != NULL ? top->key : BMW_NEVER_US;
 }
@@ -400,6 +409,38 @@ refresh(BmwLane *lane)
 		bmw_heap_remove(&lane->lanes->heap, &lane->wake);
 	else
 		bmw_heap_set(&lane->lanes->heap, &lane->wake, wake);
+}
+
+/* Whose turn it is; beyond the limit only lanes that have nothing in flight. */
+static BmwLane *
+next_lane(const BmwLanes *lanes)
+{
+	BmwLane    *lane = lanes->ring;
+
+	if (lane == NULL || lanes->total.in_flight < lanes->max_in_flight)
+		return lane;
+	if (lanes->total.in_flight >= 2 * lanes->max_in_flight)
+		return NULL;
+	do
+	{
+		if (lane->in_flight == 0)
+			return lane;
+		lane = lane->ring_next;
+	} while (lane != lanes->ring);
+	return NULL;
+}
+
+static void
+slow_down(BmwLane *lane, int64_t now_us)
+{
+	if (lane->window > 1)
+	{
+		lane->window /= 2;
+		return;
+	}
+	hold(lane, REST_MIN_US << lane->rests, now_us);
+	if (lane->rests < REST_MAX_DOUBLINGS)
+		lane->rests++;
 }
 
 static void

@@ -6,9 +6,13 @@
  * Lanes take turns (round robin); within a lane new deliveries go before due
  * ones, but every fourth turn is a due one's, so that neither starves.
  *
- * A lane may have `window` requests in flight: it halves when the endpoint asks
- * to slow down, and grows by one with every success up to max_in_flight. While
- * `hold_until_us` is ahead the lane sends nothing.
+ * A lane may have `window` requests in flight: it starts with a few, grows by
+ * one with every success up to max_in_flight, and halves when the endpoint asks
+ * to slow down. When it is down to one and still asked, the lane also rests:
+ * one second, doubling up to 16. While `hold_until_us` is ahead the lane sends
+ * nothing. A lane that has nothing in flight may send one request beyond the
+ * limit of all lanes (up to twice that limit): so lanes that hang cannot take
+ * every place.
  *
  * Runs on virtual time: every call that depends on time takes now_us. Does not
  * own the jobs: the caller makes and frees them; a job is in at most one queue.

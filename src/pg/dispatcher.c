@@ -47,7 +47,7 @@ bmw_dispatcher_create(BmwSlot *slot)
 	dispatcher->has_extension = true;
 	dispatcher->loaded = hash_create("bm_webhook loaded", 1024, &control, HASH_ELEM | HASH_BLOBS);
 	dispatcher->signer = bmw_signer_create();
-	dispatcher->lanes = bmw_lanes_create(Min(bmw_max_in_flight, socket_budget()), LANE_CAPACITY);
+	dispatcher->lanes = bmw_lanes_create(Min(bmw_max_in_flight, socket_budget() / 2), LANE_CAPACITY);
 	pg_prng_seed(&dispatcher->random, (uint64) GetCurrentTimestamp() ^ MyProcPid);
 	create_http(dispatcher);
 	if (dispatcher->signer == NULL || dispatcher->lanes == NULL || dispatcher->http == NULL)
@@ -101,7 +101,7 @@ bmw_dispatcher_reload(BmwDispatcher *dispatcher)
 	bmw_guc_address_policy(&policy);
 	bmw_address_policy_free(&dispatcher->policy);
 	dispatcher->policy = policy;
-	bmw_lanes_limit(dispatcher->lanes, Min(bmw_max_in_flight, socket_budget()));
+	bmw_lanes_limit(dispatcher->lanes, Min(bmw_max_in_flight, socket_budget() / 2));
 }
 
 void
@@ -129,7 +129,7 @@ set_up(void *context)
 static int
 socket_budget(void)
 {
-	return Max(max_safe_fds / 3 - 8, 8);
+	return Max(max_safe_fds / 3 - 8, 16);
 }
 
 static void

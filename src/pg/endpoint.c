@@ -237,8 +237,9 @@ check_url(Row *row)
 
 	bmw_address_policy_free(&policy);
 	if (status == BMW_ERROR_ADDRESS_DENIED || status == BMW_ERROR_PORT_DENIED)
-		refuse("URL is not allowed", bmw_status_text(status),
-			   "An administrator can open networks with bm_webhook.allowed_networks, and ports with bm_webhook.allowed_ports.");
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("URL is not allowed"), errdetail("%s", bmw_status_text(status)),
+				errhint("An administrator can open networks with bm_webhook.allowed_networks, and ports with bm_webhook.allowed_ports."));
 	if (status != BMW_OK)
 		refuse("invalid URL", bmw_status_text(status), "Use a URL such as https://hooks.example.com/path.");
 	set(row, "url", CStringGetTextDatum(normal));
