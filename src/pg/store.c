@@ -68,10 +68,15 @@ static Statement new_events = {
 	" ORDER BY e.xid, e.id LIMIT $5",
 	5, {XID8OID, UUIDOID, UUIDOID, TEXTOID, INT8OID}};
 
+/*
+ * A range of (xid, id) rather than xid = ..., after which the planner would take
+ * the order of id for enough and read the primary key from its beginning.
+ */
 static Statement events_of = {
 	"SELECT e.* FROM pg_catalog.unnest($1) AS ended(xid) CROSS JOIN LATERAL"
 	" (SELECT " EVENT_COLUMNS " FROM bm_webhook.event e"
-	"  WHERE e.xid = ended.xid AND (e.xid, e.id) > ($2, $3) AND e.id >= $4"
+	"  WHERE (e.xid, e.id) > (ended.xid, CASE WHEN ended.xid = $2 THEN $3 ELSE '00000000-0000-0000-0000-000000000000' END)"
+	"  AND (e.xid, e.id) <= (ended.xid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AND e.id >= $4"
 	"  ORDER BY e.xid, e.id LIMIT $5) e LIMIT $5",
 	5, {XID8ARRAYOID, XID8OID, UUIDOID, UUIDOID, INT8OID}};
 
@@ -131,10 +136,10 @@ static Statement endpoints = {
 	" FROM bm_webhook.endpoint e"};
 
 static Statement cancel = {
-	"WITH some AS MATERIALIZED (SELECT event_id FROM bm_webhook.delivery"
+	"WITH waiting AS MATERIALIZED (SELECT event_id FROM bm_webhook.delivery"
 	"  WHERE endpoint_id = $1 AND status = 'pending' LIMIT $3)"
 	" UPDATE bm_webhook.delivery d SET status = 'canceled', next_attempt_at = NULL, error = $2"
-	" FROM some WHERE d.event_id = some.event_id AND d.endpoint_id = $1",
+	" FROM waiting WHERE d.event_id = waiting.event_id AND d.endpoint_id = $1",
 	3, {INT8OID, TEXTOID, INT8OID}};
 
 /* A row that a user has locked is left for later: the dispatcher waits for nobody. */
@@ -174,7 +179,7 @@ static Statement event_state = {
 	1, {UUIDOID}};
 
 static Statement create_partitions = {
-"SELECT bm_webhook._create_partitions(7)"};
+"SELECT bm_webhook._create_partitions(4)"};
 
 static int	execute(Statement *statement, Datum *values, const char *nulls, int limit);
 static int	execute_plain(Statement *statement, Datum *values);
@@ -263,7 +268,8 @@ bmw_store_events_of(const uint64 *xids, int xids_length, const BmwPosition *afte
 
 	bmw_sql_column_init(&column, XID8OID, xids_length);
 	for (int i = 0; i < xids_length; i++)
-		bmw_sql_column_add(&column, FullTransactionIdGetDatum(FullTransactionIdFromU64(xids[i])));
+		if (xids[i] >= after->xid)
+			bmw_sql_column_add(&column, FullTransactionIdGetDatum(FullTransactionIdFromU64(xids[i])));
 	values[0] = bmw_sql_column_array(&column);
 	values[1] = FullTransactionIdGetDatum(FullTransactionIdFromU64(after->xid));
 	values[2] = PointerGetDatum(after->id.bytes);

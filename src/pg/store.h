@@ -105,7 +105,7 @@ extern void bmw_store_current_snapshot(BmwSnapshot *snapshot);
  */
 extern int	bmw_store_new_events(const BmwPosition *after, const BmwUuid *floor, const BmwSnapshot *now,
 								 int limit, BmwEventRowFn fn, void *context);
-/* The events of these transactions; with (xid, id) after the position, ascending. */
+/* The events of these transactions (ascending), with (xid, id) after the position, ascending. */
 extern int	bmw_store_events_of(const uint64 *xids, int xids_length, const BmwPosition *after,
 								const BmwUuid *floor, int limit, BmwEventRowFn fn, void *context);
 
