@@ -344,7 +344,7 @@ END
 $$;
 COMMENT ON FUNCTION bm_webhook._check_watched(regclass, text) IS 'refuses relations that cannot be watched; 0A000, 42809, 42P01';
 
--- IS DISTINCT FROM where the type has an equality in pg_catalog, else a comparison of the stored bytes (json, point, ...).
+-- Types without an equality in pg_catalog (json, xml, ...) are compared as text.
 CREATE FUNCTION bm_webhook._changed_condition(relation regclass, changed text[]) RETURNS text
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -363,7 +363,7 @@ BEGIN
 			EXECUTE format('SELECT NULL::%1$s IS DISTINCT FROM NULL::%1$s', type);
 			conditions := conditions || format('OLD.%1$I IS DISTINCT FROM NEW.%1$I', name);
 		EXCEPTION WHEN undefined_function THEN
-			conditions := conditions || format('ROW(OLD.%1$I) OPERATOR(pg_catalog.*<>) ROW(NEW.%1$I)', name);
+			conditions := conditions || format('OLD.%1$I::text IS DISTINCT FROM NEW.%1$I::text', name);
 		END;
 	END LOOP;
 	RETURN array_to_string(conditions, ' OR ');

@@ -1,4 +1,7 @@
 -- Row-level capture: what an event is made of, and that a bad row fails nobody.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS bm_webhook;
+RESET client_min_messages;
 SET timezone = 'UTC';
 CREATE SCHEMA app;
 CREATE TABLE app.message (
@@ -37,7 +40,7 @@ UPDATE app.message SET customer = 'x';
 UPDATE app.message SET status = 'read';
 UPDATE app.message SET status = 'read';
 INSERT INTO app.message (id, status) VALUES (0, 'sent'), (99, 'sent');
-SELECT type, data FROM events;
+SELECT type, data FROM events ORDER BY type, data::text;
 TRUNCATE bm_webhook.event;
 SELECT bm_webhook.unwatch('app.message');
 -- a function makes the data; when it fails, the row is not captured, the transaction goes on
@@ -54,7 +57,7 @@ UPDATE app.message SET status = 'none' WHERE id = 1;
 UPDATE app.message SET status = 'scalar' WHERE id = 1;
 CREATE OR REPLACE FUNCTION app.data(m app.message) RETURNS jsonb LANGUAGE sql AS $$ SELECT jsonb_build_object('replaced', m.id) $$;
 DELETE FROM app.message WHERE id = 1;
-SELECT type, data FROM events;
+SELECT type, data FROM events ORDER BY type, data::text;
 TRUNCATE bm_webhook.event;
 SELECT bm_webhook.unwatch('app.message');
 -- plans follow the table
@@ -81,7 +84,7 @@ ALTER TABLE app.parted_2 DROP COLUMN junk;
 ALTER TABLE app.parted ATTACH PARTITION app.parted_2 FOR VALUES FROM (2) TO (3);
 CREATE FUNCTION app.parted_data(r app.parted) RETURNS jsonb LANGUAGE sql AS $$ SELECT jsonb_build_object('id', r.id, 'day', r.day, 'status', r.status) $$;
 SELECT bm_webhook.watch('app.parted', 'parted.{status}', message_id => '{id}-{day}', columns => '{status,id}', changed => '{status}');
-SELECT bm_webhook.watch('app.parted', 'parted.f.{status}', message_id => '{id}', function => 'app.parted_data');
+SELECT bm_webhook.watch('app.parted', 'parted.f.{status}', message_id => '{id}', function => 'app.parted_data(app.parted)');
 CREATE TABLE app.parted_3 (id int NOT NULL, status text, day int NOT NULL);
 ALTER TABLE app.parted ATTACH PARTITION app.parted_3 FOR VALUES FROM (3) TO (4);
 INSERT INTO app.parted VALUES (1, 1, 'one'), (2, 2, 'two'), (3, 3, 'three');

@@ -1,8 +1,11 @@
 -- Statement-level capture: the same events, gathered from transition tables.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS bm_webhook;
+RESET client_min_messages;
 CREATE SCHEMA app;
 CREATE TABLE app.message (id bigint, part int DEFAULT 0, status text, body json, PRIMARY KEY (id, part));
 CREATE VIEW events AS SELECT type, message_id, data FROM bm_webhook.event ORDER BY id;
--- without a condition: insert, update, delete, COPY, ON CONFLICT, MERGE
+-- without a condition: insert, update, delete, COPY, ON CONFLICT
 SELECT bm_webhook.watch('app.message', 'message.{status}', message_id => '{id}-{part}', columns => '{id,status}',
 	operations => '{INSERT,UPDATE,DELETE}', level => 'statement');
 INSERT INTO app.message (id, status) VALUES (1, 'queued'), (2, 'queued');
@@ -58,8 +61,8 @@ SELECT bm_webhook.unwatch('app.message');
 TRUNCATE app.message;
 ALTER TABLE app.message DROP COLUMN body, ADD COLUMN note text DEFAULT 'n';
 CREATE FUNCTION app.data(m app.message) RETURNS jsonb LANGUAGE sql AS $$ SELECT jsonb_build_object('id', m.id, 'note', m.note) $$;
-SELECT bm_webhook.watch('app.message', 'message.direct', message_id => '{id}', function => 'app.data', level => 'statement');
-SELECT bm_webhook.watch('app.message', 'message.query', message_id => '{id}', function => 'app.data', condition => 'NEW.id > 1', level => 'statement');
+SELECT bm_webhook.watch('app.message', 'message.direct', message_id => '{id}', function => 'app.data(app.message)', level => 'statement');
+SELECT bm_webhook.watch('app.message', 'message.query', message_id => '{id}', function => 'app.data(app.message)', condition => 'NEW.id > 1', level => 'statement');
 SELECT bm_webhook.watch('app.message', 'message.columns', message_id => '{id}', condition => 'NEW.id > 1', level => 'statement');
 CREATE FUNCTION app.gt(bigint, int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'evil'; END $$;
 CREATE OPERATOR app.> (leftarg = bigint, rightarg = int, function = app.gt);

@@ -1,4 +1,7 @@
 -- emit() and ping(): what is accepted, what is refused, whose transaction it is.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS bm_webhook;
+RESET client_min_messages;
 SET timezone = 'UTC';
 CREATE FUNCTION attempt(statement text) RETURNS TABLE (state text, message text) LANGUAGE plpgsql AS $$
 BEGIN
@@ -20,7 +23,7 @@ SELECT occurred_at FROM bm_webhook.event WHERE id = :'full';
 SELECT :'plain'::uuid < :'full'::uuid AS ascending, tableoid::regclass::text ~ '^bm_webhook.event_\d{8}$' AS in_partition_of_today
 FROM bm_webhook.event WHERE id = :'plain';
 COMMIT;
--- all or nothing, with savepoints and prepared transactions
+-- all or nothing, savepoints included
 BEGIN;
 SELECT bm_webhook.emit('a.outer', '{}') IS NOT NULL AS emitted;
 SAVEPOINT s;
@@ -64,7 +67,9 @@ END
 $$;
 BEGIN;
 SAVEPOINT s;
+\set VERBOSITY sqlstate
 SELECT bm_webhook.emit('no.x', '{}');
+\set VERBOSITY default
 ROLLBACK TO s;
 SELECT current_user = session_user AS same_role;
 COMMIT;
@@ -79,7 +84,9 @@ BEGIN;
 SET LOCAL search_path = evil, pg_catalog;
 SELECT bm_webhook.emit('evil.path', '{}', endpoint => :endpoint) IS NOT NULL AS emitted;
 COMMIT;
+SET client_min_messages = warning;
 DROP SCHEMA evil CASCADE;
+RESET client_min_messages;
 -- ping
 SELECT bm_webhook.ping(:endpoint) AS ping \gset
 SELECT type, endpoint_id = :endpoint AS endpoint, data->>'endpoint_id' = :'endpoint' AS data FROM bm_webhook.event WHERE id = :'ping';

@@ -1,4 +1,7 @@
 -- Endpoints: defaults, normal form, every bad input.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS bm_webhook;
+RESET client_min_messages;
 SET timezone = 'UTC';
 CREATE FUNCTION attempt(statement text) RETURNS TABLE (state text, message text, detail text) LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,4 +1,7 @@
 -- Signatures (vector of the Standard Webhooks specification), schedules, patterns, ids.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS bm_webhook;
+RESET client_min_messages;
 \set secret '''whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'''
 \set body '''{"test": 2432232314}'''
 SELECT bm_webhook.sign(:secret, 'msg_p5jXN8AQM9LWM0D4loKWxJek', to_timestamp(1614265330), convert_to(:body, 'UTF8'));

@@ -1,5 +1,6 @@
 -- The extension installs, documents every object, grants nothing by accident, and can be dropped and made again.
 SET client_min_messages = warning;
+DROP EXTENSION IF EXISTS bm_webhook;
 CREATE EXTENSION bm_webhook;
 -- relations
 SELECT c.relkind, c.relname, c.relowner::regrole::text = 'bm_webhook' AS by_role

@@ -1,4 +1,7 @@
 -- watch() and unwatch(): what they make, and every refusal.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS bm_webhook;
+RESET client_min_messages;
 CREATE SCHEMA app;
 CREATE FUNCTION attempt(statement text) RETURNS TABLE (state text, message text, hint text) LANGUAGE plpgsql AS $$
 BEGIN
@@ -47,9 +50,9 @@ SELECT a.*, v AS arguments FROM (VALUES
 	(85, $$'app.message', 'a.b', condition => 'NEW.', level => 'statement'$$), (86, $$'app.message', 'a.b', condition => 'NEW.nothing = 1', level => 'statement'$$),
 	(87, $$'app.message', 'a.b', condition => 'OLD.id = 1', level => 'statement'$$), (88, $$'app.message', 'a.b', condition => '(SELECT true)', level => 'statement'$$),
 	(90, $$'app.message', 'a.b', columns => '{nothing}'$$), (91, $$'app.message', 'a.b', columns => '{}'$$), (92, $$'app.message', 'a.b', columns => '{id,id}'$$),
-	(93, $$'app.message', 'a.b', columns => '{NULL}'$$), (94, $$'app.message', 'a.b', columns => '{id}', function => 'app.good'$$),
-	(100, $$'app.message', 'a.b', function => 'app.as_text'$$), (101, $$'app.message', 'a.b', function => 'app.as_set'$$), (102, $$'app.message', 'a.b', function => 'app.of_other'$$),
-	(103, $$'app.message', 'a.b', function => 'app.of_two'$$), (104, $$'app.message', 'a.b', function => 'app.nothing'$$),
+	(93, $$'app.message', 'a.b', columns => '{NULL}'$$), (94, $$'app.message', 'a.b', columns => '{id}', function => 'app.good(app.message)'$$),
+	(100, $$'app.message', 'a.b', function => 'app.as_text(app.message)'$$), (101, $$'app.message', 'a.b', function => 'app.as_set(app.message)'$$), (102, $$'app.message', 'a.b', function => 'app.of_other(app.no_key)'$$),
+	(103, $$'app.message', 'a.b', function => 'app.of_two(app.message,int)'$$), (104, $$'app.message', 'a.b', function => 'app.nothing(app.message)'$$),
 	(110, $$'app.no_key', 'a.b'$$), (111, $$'app.two_keys', 'a.b'$$), (112, $$'app.no_key', 'a.b', message_id => '{a}', changed => '{a}', level => 'statement'$$),
 	(113, $$'app.no_key', 'a.b', message_id => '{a}', condition => 'NEW.a > OLD.a', operations => '{UPDATE}', level => 'statement'$$)
 	) AS t (n, v), attempt('SELECT bm_webhook.watch(' || v || ')') a ORDER BY n;
@@ -60,7 +63,7 @@ SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgfoid = 'bm_webhook.capt
 SELECT bm_webhook.watch('app.message', 'message.{status}', changed => '{status,"Weird, \"name"}', columns => '{id,"Weird, \"name"}',
 	application => 'it''s {{x}}', occurred_at => '{sent_at}', operations => '{delete,insert,update,update}');
 SELECT bm_webhook.watch('app.message', 'message.{status}');
-SELECT bm_webhook.watch('app.message', 'message.other', function => 'app.good', level => 'statement', changed => '{status}');
+SELECT bm_webhook.watch('app.message', 'message.other', function => 'app.good(app.message)', level => 'statement', changed => '{status}');
 SELECT bm_webhook.watch('app.no_key', 'a.b', message_id => '{a}', changed => '{a}');
 SELECT bm_webhook.watch('app.no_key', 'a.c', message_id => '{a}', condition => 'NEW.a > 1', level => 'statement');
 SELECT bm_webhook.watch('app.two_keys', 'a.b', message_id => '{a}', changed => '{x}', level => 'statement');

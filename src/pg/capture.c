@@ -38,20 +38,20 @@ PG_FUNCTION_INFO_V1(bm_webhook_check_capture);
 /* What is kept for a trigger. */
 typedef struct Cached
 {
-	Oid			trigger;		/* key */
-	Oid			relation;
-	bool		is_valid;
-	MemoryContext context;		/* of the plan */
+	Oid trigger; /* key */
+	Oid relation;
+	bool is_valid;
+	MemoryContext context; /* of the plan */
 	BmwCapturePlan *plan;
-	SPIPlanPtr	query;			/* NULL: rows are read directly */
+	SPIPlanPtr query; /* NULL: rows are read directly */
 } Cached;
 
 /* Events gathered from a statement. */
 typedef struct Batch
 {
-	MemoryContext context;		/* of the events' texts */
-	BmwNewEvent *events;		/* room for BATCH_ROWS */
-	int			length;
+	MemoryContext context; /* of the events' texts */
+	BmwNewEvent *events;   /* room for BATCH_ROWS */
+	int length;
 } Batch;
 
 static void check_call(FunctionCallInfo fcinfo);
@@ -68,7 +68,7 @@ static void build_plan(TriggerData *trigger, Cached *cached);
 static SPIPlanPtr prepare_query(TriggerData *trigger, const BmwCaptureArguments *arguments);
 static char *query_text(TriggerData *trigger, const BmwCaptureArguments *arguments);
 static void append_join(StringInfo sql, Relation relation, const char *key);
-static int	restrict_planning(void);
+static int restrict_planning(void);
 static HTAB *plans(void);
 static void forget_relation(Datum arg, Oid relid);
 static void forget_functions(Datum arg, int cache_id, uint32 hash_value);
@@ -92,10 +92,10 @@ bm_webhook_capture(PG_FUNCTION_ARGS)
 Datum
 bm_webhook_check_capture(PG_FUNCTION_ARGS)
 {
-	Relation	relation = relation_open(PG_GETARG_OID(0), AccessShareLock);
+	Relation relation = relation_open(PG_GETARG_OID(0), AccessShareLock);
 	BmwCaptureArguments arguments;
-	char	  **texts;
-	int			length = bmw_capture_texts(PG_GETARG_DATUM(1), &texts);
+	char **texts;
+	int length = bmw_capture_texts(PG_GETARG_DATUM(1), &texts);
 
 	bmw_capture_arguments_parse(texts, length, &arguments);
 	bmw_capture_plan_create(&arguments, relation, RelationGetDescr(relation));
@@ -116,30 +116,33 @@ check_call(FunctionCallInfo fcinfo)
 	if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
 		misused("capture() cannot be a TRUNCATE trigger");
 	if (TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) &&
-		(TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ? trigger->tg_oldtable : trigger->tg_newtable) == NULL)
+		(TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ? trigger->tg_oldtable
+													: trigger->tg_newtable) == NULL)
 		misused("capture() needs a transition table for each statement");
 }
 
 static void
 misused(const char *message)
 {
-	ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-			errmsg("%s", message), errhint("Use bm_webhook.watch() to create capture triggers."));
+	ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED), errmsg("%s", message),
+			errhint("Use bm_webhook.watch() to create capture triggers."));
 }
 
 static const char *
 operation_of(const TriggerData *trigger)
 {
-	return TRIGGER_FIRED_BY_INSERT(trigger->tg_event) ? "INSERT"
-		: TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? "UPDATE" : "DELETE";
+	return TRIGGER_FIRED_BY_INSERT(trigger->tg_event)	? "INSERT"
+		   : TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? "UPDATE"
+														: "DELETE";
 }
 
 /* The trigger manager calls us in a context that it resets for each row. */
 static void
 capture_row(TriggerData *trigger)
 {
-	Cached	   *cached = find_plan(trigger);
-	TupleTableSlot *slot = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newslot : trigger->tg_trigslot;
+	Cached *cached = find_plan(trigger);
+	TupleTableSlot *slot =
+		TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newslot : trigger->tg_trigslot;
 	BmwNewEvent event;
 
 	bmw_capture_row(cached->plan, trigger->tg_relation, operation_of(trigger), slot, &event);
@@ -149,9 +152,11 @@ capture_row(TriggerData *trigger)
 static void
 capture_statement(TriggerData *trigger)
 {
-	Cached		cached = *find_plan(trigger);	/* a copy: the entry may move while functions of users run */
-	Batch		batch = {
-		.context = AllocSetContextCreate(CurrentMemoryContext, "bm_webhook capture", ALLOCSET_DEFAULT_SIZES),
+	Cached cached =
+		*find_plan(trigger); /* a copy: the entry may move while functions of users run */
+	Batch batch = {
+		.context = AllocSetContextCreate(CurrentMemoryContext, "bm_webhook capture",
+										 ALLOCSET_DEFAULT_SIZES),
 		.events = palloc(sizeof(BmwNewEvent) * BATCH_ROWS),
 	};
 
@@ -167,9 +172,11 @@ capture_statement(TriggerData *trigger)
 static void
 read_directly(TriggerData *trigger, Cached *cached, Batch *batch)
 {
-	Tuplestorestate *rows = TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ? trigger->tg_oldtable : trigger->tg_newtable;
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation), &TTSOpsMinimalTuple);
-	int			pointer = tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND);
+	Tuplestorestate *rows =
+		TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ? trigger->tg_oldtable : trigger->tg_newtable;
+	TupleTableSlot *slot =
+		MakeSingleTupleTableSlot(RelationGetDescr(trigger->tg_relation), &TTSOpsMinimalTuple);
+	int pointer = tuplestore_alloc_read_pointer(rows, EXEC_FLAG_REWIND);
 
 	tuplestore_select_read_pointer(rows, pointer);
 	tuplestore_rescan(rows);
@@ -187,14 +194,15 @@ read_by_query(TriggerData *trigger, Cached *cached, Batch *batch)
 	SPI_connect();
 	SPI_register_trigger_data(trigger);
 
-	int			nest_level = restrict_planning();
-	Portal		cursor = SPI_cursor_open(NULL, cached->query, NULL, NULL, true);
+	int nest_level = restrict_planning();
+	Portal cursor = SPI_cursor_open(NULL, cached->query, NULL, NULL, true);
 
 	AtEOXact_GUC(false, nest_level);
 
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(cursor->tupDesc, &TTSOpsHeapTuple);
 
-	for (SPI_cursor_fetch(cursor, true, BATCH_ROWS); SPI_processed > 0; SPI_cursor_fetch(cursor, true, BATCH_ROWS))
+	for (SPI_cursor_fetch(cursor, true, BATCH_ROWS); SPI_processed > 0;
+		 SPI_cursor_fetch(cursor, true, BATCH_ROWS))
 	{
 		SPITupleTable *rows = SPI_tuptable;
 
@@ -216,9 +224,11 @@ add_row(Batch *batch, TriggerData *trigger, Cached *cached, TupleTableSlot *slot
 {
 	MemoryContext before = MemoryContextSwitchTo(batch->context);
 
-	bmw_capture_row(cached->plan, trigger->tg_relation, operation_of(trigger), slot, &batch->events[batch->length++]);
+	bmw_capture_row(cached->plan, trigger->tg_relation, operation_of(trigger), slot,
+					&batch->events[batch->length++]);
 	MemoryContextSwitchTo(before);
-	if (batch->length == BATCH_ROWS || MemoryContextMemAllocated(batch->context, true) > BATCH_BYTES)
+	if (batch->length == BATCH_ROWS ||
+		MemoryContextMemAllocated(batch->context, true) > BATCH_BYTES)
 		flush(batch);
 }
 
@@ -234,12 +244,12 @@ flush(Batch *batch)
 static Cached *
 find_plan(TriggerData *trigger)
 {
-	Cached	   *cached = hash_search(plans(), &trigger->tg_trigger->tgoid, HASH_FIND, NULL);
+	Cached *cached = hash_search(plans(), &trigger->tg_trigger->tgoid, HASH_FIND, NULL);
 
 	if (cached != NULL && cached->is_valid)
 		return cached;
 
-	Cached		built = {.trigger = trigger->tg_trigger->tgoid, .is_valid = true};
+	Cached built = {.trigger = trigger->tg_trigger->tgoid, .is_valid = true};
 
 	build_plan(trigger, &built);
 	drop_invalid();
@@ -252,18 +262,21 @@ find_plan(TriggerData *trigger)
 static void
 build_plan(TriggerData *trigger, Cached *cached)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "bm_webhook capture plan", ALLOCSET_SMALL_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "bm_webhook capture plan",
+												  ALLOCSET_SMALL_SIZES);
 	BmwCaptureArguments arguments;
-	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
+	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
 
 	SPI_connect();
 	MemoryContextSwitchTo(context);
-	bmw_capture_arguments_parse(trigger->tg_trigger->tgargs, trigger->tg_trigger->tgnargs, &arguments);
+	bmw_capture_arguments_parse(trigger->tg_trigger->tgargs, trigger->tg_trigger->tgnargs,
+								&arguments);
 	if (arguments.when != NULL || arguments.key != NULL)
 	{
 		cached->query = prepare_query(trigger, &arguments);
-		desc = ((CachedPlanSource *) linitial(SPI_plan_get_plan_sources(cached->query)))->resultDesc;
-		MemoryContextSwitchTo(context);	/* SPI has switched to its own */
+		desc =
+			((CachedPlanSource *) linitial(SPI_plan_get_plan_sources(cached->query)))->resultDesc;
+		MemoryContextSwitchTo(context); /* SPI has switched to its own */
 	}
 	cached->relation = RelationGetRelid(trigger->tg_relation);
 	cached->plan = bmw_capture_plan_create(&arguments, trigger->tg_relation, desc);
@@ -281,12 +294,13 @@ prepare_query(TriggerData *trigger, const BmwCaptureArguments *arguments)
 		misused("arguments \"when\" and \"key\" are for statement triggers");
 	SPI_register_trigger_data(trigger);
 
-	int			nest_level = restrict_planning();
-	SPIPlanPtr	query = SPI_prepare(query_text(trigger, arguments), 0, NULL);
+	int nest_level = restrict_planning();
+	SPIPlanPtr query = SPI_prepare(query_text(trigger, arguments), 0, NULL);
 
 	AtEOXact_GUC(false, nest_level);
 	if (query == NULL)
-		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not prepare the query of a capture trigger"));
+		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
+				errmsg("could not prepare the query of a capture trigger"));
 	return query;
 }
 
@@ -312,15 +326,15 @@ query_text(TriggerData *trigger, const BmwCaptureArguments *arguments)
 static void
 append_join(StringInfo sql, Relation relation, const char *key)
 {
-	char	  **names;
-	int			length = bmw_capture_names(key, &names);
+	char **names;
+	int length = bmw_capture_names(key, &names);
 
 	appendStringInfoString(sql, " LEFT JOIN old_rows AS old ON ");
 	for (int i = 0; i < length; i++)
 	{
-		TupleDesc	desc = RelationGetDescr(relation);
-		Oid			type = TupleDescAttr(desc, bmw_capture_column(relation, desc, names[i]))->atttypid;
-		Oid			equality = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
+		TupleDesc desc = RelationGetDescr(relation);
+		Oid type = TupleDescAttr(desc, bmw_capture_column(relation, desc, names[i]))->atttypid;
+		Oid equality = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
 		const char *name = quote_identifier(names[i]);
 
 		if (!OidIsValid(equality))
@@ -328,7 +342,8 @@ append_join(StringInfo sql, Relation relation, const char *key)
 					errmsg("key column \"%s\" has a type without equality", names[i]));
 		if (i > 0)
 			appendStringInfoString(sql, " AND ");
-		generate_operator_clause(sql, psprintf("new.%s", name), type, equality, psprintf("old.%s", name), type);
+		generate_operator_clause(sql, psprintf("new.%s", name), type, equality,
+								 psprintf("old.%s", name), type);
 	}
 }
 
@@ -339,11 +354,12 @@ append_join(StringInfo sql, Relation relation, const char *key)
 static int
 restrict_planning(void)
 {
-	int			nest_level = NewGUCNestLevel();
+	int nest_level = NewGUCNestLevel();
 
 	set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
 					  GUC_ACTION_SAVE, true, 0, false);
-	set_config_option("enable_nestloop", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	set_config_option("enable_nestloop", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+					  0, false);
 	return nest_level;
 }
 
@@ -354,9 +370,12 @@ plans(void)
 
 	if (kept == NULL)
 	{
-		HASHCTL		control = {.keysize = sizeof(Oid), .entrysize = sizeof(Cached), .hcxt = CacheMemoryContext};
+		HASHCTL control = {.keysize = sizeof(Oid),
+						   .entrysize = sizeof(Cached),
+						   .hcxt = CacheMemoryContext};
 
-		kept = hash_create("bm_webhook capture plans", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		kept = hash_create("bm_webhook capture plans", 16, &control,
+						   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 		CacheRegisterRelcacheCallback(forget_relation, PointerGetDatum(kept));
 		CacheRegisterSyscacheCallback(PROCOID, forget_functions, PointerGetDatum(kept));
 	}
@@ -367,7 +386,7 @@ static void
 forget_relation(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS scan;
-	Cached	   *cached;
+	Cached *cached;
 
 	hash_seq_init(&scan, (HTAB *) DatumGetPointer(arg));
 	while ((cached = hash_seq_search(&scan)) != NULL)
@@ -379,7 +398,7 @@ static void
 forget_functions(Datum arg, int cache_id, uint32 hash_value)
 {
 	HASH_SEQ_STATUS scan;
-	Cached	   *cached;
+	Cached *cached;
 
 	hash_seq_init(&scan, (HTAB *) DatumGetPointer(arg));
 	while ((cached = hash_seq_search(&scan)) != NULL)
@@ -391,7 +410,7 @@ static void
 drop_invalid(void)
 {
 	HASH_SEQ_STATUS scan;
-	Cached	   *cached;
+	Cached *cached;
 
 	hash_seq_init(&scan, plans());
 	while ((cached = hash_seq_search(&scan)) != NULL)

@@ -26,15 +26,20 @@
 #include "utils/typcache.h"
 #include "utils/varlena.h"
 
-static const char **argument_slot(BmwCaptureArguments *arguments, const char *argument, size_t name_len);
-static BmwCaptureTemplate compile_template(const char *name, const char *text, Relation relation, TupleDesc desc);
+static const char **argument_slot(BmwCaptureArguments *arguments, const char *argument,
+								  size_t name_len);
+static BmwCaptureTemplate compile_template(const char *name, const char *text, Relation relation,
+										   TupleDesc desc);
 static BmwCapturePart compile_part(const BmwTemplatePart *part, Relation relation, TupleDesc desc);
-static void compile_occurred_at(BmwCapturePlan *plan, const char *text, Relation relation, TupleDesc desc);
-static void compile_columns(BmwCapturePlan *plan, const char *columns, Relation relation, TupleDesc desc);
-static int	choose_all(TupleDesc desc, int *indexes);
-static int	choose_named(const char *columns, Relation relation, TupleDesc desc, int *indexes);
-static void compile_function(BmwCapturePlan *plan, const char *name, Relation relation, TupleDesc desc);
-static Oid	find_function(const char *name, Relation relation, Oid *row_type);
+static void compile_occurred_at(BmwCapturePlan *plan, const char *text, Relation relation,
+								TupleDesc desc);
+static void compile_columns(BmwCapturePlan *plan, const char *columns, Relation relation,
+							TupleDesc desc);
+static int choose_all(TupleDesc desc, int *indexes);
+static int choose_named(const char *columns, Relation relation, TupleDesc desc, int *indexes);
+static void compile_function(BmwCapturePlan *plan, const char *name, Relation relation,
+							 TupleDesc desc);
+static Oid find_function(const char *name, Relation relation, Oid *row_type);
 static void check_result(Oid function);
 static void check_constants(const BmwCapturePlan *plan);
 static const char *constant_of(const BmwCaptureTemplate *template);
@@ -46,13 +51,16 @@ bmw_capture_arguments_parse(char **arguments, int length, BmwCaptureArguments *o
 	for (int i = 0; i < length; i++)
 	{
 		const char *equals = strchr(arguments[i], '=');
-		const char **slot = equals == NULL ? NULL : argument_slot(out, arguments[i], equals - arguments[i]);
+		const char **slot =
+			equals == NULL ? NULL : argument_slot(out, arguments[i], equals - arguments[i]);
 
 		if (slot == NULL || *slot != NULL)
-			ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-					slot == NULL ? errmsg("unknown argument \"%s\" of a capture trigger", arguments[i])
+			ereport(
+				ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				slot == NULL
+					? errmsg("unknown argument \"%s\" of a capture trigger", arguments[i])
 					: errmsg("argument \"%s\" of a capture trigger is given twice", arguments[i]),
-					errhint("Use bm_webhook.watch() to create capture triggers."));
+				errhint("Use bm_webhook.watch() to create capture triggers."));
 		*slot = equals + 1;
 	}
 	if (out->type == NULL)
@@ -68,7 +76,7 @@ argument_slot(BmwCaptureArguments *arguments, const char *argument, size_t name_
 	{
 		const char *name;
 		const char **value;
-	}			slots[] = {
+	} slots[] = {
 		{"type", &arguments->type},
 		{"application", &arguments->application},
 		{"channel", &arguments->channel},
@@ -112,32 +120,39 @@ int
 bmw_capture_column(Relation relation, TupleDesc desc, const char *name)
 {
 	for (int i = 0; i < desc->natts; i++)
-		if (!TupleDescAttr(desc, i)->attisdropped && strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
+		if (!TupleDescAttr(desc, i)->attisdropped &&
+			strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
 			return i;
-	ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
-			errmsg("column \"%s\" of relation \"%s\" does not exist", name, RelationGetRelationName(relation)),
-			errhint("After a column is renamed or dropped, call bm_webhook.unwatch() and bm_webhook.watch() again."));
+	ereport(
+		ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
+		errmsg("column \"%s\" of relation \"%s\" does not exist", name,
+			   RelationGetRelationName(relation)),
+		errhint(
+			"After a column is renamed or dropped, call bm_webhook.unwatch() and bm_webhook.watch() again."));
 }
 
 int
 bmw_capture_names(const char *literal, char ***names)
 {
-	return bmw_capture_texts(OidInputFunctionCall(F_ARRAY_IN, (char *) literal, TEXTOID, -1), names);
+	return bmw_capture_texts(OidInputFunctionCall(F_ARRAY_IN, (char *) literal, TEXTOID, -1),
+							 names);
 }
 
 int
 bmw_capture_texts(Datum array, char ***texts)
 {
-	Datum	   *elements;
-	bool	   *nulls;
-	int			length;
+	Datum *elements;
+	bool *nulls;
+	int length;
 
-	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &length);
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements,
+					  &nulls, &length);
 	*texts = palloc(sizeof(char *) * Max(length, 1));
 	for (int i = 0; i < length; i++)
 	{
 		if (nulls[i])
-			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("a column name must not be null"));
+			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("a column name must not be null"));
 		(*texts)[i] = TextDatumGetCString(elements[i]);
 	}
 	if (length == 0)
@@ -156,7 +171,7 @@ compile_template(const char *name, const char *text, Relation relation, TupleDes
 	if (text == NULL)
 		return compiled;
 
-	BmwStatus	status = bmw_template_parse(text, &parsed);
+	BmwStatus status = bmw_template_parse(text, &parsed);
 
 	if (status != BMW_OK)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -182,8 +197,8 @@ static BmwCapturePart
 compile_part(const BmwTemplatePart *part, Relation relation, TupleDesc desc)
 {
 	BmwCapturePart compiled = {0};
-	Oid			output;
-	bool		is_varlena;
+	Oid output;
+	bool is_varlena;
 
 	if (!part->is_column)
 	{
@@ -212,25 +227,26 @@ compile_occurred_at(BmwCapturePlan *plan, const char *text, Relation relation, T
 	plan->occurred_at_type = template.parts[0].type;
 	if (plan->occurred_at_type != TIMESTAMPTZOID && plan->occurred_at_type != TIMESTAMPOID &&
 		plan->occurred_at_type != DATEOID)
-		ereport(ERROR, errcode(ERRCODE_DATATYPE_MISMATCH),
-				errmsg("column of \"occurred_at\" has type %s", format_type_be(plan->occurred_at_type)),
-				errhint("Use a column of type timestamp with time zone, timestamp or date."));
+		ereport(
+			ERROR, errcode(ERRCODE_DATATYPE_MISMATCH),
+			errmsg("column of \"occurred_at\" has type %s", format_type_be(plan->occurred_at_type)),
+			errhint("Use a column of type timestamp with time zone, timestamp or date."));
 }
 
 static void
 compile_columns(BmwCapturePlan *plan, const char *columns, Relation relation, TupleDesc desc)
 {
-	int		   *indexes = palloc(sizeof(int) * Max(desc->natts, 1));
-	int			length = columns == NULL ? choose_all(desc, indexes)
-		: choose_named(columns, relation, desc, indexes);
-	TupleDesc	data_desc = CreateTemplateTupleDesc(length);
+	int *indexes = palloc(sizeof(int) * Max(desc->natts, 1));
+	int length = columns == NULL ? choose_all(desc, indexes)
+								 : choose_named(columns, relation, desc, indexes);
+	TupleDesc data_desc = CreateTemplateTupleDesc(length);
 
 	for (int i = 0; i < length; i++)
 	{
 		Form_pg_attribute column = TupleDescAttr(desc, indexes[i]);
 
-		TupleDescInitEntry(data_desc, i + 1, NameStr(column->attname), column->atttypid, column->atttypmod,
-						   column->attndims);
+		TupleDescInitEntry(data_desc, i + 1, NameStr(column->attname), column->atttypid,
+						   column->atttypmod, column->attndims);
 		TupleDescInitEntryCollation(data_desc, i + 1, column->attcollation);
 	}
 	plan->data_desc = BlessTupleDesc(data_desc);
@@ -240,7 +256,7 @@ compile_columns(BmwCapturePlan *plan, const char *columns, Relation relation, Tu
 static int
 choose_all(TupleDesc desc, int *indexes)
 {
-	int			length = 0;
+	int length = 0;
 
 	for (int i = 0; i < desc->natts; i++)
 		if (!TupleDescAttr(desc, i)->attisdropped)
@@ -251,12 +267,12 @@ choose_all(TupleDesc desc, int *indexes)
 static int
 choose_named(const char *columns, Relation relation, TupleDesc desc, int *indexes)
 {
-	char	  **names;
-	int			length = bmw_capture_names(columns, &names);
+	char **names;
+	int length = bmw_capture_names(columns, &names);
 
 	for (int i = 0; i < length; i++)
 	{
-		int			index = bmw_capture_column(relation, desc, names[i]);
+		int index = bmw_capture_column(relation, desc, names[i]);
 
 		for (int k = 0; k < i; k++)
 			if (indexes[k] == index)
@@ -270,8 +286,8 @@ choose_named(const char *columns, Relation relation, TupleDesc desc, int *indexe
 static void
 compile_function(BmwCapturePlan *plan, const char *name, Relation relation, TupleDesc desc)
 {
-	Oid			row_type;
-	Oid			function = find_function(name, relation, &row_type);
+	Oid row_type;
+	Oid function = find_function(name, relation, &row_type);
 
 	check_result(function);
 	plan->has_function = true;
@@ -284,15 +300,15 @@ compile_function(BmwCapturePlan *plan, const char *name, Relation relation, Tupl
 static Oid
 find_function(const char *name, Relation relation, Oid *row_type)
 {
-	List	   *names = textToQualifiedNameList(cstring_to_text(name));
-	List	   *relations = list_make1_oid(RelationGetRelid(relation));
-	ListCell   *cell;
+	List *names = textToQualifiedNameList(cstring_to_text(name));
+	List *relations = list_make1_oid(RelationGetRelid(relation));
+	ListCell *cell;
 
 	if (relation->rd_rel->relispartition)
 		relations = list_concat(relations, get_partition_ancestors(RelationGetRelid(relation)));
-	foreach(cell, relations)
+	foreach (cell, relations)
 	{
-		Oid			function;
+		Oid function;
 
 		*row_type = get_rel_type_id(lfirst_oid(cell));
 		function = LookupFuncName(names, 1, row_type, true);
@@ -307,10 +323,11 @@ find_function(const char *name, Relation relation, Oid *row_type)
 static void
 check_result(Oid function)
 {
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 
 	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function with OID %u does not exist", function));
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_FUNCTION),
+				errmsg("function with OID %u does not exist", function));
 
 	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
 
@@ -336,7 +353,8 @@ check_constants(const BmwCapturePlan *plan)
 	const BmwEventFault *fault = bmw_event_check(&probe);
 
 	if (fault != NULL)
-		ereport(ERROR, errcode(fault->sqlstate), errmsg("%s", fault->message), errhint("%s", fault->hint));
+		ereport(ERROR, errcode(fault->sqlstate), errmsg("%s", fault->message),
+				errhint("%s", fault->hint));
 }
 
 static const char *

@@ -36,16 +36,16 @@ typedef struct BmwCaptureArguments
 /* A constant, or the text of a column. */
 typedef struct BmwCapturePart
 {
-	const char *constant;		/* NULL for a column */
-	int			index;			/* of the column, from 0 */
-	Oid			type;
-	FmgrInfo	output;
+	const char *constant; /* NULL for a column */
+	int index;			  /* of the column, from 0 */
+	Oid type;
+	FmgrInfo output;
 } BmwCapturePart;
 
 typedef struct BmwCaptureTemplate
 {
 	BmwCapturePart *parts;
-	int			length;			/* 0: not set */
+	int length; /* 0: not set */
 } BmwCaptureTemplate;
 
 typedef struct BmwCapturePlan
@@ -54,14 +54,14 @@ typedef struct BmwCapturePlan
 	BmwCaptureTemplate application;
 	BmwCaptureTemplate channel;
 	BmwCaptureTemplate message_id;
-	int			occurred_at;	/* index of the column, -1: not set */
-	Oid			occurred_at_type;
-	TupleDesc	data_desc;		/* blessed record type of the chosen columns */
-	int		   *data_indexes;	/* of the columns that data_desc is made of */
-	bool		has_function;	/* then data_desc and data_indexes are not set */
-	FmgrInfo	function;
-	TupleDesc	function_desc;	/* the row type that it takes */
-	TupleConversionMap *function_map;	/* NULL: rows have that shape already */
+	int occurred_at; /* index of the column, -1: not set */
+	Oid occurred_at_type;
+	TupleDesc data_desc; /* blessed record type of the chosen columns */
+	int *data_indexes;	 /* of the columns that data_desc is made of */
+	bool has_function;	 /* then data_desc and data_indexes are not set */
+	FmgrInfo function;
+	TupleDesc function_desc;		  /* the row type that it takes */
+	TupleConversionMap *function_map; /* NULL: rows have that shape already */
 } BmwCapturePlan;
 
 /* Ereports 39P01 for an argument that is unknown, doubled or malformed, or a missing type. */
@@ -77,10 +77,10 @@ extern BmwCapturePlan *bmw_capture_plan_create(const BmwCaptureArguments *argume
 											   Relation relation, TupleDesc desc);
 
 /* The index of a live column in desc; ereports 42703. */
-extern int	bmw_capture_column(Relation relation, TupleDesc desc, const char *name);
+extern int bmw_capture_column(Relation relation, TupleDesc desc, const char *name);
 
 /* The elements of a text[] literal, none of them NULL; ereports 22023. */
-extern int	bmw_capture_names(const char *literal, char ***names);
-extern int	bmw_capture_texts(Datum array, char ***texts);	/* the same of a text[] value */
+extern int bmw_capture_names(const char *literal, char ***names);
+extern int bmw_capture_texts(Datum array, char ***texts); /* the same of a text[] value */
 
 #endif

@@ -34,7 +34,8 @@ static const char *columns_json(const BmwCapturePlan *plan, TupleTableSlot *slot
 static const char *function_json(BmwCapturePlan *plan, TupleTableSlot *slot, const char **error);
 static const char *call_function(BmwCapturePlan *plan, TupleTableSlot *slot);
 static bool must_fail(const ErrorData *error);
-static void report_failure(Relation relation, const char *operation, const char *error, BmwNewEvent *event);
+static void report_failure(Relation relation, const char *operation, const char *error,
+						   BmwNewEvent *event);
 static void append_member(StringInfo json, const char *name, const char *value);
 static void log_failure(const char *relation, const char *error);
 
@@ -45,7 +46,7 @@ bmw_capture_row(BmwCapturePlan *plan, Relation relation, const char *operation,
 	const char *error = NULL;
 
 	slot_getallattrs(slot);
-	*event = (BmwNewEvent) {
+	*event = (BmwNewEvent){
 		.type = expand(&plan->type, slot),
 		.application = expand(&plan->application, slot),
 		.channel = expand(&plan->channel, slot),
@@ -93,7 +94,7 @@ column_text(BmwCapturePart *part, TupleTableSlot *slot)
 	if (slot->tts_isnull[part->index])
 		return NULL;
 
-	char	   *text = OutputFunctionCall(&part->output, slot->tts_values[part->index]);
+	char *text = OutputFunctionCall(&part->output, slot->tts_values[part->index]);
 
 	/* char(n) is padded; a cast to text would drop the blanks as well */
 	if (part->type == BPCHAROID)
@@ -107,13 +108,13 @@ occurred_at(const BmwCapturePlan *plan, TupleTableSlot *slot)
 	if (plan->occurred_at < 0 || slot->tts_isnull[plan->occurred_at])
 		return 0;
 
-	Datum		value = slot->tts_values[plan->occurred_at];
+	Datum value = slot->tts_values[plan->occurred_at];
 
 	if (plan->occurred_at_type == DATEOID)
 		return date_time(DatumGetDateADT(value));
 	if (plan->occurred_at_type == TIMESTAMPOID && !TIMESTAMP_NOT_FINITE(DatumGetTimestamp(value)))
 	{
-		int			overflow;
+		int overflow;
 
 		return timestamp2timestamptz_opt_overflow(DatumGetTimestamp(value), &overflow);
 	}
@@ -124,7 +125,7 @@ occurred_at(const BmwCapturePlan *plan, TupleTableSlot *slot)
 static TimestampTz
 date_time(DateADT date)
 {
-	int			overflow;
+	int overflow;
 
 	return date2timestamptz_opt_overflow(date, &overflow);
 }
@@ -132,9 +133,9 @@ date_time(DateADT date)
 static const char *
 columns_json(const BmwCapturePlan *plan, TupleTableSlot *slot)
 {
-	int			length = plan->data_desc->natts;
-	Datum	   *values = palloc(sizeof(Datum) * (length + 1));
-	bool	   *nulls = palloc(sizeof(bool) * (length + 1));
+	int length = plan->data_desc->natts;
+	Datum *values = palloc(sizeof(Datum) * (length + 1));
+	bool *nulls = palloc(sizeof(bool) * (length + 1));
 
 	for (int i = 0; i < length; i++)
 	{
@@ -142,7 +143,7 @@ columns_json(const BmwCapturePlan *plan, TupleTableSlot *slot)
 		nulls[i] = slot->tts_isnull[plan->data_indexes[i]];
 	}
 
-	HeapTuple	row = heap_form_tuple(plan->data_desc, values, nulls);
+	HeapTuple row = heap_form_tuple(plan->data_desc, values, nulls);
 
 	return TextDatumGetCString(DirectFunctionCall1(row_to_json, HeapTupleGetDatum(row)));
 }
@@ -167,7 +168,7 @@ function_json(BmwCapturePlan *plan, TupleTableSlot *slot, const char **error)
 	{
 		MemoryContextSwitchTo(context);
 
-		ErrorData  *caught = CopyErrorData();
+		ErrorData *caught = CopyErrorData();
 
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
@@ -185,7 +186,7 @@ static const char *
 call_function(BmwCapturePlan *plan, TupleTableSlot *slot)
 {
 	LOCAL_FCINFO(fcinfo, 1);
-	HeapTuple	row = ExecCopySlotHeapTuple(slot);
+	HeapTuple row = ExecCopySlotHeapTuple(slot);
 
 	if (plan->function_map != NULL)
 		row = execute_attr_map_tuple(row, plan->function_map);
@@ -193,12 +194,12 @@ call_function(BmwCapturePlan *plan, TupleTableSlot *slot)
 	fcinfo->args[0].value = heap_copy_tuple_as_datum(row, plan->function_desc);
 	fcinfo->args[0].isnull = false;
 
-	Datum		result = FunctionCallInvoke(fcinfo);
+	Datum result = FunctionCallInvoke(fcinfo);
 
 	if (fcinfo->isnull)
 		return NULL;
 
-	Jsonb	   *json = DatumGetJsonbP(result);
+	Jsonb *json = DatumGetJsonbP(result);
 
 	return JsonbToCString(NULL, &json->root, VARSIZE(json));
 }
@@ -222,8 +223,8 @@ must_fail(const ErrorData *error)
 static void
 report_failure(Relation relation, const char *operation, const char *error, BmwNewEvent *event)
 {
-	const char *name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
-												  RelationGetRelationName(relation));
+	const char *name = quote_qualified_identifier(
+		get_namespace_name(RelationGetNamespace(relation)), RelationGetRelationName(relation));
 	StringInfoData json;
 
 	initStringInfo(&json);
@@ -233,7 +234,7 @@ report_failure(Relation relation, const char *operation, const char *error, BmwN
 	append_member(&json, "message_id", event->message_id);
 	append_member(&json, "error", error);
 	appendStringInfoChar(&json, '}');
-	*event = (BmwNewEvent) {.type = "webhook.capture_failed", .data = json.data};
+	*event = (BmwNewEvent){.type = "webhook.capture_failed", .data = json.data};
 	log_failure(name, error);
 }
 
@@ -256,7 +257,9 @@ log_failure(const char *relation, const char *error)
 	if (last_logged != 0 && !TimestampDifferenceExceeds(last_logged, now, LOG_INTERVAL_MS))
 		return;
 	last_logged = now;
-	ereport(LOG, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			errmsg("could not capture a row of %s: %s", relation, error),
-			errdetail("An event of type webhook.capture_failed tells which; there is at most one such line a minute."));
+	ereport(
+		LOG, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+		errmsg("could not capture a row of %s: %s", relation, error),
+		errdetail(
+			"An event of type webhook.capture_failed tells which; there is at most one such line a minute."));
 }

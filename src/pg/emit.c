@@ -37,7 +37,8 @@ bm_webhook_emit(PG_FUNCTION_ARGS)
 	const BmwEventFault *fault = bmw_event_check(&event);
 
 	if (fault != NULL)
-		ereport(ERROR, errcode(fault->sqlstate), errmsg("%s", fault->message), errhint("%s", fault->hint));
+		ereport(ERROR, errcode(fault->sqlstate), errmsg("%s", fault->message),
+				errhint("%s", fault->hint));
 	if (!PG_ARGISNULL(6))
 		require_endpoint(event.endpoint_id);
 	return insert(&event);
@@ -46,7 +47,7 @@ bm_webhook_emit(PG_FUNCTION_ARGS)
 Datum
 bm_webhook_ping(PG_FUNCTION_ARGS)
 {
-	int64		endpoint_id = PG_GETARG_INT64(0);
+	int64 endpoint_id = PG_GETARG_INT64(0);
 	BmwNewEvent event = {
 		.type = "webhook.ping",
 		.data = psprintf("{\"endpoint_id\":" INT64_FORMAT "}", endpoint_id),
@@ -69,7 +70,7 @@ data_argument(FunctionCallInfo fcinfo, int n)
 	if (PG_ARGISNULL(n))
 		return NULL;
 
-	Jsonb	   *data = PG_GETARG_JSONB_P(n);
+	Jsonb *data = PG_GETARG_JSONB_P(n);
 
 	return JsonbToCString(NULL, &data->root, VARSIZE(data));
 }
@@ -86,7 +87,7 @@ require_endpoint(int64 endpoint_id)
 static Datum
 insert(BmwNewEvent *event)
 {
-	pg_uuid_t  *id = palloc(sizeof(pg_uuid_t));
+	pg_uuid_t *id = palloc(sizeof(pg_uuid_t));
 
 	bmw_event_store_insert(event, 1);
 	*id = event->id;

@@ -19,6 +19,7 @@
 #include "core/url.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "pg/event_check.h"
 #include "pg/guc.h"
 #include "pg/interval.h"
 #include "pg/notify.h"
@@ -40,15 +41,15 @@ PG_FUNCTION_INFO_V1(bm_webhook_endpoint_changed);
 /* A row on its way into the table, taken apart. */
 typedef struct Row
 {
-	TupleDesc	desc;
-	Datum	   *values;
-	bool	   *nulls;
+	TupleDesc desc;
+	Datum *values;
+	bool *nulls;
 } Row;
 
 static TriggerData *trigger_data(FunctionCallInfo fcinfo, TriggerEvent timing);
-static Row	take_apart(HeapTuple tuple, TupleDesc desc);
+static Row take_apart(HeapTuple tuple, TupleDesc desc);
 static HeapTuple put_together(const Row *row);
-static int	column(const Row *row, const char *name);
+static int column(const Row *row, const char *name);
 static bool is_null(const Row *row, const char *name);
 static Datum value(const Row *row, const char *name);
 static void set(Row *row, const char *name, Datum new_value);
@@ -60,25 +61,25 @@ static void check_url(Row *row);
 static void check_channel(const Row *row);
 static void check_event_types(const Row *row);
 static void check_headers(const Row *row);
-static int	check_header(JsonbValue *name, JsonbValue *text);
+static int check_header(JsonbValue *name, JsonbValue *text);
 static void refuse_duplicates(char **names, int length);
 static void check_limits(const Row *row);
 static void check_retry_delays(const Row *row);
 static void check_metadata(const Row *row);
 static void keep_times(Row *row, const Row *old);
-static void refuse(const char *message, const char *detail, const char *hint) pg_attribute_noreturn();
+static void refuse(const char *message, const char *detail, const char *hint)
+	pg_attribute_noreturn();
 
 Datum
 bm_webhook_check_endpoint(PG_FUNCTION_ARGS)
 {
-	static const char *const required[] = {
-		"url", "event_types", "enabled", "headers", "timeout", "max_in_flight", "retry_delays", "metadata"
-	};
+	static const char *const required[] = {"url",	  "event_types",   "enabled",	   "headers",
+										   "timeout", "max_in_flight", "retry_delays", "metadata"};
 	TriggerData *trigger = trigger_data(fcinfo, TRIGGER_EVENT_BEFORE | TRIGGER_EVENT_ROW);
-	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
-	bool		is_update = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
-	Row			row = take_apart(is_update ? trigger->tg_newtuple : trigger->tg_trigtuple, desc);
-	Row			old = is_update ? take_apart(trigger->tg_trigtuple, desc) : (Row) {0};
+	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
+	bool is_update = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
+	Row row = take_apart(is_update ? trigger->tg_newtuple : trigger->tg_trigtuple, desc);
+	Row old = is_update ? take_apart(trigger->tg_trigtuple, desc) : (Row){0};
 
 	require(&row, required, lengthof(required));
 	if (is_update)
@@ -100,15 +101,15 @@ bm_webhook_check_endpoint_secret(PG_FUNCTION_ARGS)
 {
 	static const char *const required[] = {"endpoint_id", "secret"};
 	TriggerData *trigger = trigger_data(fcinfo, TRIGGER_EVENT_BEFORE | TRIGGER_EVENT_ROW);
-	TupleDesc	desc = RelationGetDescr(trigger->tg_relation);
-	bool		is_update = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
-	Row			row = take_apart(is_update ? trigger->tg_newtuple : trigger->tg_trigtuple, desc);
-	BmwSecret	secret;
+	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
+	bool is_update = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
+	Row row = take_apart(is_update ? trigger->tg_newtuple : trigger->tg_trigtuple, desc);
+	BmwSecret secret;
 
 	require(&row, required, lengthof(required));
 	if (is_update)
 	{
-		Row			old = take_apart(trigger->tg_trigtuple, desc);
+		Row old = take_apart(trigger->tg_trigtuple, desc);
 
 		refuse_new_id(&row, &old);
 		set(&row, "created_at", value(&old, "created_at"));
@@ -116,12 +117,13 @@ bm_webhook_check_endpoint_secret(PG_FUNCTION_ARGS)
 	else if (is_null(&row, "created_at"))
 		set(&row, "created_at", TimestampTzGetDatum(GetCurrentTimestamp()));
 
-	text	   *written = DatumGetTextPP(value(&row, "secret"));
-	BmwStatus	status = bmw_secret_parse(VARDATA_ANY(written), VARSIZE_ANY_EXHDR(written), &secret);
+	text *written = DatumGetTextPP(value(&row, "secret"));
+	BmwStatus status = bmw_secret_parse(VARDATA_ANY(written), VARSIZE_ANY_EXHDR(written), &secret);
 
 	explicit_bzero(&secret, sizeof(secret));
 	if (status != BMW_OK)
-		refuse("invalid secret", bmw_status_text(status), "A secret is whsec_ followed by the base64 of 24 to 64 bytes.");
+		refuse("invalid secret", bmw_status_text(status),
+			   "A secret is whsec_ followed by the base64 of 24 to 64 bytes.");
 	return PointerGetDatum(put_together(&row));
 }
 
@@ -148,7 +150,7 @@ trigger_data(FunctionCallInfo fcinfo, TriggerEvent timing)
 static Row
 take_apart(HeapTuple tuple, TupleDesc desc)
 {
-	Row			row = {
+	Row row = {
 		.desc = desc,
 		.values = palloc(sizeof(Datum) * desc->natts),
 		.nulls = palloc(sizeof(bool) * desc->natts),
@@ -167,10 +169,11 @@ put_together(const Row *row)
 static int
 column(const Row *row, const char *name)
 {
-	int			number = SPI_fnumber(row->desc, name);
+	int number = SPI_fnumber(row->desc, name);
 
 	if (number <= 0)
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("column \"%s\" does not exist", name));
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
+				errmsg("column \"%s\" does not exist", name));
 	return number - 1;
 }
 
@@ -220,81 +223,85 @@ static void
 refuse_new_id(const Row *row, const Row *old)
 {
 	if (DatumGetInt64(value(row, "id")) != DatumGetInt64(value(old, "id")))
-		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				errmsg("\"id\" cannot be changed"), errhint("Deliveries refer to it: make a new row."));
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("\"id\" cannot be changed"),
+				errhint("Deliveries refer to it: make a new row."));
 }
 
 static void
 check_url(Row *row)
 {
-	text	   *url = DatumGetTextPP(value(row, "url"));
-	char		normal[BMW_URL_MAX_BYTES + 1];
+	text *url = DatumGetTextPP(value(row, "url"));
+	char normal[BMW_URL_MAX_BYTES + 1];
 	BmwAddressPolicy policy;
 
 	bmw_guc_address_policy(&policy);
 
-	BmwStatus	status = bmw_url_check(VARDATA_ANY(url), VARSIZE_ANY_EXHDR(url), bmw_require_https, &policy, normal);
+	BmwStatus status =
+		bmw_url_check(VARDATA_ANY(url), VARSIZE_ANY_EXHDR(url), bmw_require_https, &policy, normal);
 
 	bmw_address_policy_free(&policy);
 	if (status == BMW_ERROR_ADDRESS_DENIED || status == BMW_ERROR_PORT_DENIED)
-		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				errmsg("URL is not allowed"), errdetail("%s", bmw_status_text(status)),
-				errhint("An administrator can open networks with bm_webhook.allowed_networks, and ports with bm_webhook.allowed_ports."));
+		ereport(
+			ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("URL is not allowed"),
+			errdetail("%s", bmw_status_text(status)),
+			errhint(
+				"An administrator can open networks with bm_webhook.allowed_networks, and ports with bm_webhook.allowed_ports."));
 	if (status != BMW_OK)
-		refuse("invalid URL", bmw_status_text(status), "Use a URL such as https://hooks.example.com/path.");
+		refuse("invalid URL", bmw_status_text(status),
+			   "Use a URL such as https://hooks.example.com/path.");
 	set(row, "url", CStringGetTextDatum(normal));
 }
 
 static void
 check_channel(const Row *row)
 {
-	if (is_null(row, "channel"))
-		return;
-
-	char	   *channel = TextDatumGetCString(value(row, "channel"));
-
-	if (!(channel[0] >= 'a' && channel[0] <= 'z') || strlen(channel) > 32 ||
-		channel[strspn(channel, "abcdefghijklmnopqrstuvwxyz0123456789_-")] != '\0')
-		refuse("invalid channel", "A channel begins with a-z and has a-z, 0-9, _ and - only; at most 32 bytes.",
+	if (!is_null(row, "channel") &&
+		!bmw_channel_is_valid(TextDatumGetCString(value(row, "channel"))))
+		refuse("invalid channel",
+			   "A channel begins with a-z and has a-z, 0-9, _ and - only; at most 32 bytes.",
 			   "Use a name such as sms, or null for all channels.");
 }
 
 static void
 check_event_types(const Row *row)
 {
-	static const char hint[] = "A pattern is a type such as message.sent, a prefix such as message.*, or * for everything.";
-	Datum	   *patterns;
-	bool	   *nulls;
-	int			length;
+	static const char hint[] =
+		"A pattern is a type such as message.sent, a prefix such as message.*, or * for everything.";
+	Datum *patterns;
+	bool *nulls;
+	int length;
 
-	deconstruct_array(DatumGetArrayTypeP(value(row, "event_types")), TEXTOID, -1, false, TYPALIGN_INT,
-					  &patterns, &nulls, &length);
+	deconstruct_array(DatumGetArrayTypeP(value(row, "event_types")), TEXTOID, -1, false,
+					  TYPALIGN_INT, &patterns, &nulls, &length);
 	if (length == 0)
-		refuse("\"event_types\" must not be empty", "An endpoint without a pattern would get nothing.", hint);
+		refuse("\"event_types\" must not be empty",
+			   "An endpoint without a pattern would get nothing.", hint);
 	for (int i = 0; i < length; i++)
 	{
-		char	   *pattern = nulls[i] ? NULL : TextDatumGetCString(patterns[i]);
+		char *pattern = nulls[i] ? NULL : TextDatumGetCString(patterns[i]);
 
 		if (pattern == NULL || !bmw_pattern_is_valid(pattern, strlen(pattern)))
 			refuse("invalid pattern in \"event_types\"",
-				   psprintf("Element %d is %s.", i + 1, pattern == NULL ? "null" : "not a pattern"), hint);
+				   psprintf("Element %d is %s.", i + 1, pattern == NULL ? "null" : "not a pattern"),
+				   hint);
 	}
 }
 
 static void
 check_headers(const Row *row)
 {
-	Jsonb	   *headers = DatumGetJsonbP(value(row, "headers"));
+	Jsonb *headers = DatumGetJsonbP(value(row, "headers"));
 	JsonbIterator *iterator = JsonbIteratorInit(&headers->root);
 	JsonbIteratorToken token;
-	JsonbValue	name;
-	JsonbValue	text;
-	char	   *names[MAX_HEADERS];
-	int			length = 0;
-	int			bytes = 0;
+	JsonbValue name;
+	JsonbValue text;
+	char *names[MAX_HEADERS];
+	int length = 0;
+	int bytes = 0;
 
 	if (!JB_ROOT_IS_OBJECT(headers))
-		refuse("\"headers\" must be an object", "It has another JSON type.", "Write {\"name\": \"value\"}.");
+		refuse("\"headers\" must be an object", "It has another JSON type.",
+			   "Write {\"name\": \"value\"}.");
 	while ((token = JsonbIteratorNext(&iterator, &name, true)) != WJB_DONE)
 	{
 		if (token != WJB_KEY)
@@ -302,8 +309,10 @@ check_headers(const Row *row)
 		JsonbIteratorNext(&iterator, &text, true);
 		bytes += check_header(&name, &text);
 		if (length == MAX_HEADERS || bytes > MAX_HEADERS_BYTES)
-			ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("\"headers\" is too large"),
-					errhint("At most %d headers and %d bytes are allowed.", MAX_HEADERS, MAX_HEADERS_BYTES));
+			ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					errmsg("\"headers\" is too large"),
+					errhint("At most %d headers and %d bytes are allowed.", MAX_HEADERS,
+							MAX_HEADERS_BYTES));
 		names[length++] = pnstrdup(name.val.string.val, name.val.string.len);
 	}
 	refuse_duplicates(names, length);
@@ -314,13 +323,15 @@ static int
 check_header(JsonbValue *name, JsonbValue *text)
 {
 	if (text->type != jbvString)
-		refuse("invalid header", "The value of a header must be a string.", "Write {\"name\": \"value\"}.");
+		refuse("invalid header", "The value of a header must be a string.",
+			   "Write {\"name\": \"value\"}.");
 
-	BmwStatus	status = bmw_header_check(name->val.string.val, name->val.string.len,
-										  text->val.string.val, text->val.string.len);
+	BmwStatus status = bmw_header_check(name->val.string.val, name->val.string.len,
+										text->val.string.val, text->val.string.len);
 
 	if (status != BMW_OK)
-		refuse("invalid header", bmw_status_text(status), "Headers of HTTP itself and webhook-* are set by the extension.");
+		refuse("invalid header", bmw_status_text(status),
+			   "Headers of HTTP itself and webhook-* are set by the extension.");
 	return name->val.string.len + text->val.string.len + 4;
 }
 
@@ -330,40 +341,48 @@ refuse_duplicates(char **names, int length)
 	for (int i = 0; i < length; i++)
 		for (int k = 0; k < i; k++)
 			if (pg_strcasecmp(names[i], names[k]) == 0)
-				refuse("duplicate header", "Two headers have names that differ only in case.", "Join their values with a comma.");
+				refuse("duplicate header", "Two headers have names that differ only in case.",
+					   "Join their values with a comma.");
 }
 
 static void
 check_limits(const Row *row)
 {
-	int64		timeout;
-	int32		max_in_flight = DatumGetInt32(value(row, "max_in_flight"));
+	int64 timeout;
+	int32 max_in_flight = DatumGetInt32(value(row, "max_in_flight"));
 
 	if (!bmw_interval_us(DatumGetIntervalP(value(row, "timeout")), &timeout) ||
 		timeout < MIN_TIMEOUT_US || timeout > MAX_TIMEOUT_US)
-		refuse("\"timeout\" is out of range", "It must be between 10 milliseconds and 5 minutes.", "The default is 15 seconds.");
+		refuse("\"timeout\" is out of range", "It must be between 10 milliseconds and 5 minutes.",
+			   "The default is 15 seconds.");
 	if (max_in_flight < 1 || max_in_flight > MAX_IN_FLIGHT)
-		refuse("\"max_in_flight\" is out of range", "It must be between 1 and 1000.", "The default is 32.");
+		refuse("\"max_in_flight\" is out of range", "It must be between 1 and 1000.",
+			   "The default is 32.");
 }
 
 static void
 check_retry_delays(const Row *row)
 {
-	static const char hint[] = "Use bm_webhook.exponential_backoff() to make a schedule, or {} for no retry.";
-	ArrayType  *array = DatumGetArrayTypeP(value(row, "retry_delays"));
-	Datum	   *delays;
-	bool	   *nulls;
-	int			length;
+	static const char hint[] =
+		"Use bm_webhook.exponential_backoff() to make a schedule, or {} for no retry.";
+	ArrayType *array = DatumGetArrayTypeP(value(row, "retry_delays"));
+	Datum *delays;
+	bool *nulls;
+	int length;
 
-	deconstruct_array(array, INTERVALOID, sizeof(Interval), false, TYPALIGN_DOUBLE, &delays, &nulls, &length);
+	deconstruct_array(array, INTERVALOID, sizeof(Interval), false, TYPALIGN_DOUBLE, &delays, &nulls,
+					  &length);
 	if (ARR_NDIM(array) > 1 || length > BMW_BACKOFF_MAX_DELAYS)
-		refuse("invalid \"retry_delays\"", "It must be an array of one dimension with at most 100 delays.", hint);
+		refuse("invalid \"retry_delays\"",
+			   "It must be an array of one dimension with at most 100 delays.", hint);
 	for (int i = 0; i < length; i++)
 	{
-		int64		us;
+		int64 us;
 
-		if (nulls[i] || !bmw_interval_us(DatumGetIntervalP(delays[i]), &us) || us < 0 || us > BMW_BACKOFF_MAX_DELAY_US)
-			refuse("invalid \"retry_delays\"", psprintf("Delay %d is null, negative or longer than 30 days.", i + 1), hint);
+		if (nulls[i] || !bmw_interval_us(DatumGetIntervalP(delays[i]), &us) || us < 0 ||
+			us > BMW_BACKOFF_MAX_DELAY_US)
+			refuse("invalid \"retry_delays\"",
+				   psprintf("Delay %d is null, negative or longer than 30 days.", i + 1), hint);
 	}
 }
 
@@ -371,16 +390,17 @@ static void
 check_metadata(const Row *row)
 {
 	if (!JB_ROOT_IS_OBJECT(DatumGetJsonbP(value(row, "metadata"))))
-		refuse("\"metadata\" must be an object", "It has another JSON type.", "Write {\"key\": \"value\"}.");
+		refuse("\"metadata\" must be an object", "It has another JSON type.",
+			   "Write {\"key\": \"value\"}.");
 }
 
 /* old: NULL for an INSERT. */
 static void
 keep_times(Row *row, const Row *old)
 {
-	Datum		now = TimestampTzGetDatum(GetCurrentTimestamp());
-	bool		is_enabled = DatumGetBool(value(row, "enabled"));
-	bool		was_enabled = old == NULL || DatumGetBool(value(old, "enabled"));
+	Datum now = TimestampTzGetDatum(GetCurrentTimestamp());
+	bool is_enabled = DatumGetBool(value(row, "enabled"));
+	bool was_enabled = old == NULL || DatumGetBool(value(old, "enabled"));
 
 	if (old != NULL)
 		set(row, "created_at", value(old, "created_at"));
@@ -401,6 +421,6 @@ keep_times(Row *row, const Row *old)
 static void
 refuse(const char *message, const char *detail, const char *hint)
 {
-	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			errmsg("%s", message), errdetail("%s", detail), errhint("%s", hint));
+	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", message),
+			errdetail("%s", detail), errhint("%s", hint));
 }

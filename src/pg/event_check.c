@@ -20,35 +20,34 @@
 #define OCCURRED_AT_END (INT64CONST(252455616000) * USECS_PER_SEC)
 
 static bool is_name(const char *name);
-static bool is_channel(const char *channel);
 
-static const BmwEventFault type_missing = {
-	ERRCODE_NOT_NULL_VIOLATION, "event type must not be null",
-"A type such as \"message.delivered\" is needed."};
+static const BmwEventFault type_missing = {ERRCODE_NOT_NULL_VIOLATION,
+										   "event type must not be null",
+										   "A type such as \"message.delivered\" is needed."};
 static const BmwEventFault type_invalid = {
 	ERRCODE_INVALID_PARAMETER_VALUE, "invalid event type",
-"A type is two or more words of a-z, 0-9 and _, joined by dots, such as \"message.delivered\"; at most 128 bytes."};
-static const BmwEventFault data_missing = {
-	ERRCODE_NOT_NULL_VIOLATION, "event data must not be null",
-"Use an empty object, {}, for no data."};
+	"A type is two or more words of a-z, 0-9 and _, joined by dots, such as \"message.delivered\"; at most 128 bytes."};
+static const BmwEventFault data_missing = {ERRCODE_NOT_NULL_VIOLATION,
+										   "event data must not be null",
+										   "Use an empty object, {}, for no data."};
 static const BmwEventFault data_no_object = {
 	ERRCODE_INVALID_PARAMETER_VALUE, "event data must be a JSON object",
-"Put the value into an object, such as {\"value\": 1}."};
-static const BmwEventFault data_too_large = {
-	ERRCODE_PROGRAM_LIMIT_EXCEEDED, "event data is larger than bm_webhook.max_payload",
-"Send less, or a link to the data."};
+	"Put the value into an object, such as {\"value\": 1}."};
+static const BmwEventFault data_too_large = {ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+											 "event data is larger than bm_webhook.max_payload",
+											 "Send less, or a link to the data."};
 static const BmwEventFault application_invalid = {
 	ERRCODE_INVALID_PARAMETER_VALUE, "invalid application",
-"An application is 1 to 128 bytes without control characters."};
+	"An application is 1 to 128 bytes without control characters."};
 static const BmwEventFault channel_invalid = {
 	ERRCODE_INVALID_PARAMETER_VALUE, "invalid channel",
-"A channel begins with a-z and has a-z, 0-9, _ and - only; at most 32 bytes."};
+	"A channel begins with a-z and has a-z, 0-9, _ and - only; at most 32 bytes."};
 static const BmwEventFault message_id_invalid = {
 	ERRCODE_INVALID_PARAMETER_VALUE, "invalid message id",
-"A message id is 1 to 128 bytes without control characters."};
+	"A message id is 1 to 128 bytes without control characters."};
 static const BmwEventFault occurred_at_invalid = {
 	ERRCODE_INVALID_PARAMETER_VALUE, "event time is out of range",
-"The time must be finite and in the years 1 to 9999."};
+	"The time must be finite and in the years 1 to 9999."};
 
 const BmwEventFault *
 bmw_event_check(const BmwNewEvent *event)
@@ -59,7 +58,7 @@ bmw_event_check(const BmwNewEvent *event)
 		return &type_invalid;
 	if (event->application != NULL && !is_name(event->application))
 		return &application_invalid;
-	if (event->channel != NULL && !is_channel(event->channel))
+	if (event->channel != NULL && !bmw_channel_is_valid(event->channel))
 		return &channel_invalid;
 	if (event->message_id != NULL && !is_name(event->message_id))
 		return &message_id_invalid;
@@ -77,7 +76,7 @@ bmw_event_check(const BmwNewEvent *event)
 static bool
 is_name(const char *name)
 {
-	size_t		len = strnlen(name, BMW_NAME_MAX_BYTES + 1);
+	size_t len = strnlen(name, BMW_NAME_MAX_BYTES + 1);
 
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char) name[i] < 0x20 || name[i] == 0x7F)
@@ -85,11 +84,11 @@ is_name(const char *name)
 	return len > 0 && len <= BMW_NAME_MAX_BYTES;
 }
 
-static bool
-is_channel(const char *channel)
+bool
+bmw_channel_is_valid(const char *channel)
 {
-	size_t		len = strnlen(channel, CHANNEL_MAX_BYTES + 1);
+	size_t len = strnlen(channel, CHANNEL_MAX_BYTES + 1);
 
 	return channel[0] >= 'a' && channel[0] <= 'z' && len <= CHANNEL_MAX_BYTES &&
-		strspn(channel, "abcdefghijklmnopqrstuvwxyz0123456789_-") == len;
+		   strspn(channel, "abcdefghijklmnopqrstuvwxyz0123456789_-") == len;
 }

@@ -9,16 +9,19 @@
 
 #include "pg/event_store.h"
 
-#define BMW_NAME_MAX_BYTES 128	/* application, message_id */
+#define BMW_NAME_MAX_BYTES 128 /* application, message_id */
 
 typedef struct BmwEventFault
 {
-	int			sqlstate;
-	const char *message;		/* constant, in the style of errmsg() */
-	const char *hint;			/* constant, in the style of errhint() */
+	int sqlstate;
+	const char *message; /* constant, in the style of errmsg() */
+	const char *hint;	 /* constant, in the style of errhint() */
 } BmwEventFault;
 
 /* The first fault, NULL when there is none. The fields id and endpoint_id are not looked at. */
 extern const BmwEventFault *bmw_event_check(const BmwNewEvent *event);
+
+/* A lower-case short name: [a-z][a-z0-9_-]{0,31}. */
+extern bool bmw_channel_is_valid(const char *channel);
 
 #endif

@@ -78,7 +78,7 @@ is($bmw->sql("SELECT count(*) FROM bm_webhook.attempt WHERE event_id = '$event'"
 
 # An event with nothing but a type.
 $receiver->reset;
-$event = $bmw->emit('plain');
+$event = $bmw->emit('test.plain');
 $bmw->wait_for_delivery($event);
 ($request) = $receiver->requests('all');
 is_deeply([ sort keys %{ decode_json($request->{body}) } ], [qw(data id timestamp type)],

@@ -19,23 +19,23 @@ my @late;
 for my $writer (@writers)
 {
 	$writer->query_safe('BEGIN; SAVEPOINT a');
-	push @late, $writer->query_safe('SELECT ' . $bmw->emit_call('late'));
+	push @late, $writer->query_safe('SELECT ' . $bmw->emit_call('test.late'));
 	$writer->query_safe('RELEASE a');
 }
 
-$bmw->emit_many(20_000, 'bulk');
+$bmw->emit_many(20_000, 'test.bulk');
 $bmw->wait_for_requests('all', 20_000);
 $bmw->settle;
-$bmw->arrived_exactly_once('all', q{SELECT id FROM bm_webhook.event WHERE type = 'bulk'},
+$bmw->arrived_exactly_once('all', q{SELECT id FROM bm_webhook.event WHERE type = 'test.bulk'},
 	'20,000 events of one transaction');
 
 my $pgbench = $bmw->pgbench(q{
 	\set pause random(0, 8)
 	\set end random(1, 4)
 	BEGIN;
-	SELECT bm_webhook.emit('writers', '{}');
+	SELECT bm_webhook.emit('test.writers', '{}');
 	\sleep :pause ms
-	SELECT bm_webhook.emit('writers', '{}');
+	SELECT bm_webhook.emit('test.writers', '{}');
 	\if :end = 1
 	ROLLBACK;
 	\else
@@ -51,10 +51,10 @@ $bmw->wait_for_delivery($late[0]);
 $bmw->settle;
 $bmw->arrived_exactly_once('all', q{SELECT id FROM bm_webhook.event WHERE type <> 'test.settled'},
 	'and those of 16 concurrent writers');
-cmp_ok($bmw->sql(q{SELECT count(*) FROM bm_webhook.event WHERE type = 'writers'}), '>', 3000, 'which were many');
+cmp_ok($bmw->sql(q{SELECT count(*) FROM bm_webhook.event WHERE type = 'test.writers'}), '>', 3000, 'which were many');
 cmp_ok($bmw->sql(q{SELECT count(*) FROM (
 		SELECT pg_xact_commit_timestamp(xid::xid) < lag(pg_xact_commit_timestamp(xid::xid)) OVER (ORDER BY id) AS is_overtaken
-		FROM bm_webhook.event WHERE type = 'writers') e WHERE is_overtaken}), '>', 500,
+		FROM bm_webhook.event WHERE type = 'test.writers') e WHERE is_overtaken}), '>', 500,
 	'and committed in another order than that of their ids');
 
 my $pid = $bmw->dispatcher;

@@ -14,7 +14,7 @@ my @delays_ms = (200, 400, 800, (300) x 97);
 
 my $endpoint = $bmw->endpoint('/ok/shop', retry_delays => '{' . join(',', map { "${_}ms" } @delays_ms) . '}');
 $receiver->stop;
-$bmw->emit_many(20, 'order');
+$bmw->emit_many(20, 'test.order');
 $bmw->wait_for_sql('five attempts of each have failed',
 	'SELECT count(*) = 20 FROM bm_webhook.failed_attempt WHERE attempt = 5');
 is($bmw->sql('SELECT DISTINCT status, attempts >= 5, next_attempt_at IS NOT NULL, error_class FROM bm_webhook.delivery'),
@@ -24,7 +24,7 @@ is($bmw->sql("SELECT sum(pending) FROM bm_webhook.status() WHERE database = 'pos
 $receiver->start;
 $bmw->wait_for_sql('all are delivered', q{SELECT count(*) = 20 FROM bm_webhook.delivery WHERE status = 'delivered'});
 $bmw->settle;
-$bmw->arrived_exactly_once('shop', q{SELECT id FROM bm_webhook.event WHERE type = 'order'},
+$bmw->arrived_exactly_once('shop', q{SELECT id FROM bm_webhook.event WHERE type = 'test.order'},
 	'each arrives once, under the id of its event');
 is($receiver->count('shop', 'requests'), 20, 'no request beside them');
 

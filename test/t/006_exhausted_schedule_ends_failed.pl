@@ -22,7 +22,7 @@ $bmw->endpoint("http://127.0.0.1:1024/ok/refused", retry_delays => '{}');
 $bmw->endpoint('http://no-such-name.invalid/ok/name', retry_delays => '{}');
 $bmw->endpoint('https://127.0.0.1:' . $receiver->port . '/ok/tls', retry_delays => '{}');
 
-my $event = $bmw->emit('doomed');
+my $event = $bmw->emit('test.doomed');
 $bmw->wait_for_sql('all have ended', q{SELECT count(*) = 9 FROM bm_webhook.delivery WHERE status IN ('failed', 'delivered')});
 $bmw->settle;
 

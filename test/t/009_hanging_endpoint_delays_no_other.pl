@@ -14,11 +14,11 @@ my $bmw = BmWebhook->new;
 sub p99_under_load
 {
 	my ($type) = @_;
-	my $pgbench = $bmw->pgbench("SELECT bm_webhook.emit('$type', '{}');", '-c', 2, '-R', 300, '-t', 250);
+	my $pgbench = $bmw->pgbench("SELECT bm_webhook.emit('test.$type', '{}');", '-c', 2, '-R', 300, '-t', 250);
 
 	ok($pgbench->finish, "$type: load");
-	wait_until("$type: all arrive", sub { $bmw->latencies('good', $type) == 500 });
-	my @latencies = $bmw->latencies('good', $type);
+	wait_until("$type: all arrive", sub { $bmw->latencies('good', "test.$type") == 500 });
+	my @latencies = $bmw->latencies('good', "test.$type");
 	my $p99 = percentile(99, @latencies);
 	note(sprintf '%s: median %.1f ms, 99th percentile %.1f ms', $type, percentile(50, @latencies), $p99);
 	return $p99;
@@ -40,7 +40,7 @@ cmp_ok(p99_under_load('many'), '<', $limit, 'beside eight that hang');
 # Neither does one that fails at once and has much waiting.
 $bmw->sql('DELETE FROM bm_webhook.endpoint WHERE id IN (' . join(',', @hanging) . ')');
 $bmw->endpoint('/status/500/dead', retry_delays => '{' . join(',', ('200ms') x 100) . '}');
-$bmw->emit_many(2000, 'waiting');
+$bmw->emit_many(2000, 'test.waiting');
 cmp_ok(p99_under_load('dead'), '<', $limit, 'beside one that is dead, with 2,000 waiting for it');
 
 $bmw->finish;

@@ -13,9 +13,9 @@ my $bmw = BmWebhook->new;
 my $receiver = $bmw->receiver;
 
 $bmw->endpoint('/hang/hang', timeout => '60 s', max_in_flight => 4);
-$bmw->endpoint('/ok/ok', event_types => '{other}');
+$bmw->endpoint('/ok/ok', event_types => '{test.other}');
 $bmw->sql('CREATE TABLE thing AS SELECT n FROM generate_series(1, 1000) n');
-$bmw->emit_many(10, 'hanging');
+$bmw->emit_many(10, 'test.hanging');
 $bmw->wait_for_requests('hang', 4);
 $bmw->settle(in_flight => 4);
 

@@ -31,7 +31,7 @@ sub rows_for_single_events
 	my $before = rows_read();
 	my $inserted = deliveries_inserted();
 	my $requests = $receiver->count('all', 'requests');
-	my $pgbench = $bmw->pgbench("SELECT bm_webhook.emit('$type', '{}');\n\\sleep 10 ms\n", '-c', 1, '-t', 50);
+	my $pgbench = $bmw->pgbench("SELECT bm_webhook.emit('test.$type', '{}');\n\\sleep 10 ms\n", '-c', 1, '-t', 50);
 
 	ok($pgbench->finish, "$type: 50 events");
 	$bmw->wait_for_requests('all', $requests + 50);
@@ -46,14 +46,14 @@ sub deliveries_inserted
 		WHERE schemaname = 'bm_webhook' AND relname LIKE 'delivery%'});
 }
 
-$bmw->wait_for_delivery($bmw->emit('warm'));
+$bmw->wait_for_delivery($bmw->emit('test.warm'));
 rows_for_single_events('warm');
 my $before = rows_for_single_events('before');
 
 my $pin = $bmw->session;
 $pin->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_current_xact_id()');
-$bmw->emit_many(10_000, 'bulk');
-$bmw->pgbench(q{SELECT count(bm_webhook.emit('small', '{}')) FROM generate_series(1, 10);}, '-c', 4, '-t', 250)->finish;
+$bmw->emit_many(10_000, 'test.bulk');
+$bmw->pgbench(q{SELECT count(bm_webhook.emit('test.small', '{}')) FROM generate_series(1, 10);}, '-c', 4, '-t', 250)->finish;
 $bmw->wait_for_requests('all', 20_000);
 $bmw->settle;
 wait_until('statistics are reported', sub { deliveries_inserted() == 1 + 50 + 50 + 20_000 + 1 });
@@ -62,7 +62,7 @@ my $after = rows_for_single_events('after');
 is($pin->query_safe('SELECT 1'), 1, 'the old snapshot is still there');
 note("rows read for 50 events: before $before, after $after");
 cmp_ok($after, '<=', $before + 500, 'it reads no more rows for an event than before');
-my %ms = map { $_ => percentile(50, $bmw->latencies('all', $_)) } qw(before after);
+my %ms = map { $_ => percentile(50, $bmw->latencies('all', "test.$_")) } qw(before after);
 note("median from emit to arrival in ms: before $ms{before}, after $ms{after}");
 cmp_ok($ms{after}, '<', 3 * $ms{before} + 10, 'and needs no longer');
 

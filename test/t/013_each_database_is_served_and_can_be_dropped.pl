@@ -16,8 +16,8 @@ my $receiver = $bmw->receiver;
 sub is_served
 {
 	my ($database, $name) = @_;
-	$bmw->endpoint("/ok/$name", database => $database, event_types => '{served}');
-	$bmw->wait_for_delivery($bmw->emit('served', database => $database), $database);
+	$bmw->endpoint("/ok/$name", database => $database, event_types => '{test.served}');
+	$bmw->wait_for_delivery($bmw->emit('test.served', database => $database), $database);
 	is($receiver->count($name, 'requests'), 1, "$database is served");
 	return;
 }
@@ -26,8 +26,8 @@ sub is_served
 sub hang
 {
 	my ($database, $name) = @_;
-	$bmw->endpoint("/hang/$name", database => $database, event_types => '{hang}', timeout => '60 s', max_in_flight => 2);
-	$bmw->emit_many(5, 'hang', $database);
+	$bmw->endpoint("/hang/$name", database => $database, event_types => '{test.hang}', timeout => '60 s', max_in_flight => 2);
+	$bmw->emit_many(5, 'test.hang', $database);
 	$bmw->wait_for_requests($name, 2);
 	return;
 }
@@ -50,7 +50,7 @@ is($bmw->sql(q{SELECT string_agg(database || ' ' || state, ', ' ORDER BY databas
 	'postgres running, second running', 'status() has both');
 
 # Events stay in their database.
-$bmw->emit('served');
+$bmw->emit('test.served');
 $bmw->wait_for_requests('first', 2);
 is($receiver->count('second', 'requests'), 1, 'an event of one is not sent by the other');
 
@@ -58,7 +58,7 @@ is($receiver->count('second', 'requests'), 1, 'an event of one is not sent by th
 hang('second', 'hang2');
 in_time('CREATE DATABASE third TEMPLATE second');
 in_time('DROP DATABASE third WITH (FORCE)');
-$bmw->wait_for_delivery($bmw->emit('served', database => 'second'), 'second');
+$bmw->wait_for_delivery($bmw->emit('test.served', database => 'second'), 'second');
 
 # From a template of the site, without endpoints.
 $bmw->sql('CREATE DATABASE site');
@@ -69,20 +69,20 @@ is_served('fourth', 'fourth');
 # Renamed.
 hang('fourth', 'hang4');
 in_time('ALTER DATABASE fourth RENAME TO renamed');
-$bmw->wait_for_delivery($bmw->emit('served', database => 'renamed'), 'renamed');
+$bmw->wait_for_delivery($bmw->emit('test.served', database => 'renamed'), 'renamed');
 is($receiver->count('fourth', 'requests'), 2, 'the renamed one is served');
 
 # A command that fails leaves it served.
 my $session = $bmw->session('second');
 $session->query_safe('SELECT 1');
 is($bmw->sqlstate('DROP DATABASE second'), '55006', 'DROP DATABASE fails while somebody is connected');
-$bmw->wait_for_delivery($bmw->emit('served', database => 'second'), 'second');
+$bmw->wait_for_delivery($bmw->emit('test.served', database => 'second'), 'second');
 $session->quit;
 
 # Dropped.
 in_time('DROP DATABASE second');
 my $gone = $receiver->count('hang2', 'requests');
-$bmw->wait_for_delivery($bmw->emit('served'));
+$bmw->wait_for_delivery($bmw->emit('test.served'));
 is($bmw->sql(q{SELECT count(*) FROM bm_webhook.status() WHERE database = 'second'}), 0, 'status() forgets it');
 $bmw->settle;
 is($receiver->count('hang2', 'requests'), $gone, 'nothing is sent for a database that is gone');

@@ -14,14 +14,14 @@ my $bmw = BmWebhook->new(conf => "bm_webhook.allowed_networks = ''\n");
 
 sub insert { return $bmw->sqlstate('INSERT INTO bm_webhook.endpoint (url) VALUES (' . quote($_[0]) . ')') }
 
-is(insert($_), '22023', "address refused: $_") for (
+is(insert($_), '42501', "address refused: $_") for (
 	'http://127.0.0.1/', 'http://127.255.255.254:8080/hook', 'http://0.0.0.0/', 'http://10.1.2.3/',
 	'http://172.31.255.255/', 'http://192.168.1.1/', 'http://169.254.169.254/latest/meta-data/',
 	'http://100.64.0.1/', 'http://168.63.129.16/', 'http://192.0.2.1/', 'http://198.18.0.1/', 'http://224.0.0.1/',
 	'http://255.255.255.255/', 'http://[::1]/', 'http://[::]/', 'http://[::ffff:127.0.0.1]/',
 	'http://[::ffff:8.8.8.8]/', 'http://[::127.0.0.1]/', 'http://[64:ff9b::7f00:1]/', 'http://[fe80::1]/',
 	'http://[fd00::1]/', 'http://[ff02::1]/', 'http://[2001:db8::1]/', 'http://[2002:7f00:1::]/');
-is(insert($_), '22023', "port refused: $_") for ('http://example.com:22/', 'http://example.com:25/', 'http://8.8.8.8:1023/');
+is(insert($_), '42501', "port refused: $_") for ('http://example.com:22/', 'http://example.com:25/', 'http://8.8.8.8:1023/');
 
 # Spellings of an address that a resolver or libcurl would understand.
 is(insert($_), '22023', "address refused however it is spelled: $_") for (
@@ -54,15 +54,15 @@ for my $url (sort keys %normal)
 		$normal{$url}, "accepted: $url");
 }
 
-is($bmw->sqlstate(q{UPDATE bm_webhook.endpoint SET url = 'http://127.0.0.1/'}), '22023', 'refused by UPDATE as well');
+is($bmw->sqlstate(q{UPDATE bm_webhook.endpoint SET url = 'http://127.0.0.1/'}), '42501', 'refused by UPDATE as well');
 
 # The administrator opens a network, and only that one, and can close more.
 $bmw->set('bm_webhook.allowed_networks', '10.1.0.0/16, ::1');
 $bmw->set('bm_webhook.denied_networks', '8.8.8.0/24');
 is(insert('http://10.1.2.3/'), '', 'an opened network is accepted');
 is(insert('http://[::1]/'), '', 'an opened address is accepted');
-is(insert('http://10.2.2.3/'), '22023', 'its neighbour is not');
-is(insert('http://8.8.8.8/'), '22023', 'a closed network is refused');
+is(insert('http://10.2.2.3/'), '42501', 'its neighbour is not');
+is(insert('http://8.8.8.8/'), '42501', 'a closed network is refused');
 is($bmw->sqlstate(q{SET bm_webhook.allowed_networks = '127.0.0.0/8'}), '55P02', 'a session cannot open one');
 
 # https only, as it is by default.

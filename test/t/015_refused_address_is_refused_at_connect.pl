@@ -31,14 +31,14 @@ sub last_delivery
 }
 
 # A literal address, with a connection that is kept alive.
-my $literal = $bmw->endpoint('/ok/literal', event_types => '{literal}', retry_delays => '{200ms,200ms,200ms,200ms,30s}');
-$bmw->wait_for_delivery($bmw->emit('literal'));
+my $literal = $bmw->endpoint('/ok/literal', event_types => '{test.literal}', retry_delays => '{200ms,200ms,200ms,200ms,30s}');
+$bmw->wait_for_delivery($bmw->emit('test.literal'));
 is($receiver->count('literal', 'open_connections'), 1, 'a connection is kept alive');
 
 $bmw->set('bm_webhook.allowed_networks', '');
 wait_until('the network is closed', sub { $bmw->sqlstate(
-		q{BEGIN; INSERT INTO bm_webhook.endpoint (url) VALUES ('http://127.0.0.1/'); ROLLBACK}) eq '22023' });
-my $event = $bmw->emit('literal');
+		q{BEGIN; INSERT INTO bm_webhook.endpoint (url) VALUES ('http://127.0.0.1/'); ROLLBACK}) eq '42501' });
+my $event = $bmw->emit('test.literal');
 $bmw->wait_for_sql('an attempt is blocked',
 	"SELECT EXISTS (SELECT FROM bm_webhook.failed_attempt WHERE event_id = '$event')");
 is(last_delivery($literal), 'pending|blocked_address', 'blocked, with its class');
@@ -55,9 +55,9 @@ SKIP:
 {
 	skip 'an unprivileged user cannot have an /etc/hosts of his own here', 1 unless $can_set_hosts;
 
-	my %endpoint = map { $_ => $bmw->endpoint("http://$_.example.com:$port/ok/$_", event_types => '{name}', retry_delays => '{}') }
+	my %endpoint = map { $_ => $bmw->endpoint("http://$_.example.com:$port/ok/$_", event_types => '{test.name}', retry_delays => '{}') }
 	  qw(good bad mixed six mapped);
-	$event = $bmw->emit('name');
+	$event = $bmw->emit('test.name');
 	$bmw->wait_for_sql('all have ended', 'SELECT count(*) = 5 FROM bm_webhook.delivery '
 		  . "WHERE event_id = '$event' AND status IN ('failed', 'delivered')");
 	is(last_delivery($endpoint{good}), 'delivered|', 'a name with an open address is delivered');
@@ -72,7 +72,7 @@ SKIP:
 	my $pid = $bmw->dispatcher;
 	$bmw->sql("SELECT pg_terminate_backend($pid, 10000)");
 	wait_until('another dispatcher runs', sub { $bmw->dispatcher != $pid });
-	$bmw->wait_for_sql('it has ended', "SELECT NOT bm_webhook.wait_for_delivery('" . $bmw->emit('name') . "', '1 s')");
+	$bmw->wait_for_sql('it has ended', "SELECT NOT bm_webhook.wait_for_delivery('" . $bmw->emit('test.name') . "', '1 s')");
 	$bmw->wait_for_sql('it is recorded',
 		"SELECT count(*) = 2 FROM bm_webhook.delivery WHERE endpoint_id = $endpoint{good}");
 	is(last_delivery($endpoint{good}), 'failed|blocked_address', 'a name that turned bad is blocked');

@@ -11,8 +11,8 @@ use Test::More;
 my $bmw = BmWebhook->new(conf => "bm_webhook.max_in_flight = 12\n");
 my $receiver = $bmw->receiver;
 
-$bmw->endpoint('/slow/2/eight', max_in_flight => 8, event_types => '{eight}');
-$bmw->emit_many(1000, 'eight');
+$bmw->endpoint('/slow/2/eight', max_in_flight => 8, event_types => '{test.eight}');
+$bmw->emit_many(1000, 'test.eight');
 $bmw->wait_for_requests('eight', 1000);
 $bmw->settle;
 my $counts = $receiver->counts('eight');
@@ -21,20 +21,20 @@ cmp_ok($counts->{peak_in_flight}, '<=', 8, 'and are at most 8 at a time');
 cmp_ok($counts->{peak_in_flight}, '>=', 4, 'but several at a time');
 is($counts->{open_connections}, $counts->{connections}, 'none was closed');
 
-$bmw->emit_many(500, 'eight');
+$bmw->emit_many(500, 'test.eight');
 $bmw->wait_for_requests('eight', 1500);
 $bmw->settle;
 is($receiver->count('eight', 'connections'), $counts->{connections}, '500 more open no connection');
 
 # Failures with an answer keep the connection as well.
-$bmw->endpoint('/fail/1/failing', max_in_flight => 4, event_types => '{failing}', retry_delays => '{100ms,100ms}');
-$bmw->emit_many(100, 'failing');
+$bmw->endpoint('/fail/1/failing', max_in_flight => 4, event_types => '{test.failing}', retry_delays => '{100ms,100ms}');
+$bmw->emit_many(100, 'test.failing');
 $bmw->wait_for_requests('failing', 100, 'delivered');
 cmp_ok($receiver->count('failing', 'connections'), '<=', 4, '200 requests, half of them failing, open at most 4');
 
 # All together.
-$bmw->endpoint("/hang/hang$_", max_in_flight => 6, event_types => '{hang}', timeout => '60 s') for 1 .. 4;
-$bmw->emit_many(20, 'hang');
+$bmw->endpoint("/hang/hang$_", max_in_flight => 6, event_types => '{test.hang}', timeout => '60 s') for 1 .. 4;
+$bmw->emit_many(20, 'test.hang');
 wait_until('12 are in flight', sub { $bmw->status('in_flight') == 12 });
 my $in_flight = 0;
 $in_flight += $receiver->count("hang$_", 'peak_in_flight') for 1 .. 4;

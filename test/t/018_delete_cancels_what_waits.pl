@@ -10,12 +10,12 @@ use Test::More;
 my $bmw = BmWebhook->new;
 my $receiver = $bmw->receiver;
 
-my $busy = $bmw->endpoint('/hang/busy', max_in_flight => 2, timeout => '60 s', event_types => '{event}');
-my $failing = $bmw->endpoint('/status/500/failing', retry_delays => '{1 h}', event_types => '{event}');
-my $soon = $bmw->endpoint('/status/500/soon', retry_delays => '{' . join(',', ('300ms') x 50) . '}', event_types => '{event}');
-$bmw->endpoint('/ok/other', event_types => '{event}');
+my $busy = $bmw->endpoint('/hang/busy', max_in_flight => 2, timeout => '60 s', event_types => '{test.event}');
+my $failing = $bmw->endpoint('/status/500/failing', retry_delays => '{1 h}', event_types => '{test.event}');
+my $soon = $bmw->endpoint('/status/500/soon', retry_delays => '{' . join(',', ('300ms') x 50) . '}', event_types => '{test.event}');
+$bmw->endpoint('/ok/other', event_types => '{test.event}');
 
-$bmw->emit_many(50, 'event');
+$bmw->emit_many(50, 'test.event');
 $bmw->wait_for_requests('busy', 2);
 $bmw->wait_for_sql('the others have failed once', "SELECT count(*) = 100 FROM bm_webhook.delivery
 	WHERE endpoint_id IN ($failing, $soon) AND attempts > 0");
@@ -36,7 +36,7 @@ $receiver->behave('busy', 'ok');
 $receiver->release('busy');
 $bmw->wait_for_sql('what was in flight is recorded', "SELECT count(*) = 50 FROM bm_webhook.delivery
 	WHERE endpoint_id = $busy AND status IN ('canceled', 'delivered', 'failed')");
-$bmw->wait_for_delivery($bmw->emit('event'));
+$bmw->wait_for_delivery($bmw->emit('test.event'));
 $bmw->settle;
 is($receiver->count('busy', 'requests'), 2, 'nothing more is sent to the busy one');
 is($receiver->count('failing', 'requests'), 50, 'nor to the failing one');
@@ -44,8 +44,8 @@ is($receiver->count('soon', 'requests'), $requests, 'nor to the one whose retrie
 is($receiver->count('other', 'delivered'), 51, 'the other one has got all');
 
 # In a transaction that is rolled back nothing happens.
-my $kept = $bmw->endpoint('/fail/1/kept', retry_delays => '{500ms}', event_types => '{kept}');
-my $event = $bmw->emit('kept');
+my $kept = $bmw->endpoint('/fail/1/kept', retry_delays => '{500ms}', event_types => '{test.kept}');
+my $event = $bmw->emit('test.kept');
 $bmw->wait_for_requests('kept', 1);
 $bmw->sql("BEGIN; DELETE FROM bm_webhook.endpoint WHERE id = $kept; ROLLBACK");
 $bmw->wait_for_delivery($event);

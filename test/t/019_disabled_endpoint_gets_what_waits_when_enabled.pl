@@ -15,7 +15,7 @@ my %endpoint = (
 	retrying => $bmw->endpoint('/status/500/retrying', retry_delays => '{' . join(',', ('300ms') x 100) . '}'),
 	busy => $bmw->endpoint('/hang/busy', max_in_flight => 1, timeout => '60 s'));
 
-$bmw->emit_many(10, 'before');
+$bmw->emit_many(10, 'test.before');
 $bmw->wait_for_sql('it has failed', "SELECT count(*) = 10 FROM bm_webhook.delivery WHERE endpoint_id = $endpoint{retrying}");
 $bmw->wait_for_requests('busy', 1);
 is($bmw->sql('UPDATE bm_webhook.endpoint SET enabled = false RETURNING disabled_at IS NOT NULL AND disabled_reason IS NULL'),
@@ -37,12 +37,12 @@ is($bmw->sql("SELECT count(*) FROM bm_webhook.delivery WHERE endpoint_id = $endp
 
 $bmw->sql('UPDATE bm_webhook.endpoint SET enabled = true WHERE NOT enabled');
 $bmw->wait_for_requests($_, 10, 'delivered') for keys %endpoint;
-$bmw->emit('after');
+$bmw->emit('test.after');
 $bmw->wait_for_requests($_, 11, 'delivered') for keys %endpoint;
 $bmw->settle;
 for my $name (sort keys %endpoint)
 {
-	$bmw->arrived_exactly_once($name, q{SELECT id FROM bm_webhook.event WHERE type IN ('before', 'after')},
+	$bmw->arrived_exactly_once($name, q{SELECT id FROM bm_webhook.event WHERE type IN ('test.before', 'test.after')},
 		"$name: gets what waited and what comes, each once");
 }
 is($bmw->sql('SELECT count(*) FROM bm_webhook.endpoint WHERE disabled_at IS NOT NULL'), 0, 'no longer disabled');
@@ -50,7 +50,7 @@ is($bmw->sql(q{SELECT count(*) FROM bm_webhook.delivery WHERE status <> 'deliver
 
 # Across a new start of the server.
 $receiver->behave('retrying', 'status/500');
-my $event = $bmw->emit('restart', endpoint => $endpoint{retrying});
+my $event = $bmw->emit('test.restart', endpoint => $endpoint{retrying});
 $bmw->wait_for_sql('it has failed', "SELECT EXISTS (SELECT FROM bm_webhook.delivery WHERE event_id = '$event')");
 $bmw->sql("UPDATE bm_webhook.endpoint SET enabled = false WHERE id = $endpoint{retrying}");
 $bmw->node->restart;

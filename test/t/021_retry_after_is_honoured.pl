@@ -10,16 +10,16 @@ use Test::More;
 my $bmw = BmWebhook->new;
 my $receiver = $bmw->receiver;
 
-$bmw->endpoint('/retry-after/2/seconds', retry_delays => '{100ms,100ms}', event_types => '{first,second}');
-$bmw->endpoint('/retry-date/2/date', retry_delays => '{100ms,100ms}', event_types => '{first}');
-$bmw->endpoint('/fail/1/without', retry_delays => '{100ms,100ms}', event_types => '{first}');
-$bmw->endpoint('/retry-after/0/sooner', retry_delays => '{1 s}', event_types => '{first}');
+$bmw->endpoint('/retry-after/2/seconds', retry_delays => '{100ms,100ms}', event_types => '{test.first,test.second}');
+$bmw->endpoint('/retry-date/2/date', retry_delays => '{100ms,100ms}', event_types => '{test.first}');
+$bmw->endpoint('/fail/1/without', retry_delays => '{100ms,100ms}', event_types => '{test.first}');
+$bmw->endpoint('/retry-after/0/sooner', retry_delays => '{1 s}', event_types => '{test.first}');
 
-my $first = $bmw->emit('first');
+my $first = $bmw->emit('test.first');
 $bmw->wait_for_sql('the endpoint asked to wait',
 	q{SELECT EXISTS (SELECT FROM bm_webhook.failed_attempt JOIN bm_webhook.endpoint ON id = endpoint_id WHERE url LIKE '%/seconds')});
 $receiver->behave('seconds', 'ok');
-my $second = $bmw->emit('second');
+my $second = $bmw->emit('test.second');
 $bmw->wait_for_delivery($_) for $first, $second;
 
 sub gap_ms

@@ -16,7 +16,7 @@ my $quick = $bmw->endpoint('/hang/quick', timeout => '400ms', retry_delays => '{
 my $patient = $bmw->endpoint('/slow/900/patient', timeout => '30 s');
 my $impatient = $bmw->endpoint('/slow/900/impatient', timeout => '500ms', retry_delays => '{}');
 
-my $event = $bmw->emit('event');
+my $event = $bmw->emit('test.event');
 $bmw->wait_for_sql('all have ended', "SELECT count(*) = 5 FROM bm_webhook.delivery WHERE status <> 'pending'");
 
 my ($request) = $receiver->requests('headers');

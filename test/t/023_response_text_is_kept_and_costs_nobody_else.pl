@@ -25,7 +25,7 @@ my %endpoint = map { $_ => $bmw->endpoint($path{$_}, retry_delays => '{}', timeo
 $bmw->endpoint('/ok/good');
 $bmw->endpoint('/close/closing');
 
-$bmw->emit_many(20, 'event');
+$bmw->emit_many(20, 'test.event');
 $bmw->wait_for_sql('all have ended', q{SELECT count(*) = 180 FROM bm_webhook.delivery WHERE status IN ('failed', 'delivered')});
 $bmw->settle;
 
@@ -46,7 +46,7 @@ is($bmw->sql(q{SELECT count(*) FROM bm_webhook.failed_attempt WHERE error_class 
 
 for my $name (qw(good closing))
 {
-	$bmw->arrived_exactly_once($name, q{SELECT id FROM bm_webhook.event WHERE type = 'event'}, "$name: all arrive once");
+	$bmw->arrived_exactly_once($name, q{SELECT id FROM bm_webhook.event WHERE type = 'test.event'}, "$name: all arrive once");
 }
 is($receiver->count($_, 'requests'), 20, "$_: 20 requests") for sort keys %path;
 

@@ -22,7 +22,7 @@ sub next_request
 	my ($description, $signatures, $verified, @secrets) = @_;
 	$receiver->set_secrets('shop', @secrets);
 	$receiver->reset;
-	my $event = $bmw->emit('event');
+	my $event = $bmw->emit('test.event');
 	$bmw->wait_for_requests('shop', 1);
 	my ($request) = $receiver->requests('shop');
 	is(scalar(split / /, $request->{headers}{'webhook-signature'}), $signatures, "$description: $signatures signatures");

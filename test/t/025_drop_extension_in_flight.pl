@@ -12,11 +12,11 @@ use Time::HiRes qw(time);
 
 my $bmw = BmWebhook->new;
 my $receiver = $bmw->receiver;
-my $load = 'SELECT ' . $bmw->emit_call('load') . ';';
+my $load = 'SELECT ' . $bmw->emit_call('test.load') . ';';
 
-$bmw->endpoint('/slow/300/slow', max_in_flight => 4, event_types => '{load}');
-$bmw->endpoint('/fail/1/retrying', retry_delays => '{' . join(',', ('100ms') x 50) . '}', event_types => '{load}');
-$bmw->endpoint('/ok/fast', event_types => '{load}');
+$bmw->endpoint('/slow/300/slow', max_in_flight => 4, event_types => '{test.load}');
+$bmw->endpoint('/fail/1/retrying', retry_delays => '{' . join(',', ('100ms') x 50) . '}', event_types => '{test.load}');
+$bmw->endpoint('/ok/fast', event_types => '{test.load}');
 
 # Rolled back, after requests that were in flight have been answered.
 my $pgbench = $bmw->pgbench($load, '-c', 2, '-R', 100, '-t', 50);
@@ -32,12 +32,12 @@ wait_until('all are delivered', sub {
 	$bmw->sql(q{SELECT count(*) FROM bm_webhook.delivery WHERE status = 'delivered'}) == 300;
 });
 $bmw->settle;
-$bmw->arrived_exactly_once($_, q{SELECT id FROM bm_webhook.event WHERE type = 'load'}, "rolled back: $_ gets all once")
+$bmw->arrived_exactly_once($_, q{SELECT id FROM bm_webhook.event WHERE type = 'test.load'}, "rolled back: $_ gets all once")
   for qw(fast slow retrying);
 
 # Committed.
-$bmw->endpoint('/hang/hang', event_types => '{load}', timeout => '60 s');
-$bmw->emit_many(100, 'load');
+$bmw->endpoint('/hang/hang', event_types => '{test.load}', timeout => '60 s');
+$bmw->emit_many(100, 'test.load');
 $bmw->wait_for_requests('hang', 10);
 $before = time;
 $bmw->sql('DROP EXTENSION bm_webhook CASCADE');
@@ -49,7 +49,7 @@ my %requests = map { $_ => $receiver->count($_, 'requests') } qw(slow retrying f
 $bmw->sql('CREATE EXTENSION bm_webhook');
 delete $bmw->{settled};
 $bmw->endpoint('/ok/new');
-$bmw->wait_for_delivery($bmw->emit('new'));
+$bmw->wait_for_delivery($bmw->emit('test.new'));
 is($receiver->count('new', 'requests'), 1, 'created again, it is served');
 is($receiver->count($_, 'requests'), $requests{$_}, "nothing more was sent to $_") for sort keys %requests;
 is($bmw->sql('SELECT count(*) FROM bm_webhook.delivery'), 1, 'nothing of the old one is left');

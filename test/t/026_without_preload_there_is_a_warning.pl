@@ -14,7 +14,7 @@ my ($stdout, $stderr);
 is($bmw->node->psql('postgres', 'CREATE EXTENSION bm_webhook', stderr => \$stderr), 0, 'CREATE EXTENSION works');
 like($stderr, qr/WARNING:.*\n(.*\n)*HINT:.*shared_preload_libraries/, 'it warns, with a hint');
 $bmw->endpoint('/ok/all');
-my $event = $bmw->emit('early');
+my $event = $bmw->emit('test.early');
 is($bmw->sql('SELECT count(*) FROM bm_webhook.event'), 1, 'capture works');
 like($bmw->sql('SELECT state, reason FROM bm_webhook.status()'), qr/shared_preload_libraries/, 'status() says why nothing is sent');
 is($bmw->sql("SELECT bm_webhook.wait_for_delivery('$event', '100 ms')"), 'f', 'it is not delivered');

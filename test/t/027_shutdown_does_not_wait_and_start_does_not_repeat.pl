@@ -12,10 +12,10 @@ use Time::HiRes qw(time);
 my $bmw = BmWebhook->new;
 my $receiver = $bmw->receiver;
 
-$bmw->endpoint('/ok/ok', event_types => '{event}');
-$bmw->endpoint('/hang/hang', event_types => '{event,hang}', timeout => '60 s', max_in_flight => 8);
+$bmw->endpoint('/ok/ok', event_types => '{test.event}');
+$bmw->endpoint('/hang/hang', event_types => '{test.event,test.hang}', timeout => '60 s', max_in_flight => 8);
 
-$bmw->emit_many(500, 'event');
+$bmw->emit_many(500, 'test.event');
 $bmw->wait_for_requests('ok', 500);
 $bmw->wait_for_requests('hang', 8);
 $bmw->settle(in_flight => 8);
@@ -41,7 +41,7 @@ wait_until('all are delivered', sub {
 	$receiver->count('hang', 'delivered') == 500;
 });
 $bmw->settle;
-$bmw->arrived_exactly_once($_, q{SELECT id FROM bm_webhook.event WHERE type = 'event'}, "$_: everything arrives once")
+$bmw->arrived_exactly_once($_, q{SELECT id FROM bm_webhook.event WHERE type = 'test.event'}, "$_: everything arrives once")
   for qw(ok hang);
 is($receiver->count('ok', 'requests'), 500, 'what was delivered is never sent again');
 

@@ -12,17 +12,17 @@ my $bmw = BmWebhook->new;
 my $receiver = $bmw->receiver;
 
 my %endpoint = (
-	hang => $bmw->endpoint('/hang/hang', timeout => '60 s', max_in_flight => 3, event_types => '{hang}'),
-	failing => $bmw->endpoint('/status/500/failing', retry_delays => '{1 h}', event_types => '{failing,both}'),
-	doomed => $bmw->endpoint('/status/404/doomed', retry_delays => '{}', event_types => '{doomed}'),
-	ok => $bmw->endpoint('/ok/ok', event_types => '{ok,both}'));
+	hang => $bmw->endpoint('/hang/hang', timeout => '60 s', max_in_flight => 3, event_types => '{test.hang}'),
+	failing => $bmw->endpoint('/status/500/failing', retry_delays => '{1 h}', event_types => '{test.failing,test.both}'),
+	doomed => $bmw->endpoint('/status/404/doomed', retry_delays => '{}', event_types => '{test.doomed}'),
+	ok => $bmw->endpoint('/ok/ok', event_types => '{test.ok,test.both}'));
 
 is($bmw->sql(q{SELECT array_to_string(proargnames, ' ') FROM pg_proc WHERE oid = 'bm_webhook.status'::regproc}),
 	'database shard state reason since pid in_flight queued pending last_error last_error_at sent resent',
 	'columns of status()');
 
-$bmw->emit_many(10, 'hang');
-$bmw->emit_many(5, 'failing');
+$bmw->emit_many(10, 'test.hang');
+$bmw->emit_many(5, 'test.failing');
 $bmw->wait_for_requests('hang', 3);
 $bmw->wait_for_requests('failing', 5);
 $bmw->settle(in_flight => 3);
@@ -41,14 +41,14 @@ is($bmw->sql(q{SELECT string_agg(concat_ws(' ', endpoint_id, pending, retrying, 
 my ($before, $event);
 sub wait_for { return $bmw->sql("SELECT bm_webhook.wait_for_delivery('$event', '$_[0]')") }
 
-$event = $bmw->emit('ok');
+$event = $bmw->emit('test.ok');
 is(wait_for('10 s'), 't', 'true when delivered');
 is(wait_for('0'), 't', 'true at once when it was before');
-$event = $bmw->emit('doomed');
+$event = $bmw->emit('test.doomed');
 $before = time;
 is(wait_for('30 s'), 'f', 'false when given up');
 cmp_ok(time - $before, '<', 10, 'as soon as it is');
-$event = $bmw->emit('both');
+$event = $bmw->emit('test.both');
 $before = time;
 is(wait_for('700 ms'), 'f', 'false at the timeout when one of two is not delivered');
 cmp_ok(time - $before, '>=', 0.7, 'not before the timeout');
@@ -56,7 +56,7 @@ $bmw->sql("DELETE FROM bm_webhook.endpoint WHERE id = $endpoint{failing}");
 $before = time;
 is(wait_for('30 s'), 'f', 'false when canceled');
 cmp_ok(time - $before, '<', 10, 'as soon as it is');
-$event = $bmw->emit('nobody');
+$event = $bmw->emit('test.nobody');
 is(wait_for('300 ms'), 'f', 'false when nobody wants it');
 is($bmw->sqlstate(q{SELECT bm_webhook.wait_for_delivery('00000000-0000-7000-8000-000000000000', '1 s')}), '42704',
 	'an error when there is no such event');

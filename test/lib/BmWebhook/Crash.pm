@@ -23,7 +23,7 @@ our $conf = "wal_writer_delay = 10ms\n";
 my $load = q{
 	\set end random(1, 10)
 	BEGIN;
-	INSERT INTO app SELECT bm_webhook.emit('load', '{"text": "under load"}');
+	INSERT INTO app SELECT bm_webhook.emit('test.load', '{"text": "under load"}');
 	\if :end = 1
 	ROLLBACK;
 	\else
@@ -65,7 +65,7 @@ sub survives
 	});
 	$bmw->settle;
 
-	is($bmw->sql('SELECT count(*) FROM (SELECT id FROM bm_webhook.event WHERE type = \'load\' '
+	is($bmw->sql('SELECT count(*) FROM (SELECT id FROM bm_webhook.event WHERE type = \'test.load\' '
 		  . 'EXCEPT SELECT event FROM app) e'), 0, 'no event without its transaction');
 	is($bmw->sql('SELECT count(*) FROM (SELECT event FROM app EXCEPT SELECT id FROM bm_webhook.event) e'),
 		0, 'no transaction without its event');

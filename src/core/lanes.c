@@ -1,0 +1,317 @@
+/*
+ * core/lanes.c - the set of all lanes: finding one, and whose turn it is.
+ *
+ * A lane is in the ring exactly when it could hand out a job now, in the heap
+ * `held` while only its hold keeps it out of the ring, and in the heap `waiting`
+ * when rows of the table wait for it, with the time from which it may fetch
+ * them. bmw_lane_refresh() is the one place that decides all three. Two heaps,
+ * because a lane that nobody fetches for must not hide one whose hold has ended.
+ */
+#include <stdlib.h>
+
+#include "core/lane_internal.h"
+
+static void end_holds(BmwLanes *lanes);
+static BmwLane *next_lane(const BmwLanes *lanes);
+static bool has_jobs(const BmwLane *lane);
+static bool is_ready(const BmwLane *lane);
+static bool wants_due(const BmwLane *lane);
+static void set_or_remove(BmwHeap *heap, BmwHeapNode *node, bool is_in, int64_t key);
+static void ring_insert(BmwLane *lane);
+static void ring_remove(BmwLane *lane);
+static BmwLane *make_lane(BmwLanes *lanes, int64_t endpoint_id);
+static bool grow_buckets(BmwLanes *lanes);
+static BmwLane **bucket_of(const BmwLanes *lanes, int64_t endpoint_id);
+
+BmwLanes *
+bmw_lanes_create(int max_in_flight, int capacity)
+{
+	BmwLanes   *lanes = calloc(1, sizeof(*lanes));
+
+	if (lanes == NULL)
+		return NULL;
+	lanes->max_in_flight = max_in_flight;
+	lanes->capacity = capacity;
+	if (!grow_buckets(lanes))
+	{
+		free(lanes);
+		return NULL;
+	}
+	return lanes;
+}
+
+void
+bmw_lanes_destroy(BmwLanes *lanes)
+{
+	if (lanes == NULL)
+		return;
+	for (int i = 0; i < lanes->buckets_length; i++)
+		for (BmwLane *lane = lanes->buckets[i], *next; lane != NULL; lane = next)
+		{
+			next = lane->hash_next;
+			free(lane);
+		}
+	bmw_heap_free(&lanes->held);
+	bmw_heap_free(&lanes->waiting);
+	free(lanes->buckets);
+	free(lanes);
+}
+
+void
+bmw_lanes_limit(BmwLanes *lanes, int max_in_flight)
+{
+	lanes->max_in_flight = max_in_flight;
+}
+
+BmwLane *
+bmw_lanes_open(BmwLanes *lanes, int64_t endpoint_id, int max_in_flight)
+{
+	BmwLane    *lane = bmw_lanes_find(lanes, endpoint_id);
+
+	if (lane == NULL)
+		lane = make_lane(lanes, endpoint_id);
+	if (lane == NULL)
+		return NULL;
+	bmw_lane_set_limit(lane, max_in_flight);
+	return lane;
+}
+
+BmwLane *
+bmw_lanes_find(const BmwLanes *lanes, int64_t endpoint_id)
+{
+	BmwLane    *lane = *bucket_of(lanes, endpoint_id);
+
+	while (lane != NULL && lane->endpoint_id != endpoint_id)
+		lane = lane->hash_next;
+	return lane;
+}
+
+void
+bmw_lanes_close(BmwLanes *lanes, BmwLane *lane)
+{
+	BmwLane   **link = bucket_of(lanes, lane->endpoint_id);
+
+	while (*link != lane)
+		link = &(*link)->hash_next;
+	*link = lane->hash_next;
+	if (lane->ring_next != NULL)
+		ring_remove(lane);
+	bmw_heap_remove(&lanes->held, &lane->held);
+	bmw_heap_remove(&lanes->waiting, &lane->waiting);
+	lanes->length--;
+	free(lane);
+}
+
+BmwLaneCounts
+bmw_lanes_counts(const BmwLanes *lanes)
+{
+	return lanes->total;
+}
+
+BmwJob *
+bmw_lanes_next(BmwLanes *lanes, int64_t now_us)
+{
+	BmwLane    *lane;
+
+	lanes->now_us = now_us;
+	end_holds(lanes);
+	lane = next_lane(lanes);
+	if (lane == NULL)
+		return NULL;
+	lanes->ring = lane->ring_next;
+	return bmw_lane_hand_out(lane, now_us);
+}
+
+BmwLane *
+bmw_lanes_next_due(BmwLanes *lanes, int64_t now_us)
+{
+	const BmwHeapNode *top = bmw_heap_top(&lanes->waiting);
+
+	lanes->now_us = now_us;
+	return top != NULL && top->key <= now_us ? top->item : NULL;
+}
+
+int64_t
+bmw_lanes_wakeup_us(const BmwLanes *lanes, int64_t now_us)
+{
+	const BmwHeapNode *held = bmw_heap_top(&lanes->held);
+	const BmwHeapNode *waiting = bmw_heap_top(&lanes->waiting);
+	int64_t		wakeup = BMW_NEVER_US;
+
+	if (next_lane(lanes) != NULL)
+		return now_us;
+	if (held != NULL)
+		wakeup = held->key;
+	if (waiting != NULL && waiting->key < wakeup)
+		wakeup = waiting->key;
+	return wakeup;
+}
+
+void
+bmw_lanes_each(BmwLanes *lanes, void (*fn) (BmwLane *lane, void *context), void *context)
+{
+	for (int i = 0; i < lanes->buckets_length; i++)
+		for (BmwLane *lane = lanes->buckets[i], *next; lane != NULL; lane = next)
+		{
+			next = lane->hash_next;
+			fn(lane, context);
+		}
+}
+
+void
+bmw_lane_refresh(BmwLane *lane)
+{
+	BmwLanes   *lanes = lane->lanes;
+	bool		is_held = lane->hold_until_us > lanes->now_us;
+
+	if (is_ready(lane) != (lane->ring_next != NULL))
+	{
+		if (lane->ring_next == NULL)
+			ring_insert(lane);
+		else
+			ring_remove(lane);
+	}
+	set_or_remove(&lanes->held, &lane->held, is_held && has_jobs(lane) && !lane->is_stopped,
+				  lane->hold_until_us);
+	set_or_remove(&lanes->waiting, &lane->waiting, wants_due(lane),
+				  lane->due_us > lane->hold_until_us ? lane->due_us : lane->hold_until_us);
+}
+
+static void
+end_holds(BmwLanes *lanes)
+{
+	const BmwHeapNode *top;
+
+	while ((top = bmw_heap_top(&lanes->held)) != NULL && top->key <= lanes->now_us)
+		bmw_lane_refresh(top->item);
+}
+
+/* Whose turn it is; beyond the limit only lanes that have nothing in flight. */
+static BmwLane *
+next_lane(const BmwLanes *lanes)
+{
+	BmwLane    *lane = lanes->ring;
+
+	if (lane == NULL || lanes->total.in_flight < lanes->max_in_flight)
+		return lane;
+	if (lanes->total.in_flight >= 2 * lanes->max_in_flight)
+		return NULL;
+	do
+	{
+		if (lane->in_flight == 0)
+			return lane;
+		lane = lane->ring_next;
+	} while (lane != lanes->ring);
+	return NULL;
+}
+
+static bool
+has_jobs(const BmwLane *lane)
+{
+	return lane->fresh.length + lane->due.length > 0;
+}
+
+static bool
+is_ready(const BmwLane *lane)
+{
+	return !lane->is_stopped && lane->in_flight < lane->window && has_jobs(lane) &&
+		lane->hold_until_us <= lane->lanes->now_us;
+}
+
+static bool
+wants_due(const BmwLane *lane)
+{
+	return lane->due_us != BMW_NEVER_US && !lane->is_stopped &&
+		lane->due.length <= lane->lanes->capacity / 4;
+}
+
+static void
+set_or_remove(BmwHeap *heap, BmwHeapNode *node, bool is_in, int64_t key)
+{
+	if (is_in)
+		bmw_heap_set(heap, node, key);
+	else
+		bmw_heap_remove(heap, node);
+}
+
+/* At the end of the round: before the lane whose turn is next. */
+static void
+ring_insert(BmwLane *lane)
+{
+	BmwLane    *next = lane->lanes->ring;
+
+	if (next == NULL)
+	{
+		lane->ring_next = lane->ring_previous = lane;
+		lane->lanes->ring = lane;
+		return;
+	}
+	lane->ring_next = next;
+	lane->ring_previous = next->ring_previous;
+	lane->ring_previous->ring_next = lane;
+	next->ring_previous = lane;
+}
+
+static void
+ring_remove(BmwLane *lane)
+{
+	BmwLanes   *lanes = lane->lanes;
+
+	if (lanes->ring == lane)
+		lanes->ring = lane->ring_next == lane ? NULL : lane->ring_next;
+	lane->ring_next->ring_previous = lane->ring_previous;
+	lane->ring_previous->ring_next = lane->ring_next;
+	lane->ring_next = lane->ring_previous = NULL;
+}
+
+static BmwLane *
+make_lane(BmwLanes *lanes, int64_t endpoint_id)
+{
+	BmwLane    *lane;
+
+	if (!bmw_heap_reserve(&lanes->held, lanes->length + 1) ||
+		!bmw_heap_reserve(&lanes->waiting, lanes->length + 1) ||
+		(lanes->length >= lanes->buckets_length && !grow_buckets(lanes)) ||
+		(lane = calloc(1, sizeof(*lane))) == NULL)
+		return NULL;
+	lane->lanes = lanes;
+	lane->endpoint_id = endpoint_id;
+	lane->held.item = lane->waiting.item = lane;
+	lane->due_us = BMW_NEVER_US;
+	lane->hash_next = *bucket_of(lanes, endpoint_id);
+	*bucket_of(lanes, endpoint_id) = lane;
+	lanes->length++;
+	return lane;
+}
+
+static bool
+grow_buckets(BmwLanes *lanes)
+{
+	BmwLanes	grown = *lanes;
+
+	grown.buckets_length = lanes->buckets_length > 0 ? lanes->buckets_length * 2 : 64;
+	grown.buckets = calloc((size_t) grown.buckets_length, sizeof(*grown.buckets));
+	if (grown.buckets == NULL)
+		return false;
+	for (int i = 0; i < lanes->buckets_length; i++)
+		for (BmwLane *lane = lanes->buckets[i], *next; lane != NULL; lane = next)
+		{
+			BmwLane   **bucket = bucket_of(&grown, lane->endpoint_id);
+
+			next = lane->hash_next;
+			lane->hash_next = *bucket;
+			*bucket = lane;
+		}
+	free(lanes->buckets);
+	lanes->buckets = grown.buckets;
+	lanes->buckets_length = grown.buckets_length;
+	return true;
+}
+
+static BmwLane **
+bucket_of(const BmwLanes *lanes, int64_t endpoint_id)
+{
+	uint64_t	hash = (uint64_t) endpoint_id * UINT64_C(0x9E3779B97F4A7C15);
+
+	return &lanes->buckets[(hash >> 32) & (uint64_t) (lanes->buckets_length - 1)];
+}
