@@ -32,9 +32,11 @@ CREATE TABLE bm_webhook.application (
 	name text PRIMARY KEY CHECK (name ~ '^[^[:cntrl:]]{1,128}$'),
 	owner name NOT NULL DEFAULT current_user,
 	description text,
+	muted_event_types text[] NOT NULL DEFAULT '{}',
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 COMMENT ON TABLE bm_webhook.application IS 'a customer or product that owns endpoints';
+COMMENT ON COLUMN bm_webhook.application.muted_event_types IS 'patterns of types that none of its events is sent for, such as {message.read}; they are recorded all the same';
 COMMENT ON COLUMN bm_webhook.application.owner IS 'the database role that it belongs to';
 
 CREATE TABLE bm_webhook.endpoint (
@@ -48,6 +50,7 @@ CREATE TABLE bm_webhook.endpoint (
 	headers jsonb NOT NULL DEFAULT '{}',
 	timeout interval NOT NULL DEFAULT '15 s',
 	max_in_flight integer NOT NULL DEFAULT 32,
+	ordering text NOT NULL DEFAULT 'none' CHECK (ordering IN ('none', 'by_message')),
 	retry_delays interval[] NOT NULL DEFAULT '{5 s,5 min,30 min,2 h,5 h,10 h,14 h,20 h,24 h}',
 	metadata jsonb NOT NULL DEFAULT '{}',
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -65,6 +68,7 @@ COMMENT ON COLUMN bm_webhook.endpoint.enabled IS 'off: gets no new events, and w
 COMMENT ON COLUMN bm_webhook.endpoint.headers IS 'further HTTP headers, an object of strings';
 COMMENT ON COLUMN bm_webhook.endpoint.timeout IS 'for one attempt, connecting included; up to 5 minutes';
 COMMENT ON COLUMN bm_webhook.endpoint.max_in_flight IS 'requests at the same time; 1 to 1000';
+COMMENT ON COLUMN bm_webhook.endpoint.ordering IS 'by_message: an event is sent when the earlier ones of its message have been delivered or given up';
 COMMENT ON COLUMN bm_webhook.endpoint.retry_delays IS 'delay before each further attempt, each with a jitter of 20 %; empty for no retry';
 COMMENT ON COLUMN bm_webhook.endpoint.metadata IS 'yours; not sent';
 COMMENT ON COLUMN bm_webhook.endpoint.failing_since IS 'since when every attempt has failed; NULL when the last one succeeded';
@@ -101,6 +105,7 @@ CREATE TABLE bm_webhook.event (
 	application text,
 	channel text,
 	message_id text,
+	reply_to text,
 	endpoint_id bigint,
 	occurred_at timestamptz NOT NULL,
 	created_at timestamptz NOT NULL,
@@ -112,6 +117,7 @@ CREATE INDEX event_message_id_idx ON bm_webhook.event (message_id, id) WHERE mes
 COMMENT ON TABLE bm_webhook.event IS 'what happened, written in the transaction that caused it';
 COMMENT ON COLUMN bm_webhook.event.id IS 'UUID version 7; the webhook-id of every request for this event';
 COMMENT ON COLUMN bm_webhook.event.xid IS 'the transaction that captured it';
+COMMENT ON COLUMN bm_webhook.event.reply_to IS 'the message that a message.received answers (data.context.message_id); endpoints that subscribe to message.replied get it';
 COMMENT ON COLUMN bm_webhook.event.endpoint_id IS 'set when the event is for one endpoint alone (ping)';
 COMMENT ON COLUMN bm_webhook.event.occurred_at IS 'when it happened; the timestamp in the body';
 COMMENT ON COLUMN bm_webhook.event.created_at IS 'when it was captured';
@@ -133,6 +139,7 @@ CREATE TABLE bm_webhook.delivery (
 CREATE INDEX delivery_due_idx ON bm_webhook.delivery (endpoint_id, next_attempt_at) WHERE status = 'pending';
 COMMENT ON TABLE bm_webhook.delivery IS 'one event on its way to one endpoint, with the facts of its last attempt';
 COMMENT ON COLUMN bm_webhook.delivery.status IS 'pending, delivered, failed (given up) or canceled';
+COMMENT ON COLUMN bm_webhook.delivery.next_attempt_at IS 'when it is due; infinity: it waits for an earlier event of its message';
 COMMENT ON COLUMN bm_webhook.delivery.duration IS 'of the last attempt';
 
 CREATE TABLE bm_webhook.failed_attempt (
@@ -201,6 +208,8 @@ CREATE TRIGGER make_secret AFTER INSERT ON bm_webhook.endpoint
 	FOR EACH ROW EXECUTE FUNCTION bm_webhook._make_endpoint_secret();
 CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON bm_webhook.endpoint
 	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook._endpoint_changed();
+CREATE TRIGGER endpoint_changed AFTER UPDATE OR DELETE OR TRUNCATE ON bm_webhook.application
+	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook._endpoint_changed();
 CREATE TRIGGER check_secret BEFORE INSERT OR UPDATE ON bm_webhook.endpoint_secret
 	FOR EACH ROW EXECUTE FUNCTION bm_webhook._check_endpoint_secret();
 CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON bm_webhook.endpoint_secret
@@ -208,6 +217,7 @@ CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON 
 COMMENT ON TRIGGER check_endpoint ON bm_webhook.endpoint IS 'checks and normalizes';
 COMMENT ON TRIGGER make_secret ON bm_webhook.endpoint IS 'gives it its first secret';
 COMMENT ON TRIGGER endpoint_changed ON bm_webhook.endpoint IS 'tells the dispatcher';
+COMMENT ON TRIGGER endpoint_changed ON bm_webhook.application IS 'tells the dispatcher';
 COMMENT ON TRIGGER check_secret ON bm_webhook.endpoint_secret IS 'checks';
 COMMENT ON TRIGGER endpoint_changed ON bm_webhook.endpoint_secret IS 'tells the dispatcher';
 
@@ -528,8 +538,10 @@ COMMENT ON TABLE bm_webhook.failed_attempt_default IS 'failed attempts of events
 -- A partition for a range that has begun would make an INSERT fail that is on
 -- its way to the default partition: so only days that begin in the future.
 -- LIKE and ATTACH take weaker locks on the parent than PARTITION OF.
+-- As the definer, because partitions are members of the extension: pg_dump then
+-- leaves the log out, and a restored database can make its own.
 CREATE FUNCTION bm_webhook._create_partition(parent text, day date) RETURNS boolean
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $$
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $$
 DECLARE
 	name text = parent || to_char(day, '_YYYYMMDD');
 	key text = CASE parent WHEN 'event' THEN 'id' ELSE 'event_id' END;
@@ -543,8 +555,13 @@ BEGIN
 		RETURN false;
 	END IF;
 	EXECUTE format('CREATE TABLE bm_webhook.%I (LIKE bm_webhook.%I INCLUDING ALL)', name, parent);
+	EXECUTE format('ALTER TABLE bm_webhook.%I OWNER TO bm_webhook', name);
 	EXECUTE format('ALTER TABLE bm_webhook.%I ATTACH PARTITION bm_webhook.%I FOR VALUES FROM (%L) TO (%L)',
 		parent, name, first, beyond);
+	IF NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND deptype = 'e'
+			AND objid = to_regclass(format('bm_webhook.%I', name))) THEN
+		EXECUTE format('ALTER EXTENSION bm_webhook ADD TABLE bm_webhook.%I', name);
+	END IF;
 	RETURN true;
 EXCEPTION WHEN check_violation OR lock_not_available OR duplicate_table THEN
 	RETURN false;	-- a row came in between, the table is busy, or another made it: there is a next time
@@ -559,26 +576,18 @@ CREATE FUNCTION bm_webhook._create_partitions(days integer) RETURNS integer
 $$;
 COMMENT ON FUNCTION bm_webhook._create_partitions(integer) IS 'makes the partitions of the next days (UTC), and returns how many';
 
--- Not members of the extension, so that retention can drop them.
-DO $$
-DECLARE
-	partition regclass;
-BEGIN
-	PERFORM bm_webhook._create_partition(parent, (clock_timestamp() AT TIME ZONE 'UTC')::date)
-		FROM unnest('{event,delivery,failed_attempt}'::text[]) parent;
-	PERFORM bm_webhook._create_partitions(3);
-	FOR partition IN
-		SELECT inhrelid FROM pg_catalog.pg_inherits JOIN pg_catalog.pg_class c ON c.oid = inhrelid
-		WHERE inhparent IN ('bm_webhook.event'::regclass, 'bm_webhook.delivery'::regclass, 'bm_webhook.failed_attempt'::regclass)
-	LOOP
-		EXECUTE pg_catalog.format('ALTER TABLE %s OWNER TO bm_webhook', partition);
-		IF partition::text NOT LIKE '%\_default' THEN
-			EXECUTE pg_catalog.format('ALTER EXTENSION bm_webhook DROP TABLE %s', partition);
-		END IF;
-	END LOOP;
-END
-$$;
+SELECT bm_webhook._create_partition(parent, (pg_catalog.clock_timestamp() AT TIME ZONE 'UTC')::date)
+	FROM unnest('{event,delivery,failed_attempt}'::text[]) parent;
+SELECT bm_webhook._create_partitions(3);
 
+-- A logical backup takes the registration along, but neither secrets nor the log.
+SELECT pg_catalog.pg_extension_config_dump('bm_webhook.application', '');
+SELECT pg_catalog.pg_extension_config_dump('bm_webhook.endpoint', '');
+SELECT pg_catalog.pg_extension_config_dump('bm_webhook.endpoint_id_seq', '');
+
+ALTER TABLE bm_webhook.event_default OWNER TO bm_webhook;
+ALTER TABLE bm_webhook.delivery_default OWNER TO bm_webhook;
+ALTER TABLE bm_webhook.failed_attempt_default OWNER TO bm_webhook;
 ALTER TABLE bm_webhook.event OWNER TO bm_webhook;
 ALTER TABLE bm_webhook.delivery OWNER TO bm_webhook;
 ALTER TABLE bm_webhook.failed_attempt OWNER TO bm_webhook;
@@ -587,6 +596,20 @@ ALTER TABLE bm_webhook.cursor OWNER TO bm_webhook;
 -------------------------------------------------------------------------------
 -- Views: with the rights of who reads them
 -------------------------------------------------------------------------------
+
+-- The rule by which the dispatcher matches (core/route.c), for views and waits.
+CREATE FUNCTION bm_webhook._wants(p bm_webhook.endpoint, e bm_webhook.event) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT e.endpoint_id = p.id
+		OR e.endpoint_id IS NULL AND p.enabled AND e.created_at >= p.created_at
+		AND (p.application IS NULL OR p.application = e.application)
+		AND (p.channel IS NULL OR p.channel = e.channel)
+		AND (bm_webhook._matches(p.event_types, e.type)
+			OR e.reply_to IS NOT NULL AND bm_webhook._matches(p.event_types, 'message.replied'))
+		AND NOT EXISTS (SELECT FROM bm_webhook.application a
+			WHERE a.name = e.application AND bm_webhook._matches(a.muted_event_types, e.type))
+$$;
+COMMENT ON FUNCTION bm_webhook._wants(bm_webhook.endpoint, bm_webhook.event) IS 'does the endpoint get this event?';
 
 CREATE VIEW bm_webhook.attempt WITH (security_invoker = true) AS
 	SELECT event_id, endpoint_id, attempt, attempted_at, false AS succeeded, http_status, error_class, error,
@@ -601,7 +624,7 @@ COMMENT ON VIEW bm_webhook.attempt IS 'every attempt ever made';
 -- unknown ends is taken for a small part of the table, so the planner uses it.
 CREATE VIEW bm_webhook.backlog WITH (security_invoker = true) AS
 	WITH fresh AS MATERIALIZED (
-		SELECT e.id, e.type, e.application, e.channel, e.endpoint_id, e.created_at
+		SELECT e
 		FROM bm_webhook.event e
 		WHERE e.xid >= (SELECT pg_catalog.pg_snapshot_xmin(c.snapshot) AS xmin FROM bm_webhook.cursor c ORDER BY 1 LIMIT 1)
 			AND e.xid < (SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()))
@@ -616,14 +639,10 @@ CREATE VIEW bm_webhook.backlog WITH (security_invoker = true) AS
 		FROM bm_webhook.delivery WHERE endpoint_id = p.id AND status = 'pending'
 	) d
 	CROSS JOIN LATERAL (
-		SELECT count(*) AS not_taken, min(f.created_at) AS oldest
+		SELECT count(*) AS not_taken, min((f.e).created_at) AS oldest
 		FROM fresh f
-		WHERE (f.endpoint_id = p.id
-				OR f.endpoint_id IS NULL AND p.enabled AND f.created_at >= p.created_at
-				AND (p.application IS NULL OR p.application = f.application)
-				AND (p.channel IS NULL OR p.channel = f.channel)
-				AND bm_webhook._matches(p.event_types, f.type))
-			AND NOT EXISTS (SELECT FROM bm_webhook.delivery x WHERE x.event_id = f.id AND x.endpoint_id = p.id)
+		WHERE bm_webhook._wants(p, f.e)
+			AND NOT EXISTS (SELECT FROM bm_webhook.delivery x WHERE x.event_id = (f.e).id AND x.endpoint_id = p.id)
 	) n;
 COMMENT ON VIEW bm_webhook.backlog IS 'what waits, for each endpoint: pending deliveries (retrying: tried before), and events that no dispatcher has taken yet';
 COMMENT ON COLUMN bm_webhook.backlog.not_taken IS 'events that match and have no delivery yet';
@@ -674,8 +693,12 @@ GRANT SELECT ON bm_webhook.application, bm_webhook.endpoint, bm_webhook.endpoint
 GRANT UPDATE (enabled, failing_since, disabled_at, disabled_reason) ON bm_webhook.endpoint TO bm_webhook;
 GRANT EXECUTE ON FUNCTION bm_webhook._create_partition(text, date), bm_webhook._create_partitions(integer),
 	bm_webhook._uuid_floor(timestamptz), bm_webhook._uuid_time(uuid) TO bm_webhook;
--- They read nothing and write nothing.
+-- These do nothing that their caller could not do himself.
 GRANT EXECUTE ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea),
 	bm_webhook.verify(jsonb, bytea, text, interval),
 	bm_webhook.exponential_backoff(interval, float8, interval, integer),
-	bm_webhook._matches(text[], text) TO PUBLIC;
+	bm_webhook._matches(text[], text), bm_webhook._wants(bm_webhook.endpoint, bm_webhook.event),
+	bm_webhook._uuid_floor(timestamptz), bm_webhook._uuid_time(uuid), bm_webhook._dispatchers(),
+	bm_webhook._primary_key, bm_webhook._check_watched, bm_webhook._changed_condition, bm_webhook._check_function,
+	bm_webhook._check_capture, bm_webhook._watches, bm_webhook._create_watch_trigger
+	TO PUBLIC;

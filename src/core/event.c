@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/order.h"
+
 #define TIMESTAMP_SIZE 25		/* 2026-08-07T09:12:03.412Z and the final 0 */
 #define MEMBER_LIMIT 7
 #define DAY_US (INT64_C(86400) * 1000000)
@@ -37,6 +39,7 @@ typedef struct Members
 	int length;
 } Members;
 
+static void name_message(const BmwEventSource *source, uint64_t message[2]);
 static void list_members(const BmwEventSource *source, const char *id, const char *timestamp, Members *out);
 static void add_text(Members *members, const char *opening, const char *text);
 static size_t body_length(const Members *members);
@@ -66,10 +69,25 @@ bmw_event_create(const BmwEventSource *source)
 		return NULL;
 	event->id = source->id;
 	memcpy(event->id_text, id, sizeof(id));
+	name_message(source, event->message);
 	event->references = 1;
 	event->body_len = body_len;
 	*write_body(&members, event->body) = '\0';
 	return event;
+}
+
+/* What endpoints that keep the order tell messages apart by. */
+static void
+name_message(const BmwEventSource *source, uint64_t message[2])
+{
+	message[0] = message[1] = 0;
+	if (source->message_id == NULL)
+		return;
+
+	const BmwOrderKey key = bmw_order_key(0, source->application, source->message_id);
+
+	message[0] = key.message[0];
+	message[1] = key.message[1];
 }
 
 BmwEvent *

@@ -30,6 +30,7 @@ typedef struct BmwEvent
 {
 	BmwUuid		id;
 	char		id_text[BMW_UUID_TEXT_SIZE];
+	uint64_t	message[2];		/* hash of application and message id (core/order.h); 0 without one */
 	int			references;
 	size_t		body_len;
 	char		body[];			/* JSON, followed by a 0 */

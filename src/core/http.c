@@ -24,6 +24,7 @@
 #define MAX_EVENTS 256
 #define HEADER_LINE_SIZE 9216	/* longer than any header that can be registered */
 #define CONNECTION_LIFETIME_S 3600L
+#define HEADERS_MAX (300L * 1024)	/* libcurl's own ceiling for all headers of a response */
 
 typedef struct Transfer
 {
@@ -70,7 +71,9 @@ static void collect_finished(BmwHttp *http);
 static void fill_result(BmwHttpResult *result, Transfer *transfer);
 static void fill_times(BmwHttpTimes *times, CURL *easy);
 static BmwTransport transport_of(const Transfer *transfer);
+static bool has_too_many_headers(CURL *easy);
 static int64_t retry_after_us(CURL *easy);
+static bool is_beyond_numbers(CURL *easy);
 static int	on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *unused);
 static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address);
 static int	on_close_socket(void *context, curl_socket_t fd);
@@ -89,6 +92,7 @@ bmw_http_create(const BmwHttpConfig *config)
 	if (http == NULL)
 		return NULL;
 	http->config = *config;
+	http->sockets.epoll_fd = -1;
 	(void) unsetenv("SSLKEYLOGFILE");
 	block_signals(&saved);
 	is_up = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK && set_up_multi(http);
@@ -210,6 +214,8 @@ set_up_multi(BmwHttp *http)
 	curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
 	curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
 	curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long) http->config.max_connections);
+	/* the other one lets idle connections stay beyond it until one in use comes back */
+	curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long) http->config.max_connections);
 	return true;
 }
 
@@ -418,7 +424,8 @@ transport_of(const Transfer *transfer)
 {
 	if (transfer->is_blocked)
 		return BMW_TRANSPORT_BLOCKED;
-	if (transfer->is_local_fault)
+	/* of two addresses, the other may have been reached */
+	if (transfer->is_local_fault && transfer->code == CURLE_COULDNT_CONNECT)
 		return BMW_TRANSPORT_LOCAL;
 	if (transfer->is_too_large)
 		return BMW_TRANSPORT_TOO_LARGE;
@@ -444,14 +451,24 @@ transport_of(const Transfer *transfer)
 			return BMW_TRANSPORT_TLS;
 		case CURLE_GOT_NOTHING:
 		case CURLE_SEND_ERROR:
-		case CURLE_RECV_ERROR:
 		case CURLE_PARTIAL_FILE:
 			return BMW_TRANSPORT_RESET;
-		case CURLE_OUT_OF_MEMORY:	/* what libcurl says of 300 KB of headers */
+		case CURLE_RECV_ERROR:		/* also what libcurl says of 300 KB of headers, */
+			return has_too_many_headers(transfer->easy) ? BMW_TRANSPORT_TOO_LARGE : BMW_TRANSPORT_RESET;
+		case CURLE_OUT_OF_MEMORY:	/* and of a single long one */
 			return BMW_TRANSPORT_TOO_LARGE;
 		default:
 			return BMW_TRANSPORT_PROTOCOL;
 	}
+}
+
+static bool
+has_too_many_headers(CURL *easy)
+{
+	long		size = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_HEADER_SIZE, &size);
+	return size > HEADERS_MAX;
 }
 
 /* libcurl gives 0 for none, and whatever number or date the receiver wrote. */
@@ -461,11 +478,22 @@ retry_after_us(CURL *easy)
 	curl_off_t	seconds = 0;
 
 	curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &seconds);
+	if (seconds > BMW_RETRY_AFTER_MAX_US / 1000000 || (seconds == 0 && is_beyond_numbers(easy)))
+		return BMW_RETRY_AFTER_MAX_US;
 	if (seconds <= 0)
 		return BMW_RETRY_AFTER_NONE;
-	if (seconds > BMW_RETRY_AFTER_MAX_US / 1000000)
-		return BMW_RETRY_AFTER_MAX_US;
 	return (int64_t) seconds * 1000000;
+}
+
+/* More digits in Retry-After than libcurl can read. */
+static bool
+is_beyond_numbers(CURL *easy)
+{
+	struct curl_header *header;
+
+	return curl_easy_header(easy, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK &&
+		strspn(header->value, "0123456789") == strlen(header->value) &&
+		header->value[strspn(header->value, "0")] != '\0';
 }
 
 static int
@@ -536,7 +564,6 @@ on_before_request(void *context, char *remote_ip, char *local_ip, int remote_por
 
 	(void) local_ip;
 	(void) local_port;
-	transfer->sends++;
 	if (inet_pton(AF_INET, remote_ip, &address.v4.sin_addr) == 1)
 	{
 		address.v4.sin_family = AF_INET;
@@ -547,8 +574,11 @@ on_before_request(void *context, char *remote_ip, char *local_ip, int remote_por
 		address.v6.sin6_family = AF_INET6;
 		address.v6.sin6_port = htons((uint16_t) remote_port);
 	}
-	if (bmw_address_check(transfer->http->config.policy, &address.any) == BMW_OK)
+	if (!transfer->is_blocked && bmw_address_check(transfer->http->config.policy, &address.any) == BMW_OK)
+	{
+		transfer->sends++;
 		return CURL_PREREQFUNC_OK;
+	}
 	transfer->is_blocked = true;
 	return CURL_PREREQFUNC_ABORT;
 }

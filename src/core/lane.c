@@ -260,6 +260,8 @@ slow_down(BmwLane *lane, int64_t now_us)
 		lane->window /= 2;
 		return;
 	}
+	if (lane->hold_until_us > now_us)
+		return;					/* requests that fail together ask once */
 	hold(lane, REST_MIN_US << lane->rests, now_us);
 	if (lane->rests < REST_MAX_DOUBLINGS)
 		lane->rests++;

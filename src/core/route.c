@@ -145,7 +145,10 @@ bmw_subscription_matches(const BmwSubscription *subscription, const BmwRouteEven
 		return false;
 	for (int i = 0; i < subscription->patterns_length; i++)
 	{
-		if (bmw_pattern_matches(subscription->patterns[i], event->type))
+		const char *pattern = subscription->patterns[i];
+
+		if (bmw_pattern_matches(pattern, event->type) ||
+			(event->alias != NULL && bmw_pattern_matches(pattern, event->alias)))
 			return true;
 	}
 	return false;

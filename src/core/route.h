@@ -28,6 +28,7 @@ typedef struct BmwSubscription
 typedef struct BmwRouteEvent
 {
 	const char *type;
+	const char *alias;			/* a second type that patterns may match; NULL: none */
 	const char *application;	/* NULL: none */
 	const char *channel;		/* NULL: none */
 	int64_t		created_us;

@@ -10,7 +10,9 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
+#include "core/pattern.h"
 #include "pg/dispatcher.h"
+#include "pg/event_check.h"
 #include "pg/guc.h"
 #include "utils/memutils.h"
 
@@ -23,8 +25,20 @@ typedef struct Loading
 	BmwRouter  *router;
 	List	   *endpoints;		/* BmwEndpoint */
 	List	   *limits;			/* their max_in_flight */
+	HTAB	   *muted;
 } Loading;
 
+/* An application's event types that are not sent. */
+typedef struct Muted
+{
+	char		application[BMW_NAME_MAX_BYTES + 1]; /* the key */
+	char	  **patterns;
+	int			length;
+} Muted;
+
+static HTAB *make_muted(MemoryContext memory);
+static void add_muted(const char *application, const char **patterns, int length, void *context);
+static void keep_order(BmwLane *lane, void *context);
 static bool is_current(BmwDispatcher *dispatcher, uint64 generation);
 static void add_endpoint(const BmwEndpointRow *row, void *context);
 static BmwEndpoint *make_endpoint(const BmwEndpointRow *row);
@@ -49,9 +63,11 @@ bmw_cache_refresh(BmwDispatcher *dispatcher)
 	if (loading.router == NULL)
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
 	loading.memory = AllocSetContextCreate(TopMemoryContext, "bm_webhook endpoints", ALLOCSET_DEFAULT_SIZES);
+	loading.muted = make_muted(loading.memory);
 	PG_TRY();
 	{
 		bmw_store_endpoints(add_endpoint, &loading);
+		bmw_store_muted(add_muted, &loading);
 	}
 	PG_CATCH();
 	{
@@ -62,7 +78,22 @@ bmw_cache_refresh(BmwDispatcher *dispatcher)
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	replace(&loading);
+	bmw_lanes_each(dispatcher->lanes, keep_order, dispatcher);
 	dispatcher->cache.generation = generation;
+}
+
+bool
+bmw_cache_is_muted(const BmwDispatcher *dispatcher, const char *application, const char *type)
+{
+	Muted	   *muted;
+
+	if (application == NULL || hash_get_num_entries(dispatcher->cache.muted) == 0)
+		return false;
+	muted = hash_search(dispatcher->cache.muted, application, HASH_FIND, NULL);
+	for (int i = 0; muted != NULL && i < muted->length; i++)
+		if (bmw_pattern_matches(muted->patterns[i], type))
+			return true;
+	return false;
 }
 
 bool
@@ -106,6 +137,7 @@ make_endpoint(const BmwEndpointRow *row)
 	endpoint->id = row->id;
 	endpoint->url = pstrdup(row->url);
 	endpoint->is_enabled = row->is_enabled;
+	endpoint->is_ordered = row->is_ordered;
 	endpoint->timeout_ms = row->timeout_ms;
 	endpoint->failing_since_us = row->failing_since_us;
 	memcpy(delays, row->delays_us, sizeof(*delays) * row->delays_length);
@@ -177,6 +209,7 @@ replace(Loading *loading)
 		MemoryContextDelete(cache->memory);
 	cache->router = loading->router;
 	cache->memory = loading->memory;
+	cache->muted = loading->muted;
 	bmw_lanes_each(dispatcher->lanes, tend_lane, dispatcher);
 }
 
@@ -202,7 +235,56 @@ tend_lane(BmwLane *lane, void *context)
 	else if (is_stopped && !was_stopped)
 		bmw_sender_park(dispatcher, lane);
 	else if (!is_stopped && was_stopped)
+	{
 		bmw_lane_expect(lane, dispatcher->now_us);
+		bmw_ordering_resume(dispatcher, endpoint->id);
+	}
+}
+
+/* An endpoint begins to keep the order, or no longer does. */
+static void
+keep_order(BmwLane *lane, void *context)
+{
+	BmwDispatcher *dispatcher = context;
+	BmwOrdering *ordering = &dispatcher->ordering;
+	BmwEndpoint *endpoint = bmw_lane_tag(lane);
+	int64		id = bmw_lane_endpoint(lane);
+	bool		is_kept = hash_search(ordering->endpoints, &id, HASH_FIND, NULL) != NULL;
+	bool		is_wanted = endpoint != NULL && endpoint->is_ordered;
+
+	if (is_wanted && !is_kept)
+	{
+		bmw_ordering_begin(dispatcher, id);
+		hash_search(ordering->endpoints, &id, HASH_ENTER, NULL);
+	}
+	else if (!is_wanted && is_kept)
+	{
+		hash_search(ordering->endpoints, &id, HASH_REMOVE, NULL);
+		bmw_order_forget(ordering->order, id);
+		bmw_recorder_let_go(dispatcher, id);
+	}
+}
+
+static HTAB *
+make_muted(MemoryContext memory)
+{
+	HASHCTL		control = {.keysize = BMW_NAME_MAX_BYTES + 1, .entrysize = sizeof(Muted), .hcxt = memory};
+
+	return hash_create("bm_webhook muted", 16, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+}
+
+static void
+add_muted(const char *application, const char **patterns, int length, void *context)
+{
+	Loading    *loading = context;
+	MemoryContext caller = MemoryContextSwitchTo(loading->memory);
+	Muted	   *muted = hash_search(loading->muted, application, HASH_ENTER, NULL);
+
+	muted->length = length;
+	muted->patterns = palloc(sizeof(char *) * length);
+	for (int i = 0; i < length; i++)
+		muted->patterns[i] = pstrdup(patterns[i]);
+	MemoryContextSwitchTo(caller);
 }
 
 static void
@@ -219,6 +301,8 @@ cancel_lane(BmwDispatcher *dispatcher, BmwLane *lane)
 	while ((job = bmw_lane_take_due(lane)) != NULL)
 		bmw_job_forget(dispatcher, job);
 	bmw_recorder_cancel_pending(dispatcher, endpoint_id);
+	if (hash_search(dispatcher->ordering.endpoints, &endpoint_id, HASH_REMOVE, NULL) != NULL)
+		bmw_order_forget(dispatcher->ordering.order, endpoint_id);
 	if (bmw_lane_counts(lane).in_flight > 0)
 		return;
 	bmw_intake_forget_lane(dispatcher, lane);

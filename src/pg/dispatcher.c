@@ -40,6 +40,7 @@ bmw_dispatcher_create(BmwSlot *slot)
 {
 	BmwDispatcher *dispatcher = MemoryContextAllocZero(TopMemoryContext, sizeof(*dispatcher));
 	HASHCTL		control = {.keysize = sizeof(BmwDeliveryKey), .entrysize = sizeof(BmwDeliveryKey)};
+	HASHCTL		id_control = {.keysize = sizeof(int64), .entrysize = sizeof(int64)};
 
 	dispatcher->slot = slot;
 	dispatcher->shard = slot->shard;
@@ -48,9 +49,12 @@ bmw_dispatcher_create(BmwSlot *slot)
 	dispatcher->loaded = hash_create("bm_webhook loaded", 1024, &control, HASH_ELEM | HASH_BLOBS);
 	dispatcher->signer = bmw_signer_create();
 	dispatcher->lanes = bmw_lanes_create(Min(bmw_max_in_flight, socket_budget() / 2), LANE_CAPACITY);
+	dispatcher->ordering.order = bmw_order_create();
+	dispatcher->ordering.endpoints = hash_create("bm_webhook ordered", 64, &id_control, HASH_ELEM | HASH_BLOBS);
 	pg_prng_seed(&dispatcher->random, (uint64) GetCurrentTimestamp() ^ MyProcPid);
+	dispatcher->ca_file = MemoryContextStrdup(TopMemoryContext, bmw_ca_file);
 	create_http(dispatcher);
-	if (dispatcher->signer == NULL || dispatcher->lanes == NULL || dispatcher->http == NULL)
+	if (dispatcher->ordering.order == NULL || dispatcher->signer == NULL || dispatcher->lanes == NULL || dispatcher->http == NULL)
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not set up libcurl and OpenSSL"));
 	update_now(dispatcher);
 	dispatcher->next_minute_us = dispatcher->now_us + MINUTE_US;
@@ -63,6 +67,9 @@ long
 bmw_dispatcher_cycle(BmwDispatcher *dispatcher)
 {
 	update_now(dispatcher);
+	if (dispatcher->ordering.needs_flush)
+		bmw_recorder_flush(dispatcher);
+	dispatcher->ordering.needs_flush = dispatcher->ordering.needs_flush && dispatcher->recorder.length > 0;
 	if (wants_transaction(dispatcher) && !bmw_dispatcher_run(dispatcher, take_in))
 		dispatcher->retry_at_us = dispatcher->now_us + SECOND_US;
 	bmw_sender_start(dispatcher);
@@ -92,8 +99,12 @@ bmw_dispatcher_run(BmwDispatcher *dispatcher, BmwWork work)
 	return result == BMW_TRANSACTION_DONE;
 }
 
-/* The address policy is read anew; idle connections are closed with the engine. */
-void
+/*
+ * Connections that are open are judged by the new address policy before each
+ * request. Authorities are read into libcurl's caches and connections: a new
+ * file of them takes a new process, which the launcher starts at once.
+ */
+bool
 bmw_dispatcher_reload(BmwDispatcher *dispatcher)
 {
 	BmwAddressPolicy policy;
@@ -102,6 +113,7 @@ bmw_dispatcher_reload(BmwDispatcher *dispatcher)
 	bmw_address_policy_free(&dispatcher->policy);
 	dispatcher->policy = policy;
 	bmw_lanes_limit(dispatcher->lanes, Min(bmw_max_in_flight, socket_budget() / 2));
+	return strcmp(dispatcher->ca_file, bmw_ca_file) == 0;
 }
 
 void
@@ -138,7 +150,7 @@ create_http(BmwDispatcher *dispatcher)
 	BmwHttpConfig config = {
 		.max_connections = socket_budget(),
 		.user_agent = "bm_webhook/" BMW_VERSION,
-		.ca_file = bmw_ca_file,
+		.ca_file = dispatcher->ca_file,
 		.policy = &dispatcher->policy,
 		.may_open_socket = AcquireExternalFD,
 		.socket_closed = socket_closed,
@@ -165,7 +177,7 @@ wants_transaction(BmwDispatcher *dispatcher)
 {
 	if (dispatcher->now_us < dispatcher->retry_at_us)
 		return false;
-	return bmw_intake_wants(dispatcher) || bmw_sender_has_due(dispatcher) ||
+	return bmw_intake_wants(dispatcher) || dispatcher->ordering.wanted_length > 0 || bmw_sender_has_due(dispatcher) ||
 		dispatcher->cache.generation != pg_atomic_read_u64(&dispatcher->slot->generation);
 }
 
@@ -182,6 +194,7 @@ take_in(void *context)
 		bmw_intake_read(dispatcher);
 	else
 		bmw_cache_refresh(dispatcher);
+	bmw_ordering_fetch(dispatcher);
 	bmw_sender_fetch_due(dispatcher);
 }
 
@@ -254,6 +267,8 @@ wait_ms(BmwDispatcher *dispatcher)
 
 	if (bmw_lanes_counts(dispatcher->lanes).queued > 0)
 		wakeup = Min(wakeup, dispatcher->next_second_us);
+	if (dispatcher->ordering.wanted_length > 0)
+		wakeup = Min(wakeup, Max(dispatcher->now_us, dispatcher->retry_at_us));
 	if (bmw_enabled && !dispatcher->is_stopping && !bmw_recorder_is_full(dispatcher))
 		wakeup = Min(wakeup, Max(Min(bmw_intake_wakeup_us(dispatcher),
 									 bmw_lanes_wakeup_us(dispatcher->lanes, dispatcher->now_us)),

@@ -14,6 +14,7 @@
 #include "common/pg_prng.h"
 #include "core/http.h"
 #include "core/lane.h"
+#include "core/order.h"
 #include "core/route.h"
 #include "core/sign.h"
 #include "core/snapshot.h"
@@ -23,12 +24,20 @@
 #include "storage/spin.h"
 #include "utils/hsearch.h"
 
+/* A delivery, as a key. */
+typedef struct BmwDeliveryKey
+{
+	BmwUuid		event_id;
+	int64		endpoint_id;
+} BmwDeliveryKey;
+
 /* What is needed to send to an endpoint; lives until the endpoints are read anew. */
 typedef struct BmwEndpoint
 {
 	int64		id;
 	const char *url;
 	bool		is_enabled;
+	bool		is_ordered;		/* by message */
 	int			timeout_ms;
 	BmwSchedule schedule;
 	BmwHttpHeader *headers;
@@ -43,6 +52,7 @@ typedef struct BmwCache
 	uint64		generation;		/* of what is loaded; 0: nothing yet */
 	MemoryContext memory;
 	BmwRouter  *router;
+	HTAB	   *muted;			/* application -> patterns */
 } BmwCache;
 
 /* All events that one snapshot sees and the one before did not. */
@@ -94,6 +104,28 @@ typedef struct BmwRecorder
 	int64		cursor_written_us;
 } BmwRecorder;
 
+/* A delivery of the current pass to an endpoint that keeps the order. */
+typedef struct BmwOrdered
+{
+	BmwOrderKey key;
+	BmwUuid		id;
+	BmwEvent   *event;			/* NULL: recorded already, to keep memory low */
+	BmwPass    *pass;
+} BmwOrdered;
+
+typedef struct BmwOrdering
+{
+	BmwOrder   *order;
+	HTAB	   *endpoints;		/* ids of those that keep the order */
+	BmwOrdered *items;			/* malloc'd */
+	int			length;
+	int			capacity;
+	BmwDeliveryKey *wanted;		/* malloc'd: heads whose row is held back */
+	int			wanted_length;
+	int			wanted_capacity;
+	bool		needs_flush;	/* before wanted ones can be found */
+} BmwOrdering;
+
 typedef struct BmwDispatcher
 {
 	BmwSlot    *slot;
@@ -109,7 +141,9 @@ typedef struct BmwDispatcher
 	BmwCache	cache;
 	BmwIntake	intake;
 	BmwRecorder recorder;
+	BmwOrdering ordering;
 	size_t		bytes;			/* of event bodies in memory, shared ones counted once a job */
+	char	   *ca_file;		/* what libcurl was given */
 	int64		next_second_us; /* when the once-a-second work is due */
 	int64		next_minute_us;
 	int			minutes;
@@ -121,25 +155,20 @@ typedef struct BmwDispatcher
 	bool		has_extension;	/* false: it has gone, end */
 } BmwDispatcher;
 
-/* A job's delivery, as a key. */
-typedef struct BmwDeliveryKey
-{
-	BmwUuid		event_id;
-	int64		endpoint_id;
-} BmwDeliveryKey;
-
 /* dispatcher.c */
 extern BmwDispatcher *bmw_dispatcher_create(BmwSlot *slot);
 /* Everything that can be done now; returns how many ms to wait at most. */
 extern long bmw_dispatcher_cycle(BmwDispatcher *dispatcher);
-/* Settings have changed. */
-extern void bmw_dispatcher_reload(BmwDispatcher *dispatcher);
+/* Settings have changed; false: they need a new dispatcher. */
+extern bool bmw_dispatcher_reload(BmwDispatcher *dispatcher);
 /* Lets requests in flight end for a moment, and records what is known. */
 extern void bmw_dispatcher_stop(BmwDispatcher *dispatcher);
 extern bool bmw_dispatcher_run(BmwDispatcher *dispatcher, BmwWork work);
 
 /* cache.c: reads the endpoints if they have changed. Inside a transaction. */
 extern void bmw_cache_refresh(BmwDispatcher *dispatcher);
+/* Are events of this type not sent for the application? */
+extern bool bmw_cache_is_muted(const BmwDispatcher *dispatcher, const char *application, const char *type);
 /* Does this dispatcher's shard own the endpoint? */
 extern bool bmw_cache_is_ours(const BmwDispatcher *dispatcher, int64 endpoint_id);
 
@@ -152,6 +181,20 @@ extern void bmw_intake_forget_lane(BmwDispatcher *dispatcher, BmwLane *lane);
 /* A delivery of this pass has got its row. NULL is allowed. */
 extern void bmw_intake_settled(BmwDispatcher *dispatcher, BmwPass *pass);
 
+/* ordering.c */
+extern BmwOrderKey bmw_ordering_key(int64 endpoint_id, const uint64_t *message);
+/* An event of the current pass for an endpoint that keeps the order. */
+extern void bmw_ordering_take(BmwDispatcher *dispatcher, BmwEvent *event, int64 endpoint_id, BmwPass *pass);
+extern void bmw_ordering_end_pass(BmwDispatcher *dispatcher);
+/* This delivery has ended, and that has been committed. */
+extern void bmw_ordering_ended(BmwDispatcher *dispatcher, const BmwRecord *record);
+extern bool bmw_ordering_is_head(const BmwDispatcher *dispatcher, int64 endpoint_id, const BmwEvent *event);
+extern void bmw_ordering_fetch(BmwDispatcher *dispatcher);	/* inside a transaction */
+/* An endpoint keeps the order from now on. Inside a transaction. */
+extern void bmw_ordering_begin(BmwDispatcher *dispatcher, int64 endpoint_id);
+/* Its heads are looked for again. */
+extern void bmw_ordering_resume(BmwDispatcher *dispatcher, int64 endpoint_id);
+
 /* sender.c */
 extern BmwJob *bmw_job_create(BmwDispatcher *dispatcher, BmwEvent *event);
 /* The recorder has its outcome. */
@@ -161,6 +204,8 @@ extern void bmw_job_forget(BmwDispatcher *dispatcher, BmwJob *job);
 /* The row of a due job says what memory knows. */
 extern void bmw_sender_unload(BmwDispatcher *dispatcher, const BmwUuid *event_id, int64 endpoint_id);
 extern void bmw_sender_fetch_due(BmwDispatcher *dispatcher);	/* inside a transaction */
+/* Those of these deliveries that are held back. Inside a transaction. */
+extern void bmw_sender_fetch_held(BmwDispatcher *dispatcher, BmwLane *lane, const BmwUuid *ids, int length);
 extern bool bmw_sender_has_due(BmwDispatcher *dispatcher);
 extern void bmw_sender_start(BmwDispatcher *dispatcher);
 extern void bmw_sender_collect(BmwDispatcher *dispatcher);
@@ -177,6 +222,10 @@ extern void bmw_recorder_settled(BmwDispatcher *dispatcher, BmwSnapshot *snapsho
 extern void bmw_recorder_cancel(BmwDispatcher *dispatcher, const BmwJob *job, int64 endpoint_id);
 extern void bmw_recorder_set_failing(BmwDispatcher *dispatcher, int64 endpoint_id, int64 since_us);
 extern void bmw_recorder_disable(BmwDispatcher *dispatcher, int64 endpoint_id, const char *reason);
+extern void bmw_recorder_let_go(BmwDispatcher *dispatcher, int64 endpoint_id);
+/* A due delivery is not the head of its message. */
+extern void bmw_recorder_hold_back(BmwDispatcher *dispatcher, const BmwEvent *event, int64 endpoint_id,
+								   int attempts, int64 first_attempt_us);
 extern void bmw_recorder_cancel_pending(BmwDispatcher *dispatcher, int64 endpoint_id);
 extern bool bmw_recorder_is_due(const BmwDispatcher *dispatcher);
 extern bool bmw_recorder_is_full(const BmwDispatcher *dispatcher);

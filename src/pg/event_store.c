@@ -17,11 +17,14 @@
 #include "core/uuid.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "pg/event_check.h"
 #include "pg/event_store.h"
 #include "pg/interval.h"
 #include "pg/notify.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -29,7 +32,7 @@
 #include "utils/xid8.h"
 
 #define BATCH_LENGTH 1000
-#define COLUMNS 10
+#define COLUMNS 11
 
 /* The parameters of both INSERTs, in the order of the columns. */
 enum Column
@@ -39,6 +42,7 @@ enum Column
 	COLUMN_APPLICATION,
 	COLUMN_CHANNEL,
 	COLUMN_MESSAGE_ID,
+	COLUMN_REPLY_TO,
 	COLUMN_ENDPOINT_ID,
 	COLUMN_OCCURRED_AT,
 	COLUMN_DATA,
@@ -49,23 +53,23 @@ enum Column
 #define ARRAY_COLUMNS COLUMN_XID /* those before vary from row to row */
 
 static const char insert_one[] =
-	"INSERT INTO bm_webhook.event (id, type, application, channel, message_id, endpoint_id, occurred_at, data, xid, created_at)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+	"INSERT INTO bm_webhook.event (id, type, application, channel, message_id, reply_to, endpoint_id, occurred_at, data, xid, created_at)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 
 /* Sets in the select list advance together; the arrays have the same length. */
 static const char insert_many[] =
-	"INSERT INTO bm_webhook.event (id, type, application, channel, message_id, endpoint_id, occurred_at, data, xid, created_at)"
+	"INSERT INTO bm_webhook.event (id, type, application, channel, message_id, reply_to, endpoint_id, occurred_at, data, xid, created_at)"
 	" SELECT pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4),"
-	" pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), $9, $10";
+	" pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), pg_catalog.unnest($9), $10, $11";
 
 static const char select_endpoint[] =
-	"SELECT FROM bm_webhook.endpoint WHERE id OPERATOR(pg_catalog.=) $1";
+	"SELECT a.owner FROM bm_webhook.endpoint e LEFT JOIN bm_webhook.application a"
+	" ON a.name OPERATOR(pg_catalog.=) e.application WHERE e.id OPERATOR(pg_catalog.=) $1";
 
-static Oid element_types[COLUMNS] = {UUIDOID, TEXTOID,		  TEXTOID, TEXTOID, TEXTOID,
-									 INT8OID, TIMESTAMPTZOID, JSONOID, XID8OID, TIMESTAMPTZOID};
-static Oid array_types[COLUMNS] = {UUIDARRAYOID, TEXTARRAYOID,	TEXTARRAYOID,		 TEXTARRAYOID,
-								   TEXTARRAYOID, INT8ARRAYOID,	TIMESTAMPTZARRAYOID, JSONARRAYOID,
-								   XID8OID,		 TIMESTAMPTZOID};
+static Oid element_types[COLUMNS] = {UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+	INT8OID, TIMESTAMPTZOID, JSONOID, XID8OID, TIMESTAMPTZOID};
+static Oid array_types[COLUMNS] = {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+	TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, JSONARRAYOID, XID8OID, TIMESTAMPTZOID};
 
 /* Who we were before we became the owner of the table. */
 typedef struct Identity
@@ -74,6 +78,7 @@ typedef struct Identity
 	int context;
 } Identity;
 
+static bool may_use_endpoint(Oid user);
 static Identity become_owner(void);
 static Oid event_owner(void);
 static void forget_owner(Datum arg, Oid relid);
@@ -83,6 +88,7 @@ static void insert_single(const BmwNewEvent *event, TimestampTz now);
 static void insert_batch(const BmwNewEvent *events, int length, TimestampTz now);
 static void fill_row(const BmwNewEvent *event, TimestampTz now, Datum *values, bool *nulls);
 static Datum text_or_null(const char *text, bool *is_null);
+static Datum reply_to(const BmwNewEvent *event, Datum data, bool *is_null);
 static Datum array_of(const Datum *values, const bool *nulls, int length, Oid element);
 static SPIPlanPtr saved_plan(SPIPlanPtr *plan, const char *sql, int parameters, Oid *types);
 
@@ -123,11 +129,21 @@ bmw_event_store_has_endpoint(int64 endpoint_id)
 		SPI_OK_SELECT)
 		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not read the endpoints"));
 
-	bool found = SPI_processed > 0;
+	bool found = SPI_processed > 0 && may_use_endpoint(before.user);
 
 	SPI_finish();
 	SetUserIdAndSecContext(before.user, before.context);
 	return found;
+}
+
+/* The endpoint's row is in SPI_tuptable: does the user own its application, as row-level security asks? */
+static bool
+may_use_endpoint(Oid user)
+{
+	char *application_owner = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	Oid role = application_owner != NULL ? get_role_oid(application_owner, true) : InvalidOid;
+
+	return superuser_arg(user) || user == event_owner() || (OidIsValid(role) && is_member_of_role(user, role));
 }
 
 static Identity
@@ -271,6 +287,7 @@ fill_row(const BmwNewEvent *event, TimestampTz now, Datum *values, bool *nulls)
 	values[COLUMN_OCCURRED_AT] =
 		TimestampTzGetDatum(event->occurred_at == 0 ? now : event->occurred_at);
 	values[COLUMN_DATA] = text_or_null(event->data, &nulls[COLUMN_DATA]);
+	values[COLUMN_REPLY_TO] = reply_to(event, values[COLUMN_DATA], &nulls[COLUMN_REPLY_TO]);
 	values[COLUMN_XID] = FullTransactionIdGetDatum(GetTopFullTransactionId());
 	values[COLUMN_CREATED_AT] = TimestampTzGetDatum(now);
 }
@@ -280,6 +297,27 @@ text_or_null(const char *text, bool *is_null)
 {
 	*is_null = text == NULL;
 	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
+}
+
+/* data.context.message_id of an inbound message. */
+static Datum
+reply_to(const BmwNewEvent *event, Datum data, bool *is_null)
+{
+	LOCAL_FCINFO(call, 2);
+	Datum path[2];
+	Datum message_id;
+
+	*is_null = true;
+	if (strcmp(event->type, "message.received") != 0)
+		return (Datum) 0;
+	path[0] = CStringGetTextDatum("context");
+	path[1] = CStringGetTextDatum("message_id");
+	InitFunctionCallInfoData(*call, NULL, 2, InvalidOid, NULL, NULL);
+	call->args[0] = (NullableDatum) {data, false};
+	call->args[1] = (NullableDatum) {PointerGetDatum(construct_array(path, 2, TEXTOID, -1, false, TYPALIGN_INT)), false};
+	message_id = json_extract_path_text(call);
+	*is_null = call->isnull || VARSIZE_ANY_EXHDR(DatumGetPointer(message_id)) > BMW_NAME_MAX_BYTES;
+	return message_id;
 }
 
 static Datum

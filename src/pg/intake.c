@@ -290,6 +290,7 @@ end_pass(BmwDispatcher *dispatcher)
 	copy.xip = malloc(sizeof(uint64) * Max(copy.xip_length, 1));
 	if (copy.xip == NULL)
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+	bmw_ordering_end_pass(dispatcher);
 	if (copy.xip_length > 0)
 		memcpy(copy.xip, pass->now.xip, sizeof(uint64) * copy.xip_length);
 	bmw_snapshot_free(&intake->previous);
@@ -307,7 +308,9 @@ take_event(const BmwEventRow *row, void *context)
 	BmwDispatcher *dispatcher = context;
 	Placing		placing = {.dispatcher = dispatcher, .row = row};
 
-	bmw_router_match(dispatcher->cache.router, &row->route, place, &placing);
+	if (row->route.endpoint_id != 0 ||
+		!bmw_cache_is_muted(dispatcher, row->route.application, row->route.type))
+		bmw_router_match(dispatcher->cache.router, &row->route, place, &placing);
 	if (placing.event != NULL)
 		bmw_event_release(placing.event);
 	dispatcher->intake.position = row->position;
@@ -330,6 +333,11 @@ place(void *tag, void *context)
 		placing->event = bmw_event_create(&placing->row->source);
 	if (placing->event == NULL)
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+	if (endpoint->is_ordered && placing->row->source.message_id != NULL)
+	{
+		bmw_ordering_take(dispatcher, placing->event, endpoint->id, pass);
+		return;
+	}
 	if (lane == NULL || bmw_lane_room_new(lane) == 0 || dispatcher->bytes >= MAX_BYTES)
 	{
 		bmw_recorder_park(dispatcher, placing->event, endpoint->id, pass,

@@ -26,7 +26,8 @@ typedef enum TaskKind
 {
 	TASK_SET_FAILING,
 	TASK_DISABLE,
-	TASK_CANCEL
+	TASK_CANCEL,
+	TASK_LET_GO
 } TaskKind;
 
 typedef struct Task
@@ -60,6 +61,19 @@ bmw_recorder_park(BmwDispatcher *dispatcher, const BmwEvent *event, int64 endpoi
 	record->status = "pending";
 	record->next_attempt_us = Max(due_us, dispatcher->now_us);
 	record->pass = pass;
+}
+
+void
+bmw_recorder_hold_back(BmwDispatcher *dispatcher, const BmwEvent *event, int64 endpoint_id,
+					   int attempts, int64 first_attempt_us)
+{
+	BmwRecord  *record = add(dispatcher, event, endpoint_id);
+
+	record->status = "pending";
+	record->has_row = true;
+	record->attempts = attempts;
+	record->first_attempt_us = first_attempt_us;
+	record->next_attempt_us = BMW_HELD_BACK;
 }
 
 void
@@ -127,6 +141,12 @@ void
 bmw_recorder_disable(BmwDispatcher *dispatcher, int64 endpoint_id, const char *reason)
 {
 	add_task(dispatcher, (Task){.kind = TASK_DISABLE, .endpoint_id = endpoint_id, .reason = reason});
+}
+
+void
+bmw_recorder_let_go(BmwDispatcher *dispatcher, int64 endpoint_id)
+{
+	add_task(dispatcher, (Task){.kind = TASK_LET_GO, .endpoint_id = endpoint_id});
 }
 
 void
@@ -205,6 +225,7 @@ add(BmwDispatcher *dispatcher, const BmwEvent *event, int64 endpoint_id)
 	record = &recorder->records[recorder->length++];
 	memset(record, 0, sizeof(*record));
 	record->event_id = event->id;
+	memcpy(record->message, event->message, sizeof(record->message));
 	record->endpoint_id = endpoint_id;
 	return record;
 }
@@ -291,6 +312,8 @@ forget(BmwDispatcher *dispatcher, BmwRecord *record)
 {
 	BmwLane    *lane = record->next_attempt_us != 0 ? bmw_lanes_find(dispatcher->lanes, record->endpoint_id) : NULL;
 
+	if (record->next_attempt_us == 0)
+		bmw_ordering_ended(dispatcher, record);
 	if (record->has_row)
 		bmw_sender_unload(dispatcher, &record->event_id, record->endpoint_id);
 	if (lane != NULL)
@@ -341,11 +364,14 @@ run_tasks(BmwDispatcher *dispatcher)
 	foreach(cell, tasks)
 	{
 		Task	   *task = lfirst(cell);
+		BmwLane    *lane;
 
 		if (bmw_transaction_run(dispatcher->slot, run_task, task) != BMW_TRANSACTION_DONE)
 			dispatcher->recorder.retry_at_us = dispatcher->now_us + RETRY_DELAY_US;
 		if (!task->is_done)
 			add_task(dispatcher, *task);
+		else if (task->kind == TASK_LET_GO && (lane = bmw_lanes_find(dispatcher->lanes, task->endpoint_id)) != NULL)
+			bmw_lane_expect(lane, dispatcher->now_us);
 		pfree(task);
 	}
 	list_free(tasks);
@@ -366,6 +392,10 @@ run_task(void *context)
 			break;
 		case TASK_CANCEL:
 			task->is_done = bmw_store_cancel(task->endpoint_id, task->reason, CANCEL_AT_ONCE) < CANCEL_AT_ONCE;
+			break;
+		case TASK_LET_GO:
+			bmw_store_let_go(task->endpoint_id);
+			task->is_done = true;
 			break;
 	}
 }

@@ -82,6 +82,14 @@ bmw_sender_unload(BmwDispatcher *dispatcher, const BmwUuid *event_id, int64 endp
 	hash_search(dispatcher->loaded, &key, HASH_REMOVE, NULL);
 }
 
+void
+bmw_sender_fetch_held(BmwDispatcher *dispatcher, BmwLane *lane, const BmwUuid *ids, int length)
+{
+	Fetching	fetching = {.dispatcher = dispatcher, .lane = lane, .room = length};
+
+	bmw_store_waiting(bmw_lane_endpoint(lane), ids, length, take_due, &fetching);
+}
+
 bool
 bmw_sender_has_due(BmwDispatcher *dispatcher)
 {
@@ -179,12 +187,18 @@ take_due(const BmwDueRow *row, void *context)
 	event = bmw_event_create(&row->event.source);
 	if (event == NULL)
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+	hash_search(dispatcher->loaded, &key, HASH_ENTER, NULL);
+	if (!bmw_ordering_is_head(dispatcher, key.endpoint_id, event))
+	{
+		bmw_recorder_hold_back(dispatcher, event, key.endpoint_id, row->attempts, row->first_attempt_us);
+		bmw_event_release(event);
+		return;
+	}
 	job = bmw_job_create(dispatcher, event);
 	bmw_event_release(event);
 	job->has_row = true;
 	job->attempts = row->attempts;
 	job->first_attempt_us = row->first_attempt_us;
-	hash_search(dispatcher->loaded, &key, HASH_ENTER, NULL);
 	bmw_lane_push_due(fetching->lane, job, dispatcher->now_us);
 	fetching->room--;
 }

@@ -181,7 +181,7 @@ absence(void)
 	if (RecoveryInProgress())
 		return "this server is a standby: the primary sends";
 	if (pg_atomic_read_u32(&bmw_shared->launcher) == 0)
-		return "the launcher is not running";
+		return "the launcher is not running: max_worker_processes may be used up";
 	return "the launcher has not looked at this database yet";
 }
 

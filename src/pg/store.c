@@ -22,7 +22,8 @@
 #include "utils/xid8.h"
 
 #define EVENT_COLUMNS \
-	"e.xid, e.id, e.type, e.application, e.channel, e.message_id, e.endpoint_id, e.occurred_at, e.created_at, e.data"
+	"e.xid, e.id, e.type, e.application, e.channel, e.message_id, e.endpoint_id, e.occurred_at, e.created_at, e.data," \
+	" e.reply_to IS NOT NULL AS is_reply"
 #define MAX_ARGUMENTS 14
 
 typedef struct Statement
@@ -84,22 +85,45 @@ static Statement existing = {
 	"SELECT d.event_id, d.endpoint_id FROM bm_webhook.delivery d WHERE d.event_id = ANY ($1)",
 	1, {UUIDARRAYOID}};
 
+#define DUE_COLUMNS EVENT_COLUMNS ", d.attempts, d.first_attempt_at"
+
 static Statement due = {
-	"SELECT " EVENT_COLUMNS ", d.attempts, d.first_attempt_at, d.next_attempt_at"
+	"SELECT " DUE_COLUMNS
 	" FROM (SELECT event_id, attempts, first_attempt_at, next_attempt_at FROM bm_webhook.delivery"
 	"  WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at <= $2"
 	"  ORDER BY endpoint_id, next_attempt_at LIMIT $3) d"
 	" JOIN bm_webhook.event e ON e.id = d.event_id",
 	3, {INT8OID, TIMESTAMPTZOID, INT8OID}};
 
+static Statement waiting = {
+	"SELECT " DUE_COLUMNS
+	" FROM pg_catalog.unnest($2) AS wanted(id)"
+	" JOIN bm_webhook.delivery d ON d.event_id = wanted.id AND d.endpoint_id = $1 AND d.status = 'pending'"
+	"  AND d.next_attempt_at = 'infinity'"
+	" JOIN bm_webhook.event e ON e.id = d.event_id",
+	2, {INT8OID, UUIDARRAYOID}};
+
+/* For an endpoint that keeps the order: everything that has not ended. */
+static Statement unfinished = {
+	"SELECT d.event_id, e.application, e.message_id FROM bm_webhook.delivery d JOIN bm_webhook.event e ON e.id = d.event_id"
+	" WHERE d.endpoint_id = $1 AND d.status = 'pending' AND e.message_id IS NOT NULL",
+	1, {INT8OID}};
+
+/* An endpoint that keeps the order no longer: what was held back is due. */
+static Statement let_go = {
+	"UPDATE bm_webhook.delivery SET next_attempt_at = pg_catalog.now()"
+	" WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at = 'infinity'",
+	1, {INT8OID}};
+
 static Statement next_due = {
 	"SELECT next_attempt_at FROM bm_webhook.delivery"
-	" WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at > $2"
+	" WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at > $2 AND next_attempt_at < 'infinity'"
 	" ORDER BY endpoint_id, next_attempt_at LIMIT 1",
 	2, {INT8OID, TIMESTAMPTZOID}};
 
 static Statement pending = {
-"SELECT endpoint_id, min(next_attempt_at) FROM bm_webhook.delivery WHERE status = 'pending' GROUP BY endpoint_id"};
+"SELECT endpoint_id, min(next_attempt_at) FROM bm_webhook.delivery WHERE status = 'pending'"
+	" AND next_attempt_at < 'infinity' GROUP BY endpoint_id"};
 
 static Statement insert_deliveries = {
 	"INSERT INTO bm_webhook.delivery (event_id, endpoint_id, status, attempts, next_attempt_at,"
@@ -132,8 +156,12 @@ static Statement endpoints = {
 	" ARRAY(SELECT h.key FROM pg_catalog.jsonb_each_text(headers) h),"
 	" ARRAY(SELECT h.value FROM pg_catalog.jsonb_each_text(headers) h),"
 	" ARRAY(SELECT (extract(epoch FROM d) * 1000000)::bigint FROM pg_catalog.unnest(retry_delays) d),"
-	" ARRAY(SELECT s.secret FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = e.id ORDER BY s.id DESC)"
+	" ARRAY(SELECT s.secret FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = e.id ORDER BY s.id DESC),"
+	" ordering = 'by_message'"
 	" FROM bm_webhook.endpoint e"};
+
+static Statement muted = {
+"SELECT name, muted_event_types FROM bm_webhook.application WHERE muted_event_types <> '{}'"};
 
 static Statement cancel = {
 	"WITH waiting AS MATERIALIZED (SELECT event_id FROM bm_webhook.delivery"
@@ -170,10 +198,7 @@ static Statement event_state = {
 	"  FROM (SELECT d.status FROM bm_webhook.delivery d WHERE d.event_id = e.id"
 	"   UNION ALL"
 	"   SELECT 'pending' FROM bm_webhook.endpoint p"
-	"    WHERE (p.id = e.endpoint_id OR e.endpoint_id IS NULL AND p.enabled AND p.created_at <= e.created_at"
-	"     AND (p.application IS NULL OR p.application = e.application)"
-	"     AND (p.channel IS NULL OR p.channel = e.channel)"
-	"     AND bm_webhook._matches(p.event_types, e.type))"
+	"    WHERE bm_webhook._wants(p, e)"
 	"    AND NOT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id = e.id AND d.endpoint_id = p.id)) w) n"
 	" WHERE e.id = $1",
 	1, {UUIDOID}};
@@ -185,6 +210,7 @@ static int	execute(Statement *statement, Datum *values, const char *nulls, int l
 static int	execute_plain(Statement *statement, Datum *values);
 static void read_event(const BmwSqlRow *row, BmwEventRow *event);
 static int	each_event(int rows, BmwEventRowFn fn, void *context);
+static int	each_due(int rows, BmwDueRowFn fn, void *context);
 static MemoryContext make_row_context(void);
 static void parse_snapshot(const char *text, BmwSnapshot *snapshot);
 static Datum snapshot_datum(const BmwSnapshot *snapshot);
@@ -304,25 +330,45 @@ bmw_store_due(int64 endpoint_id, int64 now_us, int limit, BmwDueRowFn fn, void *
 {
 	Datum		values[3] = {Int64GetDatum(endpoint_id),
 	TimestampTzGetDatum(bmw_from_unix_us(now_us)), Int64GetDatum(limit)};
-	int			rows = execute_plain(&due, values);
-	MemoryContext row_context = make_row_context();
-	MemoryContext caller = MemoryContextSwitchTo(row_context);
+
+	return each_due(execute_plain(&due, values), fn, context);
+}
+
+int
+bmw_store_waiting(int64 endpoint_id, const BmwUuid *events, int length, BmwDueRowFn fn, void *context)
+{
+	BmwSqlColumn column;
+	Datum		values[2];
+
+	bmw_sql_column_init(&column, UUIDOID, length);
+	for (int i = 0; i < length; i++)
+		bmw_sql_column_add_uuid(&column, &events[i]);
+	values[0] = Int64GetDatum(endpoint_id);
+	values[1] = bmw_sql_column_array(&column);
+	return each_due(execute_plain(&waiting, values), fn, context);
+}
+
+void
+bmw_store_unfinished(int64 endpoint_id, BmwUnfinishedFn fn, void *context)
+{
+	Datum		values[1] = {Int64GetDatum(endpoint_id)};
+	int			rows = execute_plain(&unfinished, values);
 
 	for (int i = 0; i < rows; i++)
 	{
 		BmwSqlRow	row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
-		BmwDueRow	due_row;
+		BmwUuid		id = bmw_sql_uuid(&row, 1);
 
-		read_event(&row, &due_row.event);
-		due_row.attempts = bmw_sql_int32(&row, 11);
-		due_row.first_attempt_us = bmw_sql_time(&row, 12);
-		due_row.next_attempt_us = bmw_sql_time(&row, 13);
-		fn(&due_row, context);
-		MemoryContextReset(row_context);
+		fn(&id, bmw_sql_text(&row, 2, NULL), bmw_sql_text(&row, 3, NULL), context);
 	}
-	MemoryContextSwitchTo(caller);
-	MemoryContextDelete(row_context);
-	return rows;
+}
+
+void
+bmw_store_let_go(int64 endpoint_id)
+{
+	Datum		values[1] = {Int64GetDatum(endpoint_id)};
+
+	execute_plain(&let_go, values);
 }
 
 int64
@@ -376,6 +422,21 @@ bmw_store_endpoints(BmwEndpointRowFn fn, void *context)
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(row_context);
+}
+
+void
+bmw_store_muted(BmwMutedFn fn, void *context)
+{
+	int			rows = execute_plain(&muted, NULL);
+
+	for (int i = 0; i < rows; i++)
+	{
+		BmwSqlRow	row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+		int			length;
+		const char **patterns = bmw_sql_texts(&row, 2, &length);
+
+		fn(bmw_sql_text(&row, 1, NULL), patterns, length, context);
+	}
 }
 
 int
@@ -492,6 +553,29 @@ each_event(int rows, BmwEventRowFn fn, void *context)
 	return rows;
 }
 
+static int
+each_due(int rows, BmwDueRowFn fn, void *context)
+{
+	SPITupleTable *table = SPI_tuptable;
+	MemoryContext row_context = make_row_context();
+	MemoryContext caller = MemoryContextSwitchTo(row_context);
+
+	for (int i = 0; i < rows; i++)
+	{
+		BmwSqlRow	row = {table->vals[i], table->tupdesc};
+		BmwDueRow	due_row;
+
+		read_event(&row, &due_row.event);
+		due_row.attempts = bmw_sql_int32(&row, 12);
+		due_row.first_attempt_us = bmw_sql_time(&row, 13);
+		fn(&due_row, context);
+		MemoryContextReset(row_context);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(row_context);
+	return rows;
+}
+
 static MemoryContext
 make_row_context(void)
 {
@@ -513,6 +597,7 @@ read_event(const BmwSqlRow *row, BmwEventRow *event)
 	source->timestamp_us = bmw_sql_time(row, 8);
 	event->route.created_us = bmw_sql_time(row, 9);
 	source->data = bmw_sql_text(row, 10, &source->data_len);
+	event->route.alias = bmw_sql_bool(row, 11) ? "message.replied" : NULL;
 }
 
 static void
@@ -532,6 +617,7 @@ read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint)
 	endpoint->header_values = bmw_sql_texts(row, 12, &endpoint->headers_length);
 	endpoint->delays_us = bmw_sql_int64s(row, 13, &endpoint->delays_length);
 	endpoint->secrets = bmw_sql_texts(row, 14, &endpoint->secrets_length);
+	endpoint->is_ordered = bmw_sql_bool(row, 15);
 }
 
 static void
@@ -574,7 +660,10 @@ record_deliveries(Statement *statement, const BmwRecord *records, int length, bo
 		bmw_sql_column_add(&c[1], Int64GetDatum(r->endpoint_id));
 		bmw_sql_column_add_text(&c[2], r->status);
 		bmw_sql_column_add(&c[3], Int32GetDatum(r->attempts));
-		bmw_sql_column_add_time(&c[4], r->next_attempt_us);
+		if (r->next_attempt_us == BMW_HELD_BACK)
+			bmw_sql_column_add(&c[4], TimestampTzGetDatum(DT_NOEND));
+		else
+			bmw_sql_column_add_time(&c[4], r->next_attempt_us);
 		bmw_sql_column_add_time(&c[5], r->first_attempt_us);
 		bmw_sql_column_add_time(&c[6], r->last_attempt_us);
 		bmw_sql_column_add_int32(&c[7], r->http_status);

@@ -40,7 +40,6 @@ typedef struct BmwDueRow
 	BmwEventRow event;
 	int			attempts;
 	int64		first_attempt_us;	/* 0: none yet */
-	int64		next_attempt_us;
 } BmwDueRow;
 
 typedef void (*BmwDueRowFn) (const BmwDueRow *row, void *context);
@@ -65,9 +64,15 @@ typedef struct BmwEndpointRow
 	int			delays_length;
 	const char **secrets;
 	int			secrets_length;
+	bool		is_ordered;		/* by message */
 } BmwEndpointRow;
 
 typedef void (*BmwEndpointRowFn) (const BmwEndpointRow *row, void *context);
+
+/* An application's patterns of event types that are not sent. */
+typedef void (*BmwMutedFn) (const char *application, const char **patterns, int length, void *context);
+
+#define BMW_HELD_BACK PG_INT64_MAX	/* waits for an earlier event of its message */
 
 /* What is to be recorded of one delivery. */
 typedef struct BmwRecord
@@ -78,7 +83,7 @@ typedef struct BmwRecord
 	bool		is_failed_attempt;	/* goes into failed_attempt as well */
 	const char *status;				/* constant */
 	int			attempts;
-	int64		next_attempt_us;	/* 0: none */
+	int64		next_attempt_us;	/* 0: none; BMW_HELD_BACK */
 	int64		first_attempt_us;	/* 0: none */
 	int64		last_attempt_us;	/* 0: none */
 	int			http_status;		/* 0: none */
@@ -86,6 +91,7 @@ typedef struct BmwRecord
 	char	   *error;				/* malloc'd UTF-8 or NULL; the recorder frees it */
 	char	   *response;			/* likewise */
 	BmwHttpTimes times;
+	uint64		message[2];			/* of the event */
 	void	   *pass;				/* the recorder's */
 } BmwRecord;
 
@@ -115,6 +121,13 @@ extern void bmw_store_existing(const BmwUuid *events, int length, BmwDeliveryFn 
 
 /* The endpoint's pending deliveries that are due, oldest first. Returns how many. */
 extern int	bmw_store_due(int64 endpoint_id, int64 now_us, int limit, BmwDueRowFn fn, void *context);
+/* Those of these deliveries of the endpoint that are held back. Returns how many. */
+extern int	bmw_store_waiting(int64 endpoint_id, const BmwUuid *events, int length, BmwDueRowFn fn, void *context);
+/* All pending deliveries of the endpoint whose event has a message. */
+typedef void (*BmwUnfinishedFn) (const BmwUuid *event_id, const char *application, const char *message_id, void *context);
+extern void bmw_store_unfinished(int64 endpoint_id, BmwUnfinishedFn fn, void *context);
+/* Makes due what was held back. */
+extern void bmw_store_let_go(int64 endpoint_id);
 /* When its first pending delivery after this time is due; PG_INT64_MAX: none. */
 extern int64 bmw_store_next_due(int64 endpoint_id, int64 after_us);
 /* For every endpoint with pending deliveries: when the first is due. */
@@ -125,6 +138,7 @@ extern void bmw_store_pending(BmwPendingFn fn, void *context);
 extern void bmw_store_record(const BmwRecord *records, int length);
 
 extern void bmw_store_endpoints(BmwEndpointRowFn fn, void *context);
+extern void bmw_store_muted(BmwMutedFn fn, void *context);
 /* Cancels up to limit pending deliveries of an endpoint; returns how many. */
 extern int	bmw_store_cancel(int64 endpoint_id, const char *reason, int limit);
 /*

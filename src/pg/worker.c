@@ -70,6 +70,8 @@ detach(int code, Datum slot_datum)
 {
 	BmwSlot    *slot = (BmwSlot *) DatumGetPointer(slot_datum);
 
+	/* a session lock outlives proc_exit() outside a transaction, on a PGPROC that others get */
+	LockReleaseAll(DEFAULT_LOCKMETHOD, true);
 	ConditionVariableCancelSleep();
 	pg_atomic_write_u32(&slot->proc, 0);
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
@@ -182,5 +184,6 @@ reload(BmwDispatcher *dispatcher)
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
 	bmw_transaction_init();
-	bmw_dispatcher_reload(dispatcher);
+	if (!bmw_dispatcher_reload(dispatcher))
+		ShutdownRequestPending = true;
 }

@@ -288,7 +288,15 @@ function take(request, response, route, at, body) {
   if (verified) name.verified++;
   const isKept = name.kept.length < name.keep;
   if (isKept) {
-    name.kept.push({ at_us: at, method: request.method, path: request.url, headers: request.headers, body: body.toString(), verified });
+    name.kept.push({
+      at_us: at,
+      method: request.method,
+      path: request.url,
+      headers: request.headers,
+      body: body.toString(),
+      verified,
+      to: request.socket.localAddress,
+    });
   }
 
   const { behaviour, arguments: values } = name.override ?? route;

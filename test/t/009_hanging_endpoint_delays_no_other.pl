@@ -32,15 +32,16 @@ my $limit = 5 * $alone + 50;
 
 my @hanging = ($bmw->endpoint('/hang/hang1', timeout => '60 s'));
 cmp_ok(p99_under_load('one'), '<', $limit, 'beside one endpoint that hangs');
-cmp_ok($bmw->receiver->count('hang1', 'in_flight'), '==', 32, 'which had all requests open that it may have');
+cmp_ok($bmw->receiver->count('hang1', 'in_flight'), '>', 0, 'which had requests open all the time');
 
 push @hanging, map { $bmw->endpoint("/hang/hang$_", timeout => '60 s') } 2 .. 8;
 cmp_ok(p99_under_load('many'), '<', $limit, 'beside eight that hang');
 
-# Neither does one that fails at once and has much waiting.
+# Neither does one that fails at once, again and again, for 2,000 events.
 $bmw->sql('DELETE FROM bm_webhook.endpoint WHERE id IN (' . join(',', @hanging) . ')');
-$bmw->endpoint('/status/500/dead', retry_delays => '{' . join(',', ('200ms') x 100) . '}');
+$bmw->endpoint('/status/500/dead', retry_delays => '{' . join(',', ('2 s') x 100) . '}');
 $bmw->emit_many(2000, 'test.waiting');
+$bmw->wait_for_requests('dead', 2000);
 cmp_ok(p99_under_load('dead'), '<', $limit, 'beside one that is dead, with 2,000 waiting for it');
 
 $bmw->finish;

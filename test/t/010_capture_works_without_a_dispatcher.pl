@@ -38,8 +38,9 @@ is($receiver->count('all', 'requests'), 0, 'nothing is sent while switched off')
 $bmw->set('bm_webhook.enabled', 'on');
 $bmw->wait_for_requests('all', 200);
 
-# No worker to be had: the launcher takes the only one.
-$bmw->node->append_conf('postgresql.conf', 'max_worker_processes = 1');
+# No worker to be had: the launchers of the extension and of logical replication
+# take the only two.
+$bmw->node->append_conf('postgresql.conf', 'max_worker_processes = 2');
 $bmw->node->restart;
 wait_until('no dispatcher runs', sub { $bmw->status('state') ne 'running' && $bmw->status('reason') ne '' });
 capture();

@@ -61,11 +61,16 @@ SKIP:
 	$bmw->wait_for_sql('all have ended', 'SELECT count(*) = 5 FROM bm_webhook.delivery '
 		  . "WHERE event_id = '$event' AND status IN ('failed', 'delivered')");
 	is(last_delivery($endpoint{good}), 'delivered|', 'a name with an open address is delivered');
-	for my $name (qw(bad mixed six mapped))
+	for my $name (qw(bad six mapped))
 	{
 		is(last_delivery($endpoint{$name}), 'failed|blocked_address', "$name: blocked, with its class");
 		is($receiver->count($name, 'requests'), 0, "$name: nothing was sent");
 	}
+
+	# Of several addresses the open one may be used, a refused one never.
+	my @to = map { $_->{to} } $receiver->requests('mixed');
+	is_deeply([ grep { !/127\.0\.0\.1$/ } @to ], [], 'mixed: only the open address was connected');
+	is(last_delivery($endpoint{mixed}), @to ? 'delivered|' : 'failed|blocked_address', 'mixed: recorded accordingly');
 
 	# The name becomes bad after the endpoint was registered and used.
 	$bmw->set_hosts("127.0.0.2 good.example.com\n");

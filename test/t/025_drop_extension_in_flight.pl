@@ -36,9 +36,9 @@ $bmw->arrived_exactly_once($_, q{SELECT id FROM bm_webhook.event WHERE type = 't
   for qw(fast slow retrying);
 
 # Committed.
-$bmw->endpoint('/hang/hang', event_types => '{test.load}', timeout => '60 s');
+$bmw->endpoint('/hang/hang', event_types => '{test.load}', timeout => '60 s', max_in_flight => 2);
 $bmw->emit_many(100, 'test.load');
-$bmw->wait_for_requests('hang', 10);
+$bmw->wait_for_requests('hang', 2);
 $before = time;
 $bmw->sql('DROP EXTENSION bm_webhook CASCADE');
 cmp_ok(time - $before, '<', 5, 'dropped in under five seconds');

@@ -13,19 +13,19 @@ my $bmw = BmWebhook->new;
 my $receiver = $bmw->receiver;
 
 $bmw->endpoint('/ok/ok', event_types => '{test.event}');
-$bmw->endpoint('/hang/hang', event_types => '{test.event,test.hang}', timeout => '60 s', max_in_flight => 8);
+$bmw->endpoint('/hang/hang', event_types => '{test.event,test.hang}', timeout => '60 s', max_in_flight => 2);
 
 $bmw->emit_many(500, 'test.event');
 $bmw->wait_for_requests('ok', 500);
-$bmw->wait_for_requests('hang', 8);
-$bmw->settle(in_flight => 8);
+$bmw->wait_for_requests('hang', 2);
+$bmw->settle(in_flight => 2);
 
 my $before = time;
 $bmw->node->stop('fast');
 cmp_ok(time - $before, '<', 5, 'a fast shutdown does not wait for what hangs');
 $bmw->start;
-$bmw->wait_for_requests('hang', 16);
-$bmw->settle(in_flight => 8);
+$bmw->wait_for_requests('hang', 4);
+$bmw->settle(in_flight => 2);
 is($receiver->count('ok', 'requests'), 500, 'what was delivered is not sent again');
 
 $before = time;

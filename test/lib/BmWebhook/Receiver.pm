@@ -91,7 +91,8 @@ sub count { return $_[0]->counts($_[1])->{ $_[2] } }
 # What it has counted, by name.
 sub all_counts { return $_[0]->_control('counts') }
 
-# The first 100 requests: at_us, method, path, headers, body, verified.
+# The first 100 requests: at_us, method, path, headers, body, verified, to (the
+# address that it came to).
 sub requests { return @{ $_[0]->_control('requests', name => $_[1]) } }
 
 # Every request: id, at_us, status (0: not answered).

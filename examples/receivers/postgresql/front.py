@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""The door between HTTP and PostgreSQL, for the examples: hands each request to
+an SQL function and answers with the status that it returns.
+
+    PORT=8080 python3 front.py receiver.receive [FUNCTION...]
+
+POST /FUNCTION calls FUNCTION(headers jsonb, body bytea) RETURNS integer; names of
+headers are in lower case. The database is the one of psql (PGHOST, PGDATABASE ...).
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+FUNCTIONS = sys.argv[1:]
+MAX_BODY = 1024 * 1024
+
+
+def call(function, headers, body):
+    """What a request says enters the command in hexadecimal: nothing in it is SQL."""
+    headers = json.dumps({name.lower(): value for name, value in headers.items()}).encode()
+    command = f"SELECT {function}(convert_from('\\x{headers.hex()}', 'UTF8')::jsonb, '\\x{body.hex()}'::bytea)"
+    psql = subprocess.run(
+        ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1"], input=command.encode(), stdout=subprocess.PIPE, timeout=60
+    )
+    return int(psql.stdout) if psql.returncode == 0 else 500
+
+
+class Front(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # connections stay open
+    timeout = 300
+
+    def do_POST(self):
+        status = self.receive()
+        self.send_response(status)
+        if status != 204:
+            self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def receive(self):
+        length = self.headers.get("content-length", "")
+        if not re.fullmatch(r"[0-9]{1,9}", length) or int(length) > MAX_BODY:
+            self.close_connection = True
+            return 413
+        body = self.rfile.read(int(length))
+        function = self.path[1:]
+        return call(function, self.headers, body) if function in FUNCTIONS else 404
+
+    def log_message(self, *_):
+        pass
+
+
+if __name__ == "__main__":
+    if not FUNCTIONS or not all(re.fullmatch(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?", name) for name in FUNCTIONS):
+        sys.exit(__doc__)
+    server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "8080"))), Front)
+    print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
+    server.serve_forever()

@@ -1,0 +1,57 @@
+# When outcomes cannot be recorded, the dispatcher keeps them, says so in
+# status(), and tries again: nothing is lost and nothing is sent twice. Nobody
+# else waits for it: capture goes on. The same when somebody has locked the
+# tables of the log.
+
+use strict;
+use warnings FATAL => 'all';
+
+use BmWebhook;
+use Test::More;
+
+my $bmw = BmWebhook->new;
+my $receiver = $bmw->receiver;
+my $all = q{SELECT id FROM bm_webhook.event WHERE type = 'test.event'};
+my $endpoint = $bmw->endpoint('/ok/ok', event_types => '{test.event}');
+
+sub all_are_recorded
+{
+	my ($count, $description) = @_;
+	$bmw->wait_for_sql("$count are recorded", "SELECT count(*) = $count FROM bm_webhook.delivery
+		WHERE endpoint_id = $endpoint AND status = 'delivered' AND attempts = 1");
+	$bmw->settle;
+	$bmw->arrived_exactly_once('ok', $all, "$description: everything arrives once, and is recorded");
+	return;
+}
+
+# Every insert fails.
+$bmw->sql('ALTER TABLE bm_webhook.delivery ADD CONSTRAINT refuse CHECK (attempts < 0) NOT VALID');
+$bmw->emit_many(300, 'test.event');
+$bmw->wait_for_requests('ok', 300);
+wait_until('it says so', sub { $bmw->status('last_error') =~ /refuse/ });
+is($bmw->status(q{state = 'running' AND last_error_at > now() - interval '1 min'}), 't', 'the dispatcher goes on running');
+$bmw->emit_many(100, 'test.event');
+$bmw->wait_for_requests('ok', 400);
+pass('and sending');
+$bmw->sql('ALTER TABLE bm_webhook.delivery DROP CONSTRAINT refuse');
+all_are_recorded(400, 'a flush that failed');
+
+# The tables cannot be written for a while.
+my $session = $bmw->session;
+$session->query_safe('BEGIN; LOCK TABLE bm_webhook.delivery, bm_webhook.failed_attempt IN SHARE MODE');
+$bmw->emit_many(100, 'test.event');
+$bmw->wait_for_requests('ok', 500);
+$bmw->emit('test.event');
+pass('capture does not wait for a lock on the log');
+$session->query_safe('COMMIT');
+all_are_recorded(501, 'a lock');
+
+# A user has locked a row of an endpoint and of the cursor.
+$session->query_safe('BEGIN; SELECT FROM bm_webhook.endpoint FOR UPDATE; SELECT FROM bm_webhook.cursor FOR UPDATE');
+$bmw->emit_many(100, 'test.event');
+$bmw->wait_for_requests('ok', 601);
+$session->query_safe('COMMIT');
+all_are_recorded(601, 'a locked row');
+
+$session->quit;
+$bmw->finish;
