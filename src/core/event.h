@@ -8,6 +8,7 @@
 #ifndef BMW_CORE_EVENT_H
 #define BMW_CORE_EVENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,7 @@ typedef struct BmwEvent
 	BmwUuid		id;
 	char		id_text[BMW_UUID_TEXT_SIZE];
 	uint64_t	message[2];		/* hash of application and message id (core/order.h); 0 without one */
+	bool		is_operational; /* about webhooks themselves: webhook.*, endpoint.*, delivery.* */
 	int			references;
 	size_t		body_len;
 	char		body[];			/* JSON, followed by a 0 */

@@ -177,7 +177,7 @@ wants_transaction(BmwDispatcher *dispatcher)
 {
 	if (dispatcher->now_us < dispatcher->retry_at_us)
 		return false;
-	return bmw_intake_wants(dispatcher) || dispatcher->ordering.wanted_length > 0 || bmw_sender_has_due(dispatcher) ||
+	return bmw_intake_wants(dispatcher) || bmw_ordering_wants(dispatcher) || bmw_sender_has_due(dispatcher) ||
 		dispatcher->cache.generation != pg_atomic_read_u64(&dispatcher->slot->generation);
 }
 
@@ -203,6 +203,8 @@ static void
 tend(BmwDispatcher *dispatcher)
 {
 	dispatcher->next_second_us = dispatcher->now_us + SECOND_US;
+	if (bmw_transaction_has_statistics())
+		bmw_transaction_report_statistics();
 	bmw_lanes_each(dispatcher->lanes, park_if_stuck, dispatcher);
 	if (dispatcher->now_us < dispatcher->next_minute_us)
 		return;
@@ -265,9 +267,9 @@ wait_ms(BmwDispatcher *dispatcher)
 	int64		wakeup = Min(bmw_recorder_wakeup_us(dispatcher), dispatcher->next_minute_us);
 	int64		ms;
 
-	if (bmw_lanes_counts(dispatcher->lanes).queued > 0)
+	if (bmw_lanes_counts(dispatcher->lanes).queued > 0 || bmw_transaction_has_statistics())
 		wakeup = Min(wakeup, dispatcher->next_second_us);
-	if (dispatcher->ordering.wanted_length > 0)
+	if (bmw_ordering_wants(dispatcher))
 		wakeup = Min(wakeup, Max(dispatcher->now_us, dispatcher->retry_at_us));
 	if (bmw_enabled && !dispatcher->is_stopping && !bmw_recorder_is_full(dispatcher))
 		wakeup = Min(wakeup, Max(Min(bmw_intake_wakeup_us(dispatcher),

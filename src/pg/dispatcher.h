@@ -189,6 +189,8 @@ extern void bmw_ordering_end_pass(BmwDispatcher *dispatcher);
 /* This delivery has ended, and that has been committed. */
 extern void bmw_ordering_ended(BmwDispatcher *dispatcher, const BmwRecord *record);
 extern bool bmw_ordering_is_head(const BmwDispatcher *dispatcher, int64 endpoint_id, const BmwEvent *event);
+/* Are there heads whose row must be fetched? */
+extern bool bmw_ordering_wants(const BmwDispatcher *dispatcher);
 extern void bmw_ordering_fetch(BmwDispatcher *dispatcher);	/* inside a transaction */
 /* An endpoint keeps the order from now on. Inside a transaction. */
 extern void bmw_ordering_begin(BmwDispatcher *dispatcher, int64 endpoint_id);

@@ -60,6 +60,7 @@ static void open_slots(Oid database);
 static BmwSlot *free_slot(void);
 static void forget_dropped(List *databases);
 static void close_slot(int index);
+static bool is_any_released(void);
 static void run_slots(void);
 static void watch_running(int index);
 static void ended(int index);
@@ -107,7 +108,7 @@ bmw_launcher_main(Datum arg)
 			ProcessConfigFile(PGC_SIGHUP);
 		}
 		take_requests();
-		if (GetCurrentTimestamp() >= next_look)
+		if (GetCurrentTimestamp() >= next_look || is_any_released())
 		{
 			look_at_databases();
 			next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_INTERVAL_MS);
@@ -250,6 +251,17 @@ close_slot(int index)
 	LWLockRelease(bmw_shared->lock);
 }
 
+/* What held a slot may have dropped its database: look before starting anything. */
+static bool
+is_any_released(void)
+{
+	for (int i = 0; i < bmw_shared->slots_length; i++)
+		if (OidIsValid(bmw_shared->slots[i].database) && bmw_shared->slots[i].state == BMW_SLOT_HELD &&
+			bmw_shared->slots[i].holder == 0 && starts[i].handle == NULL)
+			return true;
+	return false;
+}
+
 static void
 run_slots(void)
 {
@@ -334,9 +346,9 @@ start(int index)
 	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
 
 	starts[index].is_asked_again = false;
-	if (RegisterDynamicBackgroundWorker(&worker, &starts[index].handle))
-		set_state(&bmw_shared->slots[index], BMW_SLOT_STARTING);
-	else
+	/* before it runs: from then on the state is the dispatcher's */
+	set_state(&bmw_shared->slots[index], BMW_SLOT_STARTING);
+	if (!RegisterDynamicBackgroundWorker(&worker, &starts[index].handle))
 	{
 		starts[index].handle = NULL;
 		starts[index].not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), NO_WORKER_DELAY_MS);

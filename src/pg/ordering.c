@@ -82,12 +82,19 @@ bmw_ordering_is_head(const BmwDispatcher *dispatcher, int64 endpoint_id, const B
 	return bmw_order_is_head(dispatcher->ordering.order, &key, &event->id);
 }
 
+bool
+bmw_ordering_wants(const BmwDispatcher *dispatcher)
+{
+	/* after a crash the earlier event of a message may have no row: intake finds it */
+	return dispatcher->ordering.wanted_length > 0 && !dispatcher->intake.is_recovering;
+}
+
 void
 bmw_ordering_fetch(BmwDispatcher *dispatcher)
 {
 	BmwOrdering *ordering = &dispatcher->ordering;
 
-	while (ordering->wanted_length > 0)
+	while (bmw_ordering_wants(dispatcher))
 	{
 		BmwUuid		ids[FETCH_AT_ONCE];
 		int64		endpoint_id = ordering->wanted[ordering->wanted_length - 1].endpoint_id;

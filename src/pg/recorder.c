@@ -102,6 +102,8 @@ bmw_recorder_finished(BmwDispatcher *dispatcher, const BmwJob *job, int64 endpoi
 		case BMW_VERDICT_GONE:
 		case BMW_VERDICT_LOCAL:
 			record->status = "failed";
+			/* not of an operational event: it would fail for the same reason, for ever */
+			record->is_exhausted = !job->event->is_operational;
 			break;
 	}
 	fill_failure(record, outcome, result);

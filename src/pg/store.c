@@ -170,11 +170,23 @@ static Statement cancel = {
 	" FROM waiting WHERE d.event_id = waiting.event_id AND d.endpoint_id = $1",
 	3, {INT8OID, TEXTOID, INT8OID}};
 
+static Statement exhausted = {
+	"SELECT e.application, e.channel, e.message_id, pg_catalog.json_build_object('event_id', e.id, 'type', e.type,"
+	" 'endpoint_id', d.endpoint_id, 'attempts', d.attempts, 'http_status', d.http_status,"
+	" 'error_class', d.error_class, 'error', d.error)::text"
+	" FROM bm_webhook.event e JOIN bm_webhook.delivery d ON d.event_id = e.id"
+	" WHERE e.id = $1 AND d.event_id = $1 AND d.endpoint_id = $2",
+	2, {UUIDOID, INT8OID}};
+
 /* A row that a user has locked is left for later: the dispatcher waits for nobody. */
 static Statement set_failing = {
-	"WITH free AS (SELECT id FROM bm_webhook.endpoint WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED),"
-	" changed AS (UPDATE bm_webhook.endpoint e SET failing_since = $2 FROM free WHERE e.id = free.id RETURNING 1)"
-	" SELECT EXISTS (SELECT FROM changed) OR NOT EXISTS (SELECT FROM bm_webhook.endpoint WHERE id = $1)",
+	"WITH free AS (SELECT id, failing_since FROM bm_webhook.endpoint WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED),"
+	" changed AS (UPDATE bm_webhook.endpoint e SET failing_since = $2 FROM free WHERE e.id = free.id"
+	"  RETURNING e.application, e.channel, free.failing_since AS was_failing_since)"
+	" SELECT EXISTS (SELECT FROM changed) OR NOT EXISTS (SELECT FROM bm_webhook.endpoint WHERE id = $1),"
+	"  (SELECT was_failing_since IS NOT NULL AND $2 IS NULL FROM changed),"
+	"  (SELECT application FROM changed), (SELECT channel FROM changed),"
+	"  pg_catalog.json_build_object('endpoint_id', $1, 'failing_since', (SELECT was_failing_since FROM changed))::text",
 	2, {INT8OID, TIMESTAMPTZOID}};
 
 static Statement disable = {
@@ -209,6 +221,8 @@ static Statement create_partitions = {
 static int	execute(Statement *statement, Datum *values, const char *nulls, int limit);
 static int	execute_plain(Statement *statement, Datum *values);
 static void read_event(const BmwSqlRow *row, BmwEventRow *event);
+static void emit_exhausted(const BmwRecord *record);
+static void emit_about_endpoint(const char *type, const BmwSqlRow *row);
 static int	each_event(int rows, BmwEventRowFn fn, void *context);
 static int	each_due(int rows, BmwDueRowFn fn, void *context);
 static MemoryContext make_row_context(void);
@@ -402,6 +416,24 @@ bmw_store_record(const BmwRecord *records, int length)
 	record_deliveries(&insert_deliveries, records, length, false);
 	record_deliveries(&update_deliveries, records, length, true);
 	record_attempts(records, length);
+	for (int i = 0; i < length; i++)
+		if (records[i].is_exhausted)
+			emit_exhausted(&records[i]);
+}
+
+static void
+emit_exhausted(const BmwRecord *record)
+{
+	Datum		values[2] = {PointerGetDatum(record->event_id.bytes), Int64GetDatum(record->endpoint_id)};
+	BmwNewEvent event = {.type = "delivery.exhausted"};
+
+	if (execute_plain(&exhausted, values) == 0)
+		return;					/* somebody has deleted it */
+	event.application = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	event.channel = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
+	event.message_id = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3);
+	event.data = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 4);
+	bmw_event_store_insert(&event, 1);
 }
 
 void
@@ -455,7 +487,12 @@ bmw_store_set_failing(int64 endpoint_id, int64 since_us)
 
 	execute(&set_failing, values, since_us == 0 ? " n" : NULL, 0);
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
-	return bmw_sql_bool(&row, 1);
+
+	bool		is_done = bmw_sql_bool(&row, 1);
+
+	if (bmw_sql_bool(&row, 2))
+		emit_about_endpoint("endpoint.recovered", &row);
+	return is_done;
 }
 
 bool
@@ -463,17 +500,27 @@ bmw_store_disable(int64 endpoint_id, const char *reason)
 {
 	Datum		values[2] = {Int64GetDatum(endpoint_id), bmw_sql_from_utf8(reason)};
 	BmwSqlRow	row;
-	BmwNewEvent event = {.type = "endpoint.disabled"};
 
 	execute_plain(&disable, values);
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 	if (!bmw_sql_bool(&row, 1))
 		return bmw_sql_bool(&row, 2);
-	event.application = SPI_getvalue(row.tuple, row.descriptor, 3);
-	event.channel = SPI_getvalue(row.tuple, row.descriptor, 4);
-	event.data = SPI_getvalue(row.tuple, row.descriptor, 5);
-	bmw_event_store_insert(&event, 1);
+	emit_about_endpoint("endpoint.disabled", &row);
 	return true;
+}
+
+/* Columns 3 to 5 of the row: application, channel, data. */
+static void
+emit_about_endpoint(const char *type, const BmwSqlRow *row)
+{
+	BmwNewEvent event = {
+		.type = type,
+		.application = SPI_getvalue(row->tuple, row->descriptor, 3),
+		.channel = SPI_getvalue(row->tuple, row->descriptor, 4),
+		.data = SPI_getvalue(row->tuple, row->descriptor, 5),
+	};
+
+	bmw_event_store_insert(&event, 1);
 }
 
 BmwEventState

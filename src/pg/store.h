@@ -81,6 +81,7 @@ typedef struct BmwRecord
 	int64		endpoint_id;
 	bool		has_row;			/* a delivery row exists: update it */
 	bool		is_failed_attempt;	/* goes into failed_attempt as well */
+	bool		is_exhausted;		/* given up: emit delivery.exhausted */
 	const char *status;				/* constant */
 	int			attempts;
 	int64		next_attempt_us;	/* 0: none; BMW_HELD_BACK */
@@ -143,7 +144,8 @@ extern void bmw_store_muted(BmwMutedFn fn, void *context);
 extern int	bmw_store_cancel(int64 endpoint_id, const char *reason, int limit);
 /*
  * Sets failing_since (0: NULL). Skips a row that somebody has locked; returns
- * whether it was done or the endpoint does not exist.
+ * whether it was done or the endpoint does not exist. With 0, emits
+ * endpoint.recovered if it was failing.
  */
 extern bool bmw_store_set_failing(int64 endpoint_id, int64 since_us);
 /* Disables it with a reason and emits endpoint.disabled. Returns likewise. */

@@ -58,6 +58,7 @@ static const Setting settings[] = {
 
 static Oid	event_table = InvalidOid;	/* whose presence is checked */
 static int	failures = 0;
+static bool has_statistics = false;
 
 static void begin(void);
 static void finish(void);
@@ -98,6 +99,19 @@ bmw_transaction_run(BmwSlot *slot, BmwWork work, void *context)
 	return result;
 }
 
+bool
+bmw_transaction_has_statistics(void)
+{
+	return has_statistics;
+}
+
+void
+bmw_transaction_report_statistics(void)
+{
+	pgstat_report_stat(true);
+	has_statistics = false;
+}
+
 int
 bmw_transaction_failures(void)
 {
@@ -119,7 +133,7 @@ finish(void)
 	SPI_finish();
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	pgstat_report_stat(false);
+	has_statistics = pgstat_report_stat(false) > 0;
 }
 
 static bool

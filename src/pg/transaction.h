@@ -30,6 +30,10 @@ extern void bmw_transaction_init(void);
  */
 extern BmwTransactionResult bmw_transaction_run(BmwSlot *slot, BmwWork work, void *context);
 
+/* Statistics that were held back, because they are reported at most once a second. Outside a transaction. */
+extern bool bmw_transaction_has_statistics(void);
+extern void bmw_transaction_report_statistics(void);
+
 /* Failures in a row. */
 extern int	bmw_transaction_failures(void);
 

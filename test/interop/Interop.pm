@@ -93,18 +93,6 @@ sub post
 	return $client->post($url, { headers => \%headers, content => $body })->{status};
 }
 
-# TRIAL: until they are part of the extension.
-sub load_trial
-{
-	my ($bmw, $database) = @_;
-	for my $part (qw(receiver messaging reporting))
-	{
-		my $file = "$here/../../sql/parts/$part.sql";
-		$bmw->sql(PostgreSQL::Test::Utils::slurp_file($file), $database) if -e $file;
-	}
-	return;
-}
-
 # One test: these bodies are what event_type.schema says of their types. At
 # least one of each of the types.
 sub bodies_are_valid

@@ -14,7 +14,7 @@ my $bmw = BmWebhook->new;
 my $receiver = $bmw->receiver;
 my $load = 'SELECT ' . $bmw->emit_call('test.load') . ';';
 
-$bmw->endpoint('/slow/300/slow', max_in_flight => 4, event_types => '{test.load}');
+$bmw->endpoint('/slow/100/slow', max_in_flight => 4, event_types => '{test.load}');
 $bmw->endpoint('/fail/1/retrying', retry_delays => '{' . join(',', ('100ms') x 50) . '}', event_types => '{test.load}');
 $bmw->endpoint('/ok/fast', event_types => '{test.load}');
 

@@ -12,11 +12,9 @@ use Interop;
 use JSON::PP;
 use Test::More;
 
-my $bmw = BmWebhook->new(conf => $ENV{BMW_TRIAL_CONF} // '');
+my $bmw = BmWebhook->new;
 my $receiver = $bmw->receiver;
 my @packages = qw(standardwebhooks svix);
-
-Interop::load_trial($bmw, 'postgres');
 
 # verify() of these headers and this body; tolerance in seconds.
 sub verify

@@ -97,6 +97,16 @@ for my $type (qw(webhook.ping webhook.capture_failed endpoint.disabled))
 	is($bmw->sql("SELECT count(*) FROM bm_webhook.event_type WHERE name = '$type'"), 1, "$type is shipped");
 }
 
+# History is dropped by its block, and nothing else is.
+my ($retention) = grep { $_->{code} =~ /DROP TABLE %/ } @sql;
+my $partitions = q{SELECT count(*) FROM pg_inherits WHERE inhparent = 'bm_webhook.event'::regclass};
+my $before = $bmw->sql($partitions);
+$bmw->sql(q{SELECT bm_webhook._create_partition('event', '2020-01-01')});
+is($bmw->sql($partitions), $before + 1, 'there is an old partition');
+($is_right) = run_sql($retention);
+ok($is_right, 'history is dropped');
+is($bmw->sql($partitions), $before, 'the old one is gone, the others are not');
+
 # The roles can do what the text says, and no more.
 sub as
 {

@@ -416,19 +416,19 @@ test_cases(void)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 	{
 		const Case *expected = &cases[i];
-		bool is_right;
+		const int failures = unit_failures;
 
 		server.script = &expected->script;
 
 		const BmwHttpResult *result = post();
 
-		is_right = CHECK_INT(result->transport, expected->transport) &
-			CHECK_INT(result->http_status, expected->http_status) &
-			CHECK_INT(result->error[0] == '\0', expected->transport == BMW_TRANSPORT_OK) &
-			CHECK_INT(result->response_len, strlen(result->response));
+		CHECK_INT(result->transport, expected->transport);
+		CHECK_INT(result->http_status, expected->http_status);
+		CHECK_INT(result->error[0] == '\0', expected->transport == BMW_TRANSPORT_OK);
+		CHECK_INT(result->response_len, strlen(result->response));
 		if (expected->response != NULL)
-			is_right &= CHECK_TEXT(result->response, expected->response);
-		if (!is_right)
+			CHECK_TEXT(result->response, expected->response);
+		if (unit_failures > failures)
 			printf("  case %zu: %s\n", i, result->error);
 
 		/* nothing of it stays */
