@@ -5,16 +5,16 @@ WITH expected (endpoint, type, events) AS (VALUES
 	('whatsapp', 'message.sent', 8), ('whatsapp', 'message.delivered', 7), ('whatsapp', 'message.failed', 1),
 	('whatsapp', 'message.read', 5), ('whatsapp', 'message.received', 2),
 	('rcs', 'message.sent', 4), ('rcs', 'message.delivered', 4), ('rcs', 'message.read', 2)
-), expected_all AS (
+), expected_everywhere AS (
 	SELECT * FROM expected
-	UNION ALL SELECT 'all', type, sum(events) FROM expected GROUP BY type
+	UNION ALL SELECT 'audit', type, sum(events) FROM expected GROUP BY type
 ), accepted AS (
 	SELECT endpoint, type, count(*) AS requests, count(DISTINCT event_id) AS events
 	FROM arrived WHERE status BETWEEN 200 AND 299 GROUP BY endpoint, type
 ), compared AS (
 	SELECT coalesce(e.endpoint, a.endpoint) AS endpoint, coalesce(e.events, 0) AS expected,
 		coalesce(a.events, 0) AS events, coalesce(a.requests, 0) AS requests
-	FROM expected_all e FULL JOIN accepted a USING (endpoint, type)
+	FROM expected_everywhere e FULL JOIN accepted a USING (endpoint, type)
 )
 SELECT CASE WHEN is_right THEN 'right  ' ELSE 'WRONG  ' END || what FROM (
 	SELECT 1 AS n, bool_and(events = expected AND requests = expected) AS is_right,
@@ -35,8 +35,8 @@ SELECT CASE WHEN is_right THEN 'right  ' ELSE 'WRONG  ' END || what FROM (
 	UNION ALL
 	SELECT 5, count(*) FILTER (WHERE p.description = 'sms' AND f.http_status = 500) > 0
 		AND count(*) FILTER (WHERE p.description = 'rcs' AND f.error_class = 'connect') > 0
-		AND count(*) FILTER (WHERE p.description = 'all' AND f.http_status = 503) > 0
+		AND count(*) FILTER (WHERE p.description = 'audit' AND f.http_status = 503) > 0
 		AND count(*) FILTER (WHERE p.description = 'whatsapp') = 0,
-		format('%s failed attempts: of sms, rcs and all as arranged, none of whatsapp', count(*))
+		format('%s failed attempts: of sms, rcs and audit as arranged, none of whatsapp', count(*))
 	FROM bm_webhook.failed_attempt f JOIN bm_webhook.endpoint p ON p.id = f.endpoint_id
 ) c ORDER BY n, what;

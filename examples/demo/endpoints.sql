@@ -7,5 +7,5 @@ FROM (VALUES
 	('sms', 'sms', :'receiver' || '/ok/sms'),
 	('whatsapp', 'whatsapp', :'receiver' || '/ok/whatsapp'),
 	('rcs', 'rcs', :'rcs_receiver' || '/ok/rcs'),
-	('all', NULL, :'receiver' || '/ok/all')
+	('audit', NULL, :'receiver' || '/ok/audit')
 ) AS e (description, channel, url);

@@ -9,7 +9,7 @@ SELECT endpoint, count(*) AS requests, count(*) FILTER (WHERE verified) AS verif
 	count(*) FILTER (WHERE ok AND type = 'message.failed') AS failed,
 	count(*) FILTER (WHERE ok AND type = 'message.received') AS received
 FROM (SELECT *, status BETWEEN 200 AND 299 AS ok FROM arrived) a
-GROUP BY endpoint ORDER BY endpoint = 'all', endpoint;
+GROUP BY endpoint ORDER BY endpoint = 'audit', endpoint;
 
 \echo THE DELIVERY LOG: milliseconds from the capture of an event to its last attempt
 SELECT p.description AS endpoint, d.status, count(*) AS deliveries,

@@ -7,4 +7,4 @@ const { method, path, headers, body } = requests.find((r) => JSON.parse(r.body).
 console.log(`${method} ${path} HTTP/1.1`);
 for (const [header, value] of Object.entries(headers)) console.log(`${header}: ${value}`);
 console.log();
-console.log(body.replace(/.{1,94}(,|$)|.{94}/g, '$&\n').trimEnd());
+console.log(body.replace(/.{1,94}(, ?|$)|.{94}/g, '$&\n').trimEnd());
