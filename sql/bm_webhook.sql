@@ -62,7 +62,7 @@ CREATE TABLE bm_webhook.endpoint (
 COMMENT ON TABLE bm_webhook.endpoint IS 'a registered URL, with its filters and retry policy; only url is required';
 COMMENT ON COLUMN bm_webhook.endpoint.application IS 'only events of this application; NULL for all';
 COMMENT ON COLUMN bm_webhook.endpoint.channel IS 'only events of this channel; NULL for all';
-COMMENT ON COLUMN bm_webhook.endpoint.event_types IS 'patterns: a type, a prefix followed by .*, or *';
+COMMENT ON COLUMN bm_webhook.endpoint.event_types IS 'patterns: a type, a prefix followed by .*, or * for all but the operational webhook.*, endpoint.*, delivery.*';
 COMMENT ON COLUMN bm_webhook.endpoint.url IS 'where to POST; stored in normal form';
 COMMENT ON COLUMN bm_webhook.endpoint.enabled IS 'off: gets no new events, and what waits stays pending';
 COMMENT ON COLUMN bm_webhook.endpoint.headers IS 'further HTTP headers, an object of strings';

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "core/order.h"
+#include "core/pattern.h"
 
 #define TIMESTAMP_SIZE 25		/* 2026-08-07T09:12:03.412Z and the final 0 */
 #define MEMBER_LIMIT 7
@@ -39,7 +40,6 @@ typedef struct Members
 	int length;
 } Members;
 
-static bool is_operational(const char *type);
 static void name_message(const BmwEventSource *source, uint64_t message[2]);
 static void list_members(const BmwEventSource *source, const char *id, const char *timestamp, Members *out);
 static void add_text(Members *members, const char *opening, const char *text);
@@ -71,7 +71,7 @@ bmw_event_create(const BmwEventSource *source)
 	event->id = source->id;
 	memcpy(event->id_text, id, sizeof(id));
 	name_message(source, event->message);
-	event->is_operational = is_operational(source->type);
+	event->is_operational = bmw_event_type_is_operational(source->type);
 	event->references = 1;
 	event->body_len = body_len;
 	*write_body(&members, event->body) = '\0';
@@ -90,13 +90,6 @@ name_message(const BmwEventSource *source, uint64_t message[2])
 
 	message[0] = key.message[0];
 	message[1] = key.message[1];
-}
-
-static bool
-is_operational(const char *type)
-{
-	return strncmp(type, "webhook.", 8) == 0 || strncmp(type, "endpoint.", 9) == 0 ||
-		   strncmp(type, "delivery.", 9) == 0;
 }
 
 BmwEvent *

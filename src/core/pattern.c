@@ -18,6 +18,13 @@ bmw_event_type_is_valid(const char *type, size_t len)
 }
 
 bool
+bmw_event_type_is_operational(const char *type)
+{
+	return strncmp(type, "webhook.", 8) == 0 || strncmp(type, "endpoint.", 9) == 0 ||
+		   strncmp(type, "delivery.", 9) == 0;
+}
+
+bool
 bmw_pattern_is_valid(const char *pattern, size_t len)
 {
 	if (len == 1 && pattern[0] == '*')
@@ -34,6 +41,8 @@ bmw_pattern_matches(const char *pattern, const char *type)
 {
 	const size_t len = strlen(pattern);
 
+	if (len == 1)
+		return !bmw_event_type_is_operational(type);
 	if (pattern[len - 1] != '*')
 		return strcmp(pattern, type) == 0;
 	/* Up to the star, with the dot: message.* does not match messages.sent. */

@@ -57,6 +57,8 @@ typedef struct TextSetting
 static bool check_networks(char **newval, void **extra, GucSource source);
 static bool check_ports(char **newval, void **extra, GucSource source);
 
+static bool check_file(char **newval, void **extra, GucSource source);
+
 static const BoolSetting bool_settings[] = {
 	{"bm_webhook.enabled", "Sends webhooks; off: they are captured and wait.", &bmw_enabled, true},
 	{"bm_webhook.require_https", "Refuses endpoints whose URL is not https.", &bmw_require_https, true},
@@ -81,7 +83,7 @@ static const TextSetting text_settings[] = {
 	{"bm_webhook.allowed_ports", "Ports that endpoints may use.",
 	&bmw_allowed_ports, "80,443,1024-65535", check_ports},
 	{"bm_webhook.ca_file", "File with the certificates of trusted authorities; empty for the system's.",
-	&bmw_ca_file, "", NULL},
+	&bmw_ca_file, "", check_file},
 	{"bm_webhook.denied_networks", "Networks that are closed whatever else allows them.",
 	&bmw_denied_networks, "", check_networks},
 };
@@ -155,4 +157,13 @@ check_ports(char **newval, void **extra, GucSource source)
 		return false;
 	}
 	return true;
+}
+
+static bool
+check_file(char **newval, void **extra, GucSource source)
+{
+	if (**newval == '\0' || is_absolute_path(*newval))
+		return true;
+	GUC_check_errdetail("An absolute path is expected, or nothing.");
+	return false;
 }

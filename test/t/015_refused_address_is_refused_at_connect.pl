@@ -67,6 +67,8 @@ SKIP:
 		is($receiver->count($name, 'requests'), 0, "$name: nothing was sent");
 	}
 
+	is($receiver->silent, 0, 'nor was there any connection');
+
 	# Of several addresses the open one may be used, a refused one never.
 	my @to = map { $_->{to} } $receiver->requests('mixed');
 	is_deeply([ grep { !/127\.0\.0\.1$/ } @to ], [], 'mixed: only the open address was connected');

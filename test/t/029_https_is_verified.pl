@@ -6,10 +6,12 @@ use strict;
 use warnings FATAL => 'all';
 
 use BmWebhook;
+use File::Spec;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $dir = PostgreSQL::Test::Utils::tempdir('tls');
+# The server's working directory is not the test's.
+my $dir = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir('tls'));
 
 # A certificate for this subject alternative name, by an authority of its own.
 sub make_certificate

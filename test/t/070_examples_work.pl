@@ -83,6 +83,9 @@ subtest 'order-updates' => sub {
 	is(post($url, $headers, $request->{body} =~ s/order-/Order-/r), 401, 'a forged one is not');
 
 	all_is_as_documented($database, qw(message.accepted message.sent message.delivered message.failed));
+	is($bmw->sql(q{SELECT m.client_ref, s.channel, s.state, s.error_code FROM bm_webhook.message_state s JOIN shop.message m ON m.id = s.message_id
+		ORDER BY 1, 2}, $database), join("\n", 'order-1|sms|delivered|', 'order-2|sms|failed|undeliverable', 'order-2|whatsapp|delivered|',
+		'order-3|sms|failed|undeliverable', 'order-3|whatsapp|failed|not_on_whatsapp'), 'and the view knows each message');
 };
 
 subtest 'banking-alerts' => sub {
@@ -101,10 +104,15 @@ subtest 'banking-alerts' => sub {
 	is($bmw->sql(q{SELECT count(*) FROM bank.callback c, bank.secret s WHERE NOT bm_webhook.verify(
 		jsonb_build_object('webhook-id', c.id, 'webhook-timestamp', split_part(c.signature, ' ', 1), 'webhook-signature', split_part(c.signature, ' ', 2)),
 		c.body, s.secret, '10 years')}, $database), 0, 'and can still be verified');
-	is($bmw->sql(q{SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY c.received_at - e.created_at) < interval '1 s'
-		FROM bank.callback c JOIN bm_webhook.event e ON e.id = c.id::uuid}, $database), 't', 'they arrive within a second');
-	note('median: ' . $bmw->sql(q{SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY c.received_at - e.created_at)
-		FROM bank.callback c JOIN bm_webhook.event e ON e.id = c.id::uuid}, $database));
+	is(scalar(grep { $_->[3] != 1 } @rows), 0, 'all at the first attempt');
+
+	# A second is what is wanted. Asserted is that all are there before anything
+	# could have been tried again with the default schedule: machines are noisy.
+	my ($is_soon, $median) = split /\|/, $bmw->sql(q{SELECT max(c.received_at - e.created_at) < interval '5 s',
+		percentile_cont(0.5) WITHIN GROUP (ORDER BY c.received_at - e.created_at)
+		FROM bank.callback c JOIN bm_webhook.event e ON e.id = c.id::uuid}, $database);
+	is($is_soon, 't', 'they arrive at once');
+	note("half of them within $median");
 
 	# The bank is away for a moment. The schedule of its endpoint is a short one:
 	# news reaches it before an ordinary endpoint would be tried again.
@@ -151,6 +159,20 @@ subtest 'campaigns' => sub {
 		UNION ALL
 		SELECT campaign || ' ' || channel || ' message.read', count(*) FROM campaign.recipient WHERE is_read GROUP BY campaign, channel}, $database);
 	is_deeply({ map { $_ => scalar keys %{ $seen{$_} } } keys %seen }, \%planned, 'the receiver saw what was delivered and read, and nothing else');
+
+	my @rates = map { [ split /\|/ ] } split /\n/, run_psql($bmw, $database, 'campaigns/check.sql');
+	is_deeply([ map { join ' ', @$_[ 0 .. 8 ] } @rates ], [
+		'spring sms 50 50 45 0 5 0.9000 0.0000', 'spring whatsapp 50 50 45 20 5 0.9000 0.4444',
+		'summer sms 50 50 45 0 5 0.9000 0.0000', 'summer whatsapp 50 50 45 15 5 0.9000 0.3333' ], 'the rates');
+	is_deeply([ map { [ @$_[ 3, 4, 5, 7, 8 ] ] } @rates ], [ map { [ @$_[ 11 .. 15 ] ] } @rates ], 'equal to what is counted');
+	is_deeply([ map { join ' ', @$_[ 9, 10 ] } @rates ],
+		[ '00:00:10 ', '00:00:10 00:10:00', '00:00:10 ', '00:00:10 00:10:00' ], 'and the times that the provider told of');
+	is($bmw->sql(q{SELECT count(*) FROM bm_webhook.message_state s JOIN campaign.recipient r USING (message_id)
+		WHERE s.state <> CASE WHEN r.is_read THEN 'read' WHEN r.is_delivered THEN 'delivered' ELSE 'failed' END}, $database),
+		0, 'each message is in the state that it should be in, whatever came last');
+	is($bmw->sql(q{SELECT sum(events), sum(delivered), sum(failed), sum(retries) FROM bm_webhook.delivery_rate r
+		JOIN bm_webhook.endpoint p ON p.id = r.endpoint_id WHERE p.application = 'marketing'}, $database),
+		"235|235|0|0", 'every event was delivered at once');
 };
 
 subtest 'support' => sub {
@@ -206,12 +228,51 @@ subtest 'chatbot' => sub {
 
 subtest 'audit' => sub {
 	my $database = database('audit');
+	my %period = (since => '2020-01-01', until => 'tomorrow');
+	my $start = $bmw->sql('SELECT now()', $database);
 	run_psql($bmw, $database, 'audit/setup.sql', well => $receiver->url('/ok/audit-well'),
-		unwell => $receiver->url('/fail/2/audit-unwell'), dead => $receiver->url('/status/503/audit-dead'));
+		unwell => $receiver->url('/fail/2/audit-unwell'), dead => $receiver->url('/status/500/audit-dead'));
 	run_psql($bmw, $database, 'audit/play.sql');
 	$bmw->wait_for_sql('all is over', q{SELECT count(*) = 9 FROM bm_webhook.delivery d JOIN bm_webhook.endpoint p ON p.id = d.endpoint_id
-		WHERE p.application = 'insurer' AND d.status <> 'pending'}, $database);
+		JOIN bm_webhook.event e ON e.id = d.event_id WHERE p.application = 'insurer' AND e.type LIKE 'message.%' AND d.status <> 'pending'}, $database);
 	all_is_as_documented($database, qw(message.sent message.delivered message.failed));
+
+	# Of one message: its two events, and of each all attempts and all ends.
+	my @history = map { [ split /\|/ ] } split /\n/, run_psql($bmw, $database, 'audit/message.sql', message => 'policy-1');
+	my %lines;
+	$lines{ join ' ', map { $_ // '' } @$_[ 1 .. 6 ] }++ for grep { $_->[3] !~ /^$/ || $_->[1] eq 'event' } @history;
+	my %expected = map { ("event message.$_   captured " => 1,
+		"attempt message.$_ well 1 succeeded 204" => 1, "delivery message.$_ well 1 delivered 204" => 1,
+		"attempt message.$_ unwell 1 failed 500" => 1, "attempt message.$_ unwell 2 failed 500" => 1,
+		"attempt message.$_ unwell 3 succeeded 204" => 1, "delivery message.$_ unwell 3 delivered 204" => 1,
+		"attempt message.$_ dead 1 failed 500" => 1, "attempt message.$_ dead 2 failed 500" => 1,
+		"attempt message.$_ dead 3 failed 500" => 1, "delivery message.$_ dead 3 failed 500" => 1) } qw(sent delivered);
+	is_deeply(\%lines, \%expected, 'the history of a message: every event, attempt and end');
+	my @at = map { $_->[0] } @history;
+	is_deeply(\@at, [ sort @at ], 'in time order');
+	is(scalar(grep { $_->[5] eq 'failed' && $_->[1] eq 'attempt' && !$_->[8] } @history), 0, 'with a reason for each failure');
+
+	# Of a period, as CSV.
+	my ($head, @attempts) = split /\n/, run_psql($bmw, $database, 'audit/period.sql', %period);
+	is($head, 'attempted_at,event_id,type,message_id,endpoint,attempt,succeeded,http_status,error_class,error,duration', 'CSV with a head');
+	@attempts = grep { /,message\./ } @attempts;
+	is(scalar @attempts, 3 * (1 + 3 + 3) + 3, 'all attempts, the witness\'s too') or diag(join "\n", @attempts);
+	is(scalar(grep { /,f,500,[a-z_]+,/ } @attempts), 3 * (2 + 3), 'those that failed, with status and error');
+	my @none = split /\n/, run_psql($bmw, $database, 'audit/period.sql', since => '2020-01-01', until => $start);
+	is_deeply(\@none, [$head], 'nothing in the time before');
+
+	# What was given up.
+	my @given_up = map { [ split /\|/ ] } split /\n/, run_psql($bmw, $database, 'audit/given-up.sql', %period);
+	@given_up = grep { $_->[0] ne '' } @given_up;
+	is_deeply([ map { join ' ', @$_[ 0 .. 4, 7 ] } @given_up ], [
+		'policy-1 message.sent dead failed 3 500', 'policy-1 message.delivered dead failed 3 500',
+		'policy-2 message.failed dead failed 3 500' ], 'what was given up');
+	is(scalar(grep { !$_->[8] || !$_->[9] } @given_up), 0, 'and why');
+	is($receiver->count('audit-dead', 'requests'), $bmw->sql(q{SELECT count(*) FROM bm_webhook.attempt WHERE endpoint_id =
+		(SELECT id FROM bm_webhook.endpoint WHERE description = 'dead')}, $database), 'the dead one was asked as often as is recorded');
+	is($bmw->sql(q{SELECT p.description, sum(r.delivered), sum(r.failed), sum(r.retries) FROM bm_webhook.delivery_rate r
+		JOIN bm_webhook.endpoint p ON p.id = r.endpoint_id WHERE p.description IN ('dead', 'unwell') GROUP BY 1 ORDER BY 1}, $database),
+		"dead|0|3|9\nunwell|3|0|6", 'and the view says so');
 };
 
 $bmw->finish;

@@ -72,6 +72,12 @@ static void
 test_matches(void)
 {
 	CHECK(bmw_pattern_matches("*", "message.sent"));
+	CHECK(!bmw_pattern_matches("*", "endpoint.disabled"));
+	CHECK(!bmw_pattern_matches("*", "delivery.exhausted"));
+	CHECK(!bmw_pattern_matches("*", "webhook.capture_failed"));
+	CHECK(bmw_pattern_matches("*", "webhooks.sent"));
+	CHECK(bmw_pattern_matches("endpoint.*", "endpoint.disabled"));
+	CHECK(bmw_pattern_matches("endpoint.disabled", "endpoint.disabled"));
 	CHECK(bmw_pattern_matches("message.*", "message.sent"));
 	CHECK(bmw_pattern_matches("message.*", "message.a.b"));
 	CHECK(!bmw_pattern_matches("message.*", "message"));
