@@ -3,6 +3,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS bm_webhook;
 RESET client_min_messages;
 SET timezone = 'Asia/Kathmandu';
+\set SHOW_CONTEXT never
 CREATE FUNCTION attempt(statement text) RETURNS TABLE (state text, message text, hint text) LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE statement;

@@ -1,0 +1,171 @@
+-- watch_messages() and watch_replies(): what they send, what they refuse, and what becomes of rows that are unusable.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS bm_webhook;
+RESET client_min_messages;
+SET timezone = 'UTC';
+\set SHOW_CONTEXT never
+CREATE SCHEMA app;
+CREATE FUNCTION attempt(statement text) RETURNS TABLE (state text, message text, hint text) LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE statement;
+	RETURN QUERY SELECT '00000', 'ok', '';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+	RETURN NEXT;
+END
+$$;
+CREATE VIEW sent AS SELECT id, type, application, channel, message_id, reply_to, occurred_at, data::jsonb - 'occurred_at' AS data,
+	abs(extract(epoch FROM (data->>'occurred_at')::timestamptz - occurred_at)) < 1 AS same_time FROM bm_webhook.event;
+
+-- a table whose columns have our names: one call without a mapping
+CREATE TABLE app.message (id bigint PRIMARY KEY, application text, channel text, status text, sender text, recipient text, occurred_at timestamptz,
+	provider_message_id text, client_ref varchar(50), conversation_id uuid, content text, segments smallint, price jsonb, error json, metadata jsonb NOT NULL DEFAULT '{}',
+	sender_name text, recipient_name text, internal text);
+SELECT bm_webhook.watch_messages('app.message');
+INSERT INTO app.message (id, application, channel, status, sender, recipient) VALUES (1, 'shop', 'sms', 'accepted', '+33123456789', '+33698765432');
+UPDATE app.message SET internal = 'x';
+UPDATE app.message SET status = 'sent', occurred_at = '2026-08-07 09:12:03+00', client_ref = 'order-4411', segments = 2, price = '{"amount": "0.01", "currency": "EUR"}';
+UPDATE app.message SET status = 'failed', error = '{"code": "x", "title": "X", "permanent": false}', metadata = '{"campaign": "spring"}', sender_name = 'Shop', client_ref = '';
+-- an error that is left from before does no harm
+UPDATE app.message SET status = 'delivered', content = 'Hello', conversation_id = '01990f3c-5d1a-7c3e-8f00-0242ac120002', recipient_name = 'Ana', provider_message_id = 'SM1';
+\pset format unaligned
+SELECT type, application, channel, message_id, same_time, data FROM sent ORDER BY id;
+\pset format aligned
+-- the same payload as by hand
+SELECT bm_webhook.message_status('shop', 'sms', '1', 'delivered', '+33123456789', '+33698765432', '2026-08-07 09:12:03+00', provider_message_id => 'SM1',
+	conversation_id => '01990f3c-5d1a-7c3e-8f00-0242ac120002', content => '{"type": "text", "text": "Hello"}', segments => 2, price => '{"amount": "0.01", "currency": "EUR"}',
+	metadata => '{"campaign": "spring"}', sender_name => 'Shop', recipient_name => 'Ana') AS by_hand \gset
+SELECT count(*) AS events, count(DISTINCT (type, application, channel, message_id, occurred_at, data::text)) AS different FROM bm_webhook.event WHERE type = 'message.delivered';
+TRUNCATE bm_webhook.event;
+
+-- rows that are unusable are reported, and fail nobody
+INSERT INTO app.message (id, application, channel, status, sender, recipient) VALUES
+	(10, 'shop', NULL, 'sent', '+33123456789', '+33698765432'), (11, 'shop', 'SMS', 'sent', '+33123456789', '+33698765432'), (12, 'shop', 'sms', NULL, '+33123456789', '+33698765432'),
+	(13, 'shop', 'sms', 'lost', '+33123456789', '+33698765432'), (14, 'shop', 'sms', 'received', '+33123456789', '+33698765432'), (15, 'shop', 'sms', 'sent', '33123456789', '+33698765432'),
+	(16, 'shop', 'sms', 'sent', '+33123456789', NULL), (17, 'shop', 'sms', 'failed', '+33123456789', '+33698765432'), (18, NULL, 'sms', 'sent', '+33123456789', '+33698765432');
+INSERT INTO app.message (id, application, channel, status, sender, recipient, occurred_at, price, metadata) VALUES
+	(20, 'shop', 'sms', 'sent', '+33123456789', '+33698765432', 'infinity', NULL, '{}'), (21, 'shop', 'sms', 'sent', '+33123456789', '+33698765432', NULL, '1', '{}'), (22, 'shop', 'sms', 'sent', '+33123456789', '+33698765432', NULL, NULL, '{"a": 1}');
+SELECT data->>'message_id' AS message_id, data->>'type' AS type, data->>'error' AS error FROM sent WHERE type = 'webhook.capture_failed' ORDER BY id;
+SELECT message_id, application FROM sent WHERE type <> 'webhook.capture_failed';
+TRUNCATE bm_webhook.event;
+
+-- a second call replaces the mapping: a one-time code stays at home, a constant sender and a template
+SELECT bm_webhook.watch_messages('app.message', application => 'bank', message_id => 'otp-{id}', sender => 'ACME', omit => '{content,metadata}');
+SELECT tgname, encode(tgargs, 'escape') LIKE '%app.bm\_webhook\_message%' AS uses_function FROM pg_trigger WHERE tgrelid = 'app.message'::regclass ORDER BY tgname;
+SELECT p.oid::regprocedure, prosecdef, has_function_privilege('public', p.oid, 'EXECUTE') AS public FROM pg_proc p WHERE pronamespace = 'app'::regnamespace;
+UPDATE app.message SET status = 'read', content = 'code 123456' WHERE id = 1;
+SELECT type, application, message_id, data FROM sent;
+SELECT count(*) AS leaked FROM bm_webhook.event WHERE data::text ~ '123456[^7]';
+SELECT bm_webhook.unwatch('app.message');
+SELECT count(*) AS left_over FROM pg_proc WHERE pronamespace = 'app'::regnamespace;
+DROP TABLE app.message;
+TRUNCATE bm_webhook.event;
+
+-- other names and types, the statuses of providers, at both levels
+CREATE TYPE app.state AS ENUM ('queued', 'undelivered', 'SUBMITTED', 'Read', 'odd');
+CREATE DOMAIN app.number AS text CHECK (value ~ '^\+');
+CREATE TABLE app.outbox (a int, "the {key}" int, "Key" text PRIMARY KEY, state app.state, via char(10), from_number app.number, to_number app.number, at timestamp, failure jsonb);
+SELECT bm_webhook.watch_messages('app.outbox', channel => 'sms', status => '{state}', provider => '{via}', sender => '{from_number}', recipient => '{to_number}', occurred_at => '{at}', error => '{failure}');
+INSERT INTO app.outbox ("Key", state, via, from_number, to_number) VALUES ('k1', 'queued', 'twilio', '+33123456789', '+33698765432'), ('k2', 'SUBMITTED', 'Vonage', '+33123456789', '+33698765432'),
+	('k3', 'odd', 'twilio', '+33123456789', '+33698765432'), ('k4', 'Read', 'acme', '+33123456789', '+33698765432'), ('k5', 'Read', 'meta', '+33123456789', '+33698765432');
+UPDATE app.outbox SET state = 'undelivered', failure = '{"code": "x", "title": "X", "permanent": false}', at = '2026-08-07 09:12:03.5' WHERE "Key" = 'k1';
+SELECT type, message_id, occurred_at = '2026-08-07 09:12:03.5+00' AS at_its_time, data FROM sent ORDER BY id;
+TRUNCATE bm_webhook.event;
+SELECT bm_webhook.watch_messages('app.outbox', channel => 'sms', status => '{state}', provider => 'TWILIO', sender => '{from_number}', recipient => '{to_number}', error => '{failure}',
+	operations => '{update}', condition => 'NEW.via <> ''acme''', level => 'statement');
+UPDATE app.outbox SET state = 'undelivered';
+SELECT type, message_id, data->>'error' AS error FROM sent ORDER BY message_id, data->>'message_id';
+SELECT bm_webhook.unwatch('app.outbox');
+TRUNCATE bm_webhook.event;
+
+-- replies
+CREATE TABLE app.inbound (id uuid PRIMARY KEY, application text, channel text, sender text, recipient text, body text, answers bigint, context jsonb, received_at timestamptz);
+SELECT bm_webhook.watch_replies('app.inbound', content => '{body}', context => '{answers}', occurred_at => '{received_at}');
+INSERT INTO app.inbound VALUES
+	('01990f3c-5d1a-7c3e-8f00-0242ac120001', 'shop', 'whatsapp', '+33698765432', '+33123456789', 'Merci !', 17, NULL, '2026-08-07 09:15:39+00'),
+	('01990f3c-5d1a-7c3e-8f00-0242ac120002', 'shop', 'whatsapp', '+33698765432', '+33123456789', 'Hello', NULL, NULL, NULL),
+	('01990f3c-5d1a-7c3e-8f00-0242ac120003', 'shop', 'whatsapp', '+33698765432', '+33123456789', '', NULL, NULL, NULL),
+	('01990f3c-5d1a-7c3e-8f00-0242ac120004', 'shop', 'whatsapp', NULL, '+33123456789', 'Hello', NULL, NULL, NULL);
+UPDATE app.inbound SET body = 'changed';
+\pset format unaligned
+SELECT type, application, channel, message_id, reply_to, data FROM sent ORDER BY id;
+\pset format aligned
+TRUNCATE bm_webhook.event;
+-- both directions in one table
+CREATE TABLE app.both_ways (id int PRIMARY KEY, is_inbound boolean, channel text, status text, sender text, recipient text, content jsonb, context jsonb);
+SELECT bm_webhook.watch_messages('app.both_ways', condition => 'NOT NEW.is_inbound');
+SELECT bm_webhook.watch_replies('app.both_ways', condition => 'NEW.is_inbound');
+INSERT INTO app.both_ways VALUES (1, false, 'rcs', 'sent', 'agent@rbm.goog', '+33698765432', NULL, NULL), (2, true, 'rcs', NULL, '+33698765432', 'agent@rbm.goog', '{"type": "text", "text": "Hi"}', '{"message_id": "1"}');
+SELECT type, message_id, reply_to, data->>'direction' AS direction FROM sent ORDER BY id;
+SELECT bm_webhook.unwatch('app.both_ways', 'message.received');
+SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'app'::regnamespace ORDER BY proname;
+TRUNCATE bm_webhook.event;
+
+-- every refusal, with nothing left behind
+CREATE TABLE app.plain (id int PRIMARY KEY, channel text, status text, sender text, recipient text, number numeric, bytes bytea, note text, body text, at time);
+CREATE TABLE app.no_key (channel text, status text, sender text, recipient text);
+CREATE TABLE app.two_keys (a int, b int, channel text, status text, sender text, recipient text, PRIMARY KEY (a, b));
+CREATE TABLE app.misfit (id int PRIMARY KEY, channel text, status text, sender text, recipient text, price numeric);
+CREATE VIEW app.view AS SELECT * FROM app.plain;
+\pset format unaligned
+SELECT f AS function, a.*, v AS arguments FROM (VALUES
+	(1, 'messages', $$NULL$$), (2, 'messages', $$'app.view'$$), (3, 'messages', $$'pg_class'$$), (4, 'messages', $$'app.no_key'$$), (5, 'messages', $$'app.two_keys'$$), (6, 'messages', $$'app.two_keys', message_id => '{a}-{b}'$$),
+	(7, 'messages', $$'app.misfit'$$), (8, 'messages', $$'app.misfit', omit => '{price}'$$), (9, 'messages', $$'app.inbound'$$),
+	(10, 'messages', $$'app.plain', channel => '{nothing}'$$), (11, 'messages', $$'app.plain', channel => 'SMS'$$), (12, 'messages', $$'app.plain', application => '{nothing}'$$), (13, 'messages', $$'app.plain', application => ''$$),
+	(14, 'messages', $$'app.plain', message_id => '{nothing}'$$), (15, 'messages', $$'app.plain', message_id => '{id'$$), (16, 'messages', $$'app.plain', message_id => '{ctid}'$$),
+	(20, 'messages', $$'app.plain', status => '{nothing}'$$), (21, 'messages', $$'app.plain', status => 'sent'$$), (22, 'messages', $$'app.plain', status => '{bytes}'$$), (23, 'messages', $$'app.plain', status => 'x{status}'$$),
+	(24, 'messages', $$'app.plain', provider => 'nobody'$$), (25, 'messages', $$'app.plain', provider => '{nothing}'$$), (26, 'messages', $$'app.plain', provider => '{number}'$$),
+	(30, 'messages', $$'app.plain', sender => '{nothing}'$$), (31, 'messages', $$'app.plain', sender => '{number}'$$), (32, 'messages', $$'app.plain', recipient => '{bytes}'$$), (33, 'messages', $$'app.plain', occurred_at => '{at}'$$), (34, 'messages', $$'app.plain', occurred_at => '2026-01-01'$$),
+	(35, 'messages', $$'app.plain', client_ref => '{nothing}'$$), (36, 'messages', $$'app.plain', client_ref => 'x'$$), (37, 'messages', $$'app.plain', segments => '{note}'$$), (38, 'messages', $$'app.plain', price => '{number}'$$),
+	(39, 'messages', $$'app.plain', error => '{note}'$$), (40, 'messages', $$'app.plain', metadata => '{note}'$$), (41, 'messages', $$'app.plain', content => '{bytes}'$$), (42, 'messages', $$'app.plain', content => 'Hello'$$),
+	(43, 'messages', $$'app.plain', sender_name => '{bytes}'$$), (44, 'messages', $$'app.plain', sender => '+33 1'$$), (45, 'messages', $$'app.plain', sender_name => ''$$),
+	(50, 'messages', $$'app.plain', omit => '{nothing}'$$), (51, 'messages', $$'app.plain', content => '{body}', omit => '{body}'$$), (52, 'messages', $$'app.plain', omit => '{status}'$$), (53, 'messages', $$'app.plain', omit => NULL$$), (54, 'messages', $$'app.plain', omit => '{NULL}'$$),
+	(60, 'messages', $$'app.plain', level => 'table'$$), (61, 'messages', $$'app.plain', condition => 'NEW.nothing'$$), (62, 'messages', $$'app.plain', operations => '{DELETE}'$$), (63, 'messages', $$'app.plain', operations => NULL$$),
+	(70, 'replies', $$'app.plain'$$), (71, 'replies', $$'app.plain', content => '{body}'$$), (72, 'replies', $$'app.plain', content => '{number}'$$), (73, 'replies', $$'app.plain', content => '{body}', context => '{bytes}'$$),
+	(74, 'replies', $$'app.plain', content => '{body}', context => 'm-1'$$), (75, 'replies', $$'app.no_key', content => '{status}'$$), (76, 'replies', $$'app.plain', content => '{body}', omit => '{body}'$$)) AS t (n, f, v),
+	attempt('SELECT bm_webhook.watch_' || f || '(' || v || ')') a ORDER BY n;
+\pset format aligned
+SELECT c.oid::regclass, bm_webhook.unwatch(c.oid::regclass) AS removed FROM pg_class c
+WHERE relnamespace = 'app'::regnamespace AND EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid) ORDER BY c.relname;
+SELECT oid::regprocedure AS left_over FROM pg_proc WHERE pronamespace = 'app'::regnamespace;
+
+-- partitions, and a column that is dropped later
+CREATE TABLE app.parted (id int, channel text, status text, sender text, recipient text, note text, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+CREATE TABLE app.parted_1 (note text, recipient text, sender text, status text, channel text, id int NOT NULL);
+ALTER TABLE app.parted ATTACH PARTITION app.parted_1 FOR VALUES FROM (1) TO (10);
+SELECT bm_webhook.watch_messages('app.parted', recipient_name => '{note}');
+INSERT INTO app.parted VALUES (1, 'sms', 'sent', '+33123456789', '+33698765432', 'Ana');
+ALTER TABLE app.parted DROP COLUMN note;
+UPDATE app.parted SET status = 'delivered';
+SELECT type, message_id, data->'to' AS recipient, data->>'error' AS error FROM sent ORDER BY id;
+TRUNCATE bm_webhook.event;
+
+-- who writes into the table needs nothing of the extension, who watches it needs EXECUTE
+CREATE ROLE bm_regress_owner;
+CREATE ROLE bm_regress_writer;
+GRANT USAGE ON SCHEMA bm_webhook, app TO bm_regress_owner;
+GRANT CREATE ON SCHEMA app TO bm_regress_owner;
+GRANT USAGE ON SCHEMA app TO bm_regress_writer;
+GRANT EXECUTE ON FUNCTION bm_webhook.watch, bm_webhook.unwatch, bm_webhook.watch_messages, bm_webhook.capture TO bm_regress_owner;
+SET ROLE bm_regress_owner;
+CREATE TABLE app.owned (id int PRIMARY KEY, channel text, status text, sender text, recipient text, provider text);
+SELECT bm_webhook.watch_messages('app.owned');
+SELECT bm_webhook.watch_messages('app.owned', sender => 'ACME');
+GRANT INSERT ON app.owned TO bm_regress_writer;
+SET ROLE bm_regress_writer;
+INSERT INTO app.owned VALUES (1, 'sms', 'undelivered', '+33123456789', '+33698765432', 'twilio'), (2, 'sms', 'queued', '+33123456789', '+33698765432', 'twilio');
+SELECT state, message FROM attempt($$SELECT app.bm_webhook_message(NULL::app.owned)$$);
+RESET ROLE;
+SELECT type, message_id, data FROM sent ORDER BY id;
+SET ROLE bm_regress_owner;
+SELECT bm_webhook.unwatch('app.owned');
+DROP TABLE app.owned;
+RESET ROLE;
+TRUNCATE bm_webhook.event;
+REVOKE ALL ON SCHEMA bm_webhook FROM bm_regress_owner;
+DROP OWNED BY bm_regress_owner, bm_regress_writer;
+DROP ROLE bm_regress_owner, bm_regress_writer;
+DROP VIEW sent;
+DROP FUNCTION attempt;
+SET client_min_messages = warning;
+DROP SCHEMA app CASCADE;
