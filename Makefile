@@ -30,7 +30,7 @@ demo:
 
 bench:
 	tools/install-deps build bench
-	tools/node-modules
+	$(MAKE) --silent -C test/bench
 	tools/private test/bench/run
 
 unit:

@@ -600,14 +600,14 @@ ALTER TABLE bm_webhook.cursor OWNER TO bm_webhook;
 -- The rule by which the dispatcher matches (core/route.c), for views and waits.
 CREATE FUNCTION bm_webhook._wants(p bm_webhook.endpoint, e bm_webhook.event) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT e.endpoint_id = p.id
-		OR e.endpoint_id IS NULL AND p.enabled AND e.created_at >= p.created_at
+	SELECT p.enabled AND (e.endpoint_id = p.id
+		OR e.endpoint_id IS NULL AND e.created_at >= p.created_at
 		AND (p.application IS NULL OR p.application = e.application)
 		AND (p.channel IS NULL OR p.channel = e.channel)
 		AND (bm_webhook._matches(p.event_types, e.type)
 			OR e.reply_to IS NOT NULL AND bm_webhook._matches(p.event_types, 'message.replied'))
 		AND NOT EXISTS (SELECT FROM bm_webhook.application a
-			WHERE a.name = e.application AND bm_webhook._matches(a.muted_event_types, e.type))
+			WHERE a.name = e.application AND bm_webhook._matches(a.muted_event_types, e.type)))
 $$;
 COMMENT ON FUNCTION bm_webhook._wants(bm_webhook.endpoint, bm_webhook.event) IS 'does the endpoint get this event?';
 

@@ -63,7 +63,17 @@ RESET ROLE;
 GRANT EXECUTE ON FUNCTION bm_webhook.emit(text, jsonb, text, text, text, timestamptz, bigint), bm_webhook.ping(bigint) TO bm_regress_writer;
 SELECT id AS ours FROM bm_webhook.endpoint WHERE application = 'ours' \gset
 SET ROLE bm_regress_writer;
-SELECT attempt('SELECT bm_webhook.emit(''a.b'', ''{}'')'), attempt(format('SELECT bm_webhook.ping(%s)', :ours)), attempt('SELECT bm_webhook.ping(-1)');
+SELECT attempt('SELECT bm_webhook.emit(''a.b'', ''{}'')'), attempt('SELECT bm_webhook.ping(-1)');
+-- but an endpoint of somebody else's application is out of reach, also with emit()
+SELECT replace(attempt(format('SELECT bm_webhook.ping(%s)', :ours)), :'ours', 'n') AS ping,
+	replace(attempt(format('SELECT bm_webhook.emit(''a.b'', ''{}'', endpoint => %s)', :ours)), :'ours', 'n') AS emit;
+RESET ROLE;
+GRANT bm_regress_owner TO bm_regress_writer;
+SET ROLE bm_regress_writer;
+SELECT attempt(format('SELECT bm_webhook.ping(%s)', :ours)) AS ping_of_member;
+RESET ROLE;
+REVOKE bm_regress_owner FROM bm_regress_writer;
+SET ROLE bm_regress_writer;
 RESET ROLE;
 -- a table's owner watches it with USAGE on the schema and EXECUTE on the functions
 GRANT USAGE ON SCHEMA bm_webhook TO bm_regress_owner;

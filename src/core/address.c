@@ -19,43 +19,43 @@
 #define BLANKS " \t"
 
 static const BmwNetwork special_ipv4[] = {
-	{AF_INET, 8, {0}},			/* this network */
-	{AF_INET, 8, {10}},			/* private */
-	{AF_INET, 10, {100, 64}},	/* carrier-grade NAT */
-	{AF_INET, 8, {127}},		/* loopback */
-	{AF_INET, 16, {169, 254}},	/* link-local, cloud metadata */
-	{AF_INET, 12, {172, 16}},	/* private */
-	{AF_INET, 24, {192, 0, 0}}, /* IETF protocol assignments */
-	{AF_INET, 24, {192, 0, 2}}, /* documentation */
-	{AF_INET, 24, {192, 31, 196}},	/* AS112 */
-	{AF_INET, 24, {192, 52, 193}},	/* AMT */
-	{AF_INET, 24, {192, 88, 99}},	/* 6to4 relay */
-	{AF_INET, 16, {192, 168}},	/* private */
-	{AF_INET, 24, {192, 175, 48}},	/* AS112 */
-	{AF_INET, 15, {198, 18}},	/* benchmarking */
-	{AF_INET, 24, {198, 51, 100}},	/* documentation */
-	{AF_INET, 24, {203, 0, 113}},	/* documentation */
-	{AF_INET, 4, {224}},		/* multicast */
-	{AF_INET, 4, {240}},		/* reserved, broadcast */
-	{AF_INET, 32, {168, 63, 129, 16}},	/* Azure's platform address */
+	{AF_INET, 8, {0}},				   /* this network */
+	{AF_INET, 8, {10}},				   /* private */
+	{AF_INET, 10, {100, 64}},		   /* carrier-grade NAT */
+	{AF_INET, 8, {127}},			   /* loopback */
+	{AF_INET, 16, {169, 254}},		   /* link-local, cloud metadata */
+	{AF_INET, 12, {172, 16}},		   /* private */
+	{AF_INET, 24, {192, 0, 0}},		   /* IETF protocol assignments */
+	{AF_INET, 24, {192, 0, 2}},		   /* documentation */
+	{AF_INET, 24, {192, 31, 196}},	   /* AS112 */
+	{AF_INET, 24, {192, 52, 193}},	   /* AMT */
+	{AF_INET, 24, {192, 88, 99}},	   /* 6to4 relay */
+	{AF_INET, 16, {192, 168}},		   /* private */
+	{AF_INET, 24, {192, 175, 48}},	   /* AS112 */
+	{AF_INET, 15, {198, 18}},		   /* benchmarking */
+	{AF_INET, 24, {198, 51, 100}},	   /* documentation */
+	{AF_INET, 24, {203, 0, 113}},	   /* documentation */
+	{AF_INET, 4, {224}},			   /* multicast */
+	{AF_INET, 4, {240}},			   /* reserved, broadcast */
+	{AF_INET, 32, {168, 63, 129, 16}}, /* Azure's platform address */
 };
 
 static const BmwNetwork global_ipv6[] = {
-	{AF_INET6, 3, {0x20}},		/* 2000::/3, global unicast */
+	{AF_INET6, 3, {0x20}}, /* 2000::/3, global unicast */
 };
 
 static const BmwNetwork special_ipv6[] = {
-	{AF_INET6, 23, {0x20, 0x01}},	/* IETF protocol assignments, Teredo */
-	{AF_INET6, 32, {0x20, 0x01, 0x0D, 0xB8}},	/* documentation */
-	{AF_INET6, 16, {0x20, 0x02}},	/* 6to4 */
-	{AF_INET6, 20, {0x3F, 0xFF}},	/* documentation */
+	{AF_INET6, 23, {0x20, 0x01}},			  /* IETF protocol assignments, Teredo */
+	{AF_INET6, 32, {0x20, 0x01, 0x0D, 0xB8}}, /* documentation */
+	{AF_INET6, 16, {0x20, 0x02}},			  /* 6to4 */
+	{AF_INET6, 20, {0x3F, 0xFF}},			  /* documentation */
 };
 
 static const BmwNetwork mapped_ipv6[] = {
 	{AF_INET6, 96, {[10] = 0xFF, [11] = 0xFF}},
 };
 
-#define ANY_CONTAINS(table, address) \
+#define ANY_CONTAINS(table, address)                                                               \
 	any_contains(table, (int) (sizeof(table) / sizeof((table)[0])), address)
 
 static bool read_sockaddr(const struct sockaddr *address, BmwNetwork *host, int *port);
@@ -138,7 +138,7 @@ contains(const BmwNetwork *network, const BmwNetwork *host)
 static bool
 read_sockaddr(const struct sockaddr *address, BmwNetwork *host, int *port)
 {
-	*host = (BmwNetwork) {0};
+	*host = (BmwNetwork){0};
 	if (address->sa_family == AF_INET)
 	{
 		struct sockaddr_in ipv4;
@@ -165,7 +165,7 @@ read_sockaddr(const struct sockaddr *address, BmwNetwork *host, int *port)
 BmwStatus
 bmw_networks_parse(const char *text, BmwNetworks *out)
 {
-	*out = (BmwNetworks) {0};
+	*out = (BmwNetworks){0};
 	if (text[strspn(text, BLANKS)] == '\0')
 		return BMW_OK;
 
@@ -194,16 +194,16 @@ void
 bmw_networks_free(BmwNetworks *networks)
 {
 	free(networks->items);
-	*networks = (BmwNetworks) {0};
+	*networks = (BmwNetworks){0};
 }
 
 BmwStatus
 bmw_networks_local(BmwNetworks *out)
 {
 	struct ifaddrs *interfaces;
-	size_t count = 1;			/* calloc(0) may be NULL */
+	size_t count = 1; /* calloc(0) may be NULL */
 
-	*out = (BmwNetworks) {0};
+	*out = (BmwNetworks){0};
 	if (getifaddrs(&interfaces) != 0)
 		return BMW_ERROR_MEMORY;
 	for (const struct ifaddrs *i = interfaces; i != NULL; i = i->ifa_next)
@@ -224,7 +224,7 @@ bmw_networks_local(BmwNetworks *out)
 BmwStatus
 bmw_ports_parse(const char *text, BmwPorts *out)
 {
-	*out = (BmwPorts) {0};
+	*out = (BmwPorts){0};
 	if (text[strspn(text, BLANKS)] == '\0')
 		return BMW_OK;
 
@@ -270,7 +270,7 @@ parse_network(const char *text, size_t len, BmwNetwork *out)
 	memcpy(address, text, address_len);
 	address[address_len] = '\0';
 
-	*out = (BmwNetwork) {.family = strchr(address, ':') != NULL ? AF_INET6 : AF_INET};
+	*out = (BmwNetwork){.family = strchr(address, ':') != NULL ? AF_INET6 : AF_INET};
 	if (inet_pton(out->family, address, out->address) != 1)
 		return false;
 

@@ -19,28 +19,28 @@
 
 typedef struct BmwNetwork
 {
-	int			family;			/* AF_INET or AF_INET6 */
-	int			bits;			/* prefix length */
-	uint8_t		address[16];	/* network byte order; 4 bytes for AF_INET */
+	int family;			 /* AF_INET or AF_INET6 */
+	int bits;			 /* prefix length */
+	uint8_t address[16]; /* network byte order; 4 bytes for AF_INET */
 } BmwNetwork;
 
 typedef struct BmwNetworks
 {
-	BmwNetwork *items;			/* malloc'd */
-	int			length;
+	BmwNetwork *items; /* malloc'd */
+	int length;
 } BmwNetworks;
 
 typedef struct BmwPorts
 {
-	uint64_t	allowed[1024];	/* bit p % 64 of word p / 64 */
+	uint64_t allowed[1024]; /* bit p % 64 of word p / 64 */
 } BmwPorts;
 
 typedef struct BmwAddressPolicy
 {
 	BmwNetworks allowed;
 	BmwNetworks denied;
-	BmwNetworks local;			/* this machine's interfaces, /32 and /128 */
-	BmwPorts	ports;
+	BmwNetworks local; /* this machine's interfaces, /32 and /128 */
+	BmwPorts ports;
 } BmwAddressPolicy;
 
 /*
@@ -61,8 +61,7 @@ extern bool bmw_ports_contain(const BmwPorts *ports, int port);
  * BMW_OK, BMW_ERROR_ADDRESS_DENIED (any family but AF_INET and AF_INET6
  * included; IPv4-mapped IPv6 is denied by construction), BMW_ERROR_PORT_DENIED.
  */
-extern BmwStatus bmw_address_check(const BmwAddressPolicy *policy,
-								   const struct sockaddr *address);
+extern BmwStatus bmw_address_check(const BmwAddressPolicy *policy, const struct sockaddr *address);
 extern void bmw_address_policy_free(BmwAddressPolicy *policy);
 
 #endif

@@ -21,7 +21,8 @@ bmw_backoff_delay(const BmwSchedule *schedule, int attempts_made, double random)
 
 	if (index >= schedule->length)
 		return BMW_BACKOFF_EXHAUSTED;
-	return (int64_t) ((double) schedule->delays_us[index] * (JITTER_LEAST + JITTER_SPREAD * random));
+	return (int64_t) ((double) schedule->delays_us[index] *
+					  (JITTER_LEAST + JITTER_SPREAD * random));
 }
 
 BmwStatus

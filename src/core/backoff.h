@@ -18,7 +18,7 @@
 typedef struct BmwSchedule
 {
 	const int64_t *delays_us;
-	int			length;
+	int length;
 } BmwSchedule;
 
 /*

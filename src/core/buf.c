@@ -21,7 +21,7 @@ bmw_buf_init(BmwBuf *buf, size_t max_bytes)
 	/* Half the address space, so that doubling and the final 0 cannot overflow. */
 	const size_t ceiling = SIZE_MAX / 2 - 1;
 
-	*buf = (BmwBuf) {.max_bytes = max_bytes < ceiling ? max_bytes : ceiling};
+	*buf = (BmwBuf){.max_bytes = max_bytes < ceiling ? max_bytes : ceiling};
 }
 
 BmwStatus

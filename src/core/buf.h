@@ -15,11 +15,11 @@
 
 typedef struct BmwBuf
 {
-	char	   *data;			/* malloc'd, NULL until the first append */
-	size_t		len;			/* bytes in use, without the final 0 */
-	size_t		capacity;
-	size_t		max_bytes;		/* ceiling for len */
-	BmwStatus	status;			/* first failure since init or reset */
+	char *data; /* malloc'd, NULL until the first append */
+	size_t len; /* bytes in use, without the final 0 */
+	size_t capacity;
+	size_t max_bytes; /* ceiling for len */
+	BmwStatus status; /* first failure since init or reset */
 } BmwBuf;
 
 extern void bmw_buf_init(BmwBuf *buf, size_t max_bytes);

@@ -18,17 +18,17 @@
 #include "core/order.h"
 #include "core/pattern.h"
 
-#define TIMESTAMP_SIZE 25		/* 2026-08-07T09:12:03.412Z and the final 0 */
+#define TIMESTAMP_SIZE 25 /* 2026-08-07T09:12:03.412Z and the final 0 */
 #define MEMBER_LIMIT 7
 #define DAY_US (INT64_C(86400) * 1000000)
 /* What RFC 3339's four digits of a year can hold. */
-#define MIN_TIMESTAMP_US (INT64_C(-719528) * DAY_US)	/* 0000-01-01 */
-#define MAX_TIMESTAMP_US (INT64_C(2932897) * DAY_US - 1)	/* 9999-12-31 */
+#define MIN_TIMESTAMP_US (INT64_C(-719528) * DAY_US)	 /* 0000-01-01 */
+#define MAX_TIMESTAMP_US (INT64_C(2932897) * DAY_US - 1) /* 9999-12-31 */
 
 /* A member of the body: a text to be escaped, or JSON to be copied. */
 typedef struct Member
 {
-	const char *opening;		/* the comma, the name, the colon */
+	const char *opening; /* the comma, the name, the colon */
 	const char *value;
 	size_t value_len;
 	bool is_text;
@@ -41,7 +41,8 @@ typedef struct Members
 } Members;
 
 static void name_message(const BmwEventSource *source, uint64_t message[2]);
-static void list_members(const BmwEventSource *source, const char *id, const char *timestamp, Members *out);
+static void list_members(const BmwEventSource *source, const char *id, const char *timestamp,
+						 Members *out);
 static void add_text(Members *members, const char *opening, const char *text);
 static size_t body_length(const Members *members);
 static char *write_body(const Members *members, char *out);
@@ -117,7 +118,7 @@ list_members(const BmwEventSource *source, const char *id, const char *timestamp
 	add_text(out, ",\"channel\":", source->channel);
 	add_text(out, ",\"message_id\":", source->message_id);
 	/* No data is still a member, and an empty value would not be JSON. */
-	out->items[out->length++] = (Member) {
+	out->items[out->length++] = (Member){
 		.opening = ",\"data\":",
 		.value = source->data_len > 0 ? source->data : "null",
 		.value_len = source->data_len > 0 ? source->data_len : 4,
@@ -129,7 +130,7 @@ add_text(Members *members, const char *opening, const char *text)
 {
 	if (text == NULL)
 		return;
-	members->items[members->length++] = (Member) {
+	members->items[members->length++] = (Member){
 		.opening = opening,
 		.value = text,
 		.value_len = strlen(text),
@@ -140,14 +141,15 @@ add_text(Members *members, const char *opening, const char *text)
 static size_t
 body_length(const Members *members)
 {
-	size_t len = 1;				/* the closing brace */
+	size_t len = 1; /* the closing brace */
 
 	for (int i = 0; i < members->length; i++)
 	{
 		const Member *member = &members->items[i];
 
 		len += strlen(member->opening);
-		len += member->is_text ? escaped_length(member->value, member->value_len) + 2 : member->value_len;
+		len += member->is_text ? escaped_length(member->value, member->value_len) + 2
+							   : member->value_len;
 	}
 	return len;
 }
@@ -264,10 +266,9 @@ format_timestamp(int64_t unix_us, char *out)
 
 	date_of_day(unix_day, &year, &month, &day);
 	/* Unsigned and reduced, so that the compiler sees that it fits. */
-	snprintf(out, TIMESTAMP_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
-			 (unsigned) year % 10000, (unsigned) month % 100, (unsigned) day % 100,
-			 (unsigned) ms / 3600000 % 100, (unsigned) ms / 60000 % 60,
-			 (unsigned) ms / 1000 % 60, (unsigned) ms % 1000);
+	snprintf(out, TIMESTAMP_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned) year % 10000,
+			 (unsigned) month % 100, (unsigned) day % 100, (unsigned) ms / 3600000 % 100,
+			 (unsigned) ms / 60000 % 60, (unsigned) ms / 1000 % 60, (unsigned) ms % 1000);
 }
 
 /*
@@ -281,7 +282,8 @@ date_of_day(int64_t unix_day, int *year, int *month, int *day)
 	const int64_t since_march = unix_day + 719468 + 146097; /* one era earlier: never negative */
 	const int64_t era = since_march / 146097;
 	const int day_of_era = (int) (since_march % 146097);
-	const int year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+	const int year_of_era =
+		(day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
 	const int day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
 	const int month_from_march = (5 * day_of_year + 2) / 153;
 

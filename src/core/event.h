@@ -17,25 +17,25 @@
 /* What the body is made of. Texts are UTF-8 and 0-terminated, NULL where not set. */
 typedef struct BmwEventSource
 {
-	BmwUuid		id;
+	BmwUuid id;
 	const char *type;
 	const char *application;
 	const char *channel;
 	const char *message_id;
-	int64_t		timestamp_us;	/* when it happened, Unix microseconds */
-	const char *data;			/* JSON text, not necessarily 0-terminated */
-	size_t		data_len;
+	int64_t timestamp_us; /* when it happened, Unix microseconds */
+	const char *data;	  /* JSON text, not necessarily 0-terminated */
+	size_t data_len;
 } BmwEventSource;
 
 typedef struct BmwEvent
 {
-	BmwUuid		id;
-	char		id_text[BMW_UUID_TEXT_SIZE];
-	uint64_t	message[2];		/* hash of application and message id (core/order.h); 0 without one */
-	bool		is_operational; /* about webhooks themselves: webhook.*, endpoint.*, delivery.* */
-	int			references;
-	size_t		body_len;
-	char		body[];			/* JSON, followed by a 0 */
+	BmwUuid id;
+	char id_text[BMW_UUID_TEXT_SIZE];
+	uint64_t message[2]; /* hash of application and message id (core/order.h); 0 without one */
+	bool is_operational; /* about webhooks themselves: webhook.*, endpoint.*, delivery.* */
+	int references;
+	size_t body_len;
+	char body[]; /* JSON, followed by a 0 */
 } BmwEvent;
 
 /*

@@ -53,8 +53,8 @@ static bool
 is_reserved(const char *name, size_t len)
 {
 	static const char *const reserved[] = {
-		"host", "content-length", "content-type", "transfer-encoding",
-		"connection", "expect", "user-agent",
+		"host",		  "content-length", "content-type", "transfer-encoding",
+		"connection", "expect",			"user-agent",
 	};
 
 	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)

@@ -14,7 +14,7 @@
 #include "core/status.h"
 
 /* BMW_ERROR_HEADER_NAME, BMW_ERROR_HEADER_RESERVED, BMW_ERROR_HEADER_VALUE. */
-extern BmwStatus bmw_header_check(const char *name, size_t name_len,
-								  const char *value, size_t value_len);
+extern BmwStatus bmw_header_check(const char *name, size_t name_len, const char *value,
+								  size_t value_len);
 
 #endif

@@ -18,7 +18,7 @@ bmw_heap_reserve(BmwHeap *heap, int capacity)
 	if (capacity <= heap->capacity)
 		return true;
 
-	int			wanted = capacity < 16 ? 16 : capacity * 2;
+	int wanted = capacity < 16 ? 16 : capacity * 2;
 	BmwHeapNode **nodes = realloc(heap->nodes, (size_t) wanted * sizeof(*nodes));
 
 	if (nodes == NULL)
@@ -51,7 +51,7 @@ bmw_heap_remove(BmwHeap *heap, BmwHeapNode *node)
 	if (node->place == 0)
 		return;
 
-	int			index = node->place - 1;
+	int index = node->place - 1;
 	BmwHeapNode *last = heap->nodes[--heap->length];
 
 	node->place = 0;
@@ -82,7 +82,7 @@ sift_up(BmwHeap *heap, int index)
 
 	while (index > 0)
 	{
-		int			parent = (index - 1) / 2;
+		int parent = (index - 1) / 2;
 
 		if (heap->nodes[parent]->key <= node->key)
 			break;
@@ -99,7 +99,7 @@ sift_down(BmwHeap *heap, int index)
 
 	for (;;)
 	{
-		int			child = 2 * index + 1;
+		int child = 2 * index + 1;
 
 		if (child >= heap->length)
 			break;

@@ -12,16 +12,16 @@
 
 typedef struct BmwHeapNode
 {
-	int64_t		key;
-	int			place;			/* index + 1 in the heap; 0: not in it */
-	void	   *item;
+	int64_t key;
+	int place; /* index + 1 in the heap; 0: not in it */
+	void *item;
 } BmwHeapNode;
 
 typedef struct BmwHeap
 {
 	BmwHeapNode **nodes;
-	int			length;
-	int			capacity;
+	int length;
+	int capacity;
 } BmwHeap;
 
 /* Makes room for this many nodes; false: no memory. */

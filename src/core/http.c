@@ -22,40 +22,40 @@
 #include "core/sockets.h"
 
 #define MAX_EVENTS 256
-#define HEADER_LINE_SIZE 9216	/* longer than any header that can be registered */
+#define HEADER_LINE_SIZE 9216 /* longer than any header that can be registered */
 #define CONNECTION_LIFETIME_S 3600L
-#define HEADERS_MAX (300L * 1024)	/* libcurl's own ceiling for all headers of a response */
+#define HEADERS_MAX (300L * 1024) /* libcurl's own ceiling for all headers of a response */
 
 typedef struct Transfer
 {
 	struct Transfer *next;		/* in the pool, or among the finished */
 	struct Transfer *next_made; /* among all that exist */
-	BmwHttp    *http;
-	CURL	   *easy;
+	BmwHttp *http;
+	CURL *easy;
 	struct curl_slist *headers;
-	CURLcode	code;
-	bool		is_blocked;		/* the address policy refused */
-	bool		is_local_fault;
-	bool		is_too_large;
-	int			sends;			/* how often the request was put on a connection */
-	size_t		received;
-	size_t		kept;
-	void	   *tag;
-	char		error[CURL_ERROR_SIZE];
-	char		response[BMW_HTTP_RESPONSE_KEEP + 1];
+	CURLcode code;
+	bool is_blocked; /* the address policy refused */
+	bool is_local_fault;
+	bool is_too_large;
+	int sends; /* how often the request was put on a connection */
+	size_t received;
+	size_t kept;
+	void *tag;
+	char error[CURL_ERROR_SIZE];
+	char response[BMW_HTTP_RESPONSE_KEEP + 1];
 } Transfer;
 
 struct BmwHttp
 {
 	BmwHttpConfig config;
-	CURLM	   *multi;
-	BmwSockets	sockets;
-	Transfer   *made;
-	Transfer   *pool;			/* ready to be used */
-	Transfer   *finished_head;
-	Transfer   *finished_tail;
-	Transfer   *handed_out;		/* its result is with the caller */
-	int			in_flight;
+	CURLM *multi;
+	BmwSockets sockets;
+	Transfer *made;
+	Transfer *pool; /* ready to be used */
+	Transfer *finished_head;
+	Transfer *finished_tail;
+	Transfer *handed_out; /* its result is with the caller */
+	int in_flight;
 	BmwHttpResult result;
 };
 
@@ -74,10 +74,12 @@ static BmwTransport transport_of(const Transfer *transfer);
 static bool has_too_many_headers(CURL *easy);
 static int64_t retry_after_us(CURL *easy);
 static bool is_beyond_numbers(CURL *easy);
-static int	on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *unused);
-static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address);
-static int	on_close_socket(void *context, curl_socket_t fd);
-static int	on_before_request(void *context, char *remote_ip, char *local_ip, int remote_port, int local_port);
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *unused);
+static curl_socket_t on_open_socket(void *context, curlsocktype purpose,
+									struct curl_sockaddr *address);
+static int on_close_socket(void *context, curl_socket_t fd);
+static int on_before_request(void *context, char *remote_ip, char *local_ip, int remote_port,
+							 int local_port);
 static size_t on_response(char *bytes, size_t size, size_t count, void *context);
 static void block_signals(sigset_t *saved);
 static void restore_signals(const sigset_t *saved);
@@ -85,9 +87,9 @@ static void restore_signals(const sigset_t *saved);
 BmwHttp *
 bmw_http_create(const BmwHttpConfig *config)
 {
-	BmwHttp    *http = calloc(1, sizeof(*http));
-	sigset_t	saved;
-	bool		is_up;
+	BmwHttp *http = calloc(1, sizeof(*http));
+	sigset_t saved;
+	bool is_up;
 
 	if (http == NULL)
 		return NULL;
@@ -106,7 +108,7 @@ bmw_http_create(const BmwHttpConfig *config)
 void
 bmw_http_destroy(BmwHttp *http)
 {
-	sigset_t	saved;
+	sigset_t saved;
 
 	if (http == NULL)
 		return;
@@ -130,7 +132,7 @@ bmw_http_destroy(BmwHttp *http)
 BmwStatus
 bmw_http_start(BmwHttp *http, const BmwHttpRequest *request)
 {
-	Transfer   *transfer = take_transfer(http);
+	Transfer *transfer = take_transfer(http);
 
 	if (transfer == NULL)
 		return BMW_ERROR_MEMORY;
@@ -153,7 +155,7 @@ bmw_http_fd(const BmwHttp *http)
 int
 bmw_http_prepare_wait(BmwHttp *http)
 {
-	long		timeout_ms = -1;
+	long timeout_ms = -1;
 
 	bmw_sockets_apply(&http->sockets);
 	curl_multi_timeout(http->multi, &timeout_ms);
@@ -164,16 +166,16 @@ void
 bmw_http_drive(BmwHttp *http)
 {
 	struct epoll_event events[MAX_EVENTS];
-	sigset_t	saved;
-	int			running;
-	int			ready = bmw_sockets_ready(&http->sockets, events, MAX_EVENTS);
+	sigset_t saved;
+	int running;
+	int ready = bmw_sockets_ready(&http->sockets, events, MAX_EVENTS);
 
 	block_signals(&saved);
 	for (int i = 0; i < ready; i++)
 	{
-		int			flags = ((events[i].events & (EPOLLIN | EPOLLHUP)) ? CURL_CSELECT_IN : 0) |
-			((events[i].events & EPOLLOUT) ? CURL_CSELECT_OUT : 0) |
-			((events[i].events & EPOLLERR) ? CURL_CSELECT_ERR : 0);
+		int flags = ((events[i].events & (EPOLLIN | EPOLLHUP)) ? CURL_CSELECT_IN : 0) |
+					((events[i].events & EPOLLOUT) ? CURL_CSELECT_OUT : 0) |
+					((events[i].events & EPOLLERR) ? CURL_CSELECT_ERR : 0);
 
 		curl_multi_socket_action(http->multi, events[i].data.fd, flags, &running);
 	}
@@ -185,7 +187,7 @@ bmw_http_drive(BmwHttp *http)
 const BmwHttpResult *
 bmw_http_next(BmwHttp *http)
 {
-	Transfer   *transfer = http->finished_head;
+	Transfer *transfer = http->finished_head;
 
 	if (http->handed_out != NULL)
 		put_back(http, http->handed_out);
@@ -215,14 +217,15 @@ set_up_multi(BmwHttp *http)
 	curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
 	curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long) http->config.max_connections);
 	/* the other one lets idle connections stay beyond it until one in use comes back */
-	curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long) http->config.max_connections);
+	curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+					  (long) http->config.max_connections);
 	return true;
 }
 
 static Transfer *
 take_transfer(BmwHttp *http)
 {
-	Transfer   *transfer = http->pool;
+	Transfer *transfer = http->pool;
 
 	if (transfer == NULL)
 		return make_transfer(http);
@@ -233,7 +236,7 @@ take_transfer(BmwHttp *http)
 static Transfer *
 make_transfer(BmwHttp *http)
 {
-	Transfer   *transfer = calloc(1, sizeof(*transfer));
+	Transfer *transfer = calloc(1, sizeof(*transfer));
 
 	if (transfer == NULL)
 		return NULL;
@@ -263,7 +266,7 @@ put_back(BmwHttp *http, Transfer *transfer)
 static void
 set_fixed_options(Transfer *transfer)
 {
-	CURL	   *easy = transfer->easy;
+	CURL *easy = transfer->easy;
 	const BmwHttpConfig *config = &transfer->http->config;
 
 	/* the server's environment must not divert a request */
@@ -302,7 +305,7 @@ set_fixed_options(Transfer *transfer)
 static BmwStatus
 set_request_options(Transfer *transfer, const BmwHttpRequest *request)
 {
-	CURL	   *easy = transfer->easy;
+	CURL *easy = transfer->easy;
 
 	transfer->code = CURLE_OK;
 	transfer->is_blocked = transfer->is_local_fault = transfer->is_too_large = false;
@@ -311,8 +314,7 @@ set_request_options(Transfer *transfer, const BmwHttpRequest *request)
 	transfer->tag = request->tag;
 	transfer->error[0] = '\0';
 	transfer->headers = make_headers(request);
-	if (transfer->headers == NULL ||
-		curl_easy_setopt(easy, CURLOPT_URL, request->url) != CURLE_OK)
+	if (transfer->headers == NULL || curl_easy_setopt(easy, CURLOPT_URL, request->url) != CURLE_OK)
 		return BMW_ERROR_MEMORY;
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) request->body_len);
@@ -326,7 +328,7 @@ static struct curl_slist *
 make_headers(const BmwHttpRequest *request)
 {
 	struct curl_slist *list = NULL;
-	char		line[HEADER_LINE_SIZE];
+	char line[HEADER_LINE_SIZE];
 
 	/* without this libcurl waits a second for "100 Continue" before large bodies */
 	if (!append_header(&list, "Expect:"))
@@ -336,7 +338,8 @@ make_headers(const BmwHttpRequest *request)
 		const BmwHttpHeader *header = &request->headers[i];
 
 		/* libcurl's spelling of a header without value is "Name;" */
-		snprintf(line, sizeof(line), header->value[0] != '\0' ? "%s: %s" : "%s;%s", header->name, header->value);
+		snprintf(line, sizeof(line), header->value[0] != '\0' ? "%s: %s" : "%s;%s", header->name,
+				 header->value);
 		if (!append_header(&list, line))
 			return NULL;
 	}
@@ -361,13 +364,13 @@ append_header(struct curl_slist **list, const char *line)
 static void
 collect_finished(BmwHttp *http)
 {
-	CURLMsg    *message;
-	int			left;
+	CURLMsg *message;
+	int left;
 
 	while ((message = curl_multi_info_read(http->multi, &left)) != NULL)
 	{
-		Transfer   *transfer;
-		CURLcode	code = message->data.result;
+		Transfer *transfer;
+		CURLcode code = message->data.result;
 
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
 		curl_multi_remove_handle(http->multi, transfer->easy);
@@ -384,7 +387,7 @@ collect_finished(BmwHttp *http)
 static void
 fill_result(BmwHttpResult *result, Transfer *transfer)
 {
-	long		http_status = 0;
+	long http_status = 0;
 
 	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http_status);
 	result->tag = transfer->tag;
@@ -405,7 +408,7 @@ fill_result(BmwHttpResult *result, Transfer *transfer)
 static void
 fill_times(BmwHttpTimes *times, CURL *easy)
 {
-	curl_off_t	value;
+	curl_off_t value;
 
 	curl_easy_getinfo(easy, CURLINFO_NAMELOOKUP_TIME_T, &value);
 	times->name_us = value;
@@ -453,9 +456,10 @@ transport_of(const Transfer *transfer)
 		case CURLE_SEND_ERROR:
 		case CURLE_PARTIAL_FILE:
 			return BMW_TRANSPORT_RESET;
-		case CURLE_RECV_ERROR:		/* also what libcurl says of 300 KB of headers, */
-			return has_too_many_headers(transfer->easy) ? BMW_TRANSPORT_TOO_LARGE : BMW_TRANSPORT_RESET;
-		case CURLE_OUT_OF_MEMORY:	/* and of a single long one */
+		case CURLE_RECV_ERROR: /* also what libcurl says of 300 KB of headers, */
+			return has_too_many_headers(transfer->easy) ? BMW_TRANSPORT_TOO_LARGE
+														: BMW_TRANSPORT_RESET;
+		case CURLE_OUT_OF_MEMORY: /* and of a single long one */
 			return BMW_TRANSPORT_TOO_LARGE;
 		default:
 			return BMW_TRANSPORT_PROTOCOL;
@@ -465,7 +469,7 @@ transport_of(const Transfer *transfer)
 static bool
 has_too_many_headers(CURL *easy)
 {
-	long		size = 0;
+	long size = 0;
 
 	curl_easy_getinfo(easy, CURLINFO_HEADER_SIZE, &size);
 	return size > HEADERS_MAX;
@@ -475,7 +479,7 @@ has_too_many_headers(CURL *easy)
 static int64_t
 retry_after_us(CURL *easy)
 {
-	curl_off_t	seconds = 0;
+	curl_off_t seconds = 0;
 
 	curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &seconds);
 	if (seconds > BMW_RETRY_AFTER_MAX_US / 1000000 || (seconds == 0 && is_beyond_numbers(easy)))
@@ -492,17 +496,18 @@ is_beyond_numbers(CURL *easy)
 	struct curl_header *header;
 
 	return curl_easy_header(easy, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK &&
-		strspn(header->value, "0123456789") == strlen(header->value) &&
-		header->value[strspn(header->value, "0")] != '\0';
+		   strspn(header->value, "0123456789") == strlen(header->value) &&
+		   header->value[strspn(header->value, "0")] != '\0';
 }
 
 static int
 on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *unused)
 {
-	BmwHttp    *http = context;
-	uint8_t		events = what == CURL_POLL_IN ? EPOLLIN
-		: what == CURL_POLL_OUT ? EPOLLOUT
-		: what == CURL_POLL_INOUT ? (EPOLLIN | EPOLLOUT) : 0;
+	BmwHttp *http = context;
+	uint8_t events = what == CURL_POLL_IN	   ? EPOLLIN
+					 : what == CURL_POLL_OUT   ? EPOLLOUT
+					 : what == CURL_POLL_INOUT ? (EPOLLIN | EPOLLOUT)
+											   : 0;
 
 	(void) easy;
 	(void) unused;
@@ -512,9 +517,9 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *unused)
 static curl_socket_t
 on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
-	Transfer   *transfer = context;
+	Transfer *transfer = context;
 	const BmwHttpConfig *config = &transfer->http->config;
-	int			fd;
+	int fd;
 
 	(void) purpose;
 	/* one denied address in an answer denies the rest of it */
@@ -542,7 +547,7 @@ on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *addres
 static int
 on_close_socket(void *context, curl_socket_t fd)
 {
-	BmwHttp    *http = context;
+	BmwHttp *http = context;
 
 	bmw_sockets_closing(&http->sockets, fd);
 	if (http->config.socket_closed != NULL)
@@ -554,13 +559,13 @@ on_close_socket(void *context, curl_socket_t fd)
 static int
 on_before_request(void *context, char *remote_ip, char *local_ip, int remote_port, int local_port)
 {
-	Transfer   *transfer = context;
+	Transfer *transfer = context;
 	union
 	{
 		struct sockaddr any;
 		struct sockaddr_in v4;
 		struct sockaddr_in6 v6;
-	}			address = {0};
+	} address = {0};
 
 	(void) local_ip;
 	(void) local_port;
@@ -574,7 +579,8 @@ on_before_request(void *context, char *remote_ip, char *local_ip, int remote_por
 		address.v6.sin6_family = AF_INET6;
 		address.v6.sin6_port = htons((uint16_t) remote_port);
 	}
-	if (!transfer->is_blocked && bmw_address_check(transfer->http->config.policy, &address.any) == BMW_OK)
+	if (!transfer->is_blocked &&
+		bmw_address_check(transfer->http->config.policy, &address.any) == BMW_OK)
 	{
 		transfer->sends++;
 		return CURL_PREREQFUNC_OK;
@@ -586,10 +592,10 @@ on_before_request(void *context, char *remote_ip, char *local_ip, int remote_por
 static size_t
 on_response(char *bytes, size_t size, size_t count, void *context)
 {
-	Transfer   *transfer = context;
-	size_t		len = size * count;
-	size_t		room = BMW_HTTP_RESPONSE_KEEP - transfer->kept;
-	size_t		keep = len < room ? len : room;
+	Transfer *transfer = context;
+	size_t len = size * count;
+	size_t room = BMW_HTTP_RESPONSE_KEEP - transfer->kept;
+	size_t keep = len < room ? len : room;
 
 	memcpy(transfer->response + transfer->kept, bytes, keep);
 	transfer->kept += keep;
@@ -603,7 +609,7 @@ on_response(char *bytes, size_t size, size_t count, void *context)
 static void
 block_signals(sigset_t *saved)
 {
-	sigset_t	all;
+	sigset_t all;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, saved);

@@ -22,23 +22,23 @@
 #include "core/outcome.h"
 #include "core/status.h"
 
-#define BMW_HTTP_RESPONSE_KEEP 2048 /* bytes of a response that are kept */
+#define BMW_HTTP_RESPONSE_KEEP 2048			/* bytes of a response that are kept */
 #define BMW_HTTP_RESPONSE_MAX (1024 * 1024) /* bytes of a response that are read */
-#define BMW_HTTP_ERROR_SIZE 256 /* as libcurl's */
+#define BMW_HTTP_ERROR_SIZE 256				/* as libcurl's */
 
 typedef struct BmwHttpConfig
 {
-	int			max_connections;	/* kept alive and in use together */
+	int max_connections; /* kept alive and in use together */
 	const char *user_agent;
-	const char *ca_file;		/* NULL or '': libcurl's default */
+	const char *ca_file;			/* NULL or '': libcurl's default */
 	const BmwAddressPolicy *policy; /* borrowed; must outlive the engine */
 
 	/*
 	 * Asked before a socket is opened, told after it was closed; NULL: no limit.
 	 * Must not raise an error or call libcurl.
 	 */
-	bool		(*may_open_socket) (void);
-	void		(*socket_closed) (void);
+	bool (*may_open_socket)(void);
+	void (*socket_closed)(void);
 } BmwHttpConfig;
 
 /* Names and values are already checked (core/header.h). */
@@ -52,36 +52,36 @@ typedef struct BmwHttpRequest
 {
 	const char *url;
 	const BmwHttpHeader *headers;
-	int			headers_length;
-	const char *body;			/* borrowed until the result has been taken */
-	size_t		body_len;
-	int			timeout_ms;		/* the whole attempt */
-	int			connect_timeout_ms;
-	void	   *tag;			/* handed back with the result */
+	int headers_length;
+	const char *body; /* borrowed until the result has been taken */
+	size_t body_len;
+	int timeout_ms; /* the whole attempt */
+	int connect_timeout_ms;
+	void *tag; /* handed back with the result */
 } BmwHttpRequest;
 
 /* Microseconds from the start of the attempt; 0 where a stage was not reached. */
 typedef struct BmwHttpTimes
 {
-	int64_t		name_us;
-	int64_t		connect_us;
-	int64_t		tls_us;
-	int64_t		first_byte_us;
-	int64_t		total_us;
+	int64_t name_us;
+	int64_t connect_us;
+	int64_t tls_us;
+	int64_t first_byte_us;
+	int64_t total_us;
 } BmwHttpTimes;
 
 /* Valid until the next call of bmw_http_next(). */
 typedef struct BmwHttpResult
 {
-	void	   *tag;
+	void *tag;
 	BmwTransport transport;
-	int			http_status;	/* 0: none */
-	int64_t		retry_after_us; /* BMW_RETRY_AFTER_NONE when absent */
-	int			resent;			/* times that libcurl sent it again by itself */
+	int http_status;		/* 0: none */
+	int64_t retry_after_us; /* BMW_RETRY_AFTER_NONE when absent */
+	int resent;				/* times that libcurl sent it again by itself */
 	BmwHttpTimes times;
-	char		error[BMW_HTTP_ERROR_SIZE]; /* '' when the transport was fine */
-	const char *response;		/* its first bytes, 0-terminated, not checked for encoding */
-	size_t		response_len;
+	char error[BMW_HTTP_ERROR_SIZE]; /* '' when the transport was fine */
+	const char *response;			 /* its first bytes, 0-terminated, not checked for encoding */
+	size_t response_len;
 } BmwHttpResult;
 
 typedef struct BmwHttp BmwHttp;
@@ -93,17 +93,17 @@ extern void bmw_http_destroy(BmwHttp *http);
 
 /* Starts a request. BMW_ERROR_MEMORY when it cannot; then no result follows. */
 extern BmwStatus bmw_http_start(BmwHttp *http, const BmwHttpRequest *request);
-extern int	bmw_http_fd(const BmwHttp *http);
+extern int bmw_http_fd(const BmwHttp *http);
 /*
  * Tells the epoll set what to wait for (put off until here, because most
  * connections are used again at once) and returns how long to wait at most:
  * -1 without limit, 0 drive at once.
  */
-extern int	bmw_http_prepare_wait(BmwHttp *http);
+extern int bmw_http_prepare_wait(BmwHttp *http);
 /* Does what can be done now, without blocking. */
 extern void bmw_http_drive(BmwHttp *http);
 /* A finished request, NULL when there is none. */
 extern const BmwHttpResult *bmw_http_next(BmwHttp *http);
-extern int	bmw_http_in_flight(const BmwHttp *http);
+extern int bmw_http_in_flight(const BmwHttp *http);
 
 #endif

@@ -19,7 +19,7 @@
 
 static bool push(BmwLane *lane, BmwLaneQueue *queue, BmwJob *job, int64_t now_us);
 static BmwJob *take(BmwLane *lane, BmwLaneQueue *queue);
-static int	room(const BmwLane *lane, const BmwLaneQueue *queue);
+static int room(const BmwLane *lane, const BmwLaneQueue *queue);
 static BmwLaneQueue *next_queue(BmwLane *lane);
 static void land(BmwLane *lane, int64_t now_us);
 static void slow_down(BmwLane *lane, int64_t now_us);
@@ -28,7 +28,7 @@ static void hold(BmwLane *lane, int64_t hold_us, int64_t now_us);
 void
 bmw_lane_set_limit(BmwLane *lane, int max_in_flight)
 {
-	const bool	is_new = lane->max_in_flight == 0;
+	const bool is_new = lane->max_in_flight == 0;
 
 	if (is_new)
 		lane->window = START_WINDOW;
@@ -149,7 +149,7 @@ bmw_lane_counts(const BmwLane *lane)
 BmwJob *
 bmw_lane_hand_out(BmwLane *lane, int64_t now_us)
 {
-	BmwJob	   *job = bmw_lane_queue_pop(next_queue(lane));
+	BmwJob *job = bmw_lane_queue_pop(next_queue(lane));
 
 	job->started_us = now_us;
 	lane->in_flight++;
@@ -216,7 +216,7 @@ push(BmwLane *lane, BmwLaneQueue *queue, BmwJob *job, int64_t now_us)
 static BmwJob *
 take(BmwLane *lane, BmwLaneQueue *queue)
 {
-	BmwJob	   *job = bmw_lane_queue_pop(queue);
+	BmwJob *job = bmw_lane_queue_pop(queue);
 
 	if (job == NULL)
 		return NULL;
@@ -228,7 +228,7 @@ take(BmwLane *lane, BmwLaneQueue *queue)
 static int
 room(const BmwLane *lane, const BmwLaneQueue *queue)
 {
-	const int	left = lane->lanes->capacity - queue->length;
+	const int left = lane->lanes->capacity - queue->length;
 
 	return left > 0 ? left : 0;
 }
@@ -236,7 +236,7 @@ room(const BmwLane *lane, const BmwLaneQueue *queue)
 static BmwLaneQueue *
 next_queue(BmwLane *lane)
 {
-	bool		is_due_turn = ++lane->turn % DUE_TURN == 0;
+	bool is_due_turn = ++lane->turn % DUE_TURN == 0;
 
 	if (lane->fresh.head == NULL || (is_due_turn && lane->due.head != NULL))
 		return &lane->due;
@@ -261,7 +261,7 @@ slow_down(BmwLane *lane, int64_t now_us)
 		return;
 	}
 	if (lane->hold_until_us > now_us)
-		return;					/* requests that fail together ask once */
+		return; /* requests that fail together ask once */
 	hold(lane, REST_MIN_US << lane->rests, now_us);
 	if (lane->rests < REST_MAX_DOUBLINGS)
 		lane->rests++;

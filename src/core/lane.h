@@ -33,21 +33,21 @@ typedef struct BmwLanes BmwLanes;
 /* One delivery in memory. */
 typedef struct BmwJob
 {
-	struct BmwJob *next;		/* in a queue */
-	BmwLane    *lane;
-	BmwEvent   *event;			/* one reference */
-	int			attempts;		/* made before */
-	bool		has_row;		/* a row of the delivery table exists */
-	int64_t		first_attempt_us;	/* 0: none yet */
-	int64_t		queued_us;
-	int64_t		started_us;		/* the current attempt */
-	void	   *pass;			/* the caller's: which intake pass it belongs to, or NULL */
+	struct BmwJob *next; /* in a queue */
+	BmwLane *lane;
+	BmwEvent *event;		  /* one reference */
+	int attempts;			  /* made before */
+	bool has_row;			  /* a row of the delivery table exists */
+	int64_t first_attempt_us; /* 0: none yet */
+	int64_t queued_us;
+	int64_t started_us; /* the current attempt */
+	void *pass;			/* the caller's: which intake pass it belongs to, or NULL */
 } BmwJob;
 
 typedef struct BmwLaneCounts
 {
-	int			queued;			/* in both queues */
-	int			in_flight;
+	int queued; /* in both queues */
+	int in_flight;
 } BmwLaneCounts;
 
 /* max_in_flight: over all lanes. capacity: jobs in each queue of a lane. NULL: no memory. */
@@ -78,8 +78,8 @@ extern bool bmw_lane_push_due(BmwLane *lane, BmwJob *job, int64_t now_us);
  */
 extern void bmw_lane_give_back(BmwLane *lane, BmwJob *job, int64_t hold_us, int64_t now_us);
 /* Room in the queue of new (due) jobs. */
-extern int	bmw_lane_room_new(const BmwLane *lane);
-extern int	bmw_lane_room_due(const BmwLane *lane);
+extern int bmw_lane_room_new(const BmwLane *lane);
+extern int bmw_lane_room_due(const BmwLane *lane);
 /* Takes the oldest new (due) job out without sending it, to park or cancel it; NULL: none. */
 extern BmwJob *bmw_lane_take_new(BmwLane *lane);
 extern BmwJob *bmw_lane_take_due(BmwLane *lane);
@@ -99,7 +99,7 @@ extern BmwJob *bmw_lanes_next(BmwLanes *lanes, int64_t now_us);
 typedef enum BmwLaneSignal
 {
 	BMW_LANE_SUCCESS,
-	BMW_LANE_FAILURE,			/* says nothing about the pace */
+	BMW_LANE_FAILURE, /* says nothing about the pace */
 	BMW_LANE_SLOW_DOWN
 } BmwLaneSignal;
 
@@ -123,6 +123,7 @@ extern BmwLane *bmw_lanes_next_due(BmwLanes *lanes, int64_t now_us);
 extern int64_t bmw_lanes_wakeup_us(const BmwLanes *lanes, int64_t now_us);
 
 /* Visits every lane; fn may close the lane it is given. */
-extern void bmw_lanes_each(BmwLanes *lanes, void (*fn) (BmwLane *lane, void *context), void *context);
+extern void bmw_lanes_each(BmwLanes *lanes, void (*fn)(BmwLane *lane, void *context),
+						   void *context);
 
 #endif

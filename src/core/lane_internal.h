@@ -14,40 +14,40 @@
 
 struct BmwLane
 {
-	BmwLanes   *lanes;
-	BmwLane    *hash_next;
-	BmwLane    *ring_next;		/* NULL: not in the ring */
-	BmwLane    *ring_previous;
-	BmwHeapNode held;			/* in lanes->held */
-	BmwHeapNode waiting;		/* in lanes->waiting */
-	int64_t		endpoint_id;
-	void	   *tag;
+	BmwLanes *lanes;
+	BmwLane *hash_next;
+	BmwLane *ring_next; /* NULL: not in the ring */
+	BmwLane *ring_previous;
+	BmwHeapNode held;	 /* in lanes->held */
+	BmwHeapNode waiting; /* in lanes->waiting */
+	int64_t endpoint_id;
+	void *tag;
 	BmwLaneQueue fresh;
 	BmwLaneQueue due;
-	int			in_flight;
-	int			max_in_flight;
-	int			window;			/* 1 .. max_in_flight */
-	int			rests;			/* in a row, without a success */
-	unsigned	turn;
-	bool		is_stopped;
-	int64_t		hold_until_us;
-	int64_t		due_us;			/* first waiting row of the table */
-	int64_t		last_success_us;
-	int64_t		failing_since_us;
+	int in_flight;
+	int max_in_flight;
+	int window; /* 1 .. max_in_flight */
+	int rests;	/* in a row, without a success */
+	unsigned turn;
+	bool is_stopped;
+	int64_t hold_until_us;
+	int64_t due_us; /* first waiting row of the table */
+	int64_t last_success_us;
+	int64_t failing_since_us;
 };
 
 struct BmwLanes
 {
-	BmwLane   **buckets;
-	int			buckets_length; /* a power of two */
-	int			length;
-	BmwLane    *ring;			/* whose turn is next; NULL: no lane is ready */
-	BmwHeap		held;			/* lanes with jobs, by the end of their hold */
-	BmwHeap		waiting;		/* lanes that want to fetch, by when they may */
-	int			capacity;
-	int			max_in_flight;
+	BmwLane **buckets;
+	int buckets_length; /* a power of two */
+	int length;
+	BmwLane *ring;	 /* whose turn is next; NULL: no lane is ready */
+	BmwHeap held;	 /* lanes with jobs, by the end of their hold */
+	BmwHeap waiting; /* lanes that want to fetch, by when they may */
+	int capacity;
+	int max_in_flight;
 	BmwLaneCounts total;
-	int64_t		now_us;			/* the latest that a caller said */
+	int64_t now_us; /* the latest that a caller said */
 };
 
 /* lanes.c: puts the lane where its state says: in or out of the ring and the heaps. */

@@ -30,7 +30,7 @@ bmw_lane_queue_return(BmwLaneQueue *queue, BmwJob *job)
 BmwJob *
 bmw_lane_queue_pop(BmwLaneQueue *queue)
 {
-	BmwJob	   *job = queue->head;
+	BmwJob *job = queue->head;
 
 	if (job == NULL)
 		return NULL;

@@ -11,9 +11,9 @@
 
 typedef struct BmwLaneQueue
 {
-	BmwJob	   *head;
-	BmwJob	   *tail;
-	int			length;
+	BmwJob *head;
+	BmwJob *tail;
+	int length;
 } BmwLaneQueue;
 
 /* At its end. The job must be in no queue. */

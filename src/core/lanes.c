@@ -26,7 +26,7 @@ static BmwLane **bucket_of(const BmwLanes *lanes, int64_t endpoint_id);
 BmwLanes *
 bmw_lanes_create(int max_in_flight, int capacity)
 {
-	BmwLanes   *lanes = calloc(1, sizeof(*lanes));
+	BmwLanes *lanes = calloc(1, sizeof(*lanes));
 
 	if (lanes == NULL)
 		return NULL;
@@ -66,7 +66,7 @@ bmw_lanes_limit(BmwLanes *lanes, int max_in_flight)
 BmwLane *
 bmw_lanes_open(BmwLanes *lanes, int64_t endpoint_id, int max_in_flight)
 {
-	BmwLane    *lane = bmw_lanes_find(lanes, endpoint_id);
+	BmwLane *lane = bmw_lanes_find(lanes, endpoint_id);
 
 	if (lane == NULL)
 		lane = make_lane(lanes, endpoint_id);
@@ -79,7 +79,7 @@ bmw_lanes_open(BmwLanes *lanes, int64_t endpoint_id, int max_in_flight)
 BmwLane *
 bmw_lanes_find(const BmwLanes *lanes, int64_t endpoint_id)
 {
-	BmwLane    *lane = *bucket_of(lanes, endpoint_id);
+	BmwLane *lane = *bucket_of(lanes, endpoint_id);
 
 	while (lane != NULL && lane->endpoint_id != endpoint_id)
 		lane = lane->hash_next;
@@ -89,7 +89,7 @@ bmw_lanes_find(const BmwLanes *lanes, int64_t endpoint_id)
 void
 bmw_lanes_close(BmwLanes *lanes, BmwLane *lane)
 {
-	BmwLane   **link = bucket_of(lanes, lane->endpoint_id);
+	BmwLane **link = bucket_of(lanes, lane->endpoint_id);
 
 	while (*link != lane)
 		link = &(*link)->hash_next;
@@ -111,7 +111,7 @@ bmw_lanes_counts(const BmwLanes *lanes)
 BmwJob *
 bmw_lanes_next(BmwLanes *lanes, int64_t now_us)
 {
-	BmwLane    *lane;
+	BmwLane *lane;
 
 	lanes->now_us = now_us;
 	end_holds(lanes);
@@ -136,7 +136,7 @@ bmw_lanes_wakeup_us(const BmwLanes *lanes, int64_t now_us)
 {
 	const BmwHeapNode *held = bmw_heap_top(&lanes->held);
 	const BmwHeapNode *waiting = bmw_heap_top(&lanes->waiting);
-	int64_t		wakeup = BMW_NEVER_US;
+	int64_t wakeup = BMW_NEVER_US;
 
 	if (next_lane(lanes) != NULL)
 		return now_us;
@@ -148,7 +148,7 @@ bmw_lanes_wakeup_us(const BmwLanes *lanes, int64_t now_us)
 }
 
 void
-bmw_lanes_each(BmwLanes *lanes, void (*fn) (BmwLane *lane, void *context), void *context)
+bmw_lanes_each(BmwLanes *lanes, void (*fn)(BmwLane *lane, void *context), void *context)
 {
 	for (int i = 0; i < lanes->buckets_length; i++)
 		for (BmwLane *lane = lanes->buckets[i], *next; lane != NULL; lane = next)
@@ -161,8 +161,8 @@ bmw_lanes_each(BmwLanes *lanes, void (*fn) (BmwLane *lane, void *context), void 
 void
 bmw_lane_refresh(BmwLane *lane)
 {
-	BmwLanes   *lanes = lane->lanes;
-	bool		is_held = lane->hold_until_us > lanes->now_us;
+	BmwLanes *lanes = lane->lanes;
+	bool is_held = lane->hold_until_us > lanes->now_us;
 
 	if (is_ready(lane) != (lane->ring_next != NULL))
 	{
@@ -190,7 +190,7 @@ end_holds(BmwLanes *lanes)
 static BmwLane *
 next_lane(const BmwLanes *lanes)
 {
-	BmwLane    *lane = lanes->ring;
+	BmwLane *lane = lanes->ring;
 
 	if (lane == NULL || lanes->total.in_flight < lanes->max_in_flight)
 		return lane;
@@ -215,14 +215,14 @@ static bool
 is_ready(const BmwLane *lane)
 {
 	return !lane->is_stopped && lane->in_flight < lane->window && has_jobs(lane) &&
-		lane->hold_until_us <= lane->lanes->now_us;
+		   lane->hold_until_us <= lane->lanes->now_us;
 }
 
 static bool
 wants_due(const BmwLane *lane)
 {
 	return lane->due_us != BMW_NEVER_US && !lane->is_stopped &&
-		lane->due.length <= lane->lanes->capacity / 4;
+		   lane->due.length <= lane->lanes->capacity / 4;
 }
 
 static void
@@ -238,7 +238,7 @@ set_or_remove(BmwHeap *heap, BmwHeapNode *node, bool is_in, int64_t key)
 static void
 ring_insert(BmwLane *lane)
 {
-	BmwLane    *next = lane->lanes->ring;
+	BmwLane *next = lane->lanes->ring;
 
 	if (next == NULL)
 	{
@@ -255,7 +255,7 @@ ring_insert(BmwLane *lane)
 static void
 ring_remove(BmwLane *lane)
 {
-	BmwLanes   *lanes = lane->lanes;
+	BmwLanes *lanes = lane->lanes;
 
 	if (lanes->ring == lane)
 		lanes->ring = lane->ring_next == lane ? NULL : lane->ring_next;
@@ -267,7 +267,7 @@ ring_remove(BmwLane *lane)
 static BmwLane *
 make_lane(BmwLanes *lanes, int64_t endpoint_id)
 {
-	BmwLane    *lane;
+	BmwLane *lane;
 
 	if (!bmw_heap_reserve(&lanes->held, lanes->length + 1) ||
 		!bmw_heap_reserve(&lanes->waiting, lanes->length + 1) ||
@@ -287,7 +287,7 @@ make_lane(BmwLanes *lanes, int64_t endpoint_id)
 static bool
 grow_buckets(BmwLanes *lanes)
 {
-	BmwLanes	grown = *lanes;
+	BmwLanes grown = *lanes;
 
 	grown.buckets_length = lanes->buckets_length > 0 ? lanes->buckets_length * 2 : 64;
 	grown.buckets = calloc((size_t) grown.buckets_length, sizeof(*grown.buckets));
@@ -296,7 +296,7 @@ grow_buckets(BmwLanes *lanes)
 	for (int i = 0; i < lanes->buckets_length; i++)
 		for (BmwLane *lane = lanes->buckets[i], *next; lane != NULL; lane = next)
 		{
-			BmwLane   **bucket = bucket_of(&grown, lane->endpoint_id);
+			BmwLane **bucket = bucket_of(&grown, lane->endpoint_id);
 
 			next = lane->hash_next;
 			lane->hash_next = *bucket;
@@ -311,7 +311,7 @@ grow_buckets(BmwLanes *lanes)
 static BmwLane **
 bucket_of(const BmwLanes *lanes, int64_t endpoint_id)
 {
-	uint64_t	hash = (uint64_t) endpoint_id * UINT64_C(0x9E3779B97F4A7C15);
+	uint64_t hash = (uint64_t) endpoint_id * UINT64_C(0x9E3779B97F4A7C15);
 
 	return &lanes->buckets[(hash >> 32) & (uint64_t) (lanes->buckets_length - 1)];
 }

@@ -12,19 +12,19 @@
 
 typedef struct Chain
 {
-	struct Chain *next;			/* in its bucket */
+	struct Chain *next; /* in its bucket */
 	BmwOrderKey key;
-	int			length;
-	int			capacity;
-	BmwUuid    *ids;			/* ascending */
+	int length;
+	int capacity;
+	BmwUuid *ids; /* ascending */
 } Chain;
 
 struct BmwOrder
 {
-	Chain	  **buckets;
-	uint64_t	buckets_length; /* a power of two */
-	uint64_t	chains;
-	int64_t		count;
+	Chain **buckets;
+	uint64_t buckets_length; /* a power of two */
+	uint64_t chains;
+	int64_t count;
 };
 
 static uint64_t hash_text(uint64_t hash, const char *text);
@@ -33,7 +33,7 @@ static Chain *find_or_add(BmwOrder *order, const BmwOrderKey *key);
 static bool grow(BmwOrder *order);
 static Chain **bucket_of(const BmwOrder *order, const BmwOrderKey *key);
 static bool same_key(const BmwOrderKey *a, const BmwOrderKey *b);
-static int	place_of(const Chain *chain, const BmwUuid *id);
+static int place_of(const Chain *chain, const BmwUuid *id);
 static bool holds(const Chain *chain, int place, const BmwUuid *id);
 static bool make_room(Chain *chain);
 static void drop(BmwOrder *order, Chain **link);
@@ -41,7 +41,7 @@ static void drop(BmwOrder *order, Chain **link);
 BmwOrder *
 bmw_order_create(void)
 {
-	BmwOrder   *order = calloc(1, sizeof(*order));
+	BmwOrder *order = calloc(1, sizeof(*order));
 
 	if (order != NULL && grow(order))
 		return order;
@@ -74,8 +74,8 @@ bmw_order_key(int64_t endpoint_id, const char *application, const char *message_
 BmwStatus
 bmw_order_add(BmwOrder *order, const BmwOrderKey *key, const BmwUuid *id)
 {
-	Chain	   *chain = find_or_add(order, key);
-	int			place;
+	Chain *chain = find_or_add(order, key);
+	int place;
 
 	if (chain == NULL)
 		return BMW_ERROR_MEMORY;
@@ -84,7 +84,8 @@ bmw_order_add(BmwOrder *order, const BmwOrderKey *key, const BmwUuid *id)
 		return BMW_OK;
 	if (!make_room(chain))
 		return BMW_ERROR_MEMORY;
-	memmove(&chain->ids[place + 1], &chain->ids[place], (size_t) (chain->length - place) * sizeof(*id));
+	memmove(&chain->ids[place + 1], &chain->ids[place],
+			(size_t) (chain->length - place) * sizeof(*id));
 	chain->ids[place] = *id;
 	chain->length++;
 	order->count++;
@@ -102,15 +103,16 @@ bmw_order_is_head(const BmwOrder *order, const BmwOrderKey *key, const BmwUuid *
 bool
 bmw_order_remove(BmwOrder *order, const BmwOrderKey *key, const BmwUuid *id, BmwUuid *next)
 {
-	Chain	   *chain = find(order, key);
-	int			place = chain != NULL ? place_of(chain, id) : 0;
-	Chain	  **link;
+	Chain *chain = find(order, key);
+	int place = chain != NULL ? place_of(chain, id) : 0;
+	Chain **link;
 
 	if (chain == NULL || !holds(chain, place, id))
 		return false;
 	chain->length--;
 	order->count--;
-	memmove(&chain->ids[place], &chain->ids[place + 1], (size_t) (chain->length - place) * sizeof(*id));
+	memmove(&chain->ids[place], &chain->ids[place + 1],
+			(size_t) (chain->length - place) * sizeof(*id));
 	if (chain->length > 0)
 	{
 		*next = chain->ids[0];
@@ -137,7 +139,7 @@ bmw_order_forget(BmwOrder *order, int64_t endpoint_id)
 
 void
 bmw_order_heads(const BmwOrder *order, int64_t endpoint_id,
-				void (*fn) (const BmwUuid *id, void *context), void *context)
+				void (*fn)(const BmwUuid *id, void *context), void *context)
 {
 	for (uint64_t i = 0; i < order->buckets_length; i++)
 		for (const Chain *chain = order->buckets[i]; chain != NULL; chain = chain->next)
@@ -164,7 +166,7 @@ hash_text(uint64_t hash, const char *text)
 static Chain *
 find(const BmwOrder *order, const BmwOrderKey *key)
 {
-	Chain	   *chain = *bucket_of(order, key);
+	Chain *chain = *bucket_of(order, key);
 
 	while (chain != NULL && !same_key(&chain->key, key))
 		chain = chain->next;
@@ -174,7 +176,7 @@ find(const BmwOrder *order, const BmwOrderKey *key)
 static Chain *
 find_or_add(BmwOrder *order, const BmwOrderKey *key)
 {
-	Chain	   *chain = find(order, key);
+	Chain *chain = find(order, key);
 
 	if (chain != NULL)
 		return chain;
@@ -193,7 +195,7 @@ find_or_add(BmwOrder *order, const BmwOrderKey *key)
 static bool
 grow(BmwOrder *order)
 {
-	BmwOrder	grown = {.buckets_length = order->buckets_length > 0 ? order->buckets_length * 2 : 64};
+	BmwOrder grown = {.buckets_length = order->buckets_length > 0 ? order->buckets_length * 2 : 64};
 
 	grown.buckets = calloc(grown.buckets_length, sizeof(*grown.buckets));
 	if (grown.buckets == NULL)
@@ -201,7 +203,7 @@ grow(BmwOrder *order)
 	for (uint64_t i = 0; i < order->buckets_length; i++)
 		for (Chain *chain = order->buckets[i], *next; chain != NULL; chain = next)
 		{
-			Chain	  **bucket = bucket_of(&grown, &chain->key);
+			Chain **bucket = bucket_of(&grown, &chain->key);
 
 			next = chain->next;
 			chain->next = *bucket;
@@ -216,7 +218,7 @@ grow(BmwOrder *order)
 static Chain **
 bucket_of(const BmwOrder *order, const BmwOrderKey *key)
 {
-	uint64_t	hash = key->message[0] ^ ((uint64_t) key->endpoint_id * UINT64_C(0x9E3779B97F4A7C15));
+	uint64_t hash = key->message[0] ^ ((uint64_t) key->endpoint_id * UINT64_C(0x9E3779B97F4A7C15));
 
 	return &order->buckets[(hash >> 20) & (order->buckets_length - 1)];
 }
@@ -224,14 +226,15 @@ bucket_of(const BmwOrder *order, const BmwOrderKey *key)
 static bool
 same_key(const BmwOrderKey *a, const BmwOrderKey *b)
 {
-	return a->endpoint_id == b->endpoint_id && a->message[0] == b->message[0] && a->message[1] == b->message[1];
+	return a->endpoint_id == b->endpoint_id && a->message[0] == b->message[0] &&
+		   a->message[1] == b->message[1];
 }
 
 /* Where the id is, or would be. */
 static int
 place_of(const Chain *chain, const BmwUuid *id)
 {
-	int			place = chain->length;
+	int place = chain->length;
 
 	while (place > 0 && memcmp(chain->ids[place - 1].bytes, id->bytes, sizeof(id->bytes)) >= 0)
 		place--;
@@ -241,7 +244,8 @@ place_of(const Chain *chain, const BmwUuid *id)
 static bool
 holds(const Chain *chain, int place, const BmwUuid *id)
 {
-	return place < chain->length && memcmp(chain->ids[place].bytes, id->bytes, sizeof(id->bytes)) == 0;
+	return place < chain->length &&
+		   memcmp(chain->ids[place].bytes, id->bytes, sizeof(id->bytes)) == 0;
 }
 
 static bool
@@ -250,8 +254,8 @@ make_room(Chain *chain)
 	if (chain->length < chain->capacity)
 		return true;
 
-	int			capacity = chain->capacity > 0 ? chain->capacity * 2 : 2;
-	BmwUuid    *ids = realloc(chain->ids, (size_t) capacity * sizeof(*ids));
+	int capacity = chain->capacity > 0 ? chain->capacity * 2 : 2;
+	BmwUuid *ids = realloc(chain->ids, (size_t) capacity * sizeof(*ids));
 
 	if (ids == NULL)
 		return false;
@@ -263,7 +267,7 @@ make_room(Chain *chain)
 static void
 drop(BmwOrder *order, Chain **link)
 {
-	Chain	   *chain = *link;
+	Chain *chain = *link;
 
 	*link = chain->next;
 	order->chains--;

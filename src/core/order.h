@@ -18,8 +18,8 @@
 /* Names a message of an endpoint; two messages that share a hash wait for each other. */
 typedef struct BmwOrderKey
 {
-	int64_t		endpoint_id;
-	uint64_t	message[2];		/* a 128-bit hash of application and message id */
+	int64_t endpoint_id;
+	uint64_t message[2]; /* a 128-bit hash of application and message id */
 } BmwOrderKey;
 
 typedef struct BmwOrder BmwOrder;
@@ -28,19 +28,21 @@ extern BmwOrder *bmw_order_create(void); /* NULL when out of memory */
 extern void bmw_order_destroy(BmwOrder *order);
 
 /* Texts are 0-terminated; application may be NULL. */
-extern BmwOrderKey bmw_order_key(int64_t endpoint_id, const char *application, const char *message_id);
+extern BmwOrderKey bmw_order_key(int64_t endpoint_id, const char *application,
+								 const char *message_id);
 
 /* Adds a delivery; nothing happens when it is known already. BMW_ERROR_MEMORY. */
 extern BmwStatus bmw_order_add(BmwOrder *order, const BmwOrderKey *key, const BmwUuid *id);
 /* Is it the first? True also for a delivery that is not known. */
 extern bool bmw_order_is_head(const BmwOrder *order, const BmwOrderKey *key, const BmwUuid *id);
 /* It has ended. Writes the new head into next; false: there is none, or the head has not changed. */
-extern bool bmw_order_remove(BmwOrder *order, const BmwOrderKey *key, const BmwUuid *id, BmwUuid *next);
+extern bool bmw_order_remove(BmwOrder *order, const BmwOrderKey *key, const BmwUuid *id,
+							 BmwUuid *next);
 /* Forgets all of an endpoint's deliveries. */
 extern void bmw_order_forget(BmwOrder *order, int64_t endpoint_id);
 /* Calls fn with every head of the endpoint. */
 extern void bmw_order_heads(const BmwOrder *order, int64_t endpoint_id,
-							void (*fn) (const BmwUuid *id, void *context), void *context);
+							void (*fn)(const BmwUuid *id, void *context), void *context);
 /* Deliveries held. */
 extern int64_t bmw_order_count(const BmwOrder *order);
 

@@ -30,7 +30,7 @@ BmwOutcome
 bmw_outcome_decide(const BmwAttempt *attempt, const BmwSchedule *schedule)
 {
 	if (is_success(attempt))
-		return (BmwOutcome) {.verdict = BMW_VERDICT_DELIVERED};
+		return (BmwOutcome){.verdict = BMW_VERDICT_DELIVERED};
 
 	BmwOutcome outcome = {.error_class = error_class(attempt->transport)};
 
@@ -50,8 +50,8 @@ bmw_outcome_decide(const BmwAttempt *attempt, const BmwSchedule *schedule)
 static bool
 is_success(const BmwAttempt *attempt)
 {
-	return attempt->transport == BMW_TRANSPORT_OK &&
-		attempt->http_status >= 200 && attempt->http_status <= 299;
+	return attempt->transport == BMW_TRANSPORT_OK && attempt->http_status >= 200 &&
+		   attempt->http_status <= 299;
 }
 
 static BmwVerdict
@@ -104,10 +104,10 @@ static bool
 asks_to_slow_down(const BmwAttempt *attempt)
 {
 	return attempt->transport == BMW_TRANSPORT_TIMEOUT ||
-		attempt->http_status == STATUS_TOO_MANY_REQUESTS ||
-		attempt->http_status == STATUS_BAD_GATEWAY ||
-		attempt->http_status == STATUS_UNAVAILABLE ||
-		attempt->http_status == STATUS_GATEWAY_TIMEOUT;
+		   attempt->http_status == STATUS_TOO_MANY_REQUESTS ||
+		   attempt->http_status == STATUS_BAD_GATEWAY ||
+		   attempt->http_status == STATUS_UNAVAILABLE ||
+		   attempt->http_status == STATUS_GATEWAY_TIMEOUT;
 }
 
 /* 0 when absent: a receiver may ask for later, never for sooner. */
@@ -117,14 +117,15 @@ retry_after_us(const BmwAttempt *attempt)
 	if (attempt->retry_after_us < 0)
 		return 0;
 	return attempt->retry_after_us < BMW_RETRY_AFTER_MAX_US ? attempt->retry_after_us
-		: BMW_RETRY_AFTER_MAX_US;
+															: BMW_RETRY_AFTER_MAX_US;
 }
 
 static int64_t
 hold_us(const BmwAttempt *attempt)
 {
 	/* Other statuses speak for one request, not for the endpoint. */
-	if (attempt->http_status != STATUS_TOO_MANY_REQUESTS && attempt->http_status != STATUS_UNAVAILABLE)
+	if (attempt->http_status != STATUS_TOO_MANY_REQUESTS &&
+		attempt->http_status != STATUS_UNAVAILABLE)
 		return 0;
 	return retry_after_us(attempt);
 }

@@ -19,24 +19,24 @@
 typedef enum BmwTransport
 {
 	BMW_TRANSPORT_OK,
-	BMW_TRANSPORT_NAME,			/* name resolution */
+	BMW_TRANSPORT_NAME, /* name resolution */
 	BMW_TRANSPORT_CONNECT,
 	BMW_TRANSPORT_TLS,
 	BMW_TRANSPORT_TIMEOUT,
-	BMW_TRANSPORT_RESET,		/* broken off, also an empty reply */
-	BMW_TRANSPORT_PROTOCOL,		/* not HTTP, or broken HTTP */
-	BMW_TRANSPORT_TOO_LARGE,	/* headers or body over our ceiling */
-	BMW_TRANSPORT_BLOCKED,		/* the address policy refused */
-	BMW_TRANSPORT_LOCAL			/* our fault: descriptors, memory */
+	BMW_TRANSPORT_RESET,	 /* broken off, also an empty reply */
+	BMW_TRANSPORT_PROTOCOL,	 /* not HTTP, or broken HTTP */
+	BMW_TRANSPORT_TOO_LARGE, /* headers or body over our ceiling */
+	BMW_TRANSPORT_BLOCKED,	 /* the address policy refused */
+	BMW_TRANSPORT_LOCAL		 /* our fault: descriptors, memory */
 } BmwTransport;
 
 typedef enum BmwVerdict
 {
 	BMW_VERDICT_DELIVERED,
-	BMW_VERDICT_RETRY,			/* at retry_at_us */
-	BMW_VERDICT_GIVE_UP,		/* the schedule is exhausted */
-	BMW_VERDICT_GONE,			/* give up, and disable the endpoint */
-	BMW_VERDICT_LOCAL			/* not an attempt: send again at retry_at_us */
+	BMW_VERDICT_RETRY,	 /* at retry_at_us */
+	BMW_VERDICT_GIVE_UP, /* the schedule is exhausted */
+	BMW_VERDICT_GONE,	 /* give up, and disable the endpoint */
+	BMW_VERDICT_LOCAL	 /* not an attempt: send again at retry_at_us */
 } BmwVerdict;
 
 #define BMW_RETRY_AFTER_NONE (-1)
@@ -45,20 +45,20 @@ typedef enum BmwVerdict
 typedef struct BmwAttempt
 {
 	BmwTransport transport;
-	int			http_status;	/* 0 when there was none */
-	int64_t		retry_after_us; /* from the response, BMW_RETRY_AFTER_NONE when absent */
-	int			attempts_made;	/* this one included */
-	int64_t		now_us;
-	double		random;			/* [0, 1), for the jitter */
+	int http_status;		/* 0 when there was none */
+	int64_t retry_after_us; /* from the response, BMW_RETRY_AFTER_NONE when absent */
+	int attempts_made;		/* this one included */
+	int64_t now_us;
+	double random; /* [0, 1), for the jitter */
 } BmwAttempt;
 
 typedef struct BmwOutcome
 {
-	BmwVerdict	verdict;
-	const char *error_class;	/* constant; NULL when delivered */
-	int64_t		retry_at_us;	/* for RETRY and LOCAL */
-	bool		slows_down;		/* the lane should send less */
-	int64_t		hold_us;		/* > 0: Retry-After asks the whole lane to wait this long */
+	BmwVerdict verdict;
+	const char *error_class; /* constant; NULL when delivered */
+	int64_t retry_at_us;	 /* for RETRY and LOCAL */
+	bool slows_down;		 /* the lane should send less */
+	int64_t hold_us;		 /* > 0: Retry-After asks the whole lane to wait this long */
 } BmwOutcome;
 
 /*

@@ -15,13 +15,13 @@
 
 #include "core/pattern.h"
 
-#define FIRST_BUCKETS 64		/* a power of two, as all its doublings */
+#define FIRST_BUCKETS 64 /* a power of two, as all its doublings */
 
 typedef struct Route
 {
 	struct Route *next_in_group;
 	struct Route *next_in_bucket;
-	BmwSubscription subscription;	/* its texts are in the same allocation */
+	BmwSubscription subscription; /* its texts are in the same allocation */
 } Route;
 
 /* The routes of one application, in the order in which they were added. */
@@ -37,9 +37,9 @@ struct BmwRouter
 {
 	Group **group_buckets;
 	Route **route_buckets;
-	size_t buckets_length;		/* of both */
+	size_t buckets_length; /* of both */
 	size_t routes_length;
-	Group *everyone;			/* routes without application; NULL until there is one */
+	Group *everyone; /* routes without application; NULL until there is one */
 };
 
 static uint64_t hash_text(const char *text);
@@ -50,8 +50,10 @@ static bool grow(BmwRouter *router);
 static void move_to(BmwRouter *router, Group **groups, Route **routes, size_t length);
 static Route *create_route(const BmwSubscription *source);
 static char *copy_text(const char *text, char **space);
-static void match_group(const Group *group, const BmwRouteEvent *event, BmwRouteMatch match, void *context);
-static void match_endpoint(const BmwRouter *router, int64_t endpoint_id, BmwRouteMatch match, void *context);
+static void match_group(const Group *group, const BmwRouteEvent *event, BmwRouteMatch match,
+						void *context);
+static void match_endpoint(const BmwRouter *router, int64_t endpoint_id, BmwRouteMatch match,
+						   void *context);
 static bool accepts(const char *wanted, const char *actual);
 
 BmwRouter *
@@ -110,7 +112,8 @@ bmw_router_add(BmwRouter *router, const BmwSubscription *subscription)
 		return BMW_ERROR_MEMORY;
 	}
 
-	Route **bucket = &router->route_buckets[hash_id(subscription->endpoint_id) & (router->buckets_length - 1)];
+	Route **bucket =
+		&router->route_buckets[hash_id(subscription->endpoint_id) & (router->buckets_length - 1)];
 
 	route->next_in_bucket = *bucket;
 	*bucket = route;
@@ -124,7 +127,8 @@ bmw_router_add(BmwRouter *router, const BmwSubscription *subscription)
 }
 
 void
-bmw_router_match(const BmwRouter *router, const BmwRouteEvent *event, BmwRouteMatch match, void *context)
+bmw_router_match(const BmwRouter *router, const BmwRouteEvent *event, BmwRouteMatch match,
+				 void *context)
 {
 	if (event->endpoint_id != 0)
 	{
@@ -132,7 +136,8 @@ bmw_router_match(const BmwRouter *router, const BmwRouteEvent *event, BmwRouteMa
 		return;
 	}
 	if (event->application != NULL)
-		match_group(find_group(router, event->application, hash_text(event->application)), event, match, context);
+		match_group(find_group(router, event->application, hash_text(event->application)), event,
+					match, context);
 	match_group(router->everyone, event, match, context);
 }
 
@@ -164,7 +169,8 @@ accepts(const char *wanted, const char *actual)
 static void
 match_group(const Group *group, const BmwRouteEvent *event, BmwRouteMatch match, void *context)
 {
-	for (const Route *route = group != NULL ? group->first : NULL; route != NULL; route = route->next_in_group)
+	for (const Route *route = group != NULL ? group->first : NULL; route != NULL;
+		 route = route->next_in_group)
 	{
 		if (bmw_subscription_matches(&route->subscription, event))
 			match(route->subscription.tag, context);
@@ -189,8 +195,8 @@ find_group(const BmwRouter *router, const char *application, uint64_t hash)
 	Group *group = router->group_buckets[hash & (router->buckets_length - 1)];
 
 	/* A group's name is that of its first route: it is never empty. */
-	while (group != NULL &&
-		   (group->hash != hash || strcmp(group->first->subscription.application, application) != 0))
+	while (group != NULL && (group->hash != hash ||
+							 strcmp(group->first->subscription.application, application) != 0))
 		group = group->next_in_bucket;
 	return group;
 }
@@ -287,7 +293,7 @@ create_route(const BmwSubscription *source)
 	const char **patterns = (const char **) (route + 1);
 	char *space = (char *) (route + 1) + array_bytes;
 
-	*route = (Route) {.subscription = *source};
+	*route = (Route){.subscription = *source};
 	route->subscription.application = copy_text(source->application, &space);
 	route->subscription.channel = copy_text(source->channel, &space);
 	for (int i = 0; i < source->patterns_length; i++)

@@ -16,29 +16,30 @@
 /* What an endpoint subscribes to. Texts are copied by bmw_router_add(). */
 typedef struct BmwSubscription
 {
-	int64_t		endpoint_id;
-	const char *application;	/* NULL: all */
-	const char *channel;		/* NULL: all */
+	int64_t endpoint_id;
+	const char *application; /* NULL: all */
+	const char *channel;	 /* NULL: all */
 	const char *const *patterns;
-	int			patterns_length;	/* 0: matches nothing */
-	int64_t		since_us;		/* events created before are not for it */
-	void	   *tag;			/* the caller's, handed back by a match */
+	int patterns_length; /* 0: matches nothing */
+	int64_t since_us;	 /* events created before are not for it */
+	void *tag;			 /* the caller's, handed back by a match */
 } BmwSubscription;
 
 typedef struct BmwRouteEvent
 {
 	const char *type;
-	const char *alias;			/* a second type that patterns may match; NULL: none */
-	const char *application;	/* NULL: none */
-	const char *channel;		/* NULL: none */
-	int64_t		created_us;
-	int64_t		endpoint_id;	/* != 0: for this endpoint alone, whatever it subscribes to and since when */
+	const char *alias;		 /* a second type that patterns may match; NULL: none */
+	const char *application; /* NULL: none */
+	const char *channel;	 /* NULL: none */
+	int64_t created_us;
+	int64_t
+		endpoint_id; /* != 0: for this endpoint alone, whatever it subscribes to and since when */
 } BmwRouteEvent;
 
 typedef struct BmwRouter BmwRouter;
-typedef void (*BmwRouteMatch) (void *tag, void *context);
+typedef void (*BmwRouteMatch)(void *tag, void *context);
 
-extern BmwRouter *bmw_router_create(void);	/* NULL when out of memory */
+extern BmwRouter *bmw_router_create(void); /* NULL when out of memory */
 extern void bmw_router_destroy(BmwRouter *router);
 extern BmwStatus bmw_router_add(BmwRouter *router, const BmwSubscription *subscription);
 /* Calls match(tag, context) for each, in the order of bmw_router_add within an application. */
@@ -46,6 +47,7 @@ extern void bmw_router_match(const BmwRouter *router, const BmwRouteEvent *event
 							 BmwRouteMatch match, void *context);
 
 /* The rule for one pair: what SQL views use. Does not look at endpoint_id. */
-extern bool bmw_subscription_matches(const BmwSubscription *subscription, const BmwRouteEvent *event);
+extern bool bmw_subscription_matches(const BmwSubscription *subscription,
+									 const BmwRouteEvent *event);
 
 #endif

@@ -29,7 +29,7 @@ struct BmwSigner
 {
 	EVP_MAC *mac;
 	EVP_MAC_CTX *context;
-	BmwSecret last;				/* the key the context holds; len 0: none */
+	BmwSecret last; /* the key the context holds; len 0: none */
 };
 
 static BmwStatus start(BmwSigner *signer, const BmwSecret *secret);
@@ -43,7 +43,7 @@ bmw_secret_parse(const char *text, size_t len, BmwSecret *out)
 {
 	const size_t prefix_len = PREFIX_LEN(SECRET_PREFIX);
 
-	*out = (BmwSecret) {0};
+	*out = (BmwSecret){0};
 	if (len < prefix_len || memcmp(text, SECRET_PREFIX, prefix_len) != 0)
 		return BMW_ERROR_SECRET_PREFIX;
 
@@ -134,7 +134,8 @@ bmw_sign(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message, 
 }
 
 BmwStatus
-bmw_verify(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message, const char *signatures)
+bmw_verify(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message,
+		   const char *signatures)
 {
 	char expected[BMW_SIGNATURE_TEXT_SIZE];
 	const BmwStatus status = bmw_sign(signer, secret, message, expected);
@@ -167,8 +168,8 @@ start(BmwSigner *signer, const BmwSecret *secret)
 		return BMW_ERROR_SECRET_LENGTH;
 
 	/* Both keys are ours, so this comparison has nobody to tell anything. */
-	const bool is_same = signer->last.len == secret->len &&
-		memcmp(signer->last.key, secret->key, secret->len) == 0;
+	const bool is_same =
+		signer->last.len == secret->len && memcmp(signer->last.key, secret->key, secret->len) == 0;
 
 	if (is_same)
 		return EVP_MAC_init(signer->context, NULL, 0, NULL) == 1 ? BMW_OK : BMW_ERROR_CRYPTO;
@@ -187,8 +188,8 @@ update_message(EVP_MAC_CTX *context, const BmwMessage *message)
 	const int len = snprintf(timestamp, sizeof(timestamp), ".%" PRId64 ".", message->timestamp_s);
 
 	return EVP_MAC_update(context, (const unsigned char *) message->id, strlen(message->id)) == 1 &&
-		EVP_MAC_update(context, (const unsigned char *) timestamp, (size_t) len) == 1 &&
-		EVP_MAC_update(context, message->body, message->body_len) == 1;
+		   EVP_MAC_update(context, (const unsigned char *) timestamp, (size_t) len) == 1 &&
+		   EVP_MAC_update(context, message->body, message->body_len) == 1;
 }
 
 /* Padded, followed by a 0; returns the length without it. */
@@ -202,8 +203,8 @@ encode_base64(const uint8_t *bytes, size_t len, char *out)
 	{
 		const size_t rest = len - i;
 		const uint32_t group = (uint32_t) bytes[i] << 16 |
-			(rest > 1 ? (uint32_t) bytes[i + 1] << 8 : 0) |
-			(rest > 2 ? (uint32_t) bytes[i + 2] : 0);
+							   (rest > 1 ? (uint32_t) bytes[i + 1] << 8 : 0) |
+							   (rest > 2 ? (uint32_t) bytes[i + 2] : 0);
 
 		*end++ = digits[group >> 18];
 		*end++ = digits[group >> 12 & 63];

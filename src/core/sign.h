@@ -16,21 +16,21 @@
 
 #define BMW_SECRET_MIN_BYTES 24
 #define BMW_SECRET_MAX_BYTES 64
-#define BMW_SECRET_TEXT_SIZE 96		/* whsec_ + base64 of 64 bytes + final 0 */
-#define BMW_SIGNATURE_TEXT_SIZE 48	/* v1, + base64 of 32 bytes + final 0 */
+#define BMW_SECRET_TEXT_SIZE 96	   /* whsec_ + base64 of 64 bytes + final 0 */
+#define BMW_SIGNATURE_TEXT_SIZE 48 /* v1, + base64 of 32 bytes + final 0 */
 
 typedef struct BmwSecret
 {
-	uint8_t		key[BMW_SECRET_MAX_BYTES];
-	size_t		len;
+	uint8_t key[BMW_SECRET_MAX_BYTES];
+	size_t len;
 } BmwSecret;
 
 typedef struct BmwMessage
 {
-	const char *id;				/* 0-terminated */
-	int64_t		timestamp_s;	/* Unix seconds */
+	const char *id;		 /* 0-terminated */
+	int64_t timestamp_s; /* Unix seconds */
 	const void *body;
-	size_t		body_len;
+	size_t body_len;
 } BmwMessage;
 
 typedef struct BmwSigner BmwSigner;
@@ -49,14 +49,14 @@ extern BmwSigner *bmw_signer_create(void);
 extern void bmw_signer_destroy(BmwSigner *signer);
 
 /* Writes "v1,<base64>" into out, BMW_SIGNATURE_TEXT_SIZE bytes. */
-extern BmwStatus bmw_sign(BmwSigner *signer, const BmwSecret *secret,
-						  const BmwMessage *message, char *out);
+extern BmwStatus bmw_sign(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message,
+						  char *out);
 /*
  * Does any of the space-separated signatures in the header match? Unknown
  * schemes are skipped; the comparison takes constant time.
  * BMW_ERROR_SIGNATURE_MISMATCH when none does.
  */
-extern BmwStatus bmw_verify(BmwSigner *signer, const BmwSecret *secret,
-							const BmwMessage *message, const char *signatures);
+extern BmwStatus bmw_verify(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message,
+							const char *signatures);
 
 #endif

@@ -22,7 +22,7 @@ bmw_snapshot_parse(const char *text, BmwSnapshot *out)
 {
 	const char *cursor = text;
 
-	*out = (BmwSnapshot) {0};
+	*out = (BmwSnapshot){0};
 
 	BmwSnapshot parsed = {0};
 
@@ -49,10 +49,12 @@ bmw_snapshot_format(const BmwSnapshot *snapshot)
 	if (text == NULL)
 		return NULL;
 
-	size_t len = (size_t) snprintf(text, size, "%" PRIu64 ":%" PRIu64 ":", snapshot->xmin, snapshot->xmax);
+	size_t len =
+		(size_t) snprintf(text, size, "%" PRIu64 ":%" PRIu64 ":", snapshot->xmin, snapshot->xmax);
 
 	for (int i = 0; i < snapshot->xip_length; i++)
-		len += (size_t) snprintf(text + len, size - len, "%s%" PRIu64, i > 0 ? "," : "", snapshot->xip[i]);
+		len += (size_t) snprintf(text + len, size - len, "%s%" PRIu64, i > 0 ? "," : "",
+								 snapshot->xip[i]);
 	return text;
 }
 
@@ -60,7 +62,7 @@ void
 bmw_snapshot_free(BmwSnapshot *snapshot)
 {
 	free(snapshot->xip);
-	*snapshot = (BmwSnapshot) {0};
+	*snapshot = (BmwSnapshot){0};
 }
 
 bool
@@ -106,7 +108,8 @@ parse_running(const char *text, BmwSnapshot *out)
 	{
 		uint64_t xid;
 
-		if (!parse_xid(&cursor, i + 1 < length ? ',' : '\0', &xid) || xid < least || xid >= out->xmax)
+		if (!parse_xid(&cursor, i + 1 < length ? ',' : '\0', &xid) || xid < least ||
+			xid >= out->xmax)
 			return BMW_ERROR_SYNTAX;
 		out->xip[out->xip_length++] = xid;
 		least = xid + 1;

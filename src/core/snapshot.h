@@ -15,10 +15,10 @@
 
 typedef struct BmwSnapshot
 {
-	uint64_t	xmin;
-	uint64_t	xmax;
-	uint64_t   *xip;			/* malloc'd, ascending; NULL when none */
-	int			xip_length;
+	uint64_t xmin;
+	uint64_t xmax;
+	uint64_t *xip; /* malloc'd, ascending; NULL when none */
+	int xip_length;
 } BmwSnapshot;
 
 /* BMW_ERROR_SYNTAX (also xmin > xmax, xip not ascending or outside [xmin, xmax)), BMW_ERROR_MEMORY. */
@@ -32,6 +32,6 @@ extern bool bmw_snapshot_sees(const BmwSnapshot *snapshot, uint64_t xid);
  * into xids (room for prev->xip_length) and returns how many. Together with
  * xid >= prev->xmax these are all that can have become visible in between.
  */
-extern int	bmw_snapshot_ended(const BmwSnapshot *prev, const BmwSnapshot *now, uint64_t *xids);
+extern int bmw_snapshot_ended(const BmwSnapshot *prev, const BmwSnapshot *now, uint64_t *xids);
 
 #endif

@@ -36,7 +36,7 @@ bmw_sockets_free(BmwSockets *sockets)
 bool
 bmw_sockets_opened(BmwSockets *sockets, int fd)
 {
-	BmwSocket  *socket = entry(sockets, fd);
+	BmwSocket *socket = entry(sockets, fd);
 
 	if (socket == NULL)
 		return false;
@@ -57,7 +57,7 @@ bmw_sockets_closing(BmwSockets *sockets, int fd)
 bool
 bmw_sockets_want(BmwSockets *sockets, int fd, uint8_t events)
 {
-	BmwSocket  *socket = entry(sockets, fd);
+	BmwSocket *socket = entry(sockets, fd);
 
 	if (socket == NULL)
 		return false;
@@ -83,15 +83,15 @@ bmw_sockets_apply(BmwSockets *sockets)
 int
 bmw_sockets_ready(BmwSockets *sockets, struct epoll_event *events, int capacity)
 {
-	int			ready = epoll_wait(sockets->epoll_fd, events, capacity, 0);
-	int			kept = 0;
+	int ready = epoll_wait(sockets->epoll_fd, events, capacity, 0);
+	int kept = 0;
 
 	for (int i = 0; i < ready; i++)
 	{
-		int			fd = events[i].data.fd;
+		int fd = events[i].data.fd;
 
 		if (sockets->table[fd].wanted == 0)
-			watch(sockets, fd, 0);	/* an idle connection was closed by its peer */
+			watch(sockets, fd, 0); /* an idle connection was closed by its peer */
 		else
 			events[kept++] = events[i];
 	}
@@ -101,7 +101,7 @@ bmw_sockets_ready(BmwSockets *sockets, struct epoll_event *events, int capacity)
 static void
 apply_one(BmwSockets *sockets, int fd)
 {
-	BmwSocket  *socket = &sockets->table[fd];
+	BmwSocket *socket = &sockets->table[fd];
 
 	socket->is_dirty = false;
 	if (socket->wanted == socket->applied || (socket->wanted == 0 && socket->is_ours))
@@ -112,10 +112,11 @@ apply_one(BmwSockets *sockets, int fd)
 static void
 watch(BmwSockets *sockets, int fd, uint8_t events)
 {
-	BmwSocket  *socket = &sockets->table[fd];
+	BmwSocket *socket = &sockets->table[fd];
 	struct epoll_event event = {.events = events, .data.fd = fd};
-	int			operation = events == 0 ? EPOLL_CTL_DEL
-		: socket->applied == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+	int operation = events == 0			   ? EPOLL_CTL_DEL
+					: socket->applied == 0 ? EPOLL_CTL_ADD
+										   : EPOLL_CTL_MOD;
 
 	(void) epoll_ctl(sockets->epoll_fd, operation, fd, &event);
 	socket->applied = events;
@@ -126,8 +127,8 @@ entry(BmwSockets *sockets, int fd)
 {
 	if (fd >= sockets->table_length)
 	{
-		int			wanted = (fd + 1) * 2 < 64 ? 64 : (fd + 1) * 2;
-		BmwSocket  *table = realloc(sockets->table, (size_t) wanted * sizeof(*table));
+		int wanted = (fd + 1) * 2 < 64 ? 64 : (fd + 1) * 2;
+		BmwSocket *table = realloc(sockets->table, (size_t) wanted * sizeof(*table));
 
 		if (table == NULL)
 			return NULL;
@@ -135,7 +136,7 @@ entry(BmwSockets *sockets, int fd)
 			   (size_t) (wanted - sockets->table_length) * sizeof(*table));
 		sockets->table = table;
 
-		int		   *dirty = realloc(sockets->dirty, (size_t) wanted * sizeof(*dirty));
+		int *dirty = realloc(sockets->dirty, (size_t) wanted * sizeof(*dirty));
 
 		if (dirty == NULL)
 			return NULL;

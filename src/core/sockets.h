@@ -15,19 +15,19 @@
 
 typedef struct BmwSocket
 {
-	uint8_t		wanted;			/* EPOLLIN, EPOLLOUT or both; 0: nothing */
-	uint8_t		applied;		/* what the kernel watches */
-	bool		is_ours;		/* opened and closed through us, so never closed unseen */
-	bool		is_dirty;		/* listed to be applied */
+	uint8_t wanted;	 /* EPOLLIN, EPOLLOUT or both; 0: nothing */
+	uint8_t applied; /* what the kernel watches */
+	bool is_ours;	 /* opened and closed through us, so never closed unseen */
+	bool is_dirty;	 /* listed to be applied */
 } BmwSocket;
 
 typedef struct BmwSockets
 {
-	int			epoll_fd;
-	BmwSocket  *table;			/* by descriptor */
-	int			table_length;
-	int		   *dirty;			/* room for table_length */
-	int			dirty_length;
+	int epoll_fd;
+	BmwSocket *table; /* by descriptor */
+	int table_length;
+	int *dirty; /* room for table_length */
+	int dirty_length;
 } BmwSockets;
 
 extern bool bmw_sockets_init(BmwSockets *sockets);
@@ -41,6 +41,6 @@ extern bool bmw_sockets_want(BmwSockets *sockets, int fd, uint8_t events);
 /* Tells the kernel what has changed. */
 extern void bmw_sockets_apply(BmwSockets *sockets);
 /* Fills events with what is ready and wanted, without waiting; returns how many. */
-extern int	bmw_sockets_ready(BmwSockets *sockets, struct epoll_event *events, int capacity);
+extern int bmw_sockets_ready(BmwSockets *sockets, struct epoll_event *events, int capacity);
 
 #endif

@@ -23,7 +23,7 @@ typedef enum BmwStatus
 	BMW_ERROR_URL_USERINFO = -14,
 	BMW_ERROR_URL_FRAGMENT = -15,
 	BMW_ERROR_URL_ZONE = -16,
-	BMW_ERROR_URL_HOST = -17,	/* no host, single label, numeric last label */
+	BMW_ERROR_URL_HOST = -17, /* no host, single label, numeric last label */
 	BMW_ERROR_URL_LOCALHOST = -18,
 	BMW_ERROR_URL_PORT = -19,
 

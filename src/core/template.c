@@ -23,7 +23,7 @@ static BmwStatus fill_part(BmwTemplatePart *part, const char *text, size_t len);
 BmwStatus
 bmw_template_parse(const char *text, BmwTemplate *out)
 {
-	*out = (BmwTemplate) {0};
+	*out = (BmwTemplate){0};
 	if (text[0] == '\0')
 		return BMW_ERROR_EMPTY;
 
@@ -45,7 +45,7 @@ bmw_template_free(BmwTemplate *template)
 	for (int i = 0; i < template->length; i++)
 		free(template->parts[i].text);
 	free(template->parts);
-	*template = (BmwTemplate) {0};
+	*template = (BmwTemplate){0};
 }
 
 static BmwStatus
@@ -56,8 +56,8 @@ parse_parts(const char *text, BmwTemplate *out)
 	while (*cursor != '\0')
 	{
 		BmwTemplatePart *part = &out->parts[out->length];
-		const BmwStatus status = is_literal_at(cursor) ? parse_literal(&cursor, part)
-			: parse_column(&cursor, part);
+		const BmwStatus status =
+			is_literal_at(cursor) ? parse_literal(&cursor, part) : parse_column(&cursor, part);
 
 		if (status != BMW_OK)
 			return status;

@@ -14,15 +14,15 @@
 
 typedef struct BmwTemplatePart
 {
-	bool		is_column;
-	char	   *text;			/* 0-terminated: the literal, or the column's name */
-	size_t		len;
+	bool is_column;
+	char *text; /* 0-terminated: the literal, or the column's name */
+	size_t len;
 } BmwTemplatePart;
 
 typedef struct BmwTemplate
 {
-	BmwTemplatePart *parts;		/* malloc'd */
-	int			length;
+	BmwTemplatePart *parts; /* malloc'd */
+	int length;
 } BmwTemplate;
 
 /* BMW_ERROR_SYNTAX (lone brace, empty or too long name), BMW_ERROR_EMPTY, BMW_ERROR_MEMORY. */

@@ -27,12 +27,13 @@ typedef struct Reading
 {
 	bool is_https;
 	bool is_bracketed;
-	char host[MAX_HOST_BYTES + 2];	/* lower case, no brackets; may end in a dot */
+	char host[MAX_HOST_BYTES + 2]; /* lower case, no brackets; may end in a dot */
 	int port;
 } Reading;
 
 static BmwStatus copy_text(const char *text, size_t len, char *copy);
-static BmwStatus read_scheme(const char *url, bool require_https, Reading *reading, const char **authority);
+static BmwStatus read_scheme(const char *url, bool require_https, Reading *reading,
+							 const char **authority);
 static BmwStatus read_authority(const char *authority, Reading *reading);
 static BmwStatus read_host(const char *text, size_t len, Reading *reading);
 static BmwStatus read_port(const char *text, size_t len, Reading *reading);
@@ -41,10 +42,12 @@ static BmwStatus judge_name(const char *name, size_t len);
 static bool are_labels(const char *name, size_t len);
 static bool is_numeric(const char *label, size_t len);
 static bool read_ipv4(const char *host, struct sockaddr_in *out);
-static BmwStatus judge_ipv4(const Reading *reading, const BmwAddressPolicy *policy, struct sockaddr_in *address);
+static BmwStatus judge_ipv4(const Reading *reading, const BmwAddressPolicy *policy,
+							struct sockaddr_in *address);
 static BmwStatus judge_ipv6(const Reading *reading, const BmwAddressPolicy *policy);
 static BmwStatus normalise(const char *url, const Reading *reading, char *normal);
-static BmwStatus normalise_with(CURLU *handle, const char *url, const Reading *reading, char *normal);
+static BmwStatus normalise_with(CURLU *handle, const char *url, const Reading *reading,
+								char *normal);
 static BmwStatus compare_host(CURLU *handle, const Reading *reading);
 static BmwStatus compare_port(CURLU *handle, const Reading *reading);
 static void canonical_host(const Reading *reading, char *out, size_t size);
@@ -52,8 +55,8 @@ static BmwStatus copy_url(CURLU *handle, char *normal);
 static BmwStatus status_of(CURLUcode code);
 
 BmwStatus
-bmw_url_check(const char *text, size_t len, bool require_https,
-			  const BmwAddressPolicy *policy, char *normal)
+bmw_url_check(const char *text, size_t len, bool require_https, const BmwAddressPolicy *policy,
+			  char *normal)
 {
 	char url[BMW_URL_MAX_BYTES + 1];
 	Reading reading = {0};
@@ -121,9 +124,10 @@ read_authority(const char *authority, Reading *reading)
 	if (reading->is_bracketed && memchr(authority, ']', len) == NULL)
 		return BMW_ERROR_URL_HOST;
 
-	const size_t host_len = reading->is_bracketed ? strcspn(authority, "]") + 1 : strcspn(authority, ":/?#");
+	const size_t host_len =
+		reading->is_bracketed ? strcspn(authority, "]") + 1 : strcspn(authority, ":/?#");
 	const BmwStatus status = reading->is_bracketed ? read_host(authority + 1, host_len - 2, reading)
-		: read_host(authority, host_len, reading);
+												   : read_host(authority, host_len, reading);
 
 	if (status != BMW_OK)
 		return status;
@@ -138,7 +142,8 @@ read_host(const char *text, size_t len, Reading *reading)
 	if (len == 0 || len >= sizeof(reading->host))
 		return BMW_ERROR_URL_HOST;
 	for (size_t i = 0; i < len; i++)
-		reading->host[i] = (char) (text[i] >= 'A' && text[i] <= 'Z' ? text[i] - 'A' + 'a' : text[i]);
+		reading->host[i] =
+			(char) (text[i] >= 'A' && text[i] <= 'Z' ? text[i] - 'A' + 'a' : text[i]);
 	reading->host[len] = '\0';
 	return BMW_OK;
 }
@@ -150,7 +155,8 @@ read_port(const char *text, size_t len, Reading *reading)
 	reading->port = reading->is_https ? 443 : 80;
 	if (len == 0)
 		return BMW_OK;
-	if (text[0] != ':' || len < 2 || len > 6 || text[1] == '0' || strspn(text + 1, DIGITS) != len - 1)
+	if (text[0] != ':' || len < 2 || len > 6 || text[1] == '0' ||
+		strspn(text + 1, DIGITS) != len - 1)
 		return BMW_ERROR_URL_PORT;
 
 	reading->port = 0;
@@ -171,7 +177,8 @@ judge_host(const Reading *reading, const BmwAddressPolicy *policy)
 
 	const size_t len = strlen(reading->host);
 	/* A final dot makes a name absolute; it does not make it another name. */
-	const BmwStatus status = judge_name(reading->host, reading->host[len - 1] == '.' ? len - 1 : len);
+	const BmwStatus status =
+		judge_name(reading->host, reading->host[len - 1] == '.' ? len - 1 : len);
 
 	if (status != BMW_OK)
 		return status;
@@ -235,10 +242,10 @@ read_ipv4(const char *host, struct sockaddr_in *out)
 {
 	char canonical[INET_ADDRSTRLEN];
 
-	*out = (struct sockaddr_in) {.sin_family = AF_INET};
+	*out = (struct sockaddr_in){.sin_family = AF_INET};
 	return inet_pton(AF_INET, host, &out->sin_addr) == 1 &&
-		inet_ntop(AF_INET, &out->sin_addr, canonical, sizeof(canonical)) != NULL &&
-		strcmp(host, canonical) == 0;
+		   inet_ntop(AF_INET, &out->sin_addr, canonical, sizeof(canonical)) != NULL &&
+		   strcmp(host, canonical) == 0;
 }
 
 static BmwStatus
@@ -251,7 +258,8 @@ judge_ipv4(const Reading *reading, const BmwAddressPolicy *policy, struct sockad
 static BmwStatus
 judge_ipv6(const Reading *reading, const BmwAddressPolicy *policy)
 {
-	struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t) reading->port)};
+	struct sockaddr_in6 address = {.sin6_family = AF_INET6,
+								   .sin6_port = htons((uint16_t) reading->port)};
 
 	if (inet_pton(AF_INET6, reading->host, &address.sin6_addr) != 1)
 		return BMW_ERROR_URL_HOST;
@@ -309,8 +317,8 @@ compare_host(CURLU *handle, const Reading *reading)
 
 		host[strcspn(host, "]")] = '\0';
 		is_same = host[0] == '[' && inet_pton(AF_INET6, host + 1, &theirs) == 1 &&
-			inet_pton(AF_INET6, reading->host, &ours) == 1 &&
-			memcmp(&theirs, &ours, sizeof(ours)) == 0;
+				  inet_pton(AF_INET6, reading->host, &ours) == 1 &&
+				  memcmp(&theirs, &ours, sizeof(ours)) == 0;
 	}
 	curl_free(host);
 	return is_same ? BMW_OK : BMW_ERROR_URL_HOST;
@@ -321,7 +329,8 @@ compare_port(CURLU *handle, const Reading *reading)
 {
 	char *port;
 	char ours[16];
-	const BmwStatus status = status_of(curl_url_get(handle, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT));
+	const BmwStatus status =
+		status_of(curl_url_get(handle, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT));
 
 	if (status != BMW_OK)
 		return status;
@@ -351,7 +360,8 @@ static BmwStatus
 copy_url(CURLU *handle, char *normal)
 {
 	char *url;
-	const BmwStatus status = status_of(curl_url_get(handle, CURLUPART_URL, &url, CURLU_NO_DEFAULT_PORT));
+	const BmwStatus status =
+		status_of(curl_url_get(handle, CURLUPART_URL, &url, CURLU_NO_DEFAULT_PORT));
 
 	if (status != BMW_OK)
 		return status;
@@ -384,7 +394,7 @@ status_of(CURLUcode code)
 			return BMW_ERROR_URL_HOST;
 		case CURLUE_BAD_PORT_NUMBER:
 			return BMW_ERROR_URL_PORT;
-		default:				/* libcurl's enum grows with its versions */
+		default: /* libcurl's enum grows with its versions */
 			return BMW_ERROR_URL_SYNTAX;
 	}
 }

@@ -12,25 +12,25 @@
 
 #include <stdint.h>
 
-#define BMW_UUID_TEXT_SIZE 37	/* 36 characters and the final 0 */
+#define BMW_UUID_TEXT_SIZE 37 /* 36 characters and the final 0 */
 
 typedef struct BmwUuid
 {
-	uint8_t		bytes[16];
+	uint8_t bytes[16];
 } BmwUuid;
 
 /* What makes one generator monotonic: the last 60-bit time used. Zero it to start. */
 typedef struct BmwUuidState
 {
-	uint64_t	last_ticks;		/* in 1/4096 ms */
+	uint64_t last_ticks; /* in 1/4096 ms */
 } BmwUuidState;
 
 /*
  * Next id: strictly greater than the previous of this state, also when the
  * clock stands still or goes back. random: 8 bytes, of which 62 bits are used.
  */
-extern void bmw_uuid_next(BmwUuidState *state, int64_t unix_us,
-						  const uint8_t random[8], BmwUuid *out);
+extern void bmw_uuid_next(BmwUuidState *state, int64_t unix_us, const uint8_t random[8],
+						  BmwUuid *out);
 /* The smallest version 7 id at or after this instant: a bound for ranges. */
 extern void bmw_uuid_floor(int64_t unix_us, BmwUuid *out);
 /* The instant in an id, rounded down to a microsecond. */

@@ -22,18 +22,18 @@ typedef struct Loading
 {
 	BmwDispatcher *dispatcher;
 	MemoryContext memory;
-	BmwRouter  *router;
-	List	   *endpoints;		/* BmwEndpoint */
-	List	   *limits;			/* their max_in_flight */
-	HTAB	   *muted;
+	BmwRouter *router;
+	List *endpoints; /* BmwEndpoint */
+	List *limits;	 /* their max_in_flight */
+	HTAB *muted;
 } Loading;
 
 /* An application's event types that are not sent. */
 typedef struct Muted
 {
-	char		application[BMW_NAME_MAX_BYTES + 1]; /* the key */
-	char	  **patterns;
-	int			length;
+	char application[BMW_NAME_MAX_BYTES + 1]; /* the key */
+	char **patterns;
+	int length;
 } Muted;
 
 static HTAB *make_muted(MemoryContext memory);
@@ -53,8 +53,8 @@ static void cancel_lane(BmwDispatcher *dispatcher, BmwLane *lane);
 void
 bmw_cache_refresh(BmwDispatcher *dispatcher)
 {
-	uint64		generation = pg_atomic_read_u64(&dispatcher->slot->generation);
-	Loading		loading = {.dispatcher = dispatcher};
+	uint64 generation = pg_atomic_read_u64(&dispatcher->slot->generation);
+	Loading loading = {.dispatcher = dispatcher};
 	MemoryContext caller = CurrentMemoryContext;
 
 	if (is_current(dispatcher, generation))
@@ -62,7 +62,8 @@ bmw_cache_refresh(BmwDispatcher *dispatcher)
 	loading.router = bmw_router_create();
 	if (loading.router == NULL)
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
-	loading.memory = AllocSetContextCreate(TopMemoryContext, "bm_webhook endpoints", ALLOCSET_DEFAULT_SIZES);
+	loading.memory =
+		AllocSetContextCreate(TopMemoryContext, "bm_webhook endpoints", ALLOCSET_DEFAULT_SIZES);
 	loading.muted = make_muted(loading.memory);
 	PG_TRY();
 	{
@@ -85,7 +86,7 @@ bmw_cache_refresh(BmwDispatcher *dispatcher)
 bool
 bmw_cache_is_muted(const BmwDispatcher *dispatcher, const char *application, const char *type)
 {
-	Muted	   *muted;
+	Muted *muted;
 
 	if (application == NULL || hash_get_num_entries(dispatcher->cache.muted) == 0)
 		return false;
@@ -99,20 +100,21 @@ bmw_cache_is_muted(const BmwDispatcher *dispatcher, const char *application, con
 bool
 bmw_cache_is_ours(const BmwDispatcher *dispatcher, int64 endpoint_id)
 {
-	return murmurhash32((uint32) endpoint_id) % (uint32) dispatcher->shards == (uint32) dispatcher->shard;
+	return murmurhash32((uint32) endpoint_id) % (uint32) dispatcher->shards ==
+		   (uint32) dispatcher->shard;
 }
 
 static bool
 is_current(BmwDispatcher *dispatcher, uint64 generation)
 {
 	return generation == dispatcher->cache.generation &&
-		pg_atomic_read_u32(&dispatcher->slot->changing) == 0;
+		   pg_atomic_read_u32(&dispatcher->slot->changing) == 0;
 }
 
 static void
 add_endpoint(const BmwEndpointRow *row, void *context)
 {
-	Loading    *loading = context;
+	Loading *loading = context;
 	BmwDispatcher *dispatcher = loading->dispatcher;
 	MemoryContext caller;
 	BmwEndpoint *endpoint;
@@ -132,7 +134,7 @@ static BmwEndpoint *
 make_endpoint(const BmwEndpointRow *row)
 {
 	BmwEndpoint *endpoint = palloc0(sizeof(*endpoint));
-	int64	   *delays = palloc(sizeof(*delays) * Max(row->delays_length, 1));
+	int64 *delays = palloc(sizeof(*delays) * Max(row->delays_length, 1));
 
 	endpoint->id = row->id;
 	endpoint->url = pstrdup(row->url);
@@ -189,16 +191,16 @@ static void
 replace(Loading *loading)
 {
 	BmwDispatcher *dispatcher = loading->dispatcher;
-	BmwCache   *cache = &dispatcher->cache;
-	ListCell   *endpoint_cell;
-	ListCell   *limit_cell;
+	BmwCache *cache = &dispatcher->cache;
+	ListCell *endpoint_cell;
+	ListCell *limit_cell;
 
 	bmw_lanes_each(dispatcher->lanes, clear_tag, NULL);
-	forboth(endpoint_cell, loading->endpoints, limit_cell, loading->limits)
+	forboth (endpoint_cell, loading->endpoints, limit_cell, loading->limits)
 	{
 		BmwEndpoint *endpoint = lfirst(endpoint_cell);
-		BmwLane    *lane = bmw_lanes_open(dispatcher->lanes, endpoint->id,
-										  Min(lfirst_int(limit_cell), MAX_LANE_IN_FLIGHT));
+		BmwLane *lane = bmw_lanes_open(dispatcher->lanes, endpoint->id,
+									   Min(lfirst_int(limit_cell), MAX_LANE_IN_FLIGHT));
 
 		if (lane == NULL)
 			continue;
@@ -225,8 +227,8 @@ tend_lane(BmwLane *lane, void *context)
 {
 	BmwDispatcher *dispatcher = context;
 	BmwEndpoint *endpoint = bmw_lane_tag(lane);
-	bool		was_stopped = bmw_lane_is_stopped(lane);
-	bool		is_stopped = endpoint == NULL || !endpoint->is_enabled;
+	bool was_stopped = bmw_lane_is_stopped(lane);
+	bool is_stopped = endpoint == NULL || !endpoint->is_enabled;
 
 	if (is_stopped != was_stopped)
 		bmw_lane_set_stopped(lane, is_stopped);
@@ -248,9 +250,9 @@ keep_order(BmwLane *lane, void *context)
 	BmwDispatcher *dispatcher = context;
 	BmwOrdering *ordering = &dispatcher->ordering;
 	BmwEndpoint *endpoint = bmw_lane_tag(lane);
-	int64		id = bmw_lane_endpoint(lane);
-	bool		is_kept = hash_search(ordering->endpoints, &id, HASH_FIND, NULL) != NULL;
-	bool		is_wanted = endpoint != NULL && endpoint->is_ordered;
+	int64 id = bmw_lane_endpoint(lane);
+	bool is_kept = hash_search(ordering->endpoints, &id, HASH_FIND, NULL) != NULL;
+	bool is_wanted = endpoint != NULL && endpoint->is_ordered;
 
 	if (is_wanted && !is_kept)
 	{
@@ -268,7 +270,9 @@ keep_order(BmwLane *lane, void *context)
 static HTAB *
 make_muted(MemoryContext memory)
 {
-	HASHCTL		control = {.keysize = BMW_NAME_MAX_BYTES + 1, .entrysize = sizeof(Muted), .hcxt = memory};
+	HASHCTL control = {.keysize = BMW_NAME_MAX_BYTES + 1,
+					   .entrysize = sizeof(Muted),
+					   .hcxt = memory};
 
 	return hash_create("bm_webhook muted", 16, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 }
@@ -276,9 +280,9 @@ make_muted(MemoryContext memory)
 static void
 add_muted(const char *application, const char **patterns, int length, void *context)
 {
-	Loading    *loading = context;
+	Loading *loading = context;
 	MemoryContext caller = MemoryContextSwitchTo(loading->memory);
-	Muted	   *muted = hash_search(loading->muted, application, HASH_ENTER, NULL);
+	Muted *muted = hash_search(loading->muted, application, HASH_ENTER, NULL);
 
 	muted->length = length;
 	muted->patterns = palloc(sizeof(char *) * length);
@@ -290,8 +294,8 @@ add_muted(const char *application, const char **patterns, int length, void *cont
 static void
 cancel_lane(BmwDispatcher *dispatcher, BmwLane *lane)
 {
-	BmwJob	   *job;
-	int64		endpoint_id = bmw_lane_endpoint(lane);
+	BmwJob *job;
+	int64 endpoint_id = bmw_lane_endpoint(lane);
 
 	while ((job = bmw_lane_take_new(lane)) != NULL)
 	{

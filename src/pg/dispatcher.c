@@ -13,16 +13,16 @@
 #include "storage/fd.h"
 #include "utils/memutils.h"
 
-#define LANE_CAPACITY 4096		/* jobs in each queue of a lane */
-#define STUCK_US (5 * INT64CONST(1000000))	/* in a queue; then it is parked */
+#define LANE_CAPACITY 4096				   /* jobs in each queue of a lane */
+#define STUCK_US (5 * INT64CONST(1000000)) /* in a queue; then it is parked */
 #define SECOND_US INT64CONST(1000000)
 #define MINUTE_US (60 * INT64CONST(1000000))
-#define PARTITION_MINUTES 60	/* between looks whether partitions must be made */
+#define PARTITION_MINUTES 60 /* between looks whether partitions must be made */
 #define MAX_WAIT_MS 60000
-#define MAX_FAILURES 10			/* transactions in a row: then start afresh */
+#define MAX_FAILURES 10 /* transactions in a row: then start afresh */
 
 static void set_up(void *context);
-static int	socket_budget(void);
+static int socket_budget(void);
 static void create_http(BmwDispatcher *dispatcher);
 static void socket_closed(void);
 static void update_now(BmwDispatcher *dispatcher);
@@ -39,8 +39,8 @@ BmwDispatcher *
 bmw_dispatcher_create(BmwSlot *slot)
 {
 	BmwDispatcher *dispatcher = MemoryContextAllocZero(TopMemoryContext, sizeof(*dispatcher));
-	HASHCTL		control = {.keysize = sizeof(BmwDeliveryKey), .entrysize = sizeof(BmwDeliveryKey)};
-	HASHCTL		id_control = {.keysize = sizeof(int64), .entrysize = sizeof(int64)};
+	HASHCTL control = {.keysize = sizeof(BmwDeliveryKey), .entrysize = sizeof(BmwDeliveryKey)};
+	HASHCTL id_control = {.keysize = sizeof(int64), .entrysize = sizeof(int64)};
 
 	dispatcher->slot = slot;
 	dispatcher->shard = slot->shard;
@@ -48,18 +48,23 @@ bmw_dispatcher_create(BmwSlot *slot)
 	dispatcher->has_extension = true;
 	dispatcher->loaded = hash_create("bm_webhook loaded", 1024, &control, HASH_ELEM | HASH_BLOBS);
 	dispatcher->signer = bmw_signer_create();
-	dispatcher->lanes = bmw_lanes_create(Min(bmw_max_in_flight, socket_budget() / 2), LANE_CAPACITY);
+	dispatcher->lanes =
+		bmw_lanes_create(Min(bmw_max_in_flight, socket_budget() / 2), LANE_CAPACITY);
 	dispatcher->ordering.order = bmw_order_create();
-	dispatcher->ordering.endpoints = hash_create("bm_webhook ordered", 64, &id_control, HASH_ELEM | HASH_BLOBS);
+	dispatcher->ordering.endpoints =
+		hash_create("bm_webhook ordered", 64, &id_control, HASH_ELEM | HASH_BLOBS);
 	pg_prng_seed(&dispatcher->random, (uint64) GetCurrentTimestamp() ^ MyProcPid);
 	dispatcher->ca_file = MemoryContextStrdup(TopMemoryContext, bmw_ca_file);
 	create_http(dispatcher);
-	if (dispatcher->ordering.order == NULL || dispatcher->signer == NULL || dispatcher->lanes == NULL || dispatcher->http == NULL)
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not set up libcurl and OpenSSL"));
+	if (dispatcher->ordering.order == NULL || dispatcher->signer == NULL ||
+		dispatcher->lanes == NULL || dispatcher->http == NULL)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY),
+				errmsg("could not set up libcurl and OpenSSL"));
 	update_now(dispatcher);
 	dispatcher->next_minute_us = dispatcher->now_us + MINUTE_US;
 	if (!bmw_dispatcher_run(dispatcher, set_up) && dispatcher->has_extension)
-		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("could not read bm_webhook's tables"));
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("could not read bm_webhook's tables"));
 	return dispatcher;
 }
 
@@ -69,7 +74,8 @@ bmw_dispatcher_cycle(BmwDispatcher *dispatcher)
 	update_now(dispatcher);
 	if (dispatcher->ordering.needs_flush)
 		bmw_recorder_flush(dispatcher);
-	dispatcher->ordering.needs_flush = dispatcher->ordering.needs_flush && dispatcher->recorder.length > 0;
+	dispatcher->ordering.needs_flush =
+		dispatcher->ordering.needs_flush && dispatcher->recorder.length > 0;
 	if (wants_transaction(dispatcher) && !bmw_dispatcher_run(dispatcher, take_in))
 		dispatcher->retry_at_us = dispatcher->now_us + SECOND_US;
 	bmw_sender_start(dispatcher);
@@ -93,9 +99,10 @@ bmw_dispatcher_run(BmwDispatcher *dispatcher, BmwWork work)
 	if (result == BMW_TRANSACTION_NO_EXTENSION)
 		dispatcher->has_extension = false;
 	if (bmw_transaction_failures() >= MAX_FAILURES)
-		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("bm_webhook's dispatcher gives up after %d failed transactions", MAX_FAILURES),
-				errhint("It is started again; what was in memory is read from the tables."));
+		ereport(
+			ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("bm_webhook's dispatcher gives up after %d failed transactions", MAX_FAILURES),
+			errhint("It is started again; what was in memory is read from the tables."));
 	return result == BMW_TRANSACTION_DONE;
 }
 
@@ -177,8 +184,9 @@ wants_transaction(BmwDispatcher *dispatcher)
 {
 	if (dispatcher->now_us < dispatcher->retry_at_us)
 		return false;
-	return bmw_intake_wants(dispatcher) || bmw_ordering_wants(dispatcher) || bmw_sender_has_due(dispatcher) ||
-		dispatcher->cache.generation != pg_atomic_read_u64(&dispatcher->slot->generation);
+	return bmw_intake_wants(dispatcher) || bmw_ordering_wants(dispatcher) ||
+		   bmw_sender_has_due(dispatcher) ||
+		   dispatcher->cache.generation != pg_atomic_read_u64(&dispatcher->slot->generation);
 }
 
 /*
@@ -217,7 +225,7 @@ static void
 park_if_stuck(BmwLane *lane, void *context)
 {
 	BmwDispatcher *dispatcher = context;
-	int64		oldest = bmw_lane_oldest_us(lane);
+	int64 oldest = bmw_lane_oldest_us(lane);
 
 	if (oldest != BMW_NEVER_US && dispatcher->now_us - oldest > STUCK_US)
 		bmw_sender_park(dispatcher, lane);
@@ -238,7 +246,7 @@ static void
 expect_pending(int64 endpoint_id, int64 due_us, void *context)
 {
 	BmwDispatcher *dispatcher = context;
-	BmwLane    *lane = bmw_lanes_find(dispatcher->lanes, endpoint_id);
+	BmwLane *lane = bmw_lanes_find(dispatcher->lanes, endpoint_id);
 
 	if (lane != NULL)
 		bmw_lane_expect(lane, due_us);
@@ -249,7 +257,7 @@ expect_pending(int64 endpoint_id, int64 due_us, void *context)
 static void
 publish(BmwDispatcher *dispatcher)
 {
-	BmwSlot    *slot = dispatcher->slot;
+	BmwSlot *slot = dispatcher->slot;
 	BmwLaneCounts counts = bmw_lanes_counts(dispatcher->lanes);
 
 	SpinLockAcquire(&slot->mutex);
@@ -263,9 +271,9 @@ publish(BmwDispatcher *dispatcher)
 static long
 wait_ms(BmwDispatcher *dispatcher)
 {
-	int			http_ms = bmw_http_prepare_wait(dispatcher->http);
-	int64		wakeup = Min(bmw_recorder_wakeup_us(dispatcher), dispatcher->next_minute_us);
-	int64		ms;
+	int http_ms = bmw_http_prepare_wait(dispatcher->http);
+	int64 wakeup = Min(bmw_recorder_wakeup_us(dispatcher), dispatcher->next_minute_us);
+	int64 ms;
 
 	if (bmw_lanes_counts(dispatcher->lanes).queued > 0 || bmw_transaction_has_statistics())
 		wakeup = Min(wakeup, dispatcher->next_second_us);

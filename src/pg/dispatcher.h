@@ -27,32 +27,32 @@
 /* A delivery, as a key. */
 typedef struct BmwDeliveryKey
 {
-	BmwUuid		event_id;
-	int64		endpoint_id;
+	BmwUuid event_id;
+	int64 endpoint_id;
 } BmwDeliveryKey;
 
 /* What is needed to send to an endpoint; lives until the endpoints are read anew. */
 typedef struct BmwEndpoint
 {
-	int64		id;
+	int64 id;
 	const char *url;
-	bool		is_enabled;
-	bool		is_ordered;		/* by message */
-	int			timeout_ms;
+	bool is_enabled;
+	bool is_ordered; /* by message */
+	int timeout_ms;
 	BmwSchedule schedule;
 	BmwHttpHeader *headers;
-	int			headers_length;
-	BmwSecret  *secrets;
-	int			secrets_length;
-	int64		failing_since_us;	/* 0: not failing */
+	int headers_length;
+	BmwSecret *secrets;
+	int secrets_length;
+	int64 failing_since_us; /* 0: not failing */
 } BmwEndpoint;
 
 typedef struct BmwCache
 {
-	uint64		generation;		/* of what is loaded; 0: nothing yet */
+	uint64 generation; /* of what is loaded; 0: nothing yet */
 	MemoryContext memory;
-	BmwRouter  *router;
-	HTAB	   *muted;			/* application -> patterns */
+	BmwRouter *router;
+	HTAB *muted; /* application -> patterns */
 } BmwCache;
 
 /* All events that one snapshot sees and the one before did not. */
@@ -60,99 +60,99 @@ typedef struct BmwPass
 {
 	struct BmwPass *next;
 	BmwSnapshot now;
-	int64		since_us;		/* for the cursor: see there */
-	int			unsettled;		/* deliveries in memory that have no row yet */
-	bool		is_read;		/* all its events are in lanes or recorded */
+	int64 since_us; /* for the cursor: see there */
+	int unsettled;	/* deliveries in memory that have no row yet */
+	bool is_read;	/* all its events are in lanes or recorded */
 } BmwPass;
 
 /* A lane that had little room at the last chunk, and since when. */
 typedef struct BmwTightLane
 {
-	BmwLane    *lane;
-	int64		since_us;
+	BmwLane *lane;
+	int64 since_us;
 } BmwTightLane;
 
 typedef struct BmwIntake
 {
-	BmwSnapshot previous;		/* everything that it sees has been taken */
-	int64		since_us;		/* what it does not see was captured after this */
-	BmwPass    *oldest;			/* passes that are not settled, in order */
-	BmwPass    *newest;
-	BmwPass    *current;		/* the newest, while it is being read; NULL: none is */
-	uint64	   *ended;			/* transactions that ended between previous and current */
-	int			ended_length;
-	bool		is_reading_ended;	/* still reading their events */
+	BmwSnapshot previous; /* everything that it sees has been taken */
+	int64 since_us;		  /* what it does not see was captured after this */
+	BmwPass *oldest;	  /* passes that are not settled, in order */
+	BmwPass *newest;
+	BmwPass *current; /* the newest, while it is being read; NULL: none is */
+	uint64 *ended;	  /* transactions that ended between previous and current */
+	int ended_length;
+	bool is_reading_ended; /* still reading their events */
 	BmwPosition position;
-	bool		is_recovering;	/* the first pass: some deliveries may have rows already */
-	HTAB	   *recorded;		/* those, for the chunk at hand */
-	int64		last_look_us;
-	int64		gather_until_us;	/* let rows gather until then */
+	bool is_recovering; /* the first pass: some deliveries may have rows already */
+	HTAB *recorded;		/* those, for the chunk at hand */
+	int64 last_look_us;
+	int64 gather_until_us; /* let rows gather until then */
 	BmwTightLane tight[64];
-	int			tight_length;
+	int tight_length;
 } BmwIntake;
 
 typedef struct BmwRecorder
 {
-	BmwRecord  *records;		/* malloc'd */
-	int			length;
-	int			capacity;
-	int64		oldest_us;		/* of the first record; 0: none */
-	int64		retry_at_us;	/* after a failure; 0: none */
-	BmwSnapshot settled;		/* what the cursor may say */
-	int64		settled_since_us;
-	bool		has_settled;	/* and has not been written */
-	int64		cursor_written_us;
+	BmwRecord *records; /* malloc'd */
+	int length;
+	int capacity;
+	int64 oldest_us;	 /* of the first record; 0: none */
+	int64 retry_at_us;	 /* after a failure; 0: none */
+	BmwSnapshot settled; /* what the cursor may say */
+	int64 settled_since_us;
+	bool has_settled; /* and has not been written */
+	int64 cursor_written_us;
 } BmwRecorder;
 
 /* A delivery of the current pass to an endpoint that keeps the order. */
 typedef struct BmwOrdered
 {
 	BmwOrderKey key;
-	BmwUuid		id;
-	BmwEvent   *event;			/* NULL: recorded already, to keep memory low */
-	BmwPass    *pass;
+	BmwUuid id;
+	BmwEvent *event; /* NULL: recorded already, to keep memory low */
+	BmwPass *pass;
 } BmwOrdered;
 
 typedef struct BmwOrdering
 {
-	BmwOrder   *order;
-	HTAB	   *endpoints;		/* ids of those that keep the order */
-	BmwOrdered *items;			/* malloc'd */
-	int			length;
-	int			capacity;
-	BmwDeliveryKey *wanted;		/* malloc'd: heads whose row is held back */
-	int			wanted_length;
-	int			wanted_capacity;
-	bool		needs_flush;	/* before wanted ones can be found */
+	BmwOrder *order;
+	HTAB *endpoints;   /* ids of those that keep the order */
+	BmwOrdered *items; /* malloc'd */
+	int length;
+	int capacity;
+	BmwDeliveryKey *wanted; /* malloc'd: heads whose row is held back */
+	int wanted_length;
+	int wanted_capacity;
+	bool needs_flush; /* before wanted ones can be found */
 } BmwOrdering;
 
 typedef struct BmwDispatcher
 {
-	BmwSlot    *slot;
-	int			shard;
-	int			shards;
-	int64		now_us;			/* of this cycle */
+	BmwSlot *slot;
+	int shard;
+	int shards;
+	int64 now_us; /* of this cycle */
 	BmwAddressPolicy policy;
-	BmwHttp    *http;
-	BmwLanes   *lanes;
-	BmwSigner  *signer;
-	HTAB	   *loaded;			/* deliveries in memory that have a row */
-	List	   *tasks;			/* changes of endpoints to be made: recorder.c */
-	BmwCache	cache;
-	BmwIntake	intake;
+	BmwHttp *http;
+	BmwLanes *lanes;
+	BmwSigner *signer;
+	HTAB *loaded; /* deliveries in memory that have a row */
+	List *tasks;  /* changes of endpoints to be made: recorder.c */
+	BmwCache cache;
+	BmwIntake intake;
 	BmwRecorder recorder;
 	BmwOrdering ordering;
-	size_t		bytes;			/* of event bodies in memory, shared ones counted once a job */
-	char	   *ca_file;		/* what libcurl was given */
-	int64		next_second_us; /* when the once-a-second work is due */
-	int64		next_minute_us;
-	int			minutes;
-	int64		retry_at_us;	/* no transaction to take in before; 0: any time */
-	int64		sent;
-	int64		resent;
+	size_t bytes;		  /* of event bodies in memory, shared ones counted once a job */
+	char *ca_file;		  /* what libcurl was given */
+	int64 next_second_us; /* when the once-a-second work is due */
+	int64 next_minute_us;
+	int minutes;
+	int64 retry_at_us; /* no transaction to take in before; 0: any time */
+	int64 sent;
+	int64 resent;
 	pg_prng_state random;
-	bool		is_stopping;	/* no new requests */
-	bool		has_extension;	/* false: it has gone, end */
+	bool is_stopping;	/* no new requests */
+	bool has_extension; /* false: it has gone, end */
 } BmwDispatcher;
 
 /* dispatcher.c */
@@ -168,14 +168,15 @@ extern bool bmw_dispatcher_run(BmwDispatcher *dispatcher, BmwWork work);
 /* cache.c: reads the endpoints if they have changed. Inside a transaction. */
 extern void bmw_cache_refresh(BmwDispatcher *dispatcher);
 /* Are events of this type not sent for the application? */
-extern bool bmw_cache_is_muted(const BmwDispatcher *dispatcher, const char *application, const char *type);
+extern bool bmw_cache_is_muted(const BmwDispatcher *dispatcher, const char *application,
+							   const char *type);
 /* Does this dispatcher's shard own the endpoint? */
 extern bool bmw_cache_is_ours(const BmwDispatcher *dispatcher, int64 endpoint_id);
 
 /* intake.c */
-extern void bmw_intake_start(BmwDispatcher *dispatcher);	/* inside a transaction */
+extern void bmw_intake_start(BmwDispatcher *dispatcher); /* inside a transaction */
 extern bool bmw_intake_wants(BmwDispatcher *dispatcher);
-extern void bmw_intake_read(BmwDispatcher *dispatcher);		/* inside a transaction */
+extern void bmw_intake_read(BmwDispatcher *dispatcher); /* inside a transaction */
 extern int64 bmw_intake_wakeup_us(const BmwDispatcher *dispatcher);
 extern void bmw_intake_forget_lane(BmwDispatcher *dispatcher, BmwLane *lane);
 /* A delivery of this pass has got its row. NULL is allowed. */
@@ -184,14 +185,16 @@ extern void bmw_intake_settled(BmwDispatcher *dispatcher, BmwPass *pass);
 /* ordering.c */
 extern BmwOrderKey bmw_ordering_key(int64 endpoint_id, const uint64_t *message);
 /* An event of the current pass for an endpoint that keeps the order. */
-extern void bmw_ordering_take(BmwDispatcher *dispatcher, BmwEvent *event, int64 endpoint_id, BmwPass *pass);
+extern void bmw_ordering_take(BmwDispatcher *dispatcher, BmwEvent *event, int64 endpoint_id,
+							  BmwPass *pass);
 extern void bmw_ordering_end_pass(BmwDispatcher *dispatcher);
 /* This delivery has ended, and that has been committed. */
 extern void bmw_ordering_ended(BmwDispatcher *dispatcher, const BmwRecord *record);
-extern bool bmw_ordering_is_head(const BmwDispatcher *dispatcher, int64 endpoint_id, const BmwEvent *event);
+extern bool bmw_ordering_is_head(const BmwDispatcher *dispatcher, int64 endpoint_id,
+								 const BmwEvent *event);
 /* Are there heads whose row must be fetched? */
 extern bool bmw_ordering_wants(const BmwDispatcher *dispatcher);
-extern void bmw_ordering_fetch(BmwDispatcher *dispatcher);	/* inside a transaction */
+extern void bmw_ordering_fetch(BmwDispatcher *dispatcher); /* inside a transaction */
 /* An endpoint keeps the order from now on. Inside a transaction. */
 extern void bmw_ordering_begin(BmwDispatcher *dispatcher, int64 endpoint_id);
 /* Its heads are looked for again. */
@@ -204,10 +207,12 @@ extern void bmw_job_free(BmwDispatcher *dispatcher, BmwJob *job);
 /* A due job is left to the table, which may hand it out again. */
 extern void bmw_job_forget(BmwDispatcher *dispatcher, BmwJob *job);
 /* The row of a due job says what memory knows. */
-extern void bmw_sender_unload(BmwDispatcher *dispatcher, const BmwUuid *event_id, int64 endpoint_id);
-extern void bmw_sender_fetch_due(BmwDispatcher *dispatcher);	/* inside a transaction */
+extern void bmw_sender_unload(BmwDispatcher *dispatcher, const BmwUuid *event_id,
+							  int64 endpoint_id);
+extern void bmw_sender_fetch_due(BmwDispatcher *dispatcher); /* inside a transaction */
 /* Those of these deliveries that are held back. Inside a transaction. */
-extern void bmw_sender_fetch_held(BmwDispatcher *dispatcher, BmwLane *lane, const BmwUuid *ids, int length);
+extern void bmw_sender_fetch_held(BmwDispatcher *dispatcher, BmwLane *lane, const BmwUuid *ids,
+								  int length);
 extern bool bmw_sender_has_due(BmwDispatcher *dispatcher);
 extern void bmw_sender_start(BmwDispatcher *dispatcher);
 extern void bmw_sender_collect(BmwDispatcher *dispatcher);
@@ -226,8 +231,8 @@ extern void bmw_recorder_set_failing(BmwDispatcher *dispatcher, int64 endpoint_i
 extern void bmw_recorder_disable(BmwDispatcher *dispatcher, int64 endpoint_id, const char *reason);
 extern void bmw_recorder_let_go(BmwDispatcher *dispatcher, int64 endpoint_id);
 /* A due delivery is not the head of its message. */
-extern void bmw_recorder_hold_back(BmwDispatcher *dispatcher, const BmwEvent *event, int64 endpoint_id,
-								   int attempts, int64 first_attempt_us);
+extern void bmw_recorder_hold_back(BmwDispatcher *dispatcher, const BmwEvent *event,
+								   int64 endpoint_id, int attempts, int64 first_attempt_us);
 extern void bmw_recorder_cancel_pending(BmwDispatcher *dispatcher, int64 endpoint_id);
 extern bool bmw_recorder_is_due(const BmwDispatcher *dispatcher);
 extern bool bmw_recorder_is_full(const BmwDispatcher *dispatcher);

@@ -66,10 +66,12 @@ static const char select_endpoint[] =
 	"SELECT a.owner FROM bm_webhook.endpoint e LEFT JOIN bm_webhook.application a"
 	" ON a.name OPERATOR(pg_catalog.=) e.application WHERE e.id OPERATOR(pg_catalog.=) $1";
 
-static Oid element_types[COLUMNS] = {UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-	INT8OID, TIMESTAMPTZOID, JSONOID, XID8OID, TIMESTAMPTZOID};
-static Oid array_types[COLUMNS] = {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-	TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, JSONARRAYOID, XID8OID, TIMESTAMPTZOID};
+static Oid element_types[COLUMNS] = {UUIDOID, TEXTOID, TEXTOID,		  TEXTOID,
+									 TEXTOID, TEXTOID, INT8OID,		  TIMESTAMPTZOID,
+									 JSONOID, XID8OID, TIMESTAMPTZOID};
+static Oid array_types[COLUMNS] = {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID,  TEXTARRAYOID,
+								   TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID,  TIMESTAMPTZARRAYOID,
+								   JSONARRAYOID, XID8OID,	   TIMESTAMPTZOID};
 
 /* Who we were before we became the owner of the table. */
 typedef struct Identity
@@ -143,7 +145,8 @@ may_use_endpoint(Oid user)
 	char *application_owner = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	Oid role = application_owner != NULL ? get_role_oid(application_owner, true) : InvalidOid;
 
-	return superuser_arg(user) || user == event_owner() || (OidIsValid(role) && is_member_of_role(user, role));
+	return superuser_arg(user) || user == event_owner() ||
+		   (OidIsValid(role) && is_member_of_role(user, role));
 }
 
 static Identity
@@ -313,8 +316,9 @@ reply_to(const BmwNewEvent *event, Datum data, bool *is_null)
 	path[0] = CStringGetTextDatum("context");
 	path[1] = CStringGetTextDatum("message_id");
 	InitFunctionCallInfoData(*call, NULL, 2, InvalidOid, NULL, NULL);
-	call->args[0] = (NullableDatum) {data, false};
-	call->args[1] = (NullableDatum) {PointerGetDatum(construct_array(path, 2, TEXTOID, -1, false, TYPALIGN_INT)), false};
+	call->args[0] = (NullableDatum){data, false};
+	call->args[1] = (NullableDatum){
+		PointerGetDatum(construct_array(path, 2, TEXTOID, -1, false, TYPALIGN_INT)), false};
 	message_id = json_extract_path_text(call);
 	*is_null = call->isnull || VARSIZE_ANY_EXHDR(DatumGetPointer(message_id)) > BMW_NAME_MAX_BYTES;
 	return message_id;

@@ -14,14 +14,14 @@
 /* A finished event. Texts are in the database's encoding, NULL where not set. */
 typedef struct BmwNewEvent
 {
-	pg_uuid_t	id;				/* set by bmw_event_store_insert() */
-	const char *type;			/* a valid event type */
+	pg_uuid_t id;	  /* set by bmw_event_store_insert() */
+	const char *type; /* a valid event type */
 	const char *application;
 	const char *channel;
 	const char *message_id;
-	int64		endpoint_id;	/* 0: for all that match */
-	TimestampTz occurred_at;	/* 0: when captured */
-	const char *data;			/* a JSON object as text, 0-terminated */
+	int64 endpoint_id;		 /* 0: for all that match */
+	TimestampTz occurred_at; /* 0: when captured */
+	const char *data;		 /* a JSON object as text, 0-terminated */
 } BmwNewEvent;
 
 /*

@@ -16,24 +16,24 @@
 #include "pg/dispatcher.h"
 #include "pg/guc.h"
 
-#define CHUNK 500				/* events */
-#define MAX_BYTES (128 * 1024 * 1024)	/* of bodies in memory; beyond, deliveries are parked */
-#define LOOK_INTERVAL_US (5 * INT64CONST(1000000))	/* for what nothing announced */
-#define GATHER_US 2000			/* between looks under load */
-#define PATIENCE_US 250000		/* for a lane that is full but moving */
-#define FLOOR_MARGIN_US (INT64CONST(86400) * 1000000)	/* for clocks that are set back */
+#define CHUNK 500					  /* events */
+#define MAX_BYTES (128 * 1024 * 1024) /* of bodies in memory; beyond, deliveries are parked */
+#define LOOK_INTERVAL_US (5 * INT64CONST(1000000))	  /* for what nothing announced */
+#define GATHER_US 2000								  /* between looks under load */
+#define PATIENCE_US 250000							  /* for a lane that is full but moving */
+#define FLOOR_MARGIN_US (INT64CONST(86400) * 1000000) /* for clocks that are set back */
 
 typedef struct Placing
 {
 	BmwDispatcher *dispatcher;
 	const BmwEventRow *row;
-	BmwEvent   *event;			/* made for the first endpoint */
+	BmwEvent *event; /* made for the first endpoint */
 } Placing;
 
 typedef struct Collecting
 {
-	BmwUuid		ids[CHUNK];
-	int			length;
+	BmwUuid ids[CHUNK];
+	int length;
 } Collecting;
 
 static bool has_something_to_look_for(BmwDispatcher *dispatcher);
@@ -41,7 +41,7 @@ static bool is_blocked_by_lanes(BmwDispatcher *dispatcher);
 static bool is_patient(BmwDispatcher *dispatcher, const BmwLane *lane, int64 since_us);
 static bool begin_pass(BmwDispatcher *dispatcher);
 static int64 since_of(const BmwIntake *intake, const BmwSnapshot *now);
-static int	read_chunk(BmwDispatcher *dispatcher, BmwEventRowFn fn, void *context);
+static int read_chunk(BmwDispatcher *dispatcher, BmwEventRowFn fn, void *context);
 static void find_recorded(BmwDispatcher *dispatcher);
 static void collect_id(const BmwEventRow *row, void *context);
 static void remember_recorded(const BmwUuid *event_id, int64 endpoint_id, void *context);
@@ -56,9 +56,10 @@ static void settle_passes(BmwDispatcher *dispatcher);
 void
 bmw_intake_start(BmwDispatcher *dispatcher)
 {
-	BmwIntake  *intake = &dispatcher->intake;
+	BmwIntake *intake = &dispatcher->intake;
 
-	bmw_store_read_cursor(dispatcher->shard, dispatcher->shards, &intake->previous, &intake->since_us);
+	bmw_store_read_cursor(dispatcher->shard, dispatcher->shards, &intake->previous,
+						  &intake->since_us);
 	intake->is_recovering = true;
 	pg_atomic_write_u32(&dispatcher->slot->is_awake, 1);
 }
@@ -66,18 +67,16 @@ bmw_intake_start(BmwDispatcher *dispatcher)
 bool
 bmw_intake_wants(BmwDispatcher *dispatcher)
 {
-	return bmw_enabled && !dispatcher->is_stopping &&
-		!bmw_recorder_is_full(dispatcher) &&
-		has_something_to_look_for(dispatcher) &&
-		!is_blocked_by_lanes(dispatcher);
+	return bmw_enabled && !dispatcher->is_stopping && !bmw_recorder_is_full(dispatcher) &&
+		   has_something_to_look_for(dispatcher) && !is_blocked_by_lanes(dispatcher);
 }
 
 void
 bmw_intake_read(BmwDispatcher *dispatcher)
 {
-	BmwIntake  *intake = &dispatcher->intake;
+	BmwIntake *intake = &dispatcher->intake;
 
-	bool		has_pass = intake->current != NULL || begin_pass(dispatcher);
+	bool has_pass = intake->current != NULL || begin_pass(dispatcher);
 
 	/* after the snapshot: an event that it sees must find the endpoints that were there before it */
 	bmw_cache_refresh(dispatcher);
@@ -93,7 +92,7 @@ int64
 bmw_intake_wakeup_us(const BmwDispatcher *dispatcher)
 {
 	const BmwIntake *intake = &dispatcher->intake;
-	int64		wakeup = intake->last_look_us + LOOK_INTERVAL_US;
+	int64 wakeup = intake->last_look_us + LOOK_INTERVAL_US;
 
 	if (!bmw_enabled)
 		return BMW_NEVER_US;
@@ -101,14 +100,14 @@ bmw_intake_wakeup_us(const BmwDispatcher *dispatcher)
 		wakeup = Min(wakeup, dispatcher->now_us + PATIENCE_US);
 	if (intake->current != NULL || pg_atomic_read_u32(&dispatcher->slot->is_awake) != 0)
 		wakeup = intake->tight_length > 0 ? Min(wakeup, dispatcher->now_us + 10000)
-			: intake->gather_until_us;
+										  : intake->gather_until_us;
 	return wakeup;
 }
 
 void
 bmw_intake_forget_lane(BmwDispatcher *dispatcher, BmwLane *lane)
 {
-	BmwIntake  *intake = &dispatcher->intake;
+	BmwIntake *intake = &dispatcher->intake;
 
 	for (int i = 0; i < intake->tight_length; i++)
 		if (intake->tight[i].lane == lane)
@@ -127,14 +126,14 @@ bmw_intake_settled(BmwDispatcher *dispatcher, BmwPass *pass)
 static bool
 has_something_to_look_for(BmwDispatcher *dispatcher)
 {
-	BmwIntake  *intake = &dispatcher->intake;
+	BmwIntake *intake = &dispatcher->intake;
 
 	if (intake->current != NULL)
 		return true;
 	if (dispatcher->now_us >= intake->last_look_us + LOOK_INTERVAL_US)
 		return true;
 	return dispatcher->now_us >= intake->gather_until_us &&
-		pg_atomic_read_u32(&dispatcher->slot->is_awake) != 0;
+		   pg_atomic_read_u32(&dispatcher->slot->is_awake) != 0;
 }
 
 /*
@@ -145,12 +144,12 @@ has_something_to_look_for(BmwDispatcher *dispatcher)
 static bool
 is_blocked_by_lanes(BmwDispatcher *dispatcher)
 {
-	BmwIntake  *intake = &dispatcher->intake;
-	bool		is_blocked = false;
+	BmwIntake *intake = &dispatcher->intake;
+	bool is_blocked = false;
 
 	for (int i = 0; i < intake->tight_length; i++)
 	{
-		BmwLane    *lane = intake->tight[i].lane;
+		BmwLane *lane = intake->tight[i].lane;
 
 		if (bmw_lane_room_new(lane) >= CHUNK)
 			intake->tight[i--] = intake->tight[--intake->tight_length];
@@ -164,15 +163,15 @@ static bool
 is_patient(BmwDispatcher *dispatcher, const BmwLane *lane, int64 since_us)
 {
 	return dispatcher->now_us - since_us < PATIENCE_US && !bmw_lane_is_stopped(lane) &&
-		dispatcher->now_us - bmw_lane_last_success_us(lane) < PATIENCE_US;
+		   dispatcher->now_us - bmw_lane_last_success_us(lane) < PATIENCE_US;
 }
 
 /* False when nothing has ended since the last look. */
 static bool
 begin_pass(BmwDispatcher *dispatcher)
 {
-	BmwIntake  *intake = &dispatcher->intake;
-	BmwPass    *pass = calloc(1, sizeof(*pass));
+	BmwIntake *intake = &dispatcher->intake;
+	BmwPass *pass = calloc(1, sizeof(*pass));
 
 	if (pass == NULL)
 		return false;
@@ -185,7 +184,8 @@ begin_pass(BmwDispatcher *dispatcher)
 	if (intake->ended == NULL)
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
 	intake->ended_length = bmw_snapshot_ended(&intake->previous, &pass->now, intake->ended);
-	if (intake->ended_length == 0 && pass->now.xmax == intake->previous.xmax && !intake->is_recovering)
+	if (intake->ended_length == 0 && pass->now.xmax == intake->previous.xmax &&
+		!intake->is_recovering)
 	{
 		intake->since_us = pass->since_us;
 		bmw_snapshot_free(&pass->now);
@@ -218,14 +218,15 @@ since_of(const BmwIntake *intake, const BmwSnapshot *now)
 static int
 read_chunk(BmwDispatcher *dispatcher, BmwEventRowFn fn, void *context)
 {
-	BmwIntake  *intake = &dispatcher->intake;
+	BmwIntake *intake = &dispatcher->intake;
 	BmwPosition after = intake->position;
-	BmwUuid		floor;
+	BmwUuid floor;
 
 	bmw_uuid_floor(intake->since_us - FLOOR_MARGIN_US, &floor);
 	if (intake->is_reading_ended)
 		return intake->ended_length == 0 ? 0
-			: bmw_store_events_of(intake->ended, intake->ended_length, &after, &floor, CHUNK, fn, context);
+										 : bmw_store_events_of(intake->ended, intake->ended_length,
+															   &after, &floor, CHUNK, fn, context);
 	return bmw_store_new_events(&after, &floor, &intake->current->now, CHUNK, fn, context);
 }
 
@@ -234,12 +235,13 @@ static void
 find_recorded(BmwDispatcher *dispatcher)
 {
 	Collecting *collecting = palloc0(sizeof(*collecting));
-	HASHCTL		control = {.keysize = sizeof(BmwDeliveryKey), .entrysize = sizeof(BmwDeliveryKey),
-	.hcxt = CurrentMemoryContext};
+	HASHCTL control = {.keysize = sizeof(BmwDeliveryKey),
+					   .entrysize = sizeof(BmwDeliveryKey),
+					   .hcxt = CurrentMemoryContext};
 
 	read_chunk(dispatcher, collect_id, collecting);
-	dispatcher->intake.recorded = hash_create("bm_webhook recorded", CHUNK, &control,
-											  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	dispatcher->intake.recorded =
+		hash_create("bm_webhook recorded", CHUNK, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	if (collecting->length > 0)
 		bmw_store_existing(collecting->ids, collecting->length, remember_recorded, dispatcher);
 }
@@ -264,7 +266,7 @@ remember_recorded(const BmwUuid *event_id, int64 endpoint_id, void *context)
 static void
 end_chunk(BmwDispatcher *dispatcher, int rows)
 {
-	BmwIntake  *intake = &dispatcher->intake;
+	BmwIntake *intake = &dispatcher->intake;
 
 	if (rows > 0)
 		intake->gather_until_us = dispatcher->now_us + GATHER_US;
@@ -283,8 +285,8 @@ end_chunk(BmwDispatcher *dispatcher, int rows)
 static void
 end_pass(BmwDispatcher *dispatcher)
 {
-	BmwIntake  *intake = &dispatcher->intake;
-	BmwPass    *pass = intake->current;
+	BmwIntake *intake = &dispatcher->intake;
+	BmwPass *pass = intake->current;
 	BmwSnapshot copy = pass->now;
 
 	copy.xip = malloc(sizeof(uint64) * Max(copy.xip_length, 1));
@@ -306,7 +308,7 @@ static void
 take_event(const BmwEventRow *row, void *context)
 {
 	BmwDispatcher *dispatcher = context;
-	Placing		placing = {.dispatcher = dispatcher, .row = row};
+	Placing placing = {.dispatcher = dispatcher, .row = row};
 
 	if (row->route.endpoint_id != 0 ||
 		!bmw_cache_is_muted(dispatcher, row->route.application, row->route.type))
@@ -320,12 +322,12 @@ take_event(const BmwEventRow *row, void *context)
 static void
 place(void *tag, void *context)
 {
-	Placing    *placing = context;
+	Placing *placing = context;
 	BmwDispatcher *dispatcher = placing->dispatcher;
-	BmwPass    *pass = dispatcher->intake.current;
+	BmwPass *pass = dispatcher->intake.current;
 	BmwEndpoint *endpoint = tag;
-	BmwLane    *lane = bmw_lanes_find(dispatcher->lanes, endpoint->id);
-	BmwJob	   *job;
+	BmwLane *lane = bmw_lanes_find(dispatcher->lanes, endpoint->id);
+	BmwJob *job;
 
 	if (is_recorded(dispatcher, &placing->row->source.id, endpoint->id))
 		return;
@@ -359,13 +361,13 @@ is_recorded(BmwDispatcher *dispatcher, const BmwUuid *event_id, int64 endpoint_i
 	BmwDeliveryKey key = {.event_id = *event_id, .endpoint_id = endpoint_id};
 
 	return dispatcher->intake.recorded != NULL &&
-		hash_search(dispatcher->intake.recorded, &key, HASH_FIND, NULL) != NULL;
+		   hash_search(dispatcher->intake.recorded, &key, HASH_FIND, NULL) != NULL;
 }
 
 static void
 note_tight(BmwDispatcher *dispatcher, BmwLane *lane)
 {
-	BmwIntake  *intake = &dispatcher->intake;
+	BmwIntake *intake = &dispatcher->intake;
 
 	for (int i = 0; i < intake->tight_length; i++)
 		if (intake->tight[i].lane == lane)
@@ -378,11 +380,11 @@ note_tight(BmwDispatcher *dispatcher, BmwLane *lane)
 static void
 settle_passes(BmwDispatcher *dispatcher)
 {
-	BmwIntake  *intake = &dispatcher->intake;
+	BmwIntake *intake = &dispatcher->intake;
 
 	while (intake->oldest != NULL && intake->oldest->is_read && intake->oldest->unsettled == 0)
 	{
-		BmwPass    *pass = intake->oldest;
+		BmwPass *pass = intake->oldest;
 
 		intake->oldest = pass->next;
 		if (intake->oldest == NULL)

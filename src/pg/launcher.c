@@ -35,10 +35,10 @@
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
-#define LOOK_INTERVAL_MS 10000	/* for databases that nothing announced */
+#define LOOK_INTERVAL_MS 10000 /* for databases that nothing announced */
 #define NO_WORKER_DELAY_MS 2000
 #define OUTDATED_DELAY_MS 60000
-#define FAILURE_DELAY_MS 1000	/* doubles with each failure in a row */
+#define FAILURE_DELAY_MS 1000 /* doubles with each failure in a row */
 #define FAILURE_DELAY_MAX_MS 60000
 
 /* What the launcher alone knows of a slot. */
@@ -46,12 +46,12 @@ typedef struct Start
 {
 	BackgroundWorkerHandle *handle; /* NULL: not running */
 	TimestampTz not_before;
-	int			failures;		/* in a row */
-	bool		is_asked_again; /* somebody asked after it had started */
+	int failures;		 /* in a row */
+	bool is_asked_again; /* somebody asked after it had started */
 } Start;
 
 static Start starts[BMW_MAX_SLOTS];
-static List *looked_at = NIL;	/* databases that have been tried, by Oid */
+static List *looked_at = NIL; /* databases that have been tried, by Oid */
 
 static void look_at_databases(void);
 static List *list_databases(void);
@@ -114,7 +114,8 @@ bmw_launcher_main(Datum arg)
 			next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_INTERVAL_MS);
 		}
 		run_slots();
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, delay_ms(), PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, delay_ms(),
+						 PG_WAIT_EXTENSION);
 	}
 	proc_exit(0);
 }
@@ -123,11 +124,11 @@ bmw_launcher_main(Datum arg)
 static void
 look_at_databases(void)
 {
-	List	   *databases = list_databases();
-	ListCell   *cell;
+	List *databases = list_databases();
+	ListCell *cell;
 
 	forget_dropped(databases);
-	foreach(cell, databases)
+	foreach (cell, databases)
 		if (!list_member_oid(looked_at, lfirst_oid(cell)))
 			open_slots(lfirst_oid(cell));
 	list_free(databases);
@@ -137,10 +138,10 @@ look_at_databases(void)
 static List *
 list_databases(void)
 {
-	List	   *databases = NIL;
-	Relation	relation;
+	List *databases = NIL;
+	Relation relation;
 	TableScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple tuple;
 
 	StartTransactionCommand();
 	(void) GetTransactionSnapshot();
@@ -166,8 +167,8 @@ list_databases(void)
 static void
 take_requests(void)
 {
-	Oid			requests[BMW_MAX_REQUESTS];
-	int			length;
+	Oid requests[BMW_MAX_REQUESTS];
+	int length;
 
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
 	length = bmw_shared->requests_length;
@@ -195,8 +196,8 @@ open_slots(Oid database)
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
 	for (int shard = 0; shard < bmw_shards; shard++)
 	{
-		BmwSlot    *slot = free_slot();
-		bool		is_open = false;
+		BmwSlot *slot = free_slot();
+		bool is_open = false;
 
 		for (int i = 0; i < bmw_shared->slots_length; i++)
 			if (bmw_shared->slots[i].database == database && bmw_shared->slots[i].shard == shard)
@@ -231,13 +232,13 @@ free_slot(void)
 static void
 forget_dropped(List *databases)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	for (int i = 0; i < bmw_shared->slots_length; i++)
 		if (OidIsValid(bmw_shared->slots[i].database) && starts[i].handle == NULL &&
 			!list_member_oid(databases, bmw_shared->slots[i].database))
 			close_slot(i);
-	foreach(cell, looked_at)
+	foreach (cell, looked_at)
 		if (!list_member_oid(databases, lfirst_oid(cell)))
 			looked_at = foreach_delete_current(looked_at, cell);
 }
@@ -256,8 +257,9 @@ static bool
 is_any_released(void)
 {
 	for (int i = 0; i < bmw_shared->slots_length; i++)
-		if (OidIsValid(bmw_shared->slots[i].database) && bmw_shared->slots[i].state == BMW_SLOT_HELD &&
-			bmw_shared->slots[i].holder == 0 && starts[i].handle == NULL)
+		if (OidIsValid(bmw_shared->slots[i].database) &&
+			bmw_shared->slots[i].state == BMW_SLOT_HELD && bmw_shared->slots[i].holder == 0 &&
+			starts[i].handle == NULL)
 			return true;
 	return false;
 }
@@ -274,7 +276,7 @@ run_slots(void)
 		if (starts[i].handle != NULL)
 			watch_running(i);
 		if (OidIsValid(bmw_shared->slots[i].database) && starts[i].handle == NULL &&
-			bmw_shared->slots[i].pid == 0 &&	/* left over by a launcher that died */
+			bmw_shared->slots[i].pid == 0 && /* left over by a launcher that died */
 			!is_held(&bmw_shared->slots[i]) && starts[i].not_before <= now)
 			start(i);
 	}
@@ -283,7 +285,7 @@ run_slots(void)
 static void
 watch_running(int index)
 {
-	pid_t		pid;
+	pid_t pid;
 
 	if (GetBackgroundWorkerPid(starts[index].handle, &pid) != BGWH_STOPPED)
 		return;
@@ -296,13 +298,13 @@ watch_running(int index)
 static void
 ended(int index)
 {
-	BmwSlot    *slot = &bmw_shared->slots[index];
-	Start	   *start = &starts[index];
-	long		delay = 0;
+	BmwSlot *slot = &bmw_shared->slots[index];
+	Start *start = &starts[index];
+	long delay = 0;
 
 	switch (slot->state)
 	{
-		case BMW_SLOT_FREE:		/* no extension there, unless it came a moment ago */
+		case BMW_SLOT_FREE: /* no extension there, unless it came a moment ago */
 			if (!start->is_asked_again)
 			{
 				close_slot(index);
@@ -319,7 +321,8 @@ ended(int index)
 		case BMW_SLOT_RUNNING:
 		case BMW_SLOT_NO_WORKER:
 		case BMW_SLOT_FAILED:
-			if (TimestampDifferenceExceeds(slot->since, GetCurrentTimestamp(), FAILURE_DELAY_MAX_MS))
+			if (TimestampDifferenceExceeds(slot->since, GetCurrentTimestamp(),
+										   FAILURE_DELAY_MAX_MS))
 				start->failures = 0;
 			delay = Min(FAILURE_DELAY_MS << Min(start->failures, 10), FAILURE_DELAY_MAX_MS);
 			start->failures++;
@@ -351,7 +354,8 @@ start(int index)
 	if (!RegisterDynamicBackgroundWorker(&worker, &starts[index].handle))
 	{
 		starts[index].handle = NULL;
-		starts[index].not_before = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), NO_WORKER_DELAY_MS);
+		starts[index].not_before =
+			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), NO_WORKER_DELAY_MS);
 		set_state(&bmw_shared->slots[index], BMW_SLOT_NO_WORKER);
 	}
 	MemoryContextSwitchTo(caller);
@@ -381,7 +385,7 @@ static long
 delay_ms(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	long		delay = LOOK_INTERVAL_MS;
+	long delay = LOOK_INTERVAL_MS;
 
 	for (int i = 0; i < bmw_shared->slots_length; i++)
 		if (OidIsValid(bmw_shared->slots[i].database) && starts[i].handle == NULL &&

@@ -17,7 +17,7 @@
 
 static bool has_event = false;
 static bool has_endpoint = false;
-static bool is_changing = false;	/* this backend has raised `changing` */
+static bool is_changing = false; /* this backend has raised `changing` */
 
 static void on_transaction(XactEvent event, void *arg);
 static void begin_change(void);
@@ -126,7 +126,7 @@ static void
 lower_changing(BmwSlot *slot)
 {
 	/* the slot may have been handed out in between: never below zero */
-	uint32		value = pg_atomic_read_u32(&slot->changing);
+	uint32 value = pg_atomic_read_u32(&slot->changing);
 
 	pg_atomic_fetch_add_u64(&slot->generation, 1);
 	while (value > 0 && !pg_atomic_compare_exchange_u32(&slot->changing, &value, value - 1))

@@ -12,20 +12,21 @@
 
 #include "pg/dispatcher.h"
 
-#define MAX_KEPT 5000			/* bodies kept until the end of a pass */
+#define MAX_KEPT 5000 /* bodies kept until the end of a pass */
 #define FETCH_AT_ONCE 500
 
 typedef struct Loading
 {
 	BmwDispatcher *dispatcher;
-	int64		endpoint_id;
+	int64 endpoint_id;
 } Loading;
 
 static void *grow(void *items, int *capacity, size_t size);
 static void place(BmwDispatcher *dispatcher, BmwOrdered *item);
 static void want(BmwDispatcher *dispatcher, int64 endpoint_id, const BmwUuid *id);
-static int	take_wanted(BmwDispatcher *dispatcher, int64 endpoint_id, BmwUuid *ids, int room);
-static void add_unfinished(const BmwUuid *id, const char *application, const char *message_id, void *context);
+static int take_wanted(BmwDispatcher *dispatcher, int64 endpoint_id, BmwUuid *ids, int room);
+static void add_unfinished(const BmwUuid *id, const char *application, const char *message_id,
+						   void *context);
 static void want_head(const BmwUuid *id, void *context);
 
 BmwOrderKey
@@ -43,7 +44,9 @@ bmw_ordering_take(BmwDispatcher *dispatcher, BmwEvent *event, int64 endpoint_id,
 	if (ordering->length == ordering->capacity)
 		ordering->items = grow(ordering->items, &ordering->capacity, sizeof(*item));
 	item = &ordering->items[ordering->length];
-	*item = (BmwOrdered){.key = bmw_ordering_key(endpoint_id, event->message), .id = event->id, .pass = pass};
+	*item = (BmwOrdered){.key = bmw_ordering_key(endpoint_id, event->message),
+						 .id = event->id,
+						 .pass = pass};
 	if (bmw_order_add(ordering->order, &item->key, &item->id) != BMW_OK)
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
 	ordering->length++;
@@ -68,7 +71,7 @@ void
 bmw_ordering_ended(BmwDispatcher *dispatcher, const BmwRecord *record)
 {
 	BmwOrderKey key = bmw_ordering_key(record->endpoint_id, record->message);
-	BmwUuid		next;
+	BmwUuid next;
 
 	if (bmw_order_remove(dispatcher->ordering.order, &key, &record->event_id, &next))
 		want(dispatcher, record->endpoint_id, &next);
@@ -96,14 +99,16 @@ bmw_ordering_fetch(BmwDispatcher *dispatcher)
 
 	while (bmw_ordering_wants(dispatcher))
 	{
-		BmwUuid		ids[FETCH_AT_ONCE];
-		int64		endpoint_id = ordering->wanted[ordering->wanted_length - 1].endpoint_id;
-		BmwLane    *lane = bmw_lanes_find(dispatcher->lanes, endpoint_id);
-		bool		is_gone = lane == NULL || bmw_lane_is_stopped(lane);
-		int			length = take_wanted(dispatcher, endpoint_id, ids, is_gone ? FETCH_AT_ONCE : Min(bmw_lane_room_due(lane), FETCH_AT_ONCE));
+		BmwUuid ids[FETCH_AT_ONCE];
+		int64 endpoint_id = ordering->wanted[ordering->wanted_length - 1].endpoint_id;
+		BmwLane *lane = bmw_lanes_find(dispatcher->lanes, endpoint_id);
+		bool is_gone = lane == NULL || bmw_lane_is_stopped(lane);
+		int length =
+			take_wanted(dispatcher, endpoint_id, ids,
+						is_gone ? FETCH_AT_ONCE : Min(bmw_lane_room_due(lane), FETCH_AT_ONCE));
 
 		if (length == 0)
-			return;				/* that lane is full: the next cycle goes on */
+			return; /* that lane is full: the next cycle goes on */
 		if (!is_gone)
 			bmw_sender_fetch_held(dispatcher, lane, ids, length);
 	}
@@ -112,7 +117,7 @@ bmw_ordering_fetch(BmwDispatcher *dispatcher)
 void
 bmw_ordering_begin(BmwDispatcher *dispatcher, int64 endpoint_id)
 {
-	Loading		loading = {.dispatcher = dispatcher, .endpoint_id = endpoint_id};
+	Loading loading = {.dispatcher = dispatcher, .endpoint_id = endpoint_id};
 
 	bmw_store_unfinished(endpoint_id, add_unfinished, &loading);
 	bmw_ordering_resume(dispatcher, endpoint_id);
@@ -121,7 +126,7 @@ bmw_ordering_begin(BmwDispatcher *dispatcher, int64 endpoint_id)
 void
 bmw_ordering_resume(BmwDispatcher *dispatcher, int64 endpoint_id)
 {
-	Loading		loading = {.dispatcher = dispatcher, .endpoint_id = endpoint_id};
+	Loading loading = {.dispatcher = dispatcher, .endpoint_id = endpoint_id};
 
 	bmw_order_heads(dispatcher->ordering.order, endpoint_id, want_head, &loading);
 }
@@ -129,8 +134,8 @@ bmw_ordering_resume(BmwDispatcher *dispatcher, int64 endpoint_id)
 static void *
 grow(void *items, int *capacity, size_t size)
 {
-	int			wanted = Max(*capacity * 2, 1024);
-	void	   *grown = realloc(items, size * wanted);
+	int wanted = Max(*capacity * 2, 1024);
+	void *grown = realloc(items, size * wanted);
 
 	if (grown == NULL)
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
@@ -141,8 +146,8 @@ grow(void *items, int *capacity, size_t size)
 static void
 place(BmwDispatcher *dispatcher, BmwOrdered *item)
 {
-	BmwLane    *lane = bmw_lanes_find(dispatcher->lanes, item->key.endpoint_id);
-	bool		is_head = bmw_order_is_head(dispatcher->ordering.order, &item->key, &item->id);
+	BmwLane *lane = bmw_lanes_find(dispatcher->lanes, item->key.endpoint_id);
+	bool is_head = bmw_order_is_head(dispatcher->ordering.order, &item->key, &item->id);
 
 	if (item->event == NULL)
 	{
@@ -153,13 +158,14 @@ place(BmwDispatcher *dispatcher, BmwOrdered *item)
 	}
 	if (is_head && lane != NULL && bmw_lane_room_new(lane) > 0)
 	{
-		BmwJob	   *job = bmw_job_create(dispatcher, item->event);
+		BmwJob *job = bmw_job_create(dispatcher, item->event);
 
 		job->pass = item->pass;
 		bmw_lane_push_new(lane, job, dispatcher->now_us);
 	}
 	else
-		bmw_recorder_park(dispatcher, item->event, item->key.endpoint_id, item->pass, is_head ? 0 : BMW_HELD_BACK);
+		bmw_recorder_park(dispatcher, item->event, item->key.endpoint_id, item->pass,
+						  is_head ? 0 : BMW_HELD_BACK);
 	bmw_event_release(item->event);
 }
 
@@ -169,8 +175,10 @@ want(BmwDispatcher *dispatcher, int64 endpoint_id, const BmwUuid *id)
 	BmwOrdering *ordering = &dispatcher->ordering;
 
 	if (ordering->wanted_length == ordering->wanted_capacity)
-		ordering->wanted = grow(ordering->wanted, &ordering->wanted_capacity, sizeof(*ordering->wanted));
-	ordering->wanted[ordering->wanted_length++] = (BmwDeliveryKey){.event_id = *id, .endpoint_id = endpoint_id};
+		ordering->wanted =
+			grow(ordering->wanted, &ordering->wanted_capacity, sizeof(*ordering->wanted));
+	ordering->wanted[ordering->wanted_length++] =
+		(BmwDeliveryKey){.event_id = *id, .endpoint_id = endpoint_id};
 }
 
 /* Moves up to room of the endpoint's wanted ids out of the list. */
@@ -178,8 +186,8 @@ static int
 take_wanted(BmwDispatcher *dispatcher, int64 endpoint_id, BmwUuid *ids, int room)
 {
 	BmwOrdering *ordering = &dispatcher->ordering;
-	int			taken = 0;
-	int			kept = 0;
+	int taken = 0;
+	int kept = 0;
 
 	for (int i = 0; i < ordering->wanted_length; i++)
 	{
@@ -195,7 +203,7 @@ take_wanted(BmwDispatcher *dispatcher, int64 endpoint_id, BmwUuid *ids, int room
 static void
 add_unfinished(const BmwUuid *id, const char *application, const char *message_id, void *context)
 {
-	Loading    *loading = context;
+	Loading *loading = context;
 	BmwOrderKey key = bmw_order_key(loading->endpoint_id, application, message_id);
 
 	if (bmw_order_add(loading->dispatcher->ordering.order, &key, id) != BMW_OK)
@@ -205,7 +213,7 @@ add_unfinished(const BmwUuid *id, const char *application, const char *message_i
 static void
 want_head(const BmwUuid *id, void *context)
 {
-	Loading    *loading = context;
+	Loading *loading = context;
 
 	want(loading->dispatcher, loading->endpoint_id, id);
 }

@@ -14,8 +14,8 @@
 #include "pg/guc.h"
 #include "utils/memutils.h"
 
-#define FLUSH_AT 1000			/* records */
-#define FULL_AT 10000			/* records: nothing more is started */
+#define FLUSH_AT 1000 /* records */
+#define FULL_AT 10000 /* records: nothing more is started */
 #define RETRY_DELAY_US INT64CONST(1000000)
 #define CURSOR_INTERVAL_US INT64CONST(1000000)
 #define CURSOR_IDLE_INTERVAL_US (INT64CONST(60) * 1000000)
@@ -32,11 +32,11 @@ typedef enum TaskKind
 
 typedef struct Task
 {
-	TaskKind	kind;
-	int64		endpoint_id;
-	int64		since_us;
-	const char *reason;			/* constant */
-	bool		is_done;
+	TaskKind kind;
+	int64 endpoint_id;
+	int64 since_us;
+	const char *reason; /* constant */
+	bool is_done;
 } Task;
 
 static BmwRecord *add(BmwDispatcher *dispatcher, const BmwEvent *event, int64 endpoint_id);
@@ -56,7 +56,7 @@ void
 bmw_recorder_park(BmwDispatcher *dispatcher, const BmwEvent *event, int64 endpoint_id,
 				  BmwPass *pass, int64 due_us)
 {
-	BmwRecord  *record = add(dispatcher, event, endpoint_id);
+	BmwRecord *record = add(dispatcher, event, endpoint_id);
 
 	record->status = "pending";
 	record->next_attempt_us = Max(due_us, dispatcher->now_us);
@@ -67,7 +67,7 @@ void
 bmw_recorder_hold_back(BmwDispatcher *dispatcher, const BmwEvent *event, int64 endpoint_id,
 					   int attempts, int64 first_attempt_us)
 {
-	BmwRecord  *record = add(dispatcher, event, endpoint_id);
+	BmwRecord *record = add(dispatcher, event, endpoint_id);
 
 	record->status = "pending";
 	record->has_row = true;
@@ -80,7 +80,7 @@ void
 bmw_recorder_finished(BmwDispatcher *dispatcher, const BmwJob *job, int64 endpoint_id,
 					  const BmwOutcome *outcome, const BmwHttpResult *result)
 {
-	BmwRecord  *record = add(dispatcher, job->event, endpoint_id);
+	BmwRecord *record = add(dispatcher, job->event, endpoint_id);
 
 	record->has_row = job->has_row;
 	record->pass = job->pass;
@@ -112,7 +112,7 @@ bmw_recorder_finished(BmwDispatcher *dispatcher, const BmwJob *job, int64 endpoi
 void
 bmw_recorder_cancel(BmwDispatcher *dispatcher, const BmwJob *job, int64 endpoint_id)
 {
-	BmwRecord  *record = add(dispatcher, job->event, endpoint_id);
+	BmwRecord *record = add(dispatcher, job->event, endpoint_id);
 
 	record->status = "canceled";
 	record->has_row = job->has_row;
@@ -136,13 +136,15 @@ bmw_recorder_settled(BmwDispatcher *dispatcher, BmwSnapshot *snapshot, int64 sin
 void
 bmw_recorder_set_failing(BmwDispatcher *dispatcher, int64 endpoint_id, int64 since_us)
 {
-	add_task(dispatcher, (Task){.kind = TASK_SET_FAILING, .endpoint_id = endpoint_id, .since_us = since_us});
+	add_task(dispatcher,
+			 (Task){.kind = TASK_SET_FAILING, .endpoint_id = endpoint_id, .since_us = since_us});
 }
 
 void
 bmw_recorder_disable(BmwDispatcher *dispatcher, int64 endpoint_id, const char *reason)
 {
-	add_task(dispatcher, (Task){.kind = TASK_DISABLE, .endpoint_id = endpoint_id, .reason = reason});
+	add_task(dispatcher,
+			 (Task){.kind = TASK_DISABLE, .endpoint_id = endpoint_id, .reason = reason});
 }
 
 void
@@ -154,7 +156,8 @@ bmw_recorder_let_go(BmwDispatcher *dispatcher, int64 endpoint_id)
 void
 bmw_recorder_cancel_pending(BmwDispatcher *dispatcher, int64 endpoint_id)
 {
-	add_task(dispatcher, (Task){.kind = TASK_CANCEL, .endpoint_id = endpoint_id, .reason = ENDPOINT_DELETED});
+	add_task(dispatcher,
+			 (Task){.kind = TASK_CANCEL, .endpoint_id = endpoint_id, .reason = ENDPOINT_DELETED});
 }
 
 bool
@@ -173,7 +176,7 @@ int64
 bmw_recorder_wakeup_us(const BmwDispatcher *dispatcher)
 {
 	const BmwRecorder *recorder = &dispatcher->recorder;
-	int64		wakeup = BMW_NEVER_US;
+	int64 wakeup = BMW_NEVER_US;
 
 	if (recorder->length >= FLUSH_AT)
 		wakeup = 0;
@@ -190,7 +193,7 @@ void
 bmw_recorder_flush(BmwDispatcher *dispatcher)
 {
 	BmwRecorder *recorder = &dispatcher->recorder;
-	bool		with_cursor = is_cursor_due(dispatcher);
+	bool with_cursor = is_cursor_due(dispatcher);
 
 	recorder->retry_at_us = 0;
 	if (recorder->length > 0 || with_cursor)
@@ -210,12 +213,12 @@ static BmwRecord *
 add(BmwDispatcher *dispatcher, const BmwEvent *event, int64 endpoint_id)
 {
 	BmwRecorder *recorder = &dispatcher->recorder;
-	BmwRecord  *record;
+	BmwRecord *record;
 
 	if (recorder->length == recorder->capacity)
 	{
-		int			capacity = Max(recorder->capacity * 2, 2 * FLUSH_AT);
-		BmwRecord  *grown = realloc(recorder->records, sizeof(*grown) * capacity);
+		int capacity = Max(recorder->capacity * 2, 2 * FLUSH_AT);
+		BmwRecord *grown = realloc(recorder->records, sizeof(*grown) * capacity);
 
 		if (grown == NULL)
 			ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
@@ -235,13 +238,13 @@ add(BmwDispatcher *dispatcher, const BmwEvent *event, int64 endpoint_id)
 static void
 fill_failure(BmwRecord *record, const BmwOutcome *outcome, const BmwHttpResult *result)
 {
-	char		text[64];
+	char text[64];
 
 	record->is_failed_attempt = true;
 	record->error_class = outcome->error_class;
 	snprintf(text, sizeof(text), "HTTP status %d", result->http_status);
 	record->error = result->error[0] != '\0' ? copy_text(result->error, strlen(result->error))
-		: copy_text(text, strlen(text));
+											 : copy_text(text, strlen(text));
 	if (result->transport != BMW_TRANSPORT_BLOCKED)
 		record->response = copy_text(result->response, result->response_len);
 }
@@ -250,7 +253,7 @@ fill_failure(BmwRecord *record, const BmwOutcome *outcome, const BmwHttpResult *
 static char *
 copy_text(const char *bytes, size_t len)
 {
-	char	   *copy;
+	char *copy;
 
 	/* the ceiling may have cut a character in two */
 	for (int cut = 0; cut < 4 && len > 0 && !is_text(bytes, len); cut++)
@@ -268,7 +271,8 @@ copy_text(const char *bytes, size_t len)
 static bool
 is_text(const char *bytes, size_t len)
 {
-	return memchr(bytes, '\0', len) == NULL && pg_encoding_verifymbstr(PG_UTF8, bytes, (int) len) == (int) len;
+	return memchr(bytes, '\0', len) == NULL &&
+		   pg_encoding_verifymbstr(PG_UTF8, bytes, (int) len) == (int) len;
 }
 
 static void
@@ -289,7 +293,8 @@ is_cursor_due(const BmwDispatcher *dispatcher)
 	const BmwRecorder *recorder = &dispatcher->recorder;
 
 	return recorder->has_settled &&
-		(dispatcher->is_stopping || dispatcher->now_us - recorder->cursor_written_us >= CURSOR_INTERVAL_US);
+		   (dispatcher->is_stopping ||
+			dispatcher->now_us - recorder->cursor_written_us >= CURSOR_INTERVAL_US);
 }
 
 /* Only now may what was in memory be forgotten. */
@@ -297,7 +302,7 @@ static void
 written(BmwDispatcher *dispatcher, bool with_cursor)
 {
 	BmwRecorder *recorder = &dispatcher->recorder;
-	int			length = recorder->length;
+	int length = recorder->length;
 
 	if (with_cursor)
 	{
@@ -312,7 +317,9 @@ written(BmwDispatcher *dispatcher, bool with_cursor)
 static void
 forget(BmwDispatcher *dispatcher, BmwRecord *record)
 {
-	BmwLane    *lane = record->next_attempt_us != 0 ? bmw_lanes_find(dispatcher->lanes, record->endpoint_id) : NULL;
+	BmwLane *lane = record->next_attempt_us != 0
+						? bmw_lanes_find(dispatcher->lanes, record->endpoint_id)
+						: NULL;
 
 	if (record->next_attempt_us == 0)
 		bmw_ordering_ended(dispatcher, record);
@@ -336,12 +343,12 @@ static void
 add_task(BmwDispatcher *dispatcher, Task task)
 {
 	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
-	Task	   *copy = palloc(sizeof(*copy));
-	ListCell   *cell;
+	Task *copy = palloc(sizeof(*copy));
+	ListCell *cell;
 
-	foreach(cell, dispatcher->tasks)
+	foreach (cell, dispatcher->tasks)
 	{
-		Task	   *waiting = lfirst(cell);
+		Task *waiting = lfirst(cell);
 
 		if (waiting->kind == task.kind && waiting->endpoint_id == task.endpoint_id)
 		{
@@ -359,20 +366,21 @@ add_task(BmwDispatcher *dispatcher, Task task)
 static void
 run_tasks(BmwDispatcher *dispatcher)
 {
-	List	   *tasks = dispatcher->tasks;
-	ListCell   *cell;
+	List *tasks = dispatcher->tasks;
+	ListCell *cell;
 
 	dispatcher->tasks = NIL;
-	foreach(cell, tasks)
+	foreach (cell, tasks)
 	{
-		Task	   *task = lfirst(cell);
-		BmwLane    *lane;
+		Task *task = lfirst(cell);
+		BmwLane *lane;
 
 		if (bmw_transaction_run(dispatcher->slot, run_task, task) != BMW_TRANSACTION_DONE)
 			dispatcher->recorder.retry_at_us = dispatcher->now_us + RETRY_DELAY_US;
 		if (!task->is_done)
 			add_task(dispatcher, *task);
-		else if (task->kind == TASK_LET_GO && (lane = bmw_lanes_find(dispatcher->lanes, task->endpoint_id)) != NULL)
+		else if (task->kind == TASK_LET_GO &&
+				 (lane = bmw_lanes_find(dispatcher->lanes, task->endpoint_id)) != NULL)
 			bmw_lane_expect(lane, dispatcher->now_us);
 		pfree(task);
 	}
@@ -382,7 +390,7 @@ run_tasks(BmwDispatcher *dispatcher)
 static void
 run_task(void *context)
 {
-	Task	   *task = context;
+	Task *task = context;
 
 	switch (task->kind)
 	{
@@ -393,7 +401,8 @@ run_task(void *context)
 			task->is_done = bmw_store_disable(task->endpoint_id, task->reason);
 			break;
 		case TASK_CANCEL:
-			task->is_done = bmw_store_cancel(task->endpoint_id, task->reason, CANCEL_AT_ONCE) < CANCEL_AT_ONCE;
+			task->is_done =
+				bmw_store_cancel(task->endpoint_id, task->reason, CANCEL_AT_ONCE) < CANCEL_AT_ONCE;
 			break;
 		case TASK_LET_GO:
 			bmw_store_let_go(task->endpoint_id);

@@ -18,30 +18,31 @@
 #define MAX_HEADERS (OWN_HEADERS + 64)
 #define MAX_SECRETS 16
 #define CONNECT_TIMEOUT_MS 5000
-#define FETCH_MAX 500			/* due deliveries at a time */
-#define LANES_A_TURN 32			/* lanes that fetch in one transaction */
+#define FETCH_MAX 500	/* due deliveries at a time */
+#define LANES_A_TURN 32 /* lanes that fetch in one transaction */
 
 typedef struct Fetching
 {
 	BmwDispatcher *dispatcher;
-	BmwLane    *lane;
-	int			room;
+	BmwLane *lane;
+	int room;
 } Fetching;
 
 /* The texts of our own headers. */
 typedef struct OwnHeaders
 {
-	char		timestamp[24];
-	char		attempt[12];
-	char		signatures[MAX_SECRETS * BMW_SIGNATURE_TEXT_SIZE];
+	char timestamp[24];
+	char attempt[12];
+	char signatures[MAX_SECRETS * BMW_SIGNATURE_TEXT_SIZE];
 } OwnHeaders;
 
 static void fetch_lane(BmwDispatcher *dispatcher, BmwLane *lane);
 static void take_due(const BmwDueRow *row, void *context);
 static bool start_job(BmwDispatcher *dispatcher, BmwJob *job);
-static int	make_headers(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint,
-						 OwnHeaders *own, BmwHttpHeader *headers);
-static void sign(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint, OwnHeaders *own);
+static int make_headers(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint,
+						OwnHeaders *own, BmwHttpHeader *headers);
+static void sign(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint,
+				 OwnHeaders *own);
 static void take_result(BmwDispatcher *dispatcher, const BmwHttpResult *result);
 static BmwOutcome decide(BmwDispatcher *dispatcher, const BmwJob *job, const BmwHttpResult *result);
 static void judge_endpoint(BmwDispatcher *dispatcher, BmwLane *lane, const BmwOutcome *outcome);
@@ -50,7 +51,7 @@ static void close_if_deleted(BmwDispatcher *dispatcher, BmwLane *lane);
 BmwJob *
 bmw_job_create(BmwDispatcher *dispatcher, BmwEvent *event)
 {
-	BmwJob	   *job = calloc(1, sizeof(*job));
+	BmwJob *job = calloc(1, sizeof(*job));
 
 	if (job == NULL)
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
@@ -85,7 +86,7 @@ bmw_sender_unload(BmwDispatcher *dispatcher, const BmwUuid *event_id, int64 endp
 void
 bmw_sender_fetch_held(BmwDispatcher *dispatcher, BmwLane *lane, const BmwUuid *ids, int length)
 {
-	Fetching	fetching = {.dispatcher = dispatcher, .lane = lane, .room = length};
+	Fetching fetching = {.dispatcher = dispatcher, .lane = lane, .room = length};
 
 	bmw_store_waiting(bmw_lane_endpoint(lane), ids, length, take_due, &fetching);
 }
@@ -94,13 +95,13 @@ bool
 bmw_sender_has_due(BmwDispatcher *dispatcher)
 {
 	return bmw_enabled && !dispatcher->is_stopping && !bmw_recorder_is_full(dispatcher) &&
-		bmw_lanes_next_due(dispatcher->lanes, dispatcher->now_us) != NULL;
+		   bmw_lanes_next_due(dispatcher->lanes, dispatcher->now_us) != NULL;
 }
 
 void
 bmw_sender_fetch_due(BmwDispatcher *dispatcher)
 {
-	BmwLane    *lane;
+	BmwLane *lane;
 
 	for (int i = 0; i < LANES_A_TURN && bmw_sender_has_due(dispatcher); i++)
 	{
@@ -112,7 +113,7 @@ bmw_sender_fetch_due(BmwDispatcher *dispatcher)
 void
 bmw_sender_start(BmwDispatcher *dispatcher)
 {
-	BmwJob	   *job;
+	BmwJob *job;
 
 	if (!bmw_enabled || dispatcher->is_stopping || bmw_recorder_is_full(dispatcher))
 		return;
@@ -136,11 +137,12 @@ bmw_sender_collect(BmwDispatcher *dispatcher)
 void
 bmw_sender_park(BmwDispatcher *dispatcher, BmwLane *lane)
 {
-	BmwJob	   *job;
+	BmwJob *job;
 
 	while ((job = bmw_lane_take_new(lane)) != NULL)
 	{
-		bmw_recorder_park(dispatcher, job->event, bmw_lane_endpoint(lane), job->pass, bmw_lane_hold_until_us(lane));
+		bmw_recorder_park(dispatcher, job->event, bmw_lane_endpoint(lane), job->pass,
+						  bmw_lane_hold_until_us(lane));
 		bmw_job_free(dispatcher, job);
 	}
 	while ((job = bmw_lane_take_due(lane)) != NULL)
@@ -157,11 +159,12 @@ bmw_sender_park(BmwDispatcher *dispatcher, BmwLane *lane)
 static void
 fetch_lane(BmwDispatcher *dispatcher, BmwLane *lane)
 {
-	int			loaded = (int) hash_get_num_entries(dispatcher->loaded);
-	int			room = Min(bmw_lane_room_due(lane), FETCH_MAX);
-	int			limit = room + loaded;
-	Fetching	fetching = {.dispatcher = dispatcher, .lane = lane, .room = room};
-	int			rows = bmw_store_due(bmw_lane_endpoint(lane), dispatcher->now_us, limit, take_due, &fetching);
+	int loaded = (int) hash_get_num_entries(dispatcher->loaded);
+	int room = Min(bmw_lane_room_due(lane), FETCH_MAX);
+	int limit = room + loaded;
+	Fetching fetching = {.dispatcher = dispatcher, .lane = lane, .room = room};
+	int rows =
+		bmw_store_due(bmw_lane_endpoint(lane), dispatcher->now_us, limit, take_due, &fetching);
 
 	if (rows < limit)
 		bmw_lane_set_due(lane, bmw_store_next_due(bmw_lane_endpoint(lane), dispatcher->now_us));
@@ -172,12 +175,13 @@ fetch_lane(BmwDispatcher *dispatcher, BmwLane *lane)
 static void
 take_due(const BmwDueRow *row, void *context)
 {
-	Fetching   *fetching = context;
+	Fetching *fetching = context;
 	BmwDispatcher *dispatcher = fetching->dispatcher;
-	BmwDeliveryKey key = {.event_id = row->event.source.id, .endpoint_id = bmw_lane_endpoint(fetching->lane)};
-	BmwEvent   *event;
-	BmwJob	   *job;
-	bool		is_loaded;
+	BmwDeliveryKey key = {.event_id = row->event.source.id,
+						  .endpoint_id = bmw_lane_endpoint(fetching->lane)};
+	BmwEvent *event;
+	BmwJob *job;
+	bool is_loaded;
 
 	if (fetching->room == 0)
 		return;
@@ -190,7 +194,8 @@ take_due(const BmwDueRow *row, void *context)
 	hash_search(dispatcher->loaded, &key, HASH_ENTER, NULL);
 	if (!bmw_ordering_is_head(dispatcher, key.endpoint_id, event))
 	{
-		bmw_recorder_hold_back(dispatcher, event, key.endpoint_id, row->attempts, row->first_attempt_us);
+		bmw_recorder_hold_back(dispatcher, event, key.endpoint_id, row->attempts,
+							   row->first_attempt_us);
 		bmw_event_release(event);
 		return;
 	}
@@ -207,7 +212,7 @@ static bool
 start_job(BmwDispatcher *dispatcher, BmwJob *job)
 {
 	const BmwEndpoint *endpoint = bmw_lane_tag(job->lane);
-	OwnHeaders	own;
+	OwnHeaders own;
 	BmwHttpHeader headers[MAX_HEADERS];
 	BmwHttpRequest request = {
 		.url = endpoint->url,
@@ -227,7 +232,7 @@ static int
 make_headers(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint,
 			 OwnHeaders *own, BmwHttpHeader *headers)
 {
-	int			length = 0;
+	int length = 0;
 
 	snprintf(own->timestamp, sizeof(own->timestamp), "%" PRId64, job->started_us / 1000000);
 	snprintf(own->attempt, sizeof(own->attempt), "%d", job->attempts + 1);
@@ -247,13 +252,13 @@ make_headers(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *en
 static void
 sign(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint, OwnHeaders *own)
 {
-	BmwMessage	message = {
+	BmwMessage message = {
 		.id = job->event->id_text,
 		.timestamp_s = job->started_us / 1000000,
 		.body = job->event->body,
 		.body_len = job->event->body_len,
 	};
-	char	   *end = own->signatures;
+	char *end = own->signatures;
 
 	*end = '\0';
 	for (int i = 0; i < Min(endpoint->secrets_length, MAX_SECRETS); i++)
@@ -269,20 +274,23 @@ sign(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint, 
 static void
 take_result(BmwDispatcher *dispatcher, const BmwHttpResult *result)
 {
-	BmwJob	   *job = result->tag;
-	BmwLane    *lane = job->lane;
-	BmwOutcome	outcome = decide(dispatcher, job, result);
+	BmwJob *job = result->tag;
+	BmwLane *lane = job->lane;
+	BmwOutcome outcome = decide(dispatcher, job, result);
 
 	dispatcher->resent += result->resent;
 	if (outcome.verdict == BMW_VERDICT_LOCAL)
 	{
-		bmw_shmem_error(dispatcher->slot, "no descriptor or memory for a connection: raise max_files_per_process");
+		bmw_shmem_error(dispatcher->slot,
+						"no descriptor or memory for a connection: raise max_files_per_process");
 		bmw_lane_give_back(lane, job, outcome.retry_at_us - dispatcher->now_us, dispatcher->now_us);
 		return;
 	}
 	dispatcher->sent++;
-	bmw_lane_finished(lane, outcome.verdict == BMW_VERDICT_DELIVERED ? BMW_LANE_SUCCESS
-					  : outcome.slows_down ? BMW_LANE_SLOW_DOWN : BMW_LANE_FAILURE,
+	bmw_lane_finished(lane,
+					  outcome.verdict == BMW_VERDICT_DELIVERED ? BMW_LANE_SUCCESS
+					  : outcome.slows_down					   ? BMW_LANE_SLOW_DOWN
+															   : BMW_LANE_FAILURE,
 					  outcome.hold_us, dispatcher->now_us);
 	if (bmw_lane_tag(lane) == NULL && outcome.verdict == BMW_VERDICT_RETRY)
 		bmw_recorder_cancel(dispatcher, job, bmw_lane_endpoint(lane));
@@ -298,7 +306,7 @@ decide(BmwDispatcher *dispatcher, const BmwJob *job, const BmwHttpResult *result
 {
 	const BmwEndpoint *endpoint = bmw_lane_tag(job->lane);
 	const BmwSchedule none = {0};
-	BmwAttempt	attempt = {
+	BmwAttempt attempt = {
 		.transport = result->transport,
 		.http_status = result->http_status,
 		.retry_after_us = result->retry_after_us,
@@ -318,7 +326,7 @@ static void
 judge_endpoint(BmwDispatcher *dispatcher, BmwLane *lane, const BmwOutcome *outcome)
 {
 	BmwEndpoint *endpoint = bmw_lane_tag(lane);
-	int64		failing_since = bmw_lane_failing_since_us(lane);
+	int64 failing_since = bmw_lane_failing_since_us(lane);
 	const int64 lasting_us = Min(60, bmw_disable_after) * INT64CONST(1000000);
 
 	if (endpoint == NULL || !endpoint->is_enabled)
@@ -336,9 +344,12 @@ judge_endpoint(BmwDispatcher *dispatcher, BmwLane *lane, const BmwOutcome *outco
 		endpoint->failing_since_us = failing_since;
 		bmw_recorder_set_failing(dispatcher, endpoint->id, failing_since);
 	}
-	else if (outcome->verdict != BMW_VERDICT_DELIVERED && endpoint->failing_since_us != 0 && bmw_disable_after > 0 &&
-			 dispatcher->now_us - endpoint->failing_since_us >= bmw_disable_after * INT64CONST(1000000))
-		bmw_recorder_disable(dispatcher, endpoint->id, "every attempt has failed for longer than bm_webhook.disable_after");
+	else if (outcome->verdict != BMW_VERDICT_DELIVERED && endpoint->failing_since_us != 0 &&
+			 bmw_disable_after > 0 &&
+			 dispatcher->now_us - endpoint->failing_since_us >=
+				 bmw_disable_after * INT64CONST(1000000))
+		bmw_recorder_disable(dispatcher, endpoint->id,
+							 "every attempt has failed for longer than bm_webhook.disable_after");
 }
 
 static void

@@ -16,7 +16,7 @@
 #include "storage/shmem.h"
 #include "storage/spin.h"
 
-BmwShared  *bmw_shared = NULL;
+BmwShared *bmw_shared = NULL;
 
 static shmem_request_hook_type previous_request_hook = NULL;
 static shmem_startup_hook_type previous_startup_hook = NULL;
@@ -37,7 +37,7 @@ bmw_shmem_init(void)
 void
 bmw_shmem_wake(pg_atomic_uint32 *number)
 {
-	uint32		proc = pg_atomic_read_u32(number);
+	uint32 proc = pg_atomic_read_u32(number);
 
 	if (proc != 0)
 		SetLatch(&GetPGProcByNumber(proc - 1)->procLatch);
@@ -46,7 +46,7 @@ bmw_shmem_wake(pg_atomic_uint32 *number)
 void
 bmw_shmem_request(Oid database)
 {
-	bool		is_known = false;
+	bool is_known = false;
 
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < bmw_shared->requests_length; i++)
@@ -60,9 +60,9 @@ bmw_shmem_request(Oid database)
 }
 
 int
-bmw_shmem_each(Oid database, void (*fn) (BmwSlot *slot))
+bmw_shmem_each(Oid database, void (*fn)(BmwSlot *slot))
 {
-	int			found = 0;
+	int found = 0;
 
 	for (int i = 0; i < bmw_shared->slots_length; i++)
 		if (bmw_shared->slots[i].database == database)
@@ -76,7 +76,7 @@ bmw_shmem_each(Oid database, void (*fn) (BmwSlot *slot))
 void
 bmw_shmem_error(BmwSlot *slot, const char *message)
 {
-	int			len = pg_mbcliplen(message, (int) strlen(message), BMW_LAST_ERROR_SIZE - 1);
+	int len = pg_mbcliplen(message, (int) strlen(message), BMW_LAST_ERROR_SIZE - 1);
 
 	SpinLockAcquire(&slot->mutex);
 	memcpy(slot->last_error, message, len);
@@ -97,7 +97,7 @@ request(void)
 static void
 startup(void)
 {
-	bool		found;
+	bool found;
 
 	if (previous_startup_hook)
 		previous_startup_hook();

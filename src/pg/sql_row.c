@@ -23,8 +23,8 @@ static const char *to_utf8(Datum text, size_t *length);
 int64
 bmw_sql_int64(const BmwSqlRow *row, int column)
 {
-	bool		is_null;
-	Datum		value = value_of(row, column, &is_null);
+	bool is_null;
+	Datum value = value_of(row, column, &is_null);
 
 	return is_null ? 0 : DatumGetInt64(value);
 }
@@ -32,8 +32,8 @@ bmw_sql_int64(const BmwSqlRow *row, int column)
 int
 bmw_sql_int32(const BmwSqlRow *row, int column)
 {
-	bool		is_null;
-	Datum		value = value_of(row, column, &is_null);
+	bool is_null;
+	Datum value = value_of(row, column, &is_null);
 
 	return is_null ? 0 : DatumGetInt32(value);
 }
@@ -41,8 +41,8 @@ bmw_sql_int32(const BmwSqlRow *row, int column)
 bool
 bmw_sql_bool(const BmwSqlRow *row, int column)
 {
-	bool		is_null;
-	Datum		value = value_of(row, column, &is_null);
+	bool is_null;
+	Datum value = value_of(row, column, &is_null);
 
 	return !is_null && DatumGetBool(value);
 }
@@ -50,8 +50,8 @@ bmw_sql_bool(const BmwSqlRow *row, int column)
 uint64
 bmw_sql_xid8(const BmwSqlRow *row, int column)
 {
-	bool		is_null;
-	Datum		value = value_of(row, column, &is_null);
+	bool is_null;
+	Datum value = value_of(row, column, &is_null);
 
 	return is_null ? 0 : U64FromFullTransactionId(DatumGetFullTransactionId(value));
 }
@@ -59,8 +59,8 @@ bmw_sql_xid8(const BmwSqlRow *row, int column)
 int64
 bmw_sql_time(const BmwSqlRow *row, int column)
 {
-	bool		is_null;
-	Datum		value = value_of(row, column, &is_null);
+	bool is_null;
+	Datum value = value_of(row, column, &is_null);
 
 	return is_null ? 0 : bmw_unix_us(DatumGetTimestampTz(value));
 }
@@ -68,9 +68,9 @@ bmw_sql_time(const BmwSqlRow *row, int column)
 BmwUuid
 bmw_sql_uuid(const BmwSqlRow *row, int column)
 {
-	bool		is_null;
-	Datum		value = value_of(row, column, &is_null);
-	BmwUuid		id = {{0}};
+	bool is_null;
+	Datum value = value_of(row, column, &is_null);
+	BmwUuid id = {{0}};
 
 	if (!is_null)
 		memcpy(id.bytes, DatumGetUUIDP(value)->data, UUID_LEN);
@@ -80,8 +80,8 @@ bmw_sql_uuid(const BmwSqlRow *row, int column)
 const char *
 bmw_sql_text(const BmwSqlRow *row, int column, size_t *length)
 {
-	bool		is_null;
-	Datum		value = value_of(row, column, &is_null);
+	bool is_null;
+	Datum value = value_of(row, column, &is_null);
 
 	return is_null ? NULL : to_utf8(value, length);
 }
@@ -89,15 +89,16 @@ bmw_sql_text(const BmwSqlRow *row, int column, size_t *length)
 const char **
 bmw_sql_texts(const BmwSqlRow *row, int column, int *length)
 {
-	bool		is_null;
-	Datum		value = value_of(row, column, &is_null);
-	Datum	   *items;
+	bool is_null;
+	Datum value = value_of(row, column, &is_null);
+	Datum *items;
 	const char **texts;
 
 	*length = 0;
 	if (is_null)
 		return NULL;
-	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &items, NULL, length);
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &items, NULL,
+					  length);
 	texts = palloc(sizeof(*texts) * Max(*length, 1));
 	for (int i = 0; i < *length; i++)
 		texts[i] = to_utf8(items[i], NULL);
@@ -107,15 +108,16 @@ bmw_sql_texts(const BmwSqlRow *row, int column, int *length)
 int64 *
 bmw_sql_int64s(const BmwSqlRow *row, int column, int *length)
 {
-	bool		is_null;
-	Datum		value = value_of(row, column, &is_null);
-	Datum	   *items;
-	int64	   *numbers;
+	bool is_null;
+	Datum value = value_of(row, column, &is_null);
+	Datum *items;
+	int64 *numbers;
 
 	*length = 0;
 	if (is_null)
 		return NULL;
-	deconstruct_array(DatumGetArrayTypeP(value), INT8OID, 8, true, TYPALIGN_DOUBLE, &items, NULL, length);
+	deconstruct_array(DatumGetArrayTypeP(value), INT8OID, 8, true, TYPALIGN_DOUBLE, &items, NULL,
+					  length);
 	numbers = palloc(sizeof(*numbers) * Max(*length, 1));
 	for (int i = 0; i < *length; i++)
 		numbers[i] = DatumGetInt64(items[i]);
@@ -126,7 +128,7 @@ bmw_sql_int64s(const BmwSqlRow *row, int column, int *length)
 Datum
 bmw_sql_from_utf8(const char *text)
 {
-	char	   *ascii;
+	char *ascii;
 
 	if (GetDatabaseEncoding() == PG_UTF8)
 		return CStringGetTextDatum(text);
@@ -178,7 +180,7 @@ bmw_sql_column_add_time(BmwSqlColumn *column, int64 unix_us)
 void
 bmw_sql_column_add_interval(BmwSqlColumn *column, int64 us)
 {
-	Interval   *interval;
+	Interval *interval;
 
 	if (us == 0)
 	{
@@ -211,11 +213,11 @@ bmw_sql_column_add_text(BmwSqlColumn *column, const char *utf8)
 Datum
 bmw_sql_column_array(const BmwSqlColumn *column)
 {
-	int16		length;
-	bool		is_by_value;
-	char		alignment;
-	int			dimensions[1] = {column->length};
-	int			bounds[1] = {1};
+	int16 length;
+	bool is_by_value;
+	char alignment;
+	int dimensions[1] = {column->length};
+	int bounds[1] = {1};
 
 	get_typlenbyvalalign(column->type, &length, &is_by_value, &alignment);
 	return PointerGetDatum(construct_md_array(column->values, column->nulls, 1, dimensions, bounds,
@@ -232,9 +234,9 @@ static const char *
 to_utf8(Datum text, size_t *length)
 {
 	struct varlena *value = PG_DETOAST_DATUM_PACKED(text);
-	int			size = VARSIZE_ANY_EXHDR(value);
-	char	   *copy = palloc(size + 1);
-	char	   *utf8;
+	int size = VARSIZE_ANY_EXHDR(value);
+	char *copy = palloc(size + 1);
+	char *utf8;
 
 	memcpy(copy, VARDATA_ANY(value), size);
 	copy[size] = '\0';

@@ -15,13 +15,13 @@
 /* One row of SPI_tuptable. */
 typedef struct BmwSqlRow
 {
-	HeapTuple	tuple;
-	TupleDesc	descriptor;
+	HeapTuple tuple;
+	TupleDesc descriptor;
 } BmwSqlRow;
 
 /* Columns count from 1. Values that are NULL: 0, false, NULL. */
 extern int64 bmw_sql_int64(const BmwSqlRow *row, int column);
-extern int	bmw_sql_int32(const BmwSqlRow *row, int column);
+extern int bmw_sql_int32(const BmwSqlRow *row, int column);
 extern bool bmw_sql_bool(const BmwSqlRow *row, int column);
 extern uint64 bmw_sql_xid8(const BmwSqlRow *row, int column);
 extern int64 bmw_sql_time(const BmwSqlRow *row, int column);
@@ -37,10 +37,10 @@ extern Datum bmw_sql_from_utf8(const char *text);
 /* A column of values to be unnested. */
 typedef struct BmwSqlColumn
 {
-	Oid			type;
-	Datum	   *values;
-	bool	   *nulls;
-	int			length;
+	Oid type;
+	Datum *values;
+	bool *nulls;
+	int length;
 } BmwSqlColumn;
 
 extern void bmw_sql_column_init(BmwSqlColumn *column, Oid type, int capacity);

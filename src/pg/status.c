@@ -24,7 +24,7 @@
 #include "utils/wait_event.h"
 
 #define COLUMNS 12
-#define LOOK_AGAIN_MS 1000		/* should nobody broadcast */
+#define LOOK_AGAIN_MS 1000 /* should nobody broadcast */
 
 PG_FUNCTION_INFO_V1(bm_webhook_dispatchers);
 PG_FUNCTION_INFO_V1(bm_webhook_wait_for_delivery);
@@ -33,7 +33,7 @@ PG_FUNCTION_INFO_V1(bm_webhook_announce);
 typedef struct StateText
 {
 	const char *name;
-	const char *reason;			/* NULL: needs none */
+	const char *reason; /* NULL: needs none */
 } StateText;
 
 static const StateText state_texts[] = {
@@ -43,7 +43,9 @@ static const StateText state_texts[] = {
 	[BMW_SLOT_HELD] = {"held", "a command needs the database or the extension alone"},
 	[BMW_SLOT_NO_WORKER] = {"no worker", "max_worker_processes is used up"},
 	[BMW_SLOT_FAILED] = {"failed", "ended by an error; it is started again"},
-	[BMW_SLOT_OUTDATED] = {"outdated", "the extension's version is not the library's: ALTER EXTENSION bm_webhook UPDATE, or restart the server"},
+	[BMW_SLOT_OUTDATED] =
+		{"outdated",
+		 "the extension's version is not the library's: ALTER EXTENSION bm_webhook UPDATE, or restart the server"},
 };
 
 static void put_slots(ReturnSetInfo *result);
@@ -77,19 +79,19 @@ bm_webhook_dispatchers(PG_FUNCTION_ARGS)
 Datum
 bm_webhook_wait_for_delivery(PG_FUNCTION_ARGS)
 {
-	pg_uuid_t  *event = PG_GETARG_UUID_P(0);
-	TimestampTz deadline = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
-																	TimestampTzGetDatum(GetCurrentTimestamp()),
-																	PG_GETARG_DATUM(1)));
-	BmwSlot    *slot = own_slot();
-	BmwUuid		id;
+	pg_uuid_t *event = PG_GETARG_UUID_P(0);
+	TimestampTz deadline = DatumGetTimestampTz(DirectFunctionCall2(
+		timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()), PG_GETARG_DATUM(1)));
+	BmwSlot *slot = own_slot();
+	BmwUuid id;
 	BmwEventState state;
 
 	memcpy(id.bytes, event->data, sizeof(id.bytes));
 	check_can_wait(&id);
 	if (slot != NULL)
 		ConditionVariablePrepareToSleep(&slot->flushed);
-	while ((state = bmw_store_event_state(&id)) == BMW_EVENT_WAITING && GetCurrentTimestamp() < deadline)
+	while ((state = bmw_store_event_state(&id)) == BMW_EVENT_WAITING &&
+		   GetCurrentTimestamp() < deadline)
 		sleep_until_flush(slot, deadline);
 	ConditionVariableCancelSleep();
 	PG_RETURN_BOOL(state == BMW_EVENT_DELIVERED);
@@ -110,7 +112,7 @@ bm_webhook_announce(PG_FUNCTION_ARGS)
 static void
 put_slots(ReturnSetInfo *result)
 {
-	bool		is_here = false;
+	bool is_here = false;
 
 	LWLockAcquire(bmw_shared->lock, LW_SHARED);
 	for (int i = 0; i < bmw_shared->slots_length; i++)
@@ -119,7 +121,8 @@ put_slots(ReturnSetInfo *result)
 
 		is_here |= slot->database == MyDatabaseId;
 		/* while it looks for the extension in some other database it is none of theirs */
-		if (OidIsValid(slot->database) && (slot->state != BMW_SLOT_STARTING || slot->database == MyDatabaseId))
+		if (OidIsValid(slot->database) &&
+			(slot->state != BMW_SLOT_STARTING || slot->database == MyDatabaseId))
 			put_slot(result, slot);
 	}
 	LWLockRelease(bmw_shared->lock);
@@ -130,10 +133,10 @@ put_slots(ReturnSetInfo *result)
 static void
 put_slot(ReturnSetInfo *result, const BmwSlot *slot)
 {
-	Datum		values[COLUMNS] = {0};
-	bool		nulls[COLUMNS] = {0};
+	Datum values[COLUMNS] = {0};
+	bool nulls[COLUMNS] = {0};
 	BmwSlotNumbers numbers;
-	char		last_error[BMW_LAST_ERROR_SIZE];
+	char last_error[BMW_LAST_ERROR_SIZE];
 	TimestampTz last_error_at;
 	const char *reason = state_texts[slot->state].reason;
 
@@ -164,8 +167,8 @@ put_slot(ReturnSetInfo *result, const BmwSlot *slot)
 static void
 put_absence(ReturnSetInfo *result, const char *state, const char *reason)
 {
-	Datum		values[COLUMNS] = {0};
-	bool		nulls[COLUMNS];
+	Datum values[COLUMNS] = {0};
+	bool nulls[COLUMNS];
 
 	memset(nulls, true, sizeof(nulls));
 	values[0] = ObjectIdGetDatum(MyDatabaseId);
@@ -208,9 +211,11 @@ static void
 check_can_wait(const BmwUuid *id)
 {
 	if (IsolationUsesXactSnapshot())
-		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("wait_for_delivery() cannot see deliveries made after its transaction's snapshot"),
-				errhint("Call it in a READ COMMITTED transaction."));
+		ereport(
+			ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg(
+				"wait_for_delivery() cannot see deliveries made after its transaction's snapshot"),
+			errhint("Call it in a READ COMMITTED transaction."));
 	switch (bmw_store_event_state(id))
 	{
 		case BMW_EVENT_UNKNOWN:
@@ -231,7 +236,7 @@ check_can_wait(const BmwUuid *id)
 static void
 sleep_until_flush(BmwSlot *slot, TimestampTz deadline)
 {
-	long		left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+	long left_ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
 
 	left_ms = Max(Min(left_ms, LOOK_AGAIN_MS), 1);
 	if (slot != NULL)

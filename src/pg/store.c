@@ -21,7 +21,7 @@
 #include "utils/pg_lsn.h"
 #include "utils/xid8.h"
 
-#define EVENT_COLUMNS \
+#define EVENT_COLUMNS                                                                                                  \
 	"e.xid, e.id, e.type, e.application, e.channel, e.message_id, e.endpoint_id, e.occurred_at, e.created_at, e.data," \
 	" e.reply_to IS NOT NULL AS is_reply"
 #define MAX_ARGUMENTS 14
@@ -29,23 +29,22 @@
 typedef struct Statement
 {
 	const char *sql;
-	int			arguments;
-	Oid			types[MAX_ARGUMENTS];
-	SPIPlanPtr	plan;
+	int arguments;
+	Oid types[MAX_ARGUMENTS];
+	SPIPlanPtr plan;
 } Statement;
 
 static Statement version = {
-"SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'bm_webhook'"};
+	"SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'bm_webhook'"};
 
-static Statement current_snapshot = {
-"SELECT pg_catalog.pg_current_snapshot()::text"};
+static Statement current_snapshot = {"SELECT pg_catalog.pg_current_snapshot()::text"};
 
 static Statement read_cursor = {
 	"SELECT snapshot::text, since FROM bm_webhook.cursor WHERE shard = $1 AND shards = $2",
-	2, {INT4OID, INT4OID}};
+	2,
+	{INT4OID, INT4OID}};
 
-static Statement lock_cursor = {
-"LOCK TABLE bm_webhook.cursor IN EXCLUSIVE MODE"};
+static Statement lock_cursor = {"LOCK TABLE bm_webhook.cursor IN EXCLUSIVE MODE"};
 
 /* The new shards all start where the slowest of the old ones was. */
 static Statement reset_cursor = {
@@ -56,18 +55,20 @@ static Statement reset_cursor = {
 	" INSERT INTO bm_webhook.cursor"
 	" SELECT shard, $1, (xmin::text || ':' || xmin::text || ':')::pg_snapshot, since, pg_catalog.now()"
 	" FROM oldest, pg_catalog.generate_series(0, $1 - 1) AS shard",
-	1, {INT4OID}};
+	1,
+	{INT4OID}};
 
 static Statement write_cursor = {
 	"UPDATE bm_webhook.cursor SET snapshot = $2::pg_snapshot, since = $3, updated_at = pg_catalog.now() WHERE shard = $1",
-	3, {INT4OID, TEXTOID, TIMESTAMPTZOID}};
+	3,
+	{INT4OID, TEXTOID, TIMESTAMPTZOID}};
 
-static Statement new_events = {
-	"SELECT " EVENT_COLUMNS " FROM bm_webhook.event e"
-	" WHERE (e.xid, e.id) > ($1, $2) AND e.id >= $3"
-	" AND pg_catalog.pg_visible_in_snapshot(e.xid, $4::pg_snapshot)"
-	" ORDER BY e.xid, e.id LIMIT $5",
-	5, {XID8OID, UUIDOID, UUIDOID, TEXTOID, INT8OID}};
+static Statement new_events = {"SELECT " EVENT_COLUMNS " FROM bm_webhook.event e"
+							   " WHERE (e.xid, e.id) > ($1, $2) AND e.id >= $3"
+							   " AND pg_catalog.pg_visible_in_snapshot(e.xid, $4::pg_snapshot)"
+							   " ORDER BY e.xid, e.id LIMIT $5",
+							   5,
+							   {XID8OID, UUIDOID, UUIDOID, TEXTOID, INT8OID}};
 
 /*
  * A range of (xid, id) rather than xid = ..., after which the planner would take
@@ -79,11 +80,13 @@ static Statement events_of = {
 	"  WHERE (e.xid, e.id) > (ended.xid, CASE WHEN ended.xid = $2 THEN $3 ELSE '00000000-0000-0000-0000-000000000000' END)"
 	"  AND (e.xid, e.id) <= (ended.xid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AND e.id >= $4"
 	"  ORDER BY e.xid, e.id LIMIT $5) e LIMIT $5",
-	5, {XID8ARRAYOID, XID8OID, UUIDOID, UUIDOID, INT8OID}};
+	5,
+	{XID8ARRAYOID, XID8OID, UUIDOID, UUIDOID, INT8OID}};
 
 static Statement existing = {
 	"SELECT d.event_id, d.endpoint_id FROM bm_webhook.delivery d WHERE d.event_id = ANY ($1)",
-	1, {UUIDARRAYOID}};
+	1,
+	{UUIDARRAYOID}};
 
 #define DUE_COLUMNS EVENT_COLUMNS ", d.attempts, d.first_attempt_at"
 
@@ -93,44 +96,50 @@ static Statement due = {
 	"  WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at <= $2"
 	"  ORDER BY endpoint_id, next_attempt_at LIMIT $3) d"
 	" JOIN bm_webhook.event e ON e.id = d.event_id",
-	3, {INT8OID, TIMESTAMPTZOID, INT8OID}};
+	3,
+	{INT8OID, TIMESTAMPTZOID, INT8OID}};
 
 static Statement waiting = {
-	"SELECT " DUE_COLUMNS
-	" FROM pg_catalog.unnest($2) AS wanted(id)"
+	"SELECT " DUE_COLUMNS " FROM pg_catalog.unnest($2) AS wanted(id)"
 	" JOIN bm_webhook.delivery d ON d.event_id = wanted.id AND d.endpoint_id = $1 AND d.status = 'pending'"
 	"  AND d.next_attempt_at = 'infinity'"
 	" JOIN bm_webhook.event e ON e.id = d.event_id",
-	2, {INT8OID, UUIDARRAYOID}};
+	2,
+	{INT8OID, UUIDARRAYOID}};
 
 /* For an endpoint that keeps the order: everything that has not ended. */
 static Statement unfinished = {
 	"SELECT d.event_id, e.application, e.message_id FROM bm_webhook.delivery d JOIN bm_webhook.event e ON e.id = d.event_id"
 	" WHERE d.endpoint_id = $1 AND d.status = 'pending' AND e.message_id IS NOT NULL",
-	1, {INT8OID}};
+	1,
+	{INT8OID}};
 
 /* An endpoint that keeps the order no longer: what was held back is due. */
 static Statement let_go = {
 	"UPDATE bm_webhook.delivery SET next_attempt_at = pg_catalog.now()"
 	" WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at = 'infinity'",
-	1, {INT8OID}};
+	1,
+	{INT8OID}};
 
 static Statement next_due = {
 	"SELECT next_attempt_at FROM bm_webhook.delivery"
 	" WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at > $2 AND next_attempt_at < 'infinity'"
 	" ORDER BY endpoint_id, next_attempt_at LIMIT 1",
-	2, {INT8OID, TIMESTAMPTZOID}};
+	2,
+	{INT8OID, TIMESTAMPTZOID}};
 
 static Statement pending = {
-"SELECT endpoint_id, min(next_attempt_at) FROM bm_webhook.delivery WHERE status = 'pending'"
+	"SELECT endpoint_id, min(next_attempt_at) FROM bm_webhook.delivery WHERE status = 'pending'"
 	" AND next_attempt_at < 'infinity' GROUP BY endpoint_id"};
 
 static Statement insert_deliveries = {
 	"INSERT INTO bm_webhook.delivery (event_id, endpoint_id, status, attempts, next_attempt_at,"
 	" first_attempt_at, last_attempt_at, http_status, error_class, error, duration)"
 	" SELECT * FROM ROWS FROM (unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11))",
-	11, {UUIDARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
-	TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INTERVALARRAYOID}};
+	11,
+	{UUIDARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
+	 TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+	 INTERVALARRAYOID}};
 
 static Statement update_deliveries = {
 	"UPDATE bm_webhook.delivery d SET status = r.status, attempts = r.attempts,"
@@ -140,15 +149,19 @@ static Statement update_deliveries = {
 	" FROM ROWS FROM (unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)) AS r (event_id, endpoint_id,"
 	" status, attempts, next_attempt_at, first_attempt_at, last_attempt_at, http_status, error_class, error, duration)"
 	" WHERE d.event_id = r.event_id AND d.endpoint_id = r.endpoint_id",
-	11, {UUIDARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
-	TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INTERVALARRAYOID}};
+	11,
+	{UUIDARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
+	 TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+	 INTERVALARRAYOID}};
 
 static Statement insert_attempts = {
 	"INSERT INTO bm_webhook.failed_attempt (event_id, endpoint_id, attempt, attempted_at, error_class, http_status,"
 	" error, name_time, connect_time, tls_time, first_byte_time, total_time, response)"
 	" SELECT * FROM ROWS FROM (unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13))",
-	13, {UUIDARRAYOID, INT8ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, INT4ARRAYOID,
-	TEXTARRAYOID, INTERVALARRAYOID, INTERVALARRAYOID, INTERVALARRAYOID, INTERVALARRAYOID, INTERVALARRAYOID, TEXTARRAYOID}};
+	13,
+	{UUIDARRAYOID, INT8ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, INT4ARRAYOID,
+	 TEXTARRAYOID, INTERVALARRAYOID, INTERVALARRAYOID, INTERVALARRAYOID, INTERVALARRAYOID,
+	 INTERVALARRAYOID, TEXTARRAYOID}};
 
 static Statement endpoints = {
 	"SELECT id, application, channel, url, enabled, (extract(epoch FROM timeout) * 1000)::integer, max_in_flight,"
@@ -161,14 +174,15 @@ static Statement endpoints = {
 	" FROM bm_webhook.endpoint e"};
 
 static Statement muted = {
-"SELECT name, muted_event_types FROM bm_webhook.application WHERE muted_event_types <> '{}'"};
+	"SELECT name, muted_event_types FROM bm_webhook.application WHERE muted_event_types <> '{}'"};
 
 static Statement cancel = {
 	"WITH waiting AS MATERIALIZED (SELECT event_id FROM bm_webhook.delivery"
 	"  WHERE endpoint_id = $1 AND status = 'pending' LIMIT $3)"
 	" UPDATE bm_webhook.delivery d SET status = 'canceled', next_attempt_at = NULL, error = $2"
 	" FROM waiting WHERE d.event_id = waiting.event_id AND d.endpoint_id = $1",
-	3, {INT8OID, TEXTOID, INT8OID}};
+	3,
+	{INT8OID, TEXTOID, INT8OID}};
 
 static Statement exhausted = {
 	"SELECT e.application, e.channel, e.message_id, pg_catalog.json_build_object('event_id', e.id, 'type', e.type,"
@@ -176,7 +190,8 @@ static Statement exhausted = {
 	" 'error_class', d.error_class, 'error', d.error)::text"
 	" FROM bm_webhook.event e JOIN bm_webhook.delivery d ON d.event_id = e.id"
 	" WHERE e.id = $1 AND d.event_id = $1 AND d.endpoint_id = $2",
-	2, {UUIDOID, INT8OID}};
+	2,
+	{UUIDOID, INT8OID}};
 
 /* A row that a user has locked is left for later: the dispatcher waits for nobody. */
 static Statement set_failing = {
@@ -187,7 +202,8 @@ static Statement set_failing = {
 	"  (SELECT was_failing_since IS NOT NULL AND $2 IS NULL FROM changed),"
 	"  (SELECT application FROM changed), (SELECT channel FROM changed),"
 	"  pg_catalog.json_build_object('endpoint_id', $1, 'failing_since', (SELECT was_failing_since FROM changed))::text",
-	2, {INT8OID, TIMESTAMPTZOID}};
+	2,
+	{INT8OID, TIMESTAMPTZOID}};
 
 static Statement disable = {
 	"WITH free AS (SELECT id FROM bm_webhook.endpoint WHERE id = $1 AND enabled FOR NO KEY UPDATE SKIP LOCKED),"
@@ -198,7 +214,8 @@ static Statement disable = {
 	"  (SELECT application FROM changed), (SELECT channel FROM changed),"
 	"  pg_catalog.json_build_object('endpoint_id', $1, 'reason', $2,"
 	"   'failing_since', (SELECT failing_since FROM changed))::text",
-	2, {INT8OID, TEXTOID}};
+	2,
+	{INT8OID, TEXTOID}};
 
 /* An endpoint that matches and has no row yet counts as waiting. */
 static Statement event_state = {
@@ -213,30 +230,31 @@ static Statement event_state = {
 	"    WHERE bm_webhook._wants(p, e)"
 	"    AND NOT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id = e.id AND d.endpoint_id = p.id)) w) n"
 	" WHERE e.id = $1",
-	1, {UUIDOID}};
+	1,
+	{UUIDOID}};
 
-static Statement create_partitions = {
-"SELECT bm_webhook._create_partitions(4)"};
+static Statement create_partitions = {"SELECT bm_webhook._create_partitions(4)"};
 
-static int	execute(Statement *statement, Datum *values, const char *nulls, int limit);
-static int	execute_plain(Statement *statement, Datum *values);
+static int execute(Statement *statement, Datum *values, const char *nulls, int limit);
+static int execute_plain(Statement *statement, Datum *values);
 static void read_event(const BmwSqlRow *row, BmwEventRow *event);
 static void emit_exhausted(const BmwRecord *record);
 static void emit_about_endpoint(const char *type, const BmwSqlRow *row);
-static int	each_event(int rows, BmwEventRowFn fn, void *context);
-static int	each_due(int rows, BmwDueRowFn fn, void *context);
+static int each_event(int rows, BmwEventRowFn fn, void *context);
+static int each_due(int rows, BmwDueRowFn fn, void *context);
 static MemoryContext make_row_context(void);
 static void parse_snapshot(const char *text, BmwSnapshot *snapshot);
 static Datum snapshot_datum(const BmwSnapshot *snapshot);
 static void read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint);
-static void record_deliveries(Statement *statement, const BmwRecord *records, int length, bool has_row);
+static void record_deliveries(Statement *statement, const BmwRecord *records, int length,
+							  bool has_row);
 static void record_attempts(const BmwRecord *records, int length);
-static int	execute_columns(Statement *statement, BmwSqlColumn *columns);
+static int execute_columns(Statement *statement, BmwSqlColumn *columns);
 
 char *
 bmw_store_version(void)
 {
-	BmwSqlRow	row;
+	BmwSqlRow row;
 
 	if (execute_plain(&version, NULL) == 0)
 		return NULL;
@@ -253,8 +271,8 @@ bmw_store_cursor_table(void)
 void
 bmw_store_read_cursor(int shard, int shards, BmwSnapshot *snapshot, int64 *since_us)
 {
-	Datum		values[2] = {Int32GetDatum(shard), Int32GetDatum(shards)};
-	BmwSqlRow	row;
+	Datum values[2] = {Int32GetDatum(shard), Int32GetDatum(shards)};
+	BmwSqlRow row;
 
 	if (execute_plain(&read_cursor, values) == 0)
 	{
@@ -262,7 +280,8 @@ bmw_store_read_cursor(int shard, int shards, BmwSnapshot *snapshot, int64 *since
 		if (execute_plain(&read_cursor, values) == 0)
 			execute_plain(&reset_cursor, &values[1]);
 		if (execute_plain(&read_cursor, values) == 0)
-			ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED), errmsg("could not reset the cursor of shard %d", shard));
+			ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
+					errmsg("could not reset the cursor of shard %d", shard));
 	}
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 	parse_snapshot(bmw_sql_text(&row, 1, NULL), snapshot);
@@ -272,8 +291,8 @@ bmw_store_read_cursor(int shard, int shards, BmwSnapshot *snapshot, int64 *since
 void
 bmw_store_write_cursor(int shard, const BmwSnapshot *snapshot, int64 since_us)
 {
-	Datum		values[3] = {Int32GetDatum(shard), snapshot_datum(snapshot),
-	TimestampTzGetDatum(bmw_from_unix_us(since_us))};
+	Datum values[3] = {Int32GetDatum(shard), snapshot_datum(snapshot),
+					   TimestampTzGetDatum(bmw_from_unix_us(since_us))};
 
 	execute_plain(&write_cursor, values);
 }
@@ -281,7 +300,7 @@ bmw_store_write_cursor(int shard, const BmwSnapshot *snapshot, int64 since_us)
 void
 bmw_store_current_snapshot(BmwSnapshot *snapshot)
 {
-	BmwSqlRow	row;
+	BmwSqlRow row;
 
 	execute_plain(&current_snapshot, NULL);
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
@@ -292,9 +311,9 @@ int
 bmw_store_new_events(const BmwPosition *after, const BmwUuid *floor, const BmwSnapshot *now,
 					 int limit, BmwEventRowFn fn, void *context)
 {
-	Datum		values[5] = {FullTransactionIdGetDatum(FullTransactionIdFromU64(after->xid)),
-		PointerGetDatum(after->id.bytes), PointerGetDatum(floor->bytes),
-	snapshot_datum(now), Int64GetDatum(limit)};
+	Datum values[5] = {FullTransactionIdGetDatum(FullTransactionIdFromU64(after->xid)),
+					   PointerGetDatum(after->id.bytes), PointerGetDatum(floor->bytes),
+					   snapshot_datum(now), Int64GetDatum(limit)};
 
 	return each_event(execute_plain(&new_events, values), fn, context);
 }
@@ -304,12 +323,13 @@ bmw_store_events_of(const uint64 *xids, int xids_length, const BmwPosition *afte
 					const BmwUuid *floor, int limit, BmwEventRowFn fn, void *context)
 {
 	BmwSqlColumn column;
-	Datum		values[5];
+	Datum values[5];
 
 	bmw_sql_column_init(&column, XID8OID, xids_length);
 	for (int i = 0; i < xids_length; i++)
 		if (xids[i] >= after->xid)
-			bmw_sql_column_add(&column, FullTransactionIdGetDatum(FullTransactionIdFromU64(xids[i])));
+			bmw_sql_column_add(&column,
+							   FullTransactionIdGetDatum(FullTransactionIdFromU64(xids[i])));
 	values[0] = bmw_sql_column_array(&column);
 	values[1] = FullTransactionIdGetDatum(FullTransactionIdFromU64(after->xid));
 	values[2] = PointerGetDatum(after->id.bytes);
@@ -322,8 +342,8 @@ void
 bmw_store_existing(const BmwUuid *events, int length, BmwDeliveryFn fn, void *context)
 {
 	BmwSqlColumn column;
-	Datum		values[1];
-	int			rows;
+	Datum values[1];
+	int rows;
 
 	bmw_sql_column_init(&column, UUIDOID, length);
 	for (int i = 0; i < length; i++)
@@ -332,8 +352,8 @@ bmw_store_existing(const BmwUuid *events, int length, BmwDeliveryFn fn, void *co
 	rows = execute_plain(&existing, values);
 	for (int i = 0; i < rows; i++)
 	{
-		BmwSqlRow	row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
-		BmwUuid		id = bmw_sql_uuid(&row, 1);
+		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+		BmwUuid id = bmw_sql_uuid(&row, 1);
 
 		fn(&id, bmw_sql_int64(&row, 2), context);
 	}
@@ -342,17 +362,18 @@ bmw_store_existing(const BmwUuid *events, int length, BmwDeliveryFn fn, void *co
 int
 bmw_store_due(int64 endpoint_id, int64 now_us, int limit, BmwDueRowFn fn, void *context)
 {
-	Datum		values[3] = {Int64GetDatum(endpoint_id),
-	TimestampTzGetDatum(bmw_from_unix_us(now_us)), Int64GetDatum(limit)};
+	Datum values[3] = {Int64GetDatum(endpoint_id), TimestampTzGetDatum(bmw_from_unix_us(now_us)),
+					   Int64GetDatum(limit)};
 
 	return each_due(execute_plain(&due, values), fn, context);
 }
 
 int
-bmw_store_waiting(int64 endpoint_id, const BmwUuid *events, int length, BmwDueRowFn fn, void *context)
+bmw_store_waiting(int64 endpoint_id, const BmwUuid *events, int length, BmwDueRowFn fn,
+				  void *context)
 {
 	BmwSqlColumn column;
-	Datum		values[2];
+	Datum values[2];
 
 	bmw_sql_column_init(&column, UUIDOID, length);
 	for (int i = 0; i < length; i++)
@@ -365,13 +386,13 @@ bmw_store_waiting(int64 endpoint_id, const BmwUuid *events, int length, BmwDueRo
 void
 bmw_store_unfinished(int64 endpoint_id, BmwUnfinishedFn fn, void *context)
 {
-	Datum		values[1] = {Int64GetDatum(endpoint_id)};
-	int			rows = execute_plain(&unfinished, values);
+	Datum values[1] = {Int64GetDatum(endpoint_id)};
+	int rows = execute_plain(&unfinished, values);
 
 	for (int i = 0; i < rows; i++)
 	{
-		BmwSqlRow	row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
-		BmwUuid		id = bmw_sql_uuid(&row, 1);
+		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+		BmwUuid id = bmw_sql_uuid(&row, 1);
 
 		fn(&id, bmw_sql_text(&row, 2, NULL), bmw_sql_text(&row, 3, NULL), context);
 	}
@@ -380,7 +401,7 @@ bmw_store_unfinished(int64 endpoint_id, BmwUnfinishedFn fn, void *context)
 void
 bmw_store_let_go(int64 endpoint_id)
 {
-	Datum		values[1] = {Int64GetDatum(endpoint_id)};
+	Datum values[1] = {Int64GetDatum(endpoint_id)};
 
 	execute_plain(&let_go, values);
 }
@@ -388,8 +409,8 @@ bmw_store_let_go(int64 endpoint_id)
 int64
 bmw_store_next_due(int64 endpoint_id, int64 after_us)
 {
-	Datum		values[2] = {Int64GetDatum(endpoint_id), TimestampTzGetDatum(bmw_from_unix_us(after_us))};
-	BmwSqlRow	row;
+	Datum values[2] = {Int64GetDatum(endpoint_id), TimestampTzGetDatum(bmw_from_unix_us(after_us))};
+	BmwSqlRow row;
 
 	if (execute_plain(&next_due, values) == 0)
 		return PG_INT64_MAX;
@@ -400,11 +421,11 @@ bmw_store_next_due(int64 endpoint_id, int64 after_us)
 void
 bmw_store_pending(BmwPendingFn fn, void *context)
 {
-	int			rows = execute_plain(&pending, NULL);
+	int rows = execute_plain(&pending, NULL);
 
 	for (int i = 0; i < rows; i++)
 	{
-		BmwSqlRow	row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
 
 		fn(bmw_sql_int64(&row, 1), bmw_sql_time(&row, 2), context);
 	}
@@ -424,11 +445,11 @@ bmw_store_record(const BmwRecord *records, int length)
 static void
 emit_exhausted(const BmwRecord *record)
 {
-	Datum		values[2] = {PointerGetDatum(record->event_id.bytes), Int64GetDatum(record->endpoint_id)};
+	Datum values[2] = {PointerGetDatum(record->event_id.bytes), Int64GetDatum(record->endpoint_id)};
 	BmwNewEvent event = {.type = "delivery.exhausted"};
 
 	if (execute_plain(&exhausted, values) == 0)
-		return;					/* somebody has deleted it */
+		return; /* somebody has deleted it */
 	event.application = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	event.channel = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
 	event.message_id = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3);
@@ -439,13 +460,13 @@ emit_exhausted(const BmwRecord *record)
 void
 bmw_store_endpoints(BmwEndpointRowFn fn, void *context)
 {
-	int			rows = execute_plain(&endpoints, NULL);
+	int rows = execute_plain(&endpoints, NULL);
 	MemoryContext row_context = make_row_context();
 	MemoryContext caller = MemoryContextSwitchTo(row_context);
 
 	for (int i = 0; i < rows; i++)
 	{
-		BmwSqlRow	row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
 		BmwEndpointRow endpoint;
 
 		read_endpoint(&row, &endpoint);
@@ -459,12 +480,12 @@ bmw_store_endpoints(BmwEndpointRowFn fn, void *context)
 void
 bmw_store_muted(BmwMutedFn fn, void *context)
 {
-	int			rows = execute_plain(&muted, NULL);
+	int rows = execute_plain(&muted, NULL);
 
 	for (int i = 0; i < rows; i++)
 	{
-		BmwSqlRow	row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
-		int			length;
+		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+		int length;
 		const char **patterns = bmw_sql_texts(&row, 2, &length);
 
 		fn(bmw_sql_text(&row, 1, NULL), patterns, length, context);
@@ -474,7 +495,7 @@ bmw_store_muted(BmwMutedFn fn, void *context)
 int
 bmw_store_cancel(int64 endpoint_id, const char *reason, int limit)
 {
-	Datum		values[3] = {Int64GetDatum(endpoint_id), bmw_sql_from_utf8(reason), Int64GetDatum(limit)};
+	Datum values[3] = {Int64GetDatum(endpoint_id), bmw_sql_from_utf8(reason), Int64GetDatum(limit)};
 
 	return execute_plain(&cancel, values);
 }
@@ -482,13 +503,13 @@ bmw_store_cancel(int64 endpoint_id, const char *reason, int limit)
 bool
 bmw_store_set_failing(int64 endpoint_id, int64 since_us)
 {
-	Datum		values[2] = {Int64GetDatum(endpoint_id), TimestampTzGetDatum(bmw_from_unix_us(since_us))};
-	BmwSqlRow	row;
+	Datum values[2] = {Int64GetDatum(endpoint_id), TimestampTzGetDatum(bmw_from_unix_us(since_us))};
+	BmwSqlRow row;
 
 	execute(&set_failing, values, since_us == 0 ? " n" : NULL, 0);
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 
-	bool		is_done = bmw_sql_bool(&row, 1);
+	bool is_done = bmw_sql_bool(&row, 1);
 
 	if (bmw_sql_bool(&row, 2))
 		emit_about_endpoint("endpoint.recovered", &row);
@@ -498,8 +519,8 @@ bmw_store_set_failing(int64 endpoint_id, int64 since_us)
 bool
 bmw_store_disable(int64 endpoint_id, const char *reason)
 {
-	Datum		values[2] = {Int64GetDatum(endpoint_id), bmw_sql_from_utf8(reason)};
-	BmwSqlRow	row;
+	Datum values[2] = {Int64GetDatum(endpoint_id), bmw_sql_from_utf8(reason)};
+	BmwSqlRow row;
 
 	execute_plain(&disable, values);
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
@@ -526,13 +547,13 @@ emit_about_endpoint(const char *type, const BmwSqlRow *row)
 BmwEventState
 bmw_store_event_state(const BmwUuid *event_id)
 {
-	Datum		values[1] = {PointerGetDatum(event_id->bytes)};
+	Datum values[1] = {PointerGetDatum(event_id->bytes)};
 	BmwEventState state = BMW_EVENT_UNKNOWN;
 
 	SPI_connect();
 	if (execute_plain(&event_state, values) > 0)
 	{
-		BmwSqlRow	row = {SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+		BmwSqlRow row = {SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 
 		if (bmw_sql_bool(&row, 1))
 			state = BMW_EVENT_UNCOMMITTED;
@@ -563,19 +584,22 @@ execute_plain(Statement *statement, Datum *values)
 static int
 execute(Statement *statement, Datum *values, const char *nulls, int limit)
 {
-	int			result;
+	int result;
 
 	if (statement->plan == NULL)
 	{
-		SPIPlanPtr	plan = SPI_prepare(statement->sql, statement->arguments, statement->types);
+		SPIPlanPtr plan = SPI_prepare(statement->sql, statement->arguments, statement->types);
 
 		if (plan == NULL || SPI_keepplan(plan) != 0)
-			ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not prepare a statement: %s", SPI_result_code_string(SPI_result)));
+			ereport(
+				ERROR, errcode(ERRCODE_INTERNAL_ERROR),
+				errmsg("could not prepare a statement: %s", SPI_result_code_string(SPI_result)));
 		statement->plan = plan;
 	}
 	result = SPI_execute_plan(statement->plan, values, nulls, false, limit);
 	if (result < 0)
-		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not execute a statement: %s", SPI_result_code_string(result)));
+		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
+				errmsg("could not execute a statement: %s", SPI_result_code_string(result)));
 	return (int) SPI_processed;
 }
 
@@ -588,7 +612,7 @@ each_event(int rows, BmwEventRowFn fn, void *context)
 
 	for (int i = 0; i < rows; i++)
 	{
-		BmwSqlRow	row = {table->vals[i], table->tupdesc};
+		BmwSqlRow row = {table->vals[i], table->tupdesc};
 		BmwEventRow event;
 
 		read_event(&row, &event);
@@ -609,8 +633,8 @@ each_due(int rows, BmwDueRowFn fn, void *context)
 
 	for (int i = 0; i < rows; i++)
 	{
-		BmwSqlRow	row = {table->vals[i], table->tupdesc};
-		BmwDueRow	due_row;
+		BmwSqlRow row = {table->vals[i], table->tupdesc};
+		BmwDueRow due_row;
 
 		read_event(&row, &due_row.event);
 		due_row.attempts = bmw_sql_int32(&row, 12);
@@ -671,14 +695,15 @@ static void
 parse_snapshot(const char *text, BmwSnapshot *snapshot)
 {
 	if (bmw_snapshot_parse(text, snapshot) != BMW_OK)
-		ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED), errmsg("could not read snapshot \"%s\"", text));
+		ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
+				errmsg("could not read snapshot \"%s\"", text));
 }
 
 static Datum
 snapshot_datum(const BmwSnapshot *snapshot)
 {
-	char	   *text = bmw_snapshot_format(snapshot);
-	Datum		datum;
+	char *text = bmw_snapshot_format(snapshot);
+	Datum datum;
 
 	if (text == NULL)
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
@@ -692,8 +717,9 @@ static void
 record_deliveries(Statement *statement, const BmwRecord *records, int length, bool has_row)
 {
 	BmwSqlColumn c[11];
-	static const Oid types[11] = {UUIDOID, INT8OID, TEXTOID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-	TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, INTERVALOID};
+	static const Oid types[11] = {UUIDOID,		  INT8OID,		  TEXTOID,		  INT4OID,
+								  TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID,
+								  TEXTOID,		  TEXTOID,		  INTERVALOID};
 
 	for (int i = 0; i < 11; i++)
 		bmw_sql_column_init(&c[i], types[i], length);
@@ -725,8 +751,9 @@ static void
 record_attempts(const BmwRecord *records, int length)
 {
 	BmwSqlColumn c[13];
-	static const Oid types[13] = {UUIDOID, INT8OID, INT4OID, TIMESTAMPTZOID, TEXTOID, INT4OID, TEXTOID,
-	INTERVALOID, INTERVALOID, INTERVALOID, INTERVALOID, INTERVALOID, TEXTOID};
+	static const Oid types[13] = {
+		UUIDOID,	 INT8OID,	  INT4OID,	   TIMESTAMPTZOID, TEXTOID,		INT4OID, TEXTOID,
+		INTERVALOID, INTERVALOID, INTERVALOID, INTERVALOID,	   INTERVALOID, TEXTOID};
 
 	for (int i = 0; i < 13; i++)
 		bmw_sql_column_init(&c[i], types[i], length);
@@ -756,7 +783,7 @@ record_attempts(const BmwRecord *records, int length)
 static int
 execute_columns(Statement *statement, BmwSqlColumn *columns)
 {
-	Datum		values[MAX_ARGUMENTS];
+	Datum values[MAX_ARGUMENTS];
 
 	if (columns[0].length == 0)
 		return 0;

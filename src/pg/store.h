@@ -21,85 +21,86 @@
 /* Where intake is: the next event is the first with (xid, id) greater than this. */
 typedef struct BmwPosition
 {
-	uint64		xid;
-	BmwUuid		id;
+	uint64 xid;
+	BmwUuid id;
 } BmwPosition;
 
 typedef struct BmwEventRow
 {
 	BmwPosition position;
-	BmwRouteEvent route;		/* type, application, channel, created, endpoint */
+	BmwRouteEvent route; /* type, application, channel, created, endpoint */
 	BmwEventSource source;
 } BmwEventRow;
 
-typedef void (*BmwEventRowFn) (const BmwEventRow *row, void *context);
+typedef void (*BmwEventRowFn)(const BmwEventRow *row, void *context);
 
 /* A delivery that waits in the table. */
 typedef struct BmwDueRow
 {
 	BmwEventRow event;
-	int			attempts;
-	int64		first_attempt_us;	/* 0: none yet */
+	int attempts;
+	int64 first_attempt_us; /* 0: none yet */
 } BmwDueRow;
 
-typedef void (*BmwDueRowFn) (const BmwDueRow *row, void *context);
+typedef void (*BmwDueRowFn)(const BmwDueRow *row, void *context);
 
 typedef struct BmwEndpointRow
 {
-	int64		id;
+	int64 id;
 	const char *application;
 	const char *channel;
 	const char *url;
-	bool		is_enabled;
-	int			timeout_ms;
-	int			max_in_flight;
-	int64		created_us;
-	int64		failing_since_us;	/* 0: not failing */
+	bool is_enabled;
+	int timeout_ms;
+	int max_in_flight;
+	int64 created_us;
+	int64 failing_since_us; /* 0: not failing */
 	const char **patterns;
-	int			patterns_length;
+	int patterns_length;
 	const char **header_names;
 	const char **header_values;
-	int			headers_length;
-	int64	   *delays_us;
-	int			delays_length;
+	int headers_length;
+	int64 *delays_us;
+	int delays_length;
 	const char **secrets;
-	int			secrets_length;
-	bool		is_ordered;		/* by message */
+	int secrets_length;
+	bool is_ordered; /* by message */
 } BmwEndpointRow;
 
-typedef void (*BmwEndpointRowFn) (const BmwEndpointRow *row, void *context);
+typedef void (*BmwEndpointRowFn)(const BmwEndpointRow *row, void *context);
 
 /* An application's patterns of event types that are not sent. */
-typedef void (*BmwMutedFn) (const char *application, const char **patterns, int length, void *context);
+typedef void (*BmwMutedFn)(const char *application, const char **patterns, int length,
+						   void *context);
 
-#define BMW_HELD_BACK PG_INT64_MAX	/* waits for an earlier event of its message */
+#define BMW_HELD_BACK PG_INT64_MAX /* waits for an earlier event of its message */
 
 /* What is to be recorded of one delivery. */
 typedef struct BmwRecord
 {
-	BmwUuid		event_id;
-	int64		endpoint_id;
-	bool		has_row;			/* a delivery row exists: update it */
-	bool		is_failed_attempt;	/* goes into failed_attempt as well */
-	bool		is_exhausted;		/* given up: emit delivery.exhausted */
-	const char *status;				/* constant */
-	int			attempts;
-	int64		next_attempt_us;	/* 0: none; BMW_HELD_BACK */
-	int64		first_attempt_us;	/* 0: none */
-	int64		last_attempt_us;	/* 0: none */
-	int			http_status;		/* 0: none */
-	const char *error_class;		/* constant or NULL */
-	char	   *error;				/* malloc'd UTF-8 or NULL; the recorder frees it */
-	char	   *response;			/* likewise */
+	BmwUuid event_id;
+	int64 endpoint_id;
+	bool has_row;			/* a delivery row exists: update it */
+	bool is_failed_attempt; /* goes into failed_attempt as well */
+	bool is_exhausted;		/* given up: emit delivery.exhausted */
+	const char *status;		/* constant */
+	int attempts;
+	int64 next_attempt_us;	 /* 0: none; BMW_HELD_BACK */
+	int64 first_attempt_us;	 /* 0: none */
+	int64 last_attempt_us;	 /* 0: none */
+	int http_status;		 /* 0: none */
+	const char *error_class; /* constant or NULL */
+	char *error;			 /* malloc'd UTF-8 or NULL; the recorder frees it */
+	char *response;			 /* likewise */
 	BmwHttpTimes times;
-	uint64		message[2];			/* of the event */
-	void	   *pass;				/* the recorder's */
+	uint64 message[2]; /* of the event */
+	void *pass;		   /* the recorder's */
 } BmwRecord;
 
 /* The extension's installed version, NULL when it is not there. Palloc'd. */
 extern char *bmw_store_version(void);
 /* The OID of the cursor table. */
-extern Oid	bmw_store_cursor_table(void);
+extern Oid bmw_store_cursor_table(void);
 
 /* The cursor of a shard. Rewrites the table when the number of shards has changed. */
 extern void bmw_store_read_cursor(int shard, int shards, BmwSnapshot *snapshot, int64 *since_us);
@@ -110,29 +111,31 @@ extern void bmw_store_current_snapshot(BmwSnapshot *snapshot);
  * Events with (xid, id) after the position that `now` sees, ascending, at most
  * limit; none with an id below floor. Returns how many.
  */
-extern int	bmw_store_new_events(const BmwPosition *after, const BmwUuid *floor, const BmwSnapshot *now,
-								 int limit, BmwEventRowFn fn, void *context);
+extern int bmw_store_new_events(const BmwPosition *after, const BmwUuid *floor,
+								const BmwSnapshot *now, int limit, BmwEventRowFn fn, void *context);
 /* The events of these transactions (ascending), with (xid, id) after the position, ascending. */
-extern int	bmw_store_events_of(const uint64 *xids, int xids_length, const BmwPosition *after,
-								const BmwUuid *floor, int limit, BmwEventRowFn fn, void *context);
+extern int bmw_store_events_of(const uint64 *xids, int xids_length, const BmwPosition *after,
+							   const BmwUuid *floor, int limit, BmwEventRowFn fn, void *context);
 
 /* For each of these events and its endpoints that have a row. */
-typedef void (*BmwDeliveryFn) (const BmwUuid *event_id, int64 endpoint_id, void *context);
+typedef void (*BmwDeliveryFn)(const BmwUuid *event_id, int64 endpoint_id, void *context);
 extern void bmw_store_existing(const BmwUuid *events, int length, BmwDeliveryFn fn, void *context);
 
 /* The endpoint's pending deliveries that are due, oldest first. Returns how many. */
-extern int	bmw_store_due(int64 endpoint_id, int64 now_us, int limit, BmwDueRowFn fn, void *context);
+extern int bmw_store_due(int64 endpoint_id, int64 now_us, int limit, BmwDueRowFn fn, void *context);
 /* Those of these deliveries of the endpoint that are held back. Returns how many. */
-extern int	bmw_store_waiting(int64 endpoint_id, const BmwUuid *events, int length, BmwDueRowFn fn, void *context);
+extern int bmw_store_waiting(int64 endpoint_id, const BmwUuid *events, int length, BmwDueRowFn fn,
+							 void *context);
 /* All pending deliveries of the endpoint whose event has a message. */
-typedef void (*BmwUnfinishedFn) (const BmwUuid *event_id, const char *application, const char *message_id, void *context);
+typedef void (*BmwUnfinishedFn)(const BmwUuid *event_id, const char *application,
+								const char *message_id, void *context);
 extern void bmw_store_unfinished(int64 endpoint_id, BmwUnfinishedFn fn, void *context);
 /* Makes due what was held back. */
 extern void bmw_store_let_go(int64 endpoint_id);
 /* When its first pending delivery after this time is due; PG_INT64_MAX: none. */
 extern int64 bmw_store_next_due(int64 endpoint_id, int64 after_us);
 /* For every endpoint with pending deliveries: when the first is due. */
-typedef void (*BmwPendingFn) (int64 endpoint_id, int64 due_us, void *context);
+typedef void (*BmwPendingFn)(int64 endpoint_id, int64 due_us, void *context);
 extern void bmw_store_pending(BmwPendingFn fn, void *context);
 
 /* Inserts and updates deliveries, inserts failed attempts: one statement each. */
@@ -141,7 +144,7 @@ extern void bmw_store_record(const BmwRecord *records, int length);
 extern void bmw_store_endpoints(BmwEndpointRowFn fn, void *context);
 extern void bmw_store_muted(BmwMutedFn fn, void *context);
 /* Cancels up to limit pending deliveries of an endpoint; returns how many. */
-extern int	bmw_store_cancel(int64 endpoint_id, const char *reason, int limit);
+extern int bmw_store_cancel(int64 endpoint_id, const char *reason, int limit);
 /*
  * Sets failing_since (0: NULL). Skips a row that somebody has locked; returns
  * whether it was done or the endpoint does not exist. With 0, emits
@@ -154,10 +157,10 @@ extern bool bmw_store_disable(int64 endpoint_id, const char *reason);
 typedef enum BmwEventState
 {
 	BMW_EVENT_UNKNOWN,
-	BMW_EVENT_UNCOMMITTED,		/* of the caller's own transaction */
-	BMW_EVENT_WAITING,			/* some delivery has not ended, or has not begun */
-	BMW_EVENT_DELIVERED,		/* to at least one endpoint, and to all that match */
-	BMW_EVENT_NOT_DELIVERED		/* failed or canceled somewhere, or nobody wants it */
+	BMW_EVENT_UNCOMMITTED,	/* of the caller's own transaction */
+	BMW_EVENT_WAITING,		/* some delivery has not ended, or has not begun */
+	BMW_EVENT_DELIVERED,	/* to at least one endpoint, and to all that match */
+	BMW_EVENT_NOT_DELIVERED /* failed or canceled somewhere, or nobody wants it */
 } BmwEventState;
 extern BmwEventState bmw_store_event_state(const BmwUuid *event_id);
 

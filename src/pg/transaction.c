@@ -56,8 +56,8 @@ static const Setting settings[] = {
 	{"TimeZone", "UTC"},
 };
 
-static Oid	event_table = InvalidOid;	/* whose presence is checked */
-static int	failures = 0;
+static Oid event_table = InvalidOid; /* whose presence is checked */
+static int failures = 0;
 static bool has_statistics = false;
 
 static void begin(void);
@@ -139,11 +139,11 @@ finish(void)
 static bool
 is_extension_there(void)
 {
-	Oid			schema = get_namespace_oid("bm_webhook", true);
-	Oid			table = OidIsValid(schema) ? get_relname_relid("event", schema) : InvalidOid;
+	Oid schema = get_namespace_oid("bm_webhook", true);
+	Oid table = OidIsValid(schema) ? get_relname_relid("event", schema) : InvalidOid;
 
 	if (!OidIsValid(event_table))
-		event_table = table;	/* the first transaction of this process */
+		event_table = table; /* the first transaction of this process */
 	return OidIsValid(table) && table == event_table;
 }
 
@@ -151,7 +151,7 @@ is_extension_there(void)
 static bool
 become_owner(void)
 {
-	Oid			owner = get_role_oid("bm_webhook", true);
+	Oid owner = get_role_oid("bm_webhook", true);
 
 	if (!OidIsValid(owner))
 		return false;
@@ -163,7 +163,7 @@ become_owner(void)
 static void
 failed(BmwSlot *slot, MemoryContext caller)
 {
-	ErrorData  *error;
+	ErrorData *error;
 
 	MemoryContextSwitchTo(caller);
 	error = CopyErrorData();

@@ -11,11 +11,11 @@
 typedef enum BmwTransactionResult
 {
 	BMW_TRANSACTION_DONE,
-	BMW_TRANSACTION_FAILED,		/* rolled back, and its error recorded in the slot */
-	BMW_TRANSACTION_NO_EXTENSION	/* the extension, or the version that we know, has gone */
+	BMW_TRANSACTION_FAILED,		 /* rolled back, and its error recorded in the slot */
+	BMW_TRANSACTION_NO_EXTENSION /* the extension, or the version that we know, has gone */
 } BmwTransactionResult;
 
-typedef void (*BmwWork) (void *context);
+typedef void (*BmwWork)(void *context);
 
 /*
  * What a dispatcher needs for its transactions: the settings that ALTER
@@ -35,6 +35,6 @@ extern bool bmw_transaction_has_statistics(void);
 extern void bmw_transaction_report_statistics(void);
 
 /* Failures in a row. */
-extern int	bmw_transaction_failures(void);
+extern int bmw_transaction_failures(void);
 
 #endif

@@ -35,13 +35,14 @@ static bool is_holding = false;
 
 static void on_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 					   ProcessUtilityContext context, ParamListInfo params,
-					   QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion);
+					   QueryEnvironment *environment, DestReceiver *dest,
+					   QueryCompletion *completion);
 static void run(PlannedStmt *statement, const char *query, bool read_only_tree,
-				ProcessUtilityContext context, ParamListInfo params,
-				QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion);
+				ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
+				DestReceiver *dest, QueryCompletion *completion);
 static bool is_commit_prepared(Node *node);
-static Oid	database_to_hold(Node *node);
-static Oid	template_of(CreatedbStmt *statement);
+static Oid database_to_hold(Node *node);
+static Oid template_of(CreatedbStmt *statement);
 static bool drops_extension(DropStmt *statement);
 static void hold(Oid database);
 static bool ask_to_stop(Oid database);
@@ -59,11 +60,11 @@ bmw_utility_init(void)
 
 static void
 on_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
-		   ProcessUtilityContext context, ParamListInfo params,
-		   QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+		   ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
+		   DestReceiver *dest, QueryCompletion *completion)
 {
-	Node	   *node = statement->utilityStmt;
-	Oid			database = database_to_hold(node);
+	Node *node = statement->utilityStmt;
+	Oid database = database_to_hold(node);
 
 	if (OidIsValid(database))
 		hold(database);
@@ -85,20 +86,23 @@ on_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 }
 
 static void
-run(PlannedStmt *statement, const char *query, bool read_only_tree,
-	ProcessUtilityContext context, ParamListInfo params,
-	QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *completion)
+run(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtilityContext context,
+	ParamListInfo params, QueryEnvironment *environment, DestReceiver *dest,
+	QueryCompletion *completion)
 {
 	if (previous_hook)
-		previous_hook(statement, query, read_only_tree, context, params, environment, dest, completion);
+		previous_hook(statement, query, read_only_tree, context, params, environment, dest,
+					  completion);
 	else
-		standard_ProcessUtility(statement, query, read_only_tree, context, params, environment, dest, completion);
+		standard_ProcessUtility(statement, query, read_only_tree, context, params, environment,
+								dest, completion);
 }
 
 static bool
 is_commit_prepared(Node *node)
 {
-	return IsA(node, TransactionStmt) && ((TransactionStmt *) node)->kind == TRANS_STMT_COMMIT_PREPARED;
+	return IsA(node, TransactionStmt) &&
+		   ((TransactionStmt *) node)->kind == TRANS_STMT_COMMIT_PREPARED;
 }
 
 /* The database whose dispatchers must stop for this command; InvalidOid: none. */
@@ -118,7 +122,8 @@ database_to_hold(Node *node)
 		case T_DropStmt:
 			return drops_extension((DropStmt *) node) ? MyDatabaseId : InvalidOid;
 		case T_AlterExtensionStmt:
-			return strcmp(((AlterExtensionStmt *) node)->extname, EXTENSION) == 0 ? MyDatabaseId : InvalidOid;
+			return strcmp(((AlterExtensionStmt *) node)->extname, EXTENSION) == 0 ? MyDatabaseId
+																				  : InvalidOid;
 		default:
 			return InvalidOid;
 	}
@@ -127,13 +132,14 @@ database_to_hold(Node *node)
 static Oid
 template_of(CreatedbStmt *statement)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, statement->options)
+	foreach (cell, statement->options)
 	{
-		DefElem    *option = lfirst(cell);
+		DefElem *option = lfirst(cell);
 
-		if (strcmp(option->defname, "template") == 0 && option->arg != NULL && IsA(option->arg, String))
+		if (strcmp(option->defname, "template") == 0 && option->arg != NULL &&
+			IsA(option->arg, String))
 			return get_database_oid(strVal(option->arg), true);
 	}
 	return get_database_oid("template1", true);
@@ -142,11 +148,11 @@ template_of(CreatedbStmt *statement)
 static bool
 drops_extension(DropStmt *statement)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	if (statement->removeType != OBJECT_EXTENSION)
 		return false;
-	foreach(cell, statement->objects)
+	foreach (cell, statement->objects)
 		if (strcmp(strVal(lfirst(cell)), EXTENSION) == 0)
 			return true;
 	return false;
@@ -165,7 +171,8 @@ hold(Oid database)
 	is_holding = true;
 	while (ask_to_stop(database) && GetCurrentTimestamp() < deadline)
 	{
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10L, PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10L,
+						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -175,12 +182,12 @@ hold(Oid database)
 static bool
 ask_to_stop(Oid database)
 {
-	bool		is_there = false;
+	bool is_there = false;
 
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < bmw_shared->slots_length; i++)
 	{
-		BmwSlot    *slot = &bmw_shared->slots[i];
+		BmwSlot *slot = &bmw_shared->slots[i];
 
 		if (slot->database != database)
 			continue;

@@ -25,7 +25,7 @@
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
-#define STOP_MS 1000			/* for requests in flight, when asked to stop */
+#define STOP_MS 1000 /* for requests in flight, when asked to stop */
 
 static void attach(BmwSlot *slot);
 static void detach(int code, Datum slot);
@@ -40,7 +40,7 @@ static void reload(BmwDispatcher *dispatcher);
 void
 bmw_worker_main(Datum arg)
 {
-	BmwSlot    *slot = &bmw_shared->slots[DatumGetInt32(arg)];
+	BmwSlot *slot = &bmw_shared->slots[DatumGetInt32(arg)];
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
@@ -68,7 +68,7 @@ attach(BmwSlot *slot)
 static void
 detach(int code, Datum slot_datum)
 {
-	BmwSlot    *slot = (BmwSlot *) DatumGetPointer(slot_datum);
+	BmwSlot *slot = (BmwSlot *) DatumGetPointer(slot_datum);
 
 	/* a session lock outlives proc_exit() outside a transaction, on a PGPROC that others get */
 	LockReleaseAll(DEFAULT_LOCKMETHOD, true);
@@ -93,8 +93,8 @@ set_state(BmwSlot *slot, BmwSlotState state)
 static bool
 may_run(BmwSlot *slot)
 {
-	char	   *version;
-	bool		is_ours = false;
+	char *version;
+	bool is_ours = false;
 
 	StartTransactionCommand();
 	SPI_connect();
@@ -105,9 +105,11 @@ may_run(BmwSlot *slot)
 	else if (strcmp(version, BMW_VERSION) != 0)
 	{
 		set_state(slot, BMW_SLOT_OUTDATED);
-		ereport(WARNING, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				errmsg("extension \"bm_webhook\" has version %s, its library %s", version, BMW_VERSION),
-				errhint("Run ALTER EXTENSION bm_webhook UPDATE, or restart the server when the library is the older one."));
+		ereport(
+			WARNING, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("extension \"bm_webhook\" has version %s, its library %s", version, BMW_VERSION),
+			errhint(
+				"Run ALTER EXTENSION bm_webhook UPDATE, or restart the server when the library is the older one."));
 	}
 	else
 		is_ours = own_shard(slot, bmw_store_cursor_table());
@@ -124,7 +126,7 @@ may_run(BmwSlot *slot)
 static bool
 own_shard(BmwSlot *slot, Oid cursor)
 {
-	LOCKTAG		tag;
+	LOCKTAG tag;
 
 	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationRelationId, cursor, slot->shard + 1);
 	if (LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL)
@@ -145,7 +147,7 @@ run(BmwDispatcher *dispatcher)
 	pgstat_report_activity(STATE_RUNNING, "bm_webhook: sending");
 	while (!ShutdownRequestPending && dispatcher->has_extension)
 	{
-		long		timeout_ms;
+		long timeout_ms;
 
 		reload(dispatcher);
 		timeout_ms = bmw_dispatcher_cycle(dispatcher);
@@ -161,7 +163,8 @@ stop(BmwDispatcher *dispatcher, WaitEventSet *events)
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), STOP_MS);
 
 	dispatcher->is_stopping = true;
-	while (dispatcher->has_extension && bmw_http_in_flight(dispatcher->http) > 0 && GetCurrentTimestamp() < deadline)
+	while (dispatcher->has_extension && bmw_http_in_flight(dispatcher->http) > 0 &&
+		   GetCurrentTimestamp() < deadline)
 		wait(events, Min(bmw_dispatcher_cycle(dispatcher), 50));
 	bmw_dispatcher_stop(dispatcher);
 }
@@ -169,7 +172,7 @@ stop(BmwDispatcher *dispatcher, WaitEventSet *events)
 static void
 wait(WaitEventSet *events, long timeout_ms)
 {
-	WaitEvent	event;
+	WaitEvent event;
 
 	(void) WaitEventSetWait(events, timeout_ms, &event, 1, PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);

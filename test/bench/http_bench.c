@@ -84,7 +84,7 @@ run(Bench *bench, long requests, int in_flight)
 		bmw_http_drive(bench->http);
 		for (; (result = bmw_http_next(bench->http)) != NULL; finished++)
 			failed += result->transport != BMW_TRANSPORT_OK || result->http_status / 100 != 2;
-		if (bench->started < requests && bench->started - finished < in_flight)
+		if (finished == bench->started)
 			continue;
 		poll(&watched, 1, bmw_http_prepare_wait(bench->http));
 	}

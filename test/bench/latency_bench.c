@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define GIVE_UP_US 20000000
+#define MAX_EVENTS 100000
 
 static _Atomic long arrivals;
 static _Atomic long arrived_us;
@@ -117,14 +118,14 @@ int
 main(int argc, char **argv)
 {
 	const int events = argc == 3 ? (int) strtol(argv[2], NULL, 10) : 0;
-	long *latencies = calloc((size_t) events + 1, sizeof(*latencies));
+	static long latencies[MAX_EVENTS];
 	PGconn *connection;
 	pthread_t thread;
 	char sql[256];
 	int port = 0;
 	int listener;
 
-	if (events < 1 || latencies == NULL)
+	if (events < 1 || events > MAX_EVENTS)
 	{
 		fprintf(stderr, "usage: latency_bench CONNINFO EVENTS\n");
 		return 2;
@@ -146,6 +147,5 @@ main(int argc, char **argv)
 	PQfinish(connection);
 	qsort(latencies, (size_t) events, sizeof(*latencies), ascending);
 	printf("%ld %ld\n", latencies[events / 2], latencies[events * 99 / 100]);
-	free(latencies);
 	return 0;
 }

@@ -41,7 +41,7 @@ sub run_psql
 
 	IPC::Run::run([ @command, '-d', $bmw->node->connstr($database), '-f', example($script) ],
 		'<', \undef, '>', \$output, '2>', \$errors)
-	  or BAIL_OUT("$script failed: $errors");
+	  or die "$script failed: $errors";
 	note("$script: $errors") if $errors;
 	chomp $output;
 	return $output;

@@ -30,6 +30,7 @@
 // Control is by GET, over plain HTTP, and answers JSON where not said otherwise:
 //
 //   /_control/counts[?name=N]             see counts() below; all names without one
+//   /_control/silent                      connections that brought no request
 //   /_control/requests?name=N             the first requests, with headers and body
 //   /_control/arrivals?name=N             text: "webhook-id time-in-us status" a line;
 //                                         status 0: not answered (yet)
@@ -74,6 +75,7 @@ const log = options.log ? createWriteStream(options.log, { flags: 'a' }) : null;
 // ---------------------------------------------------------------------------
 
 const names = new Map();
+let silent = 0; // connections that have brought no request (yet)
 
 class Name {
   webhooks = [];
@@ -255,6 +257,10 @@ function nowMicroseconds() {
 
 function handle(request, response) {
   const at = nowMicroseconds();
+  if (!request.socket.isHeard) {
+    request.socket.isHeard = true;
+    silent--;
+  }
   if (request.url.startsWith('/_control/')) return control(request, response);
 
   const route = routeOf(request.url);
@@ -361,6 +367,7 @@ const controls = {
     query.has('name')
       ? nameOf(query.get('name')).counts()
       : Object.fromEntries([...names.values()].map((name) => [name.name, name.counts()])),
+  silent: () => ({ silent }),
   requests: (query) => nameOf(required(query, 'name')).kept,
   arrivals: (query) =>
     nameOf(required(query, 'name'))
@@ -421,6 +428,7 @@ function open(server, port) {
   server.keepAliveTimeout = 0;
   server.requestTimeout = 0;
   server.headersTimeout = 0;
+  server.on(server instanceof https.Server ? 'secureConnection' : 'connection', () => silent++);
   return new Promise((resolve, reject) => {
     server.on('error', reject);
     server.listen({ port, host: options.host, backlog: 4096 }, () => resolve(server.address().port));

@@ -23,7 +23,7 @@ sub database
 	my ($name) = @_;
 	$bmw->sql("CREATE DATABASE $name");
 	$bmw->sql('CREATE EXTENSION bm_webhook', $name);
-	$bmw->endpoint("/ok/witness-$name", database => $name);
+	$bmw->endpoint("/ok/witness-$name", event_types => '{*,webhook.*,endpoint.*,delivery.*}', database => $name);
 	$receiver->_control('keep', name => "witness-$name", requests => 2000);
 	return $name;
 }
@@ -235,7 +235,7 @@ subtest 'audit' => sub {
 	run_psql($bmw, $database, 'audit/play.sql');
 	$bmw->wait_for_sql('all is over', q{SELECT count(*) = 9 FROM bm_webhook.delivery d JOIN bm_webhook.endpoint p ON p.id = d.endpoint_id
 		JOIN bm_webhook.event e ON e.id = d.event_id WHERE p.application = 'insurer' AND e.type LIKE 'message.%' AND d.status <> 'pending'}, $database);
-	all_is_as_documented($database, qw(message.sent message.delivered message.failed));
+	all_is_as_documented($database, qw(message.sent message.delivered message.failed delivery.exhausted));
 
 	# Of one message: its two events, and of each all attempts and all ends.
 	my @history = map { [ split /\|/ ] } split /\n/, run_psql($bmw, $database, 'audit/message.sql', message => 'policy-1');
@@ -247,6 +247,8 @@ subtest 'audit' => sub {
 		"attempt message.$_ unwell 3 succeeded 204" => 1, "delivery message.$_ unwell 3 delivered 204" => 1,
 		"attempt message.$_ dead 1 failed 500" => 1, "attempt message.$_ dead 2 failed 500" => 1,
 		"attempt message.$_ dead 3 failed 500" => 1, "delivery message.$_ dead 3 failed 500" => 1) } qw(sent delivered);
+	$expected{$_} = 2 for 'event delivery.exhausted   captured ', 'attempt delivery.exhausted well 1 succeeded 204',
+		'delivery delivery.exhausted well 1 delivered 204';
 	is_deeply(\%lines, \%expected, 'the history of a message: every event, attempt and end');
 	my @at = map { $_->[0] } @history;
 	is_deeply(\@at, [ sort @at ], 'in time order');

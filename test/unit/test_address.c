@@ -47,7 +47,7 @@ judge(const BmwAddressPolicy *policy, const char *text)
 
 typedef struct Edge
 {
-	const char *before;			/* NULL: denied too, or not an address */
+	const char *before; /* NULL: denied too, or not an address */
 	const char *first;
 	const char *last;
 	const char *after;
@@ -76,11 +76,16 @@ static const Edge edges[] = {
 
 	/* Below and above 2000::/3, then the holes in it. */
 	{NULL, "::", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2000::"},
-	{"3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff", "3fff:1000::"},
-	{"3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "4000::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL},
-	{"2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2001::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", "2001:200::"},
-	{"2001:db7:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db9::"},
-	{"2001:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2003::"},
+	{"3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff",
+	 "3fff:1000::"},
+	{"3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "4000::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+	 NULL},
+	{"2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2001::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff",
+	 "2001:200::"},
+	{"2001:db7:ffff:ffff:ffff:ffff:ffff:ffff",
+	 "2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db9::"},
+	{"2001:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+	 "2003::"},
 };
 
 static void
@@ -91,7 +96,8 @@ test_edges(void)
 	for (size_t i = 0; i < sizeof(edges) / sizeof(edges[0]); i++)
 	{
 		const Edge *edge = &edges[i];
-		bool is_right = judge(&policy, edge->first) == DENIED && judge(&policy, edge->last) == DENIED;
+		bool is_right =
+			judge(&policy, edge->first) == DENIED && judge(&policy, edge->last) == DENIED;
 
 		if (edge->before != NULL)
 			is_right = is_right && judge(&policy, edge->before) == BMW_OK;
@@ -107,9 +113,12 @@ static void
 test_denied_by_construction(void)
 {
 	static const char *const inside[] = {
-		"::1", "::ffff:8.8.8.8", "::ffff:127.0.0.1", "::8.8.8.8", "::ffff:0:8.8.8.8", "64:ff9b::808:808",
-		"64:ff9b:1::1", "fc00::1", "fd00:ec2::254", "fe80::1", "fec0::1", "ff02::1", "100::1", "5f00::1",
-		"169.254.169.254", "2001::1", "2001:0:1::", "2002:7f00:1::",
+		"::1",			"::ffff:8.8.8.8",	"::ffff:127.0.0.1",
+		"::8.8.8.8",	"::ffff:0:8.8.8.8", "64:ff9b::808:808",
+		"64:ff9b:1::1", "fc00::1",			"fd00:ec2::254",
+		"fe80::1",		"fec0::1",			"ff02::1",
+		"100::1",		"5f00::1",			"169.254.169.254",
+		"2001::1",		"2001:0:1::",		"2002:7f00:1::",
 	};
 	BmwAddressPolicy policy = policy_of("", "", "");
 	const struct sockaddr_un local = {.sun_family = AF_UNIX};
@@ -125,8 +134,9 @@ test_denied_by_construction(void)
 static void
 test_precedence(void)
 {
-	BmwAddressPolicy policy = policy_of("10.0.0.0/8,fd00::/8,127.0.0.1,198.41.0.4", "10.1.0.0/16,8.8.8.0/24,fd00:1::/32",
-										"198.41.0.4/32,198.41.0.5,2606:4700::1111");
+	BmwAddressPolicy policy =
+		policy_of("10.0.0.0/8,fd00::/8,127.0.0.1,198.41.0.4", "10.1.0.0/16,8.8.8.0/24,fd00:1::/32",
+				  "198.41.0.4/32,198.41.0.5,2606:4700::1111");
 
 	CHECK_INT(judge(&policy, "10.0.0.1"), BMW_OK);
 	CHECK_INT(judge(&policy, "10.1.0.1"), DENIED);
@@ -136,7 +146,7 @@ test_precedence(void)
 	CHECK_INT(judge(&policy, "127.0.0.2"), DENIED);
 	CHECK_INT(judge(&policy, "fd00::1"), BMW_OK);
 	CHECK_INT(judge(&policy, "fd00:1::1"), DENIED);
-	CHECK_INT(judge(&policy, "198.41.0.4"), BMW_OK);	/* local, but opened */
+	CHECK_INT(judge(&policy, "198.41.0.4"), BMW_OK); /* local, but opened */
 	CHECK_INT(judge(&policy, "198.41.0.5"), DENIED);
 	CHECK_INT(judge(&policy, "2606:4700::1111"), DENIED);
 	CHECK_INT(judge(&policy, "2606:4700::1112"), BMW_OK);
@@ -188,13 +198,33 @@ static void
 test_syntax(void)
 {
 	static const char *const bad_networks[] = {
-		",", "10.0.0.0/8,", ",10.0.0.0/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/8x", "10.0.0.0/08",
-		"10.0.0.1/8", "10/8", "10.0.0", "010.0.0.0/8", "0x0a.0.0.0/8", "fd00::/129", "fd00::1/64", "fd00::/8/8",
-		"example.com", "localhost", "fe80::1%lo", "10.0.0.0/8;11.0.0.0/8", "10.0.0.0/99999999999",
-		"[::1]", "1111:2222:3333:4444:5555:6666:7777:8888:9999:0000:1111:2222:3333:4444/64",
+		",",
+		"10.0.0.0/8,",
+		",10.0.0.0/8",
+		"10.0.0.0/33",
+		"10.0.0.0/",
+		"10.0.0.0/-1",
+		"10.0.0.0/8x",
+		"10.0.0.0/08",
+		"10.0.0.1/8",
+		"10/8",
+		"10.0.0",
+		"010.0.0.0/8",
+		"0x0a.0.0.0/8",
+		"fd00::/129",
+		"fd00::1/64",
+		"fd00::/8/8",
+		"example.com",
+		"localhost",
+		"fe80::1%lo",
+		"10.0.0.0/8;11.0.0.0/8",
+		"10.0.0.0/99999999999",
+		"[::1]",
+		"1111:2222:3333:4444:5555:6666:7777:8888:9999:0000:1111:2222:3333:4444/64",
 	};
 	static const char *const bad_ports[] = {
-		",", "80,", "-", "80-", "-80", "65536", "80-65536", "443-80", "+80", "80 81", "0080", "x", "1-2-3", "999999999999",
+		",",	  "80,", "-",	  "80-",  "-80", "65536", "80-65536",
+		"443-80", "+80", "80 81", "0080", "x",	 "1-2-3", "999999999999",
 	};
 	BmwNetworks networks;
 	BmwPorts ports;
@@ -234,8 +264,8 @@ test_local(void)
 		const BmwNetwork *network = &networks.items[i];
 
 		CHECK_INT(network->bits, network->family == AF_INET ? 32 : 128);
-		has_loopback = has_loopback ||
-			(network->family == AF_INET && memcmp(network->address, "\x7f\0\0\1", 4) == 0);
+		has_loopback = has_loopback || (network->family == AF_INET &&
+										memcmp(network->address, "\x7f\0\0\1", 4) == 0);
 	}
 	CHECK(has_loopback);
 	bmw_networks_free(&networks);

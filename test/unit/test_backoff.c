@@ -11,8 +11,8 @@
 #define HOUR (3600 * SECOND)
 
 static const int64_t default_delays[] = {
-	5 * SECOND, 300 * SECOND, 1800 * SECOND, 2 * HOUR, 5 * HOUR,
-	10 * HOUR, 14 * HOUR, 20 * HOUR, 24 * HOUR,
+	5 * SECOND, 300 * SECOND, 1800 * SECOND, 2 * HOUR,	5 * HOUR,
+	10 * HOUR,	14 * HOUR,	  20 * HOUR,	 24 * HOUR,
 };
 
 static void
@@ -60,7 +60,8 @@ test_exponential(void)
 
 	/* A factor that overflows at once, and the longest table. */
 	CHECK_INT(bmw_backoff_exponential(1, 1e308, BMW_BACKOFF_MAX_DELAY_US,
-									  BMW_BACKOFF_MAX_DELAYS + 1, delays, &length), BMW_OK);
+									  BMW_BACKOFF_MAX_DELAYS + 1, delays, &length),
+			  BMW_OK);
 	CHECK_INT(length, BMW_BACKOFF_MAX_DELAYS);
 	CHECK_INT(delays[0], 1);
 	CHECK_INT(delays[1], BMW_BACKOFF_MAX_DELAY_US);

@@ -48,7 +48,7 @@ test_growth(void)
 	CHECK_TEXT(buf.data, "");
 	for (int i = 0; i < 100000; i++)
 	{
-		const char byte = (char) i;	/* 0 included: bytes, not a C string */
+		const char byte = (char) i; /* 0 included: bytes, not a C string */
 
 		bmw_buf_append(&buf, &byte, 1);
 	}

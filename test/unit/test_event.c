@@ -11,7 +11,8 @@
 #define MS INT64_C(1000)
 #define SECOND INT64_C(1000000)
 
-static const BmwUuid id = {{0x01, 0x99, 0x0f, 0x3c, 0x12, 0x34, 0x7a, 0xbc, 0x8d, 0xef, 0, 1, 2, 3, 4, 5}};
+static const BmwUuid id = {
+	{0x01, 0x99, 0x0f, 0x3c, 0x12, 0x34, 0x7a, 0xbc, 0x8d, 0xef, 0, 1, 2, 3, 4, 5}};
 
 #define ID_TEXT "01990f3c-1234-7abc-8def-000102030405"
 
@@ -21,14 +22,14 @@ test_body(void)
 	BmwEventSource source = {
 		.id = id,
 		.type = "message.delivered",
-		.timestamp_us = 1786093923412345,	/* 2026-08-07T09:12:03.412345Z */
+		.timestamp_us = 1786093923412345, /* 2026-08-07T09:12:03.412345Z */
 		.data = "{\"a\":1}tail that is not ours",
 		.data_len = 7,
 	};
 	BmwEvent *event = bmw_event_create(&source);
 
 	CHECK_TEXT(event->body, "{\"id\":\"" ID_TEXT "\",\"type\":\"message.delivered\","
-			   "\"timestamp\":\"2026-08-07T09:12:03.412Z\",\"data\":{\"a\":1}}");
+							"\"timestamp\":\"2026-08-07T09:12:03.412Z\",\"data\":{\"a\":1}}");
 	CHECK_INT(event->body_len, strlen(event->body));
 	CHECK_TEXT(event->id_text, ID_TEXT);
 	CHECK(memcmp(&event->id, &id, sizeof(id)) == 0);
@@ -38,9 +39,11 @@ test_body(void)
 	source.channel = "whatsapp";
 	source.message_id = "m_01J9";
 	event = bmw_event_create(&source);
-	CHECK_TEXT(event->body, "{\"id\":\"" ID_TEXT "\",\"type\":\"message.delivered\","
-			   "\"timestamp\":\"2026-08-07T09:12:03.412Z\",\"application\":\"app_7\",\"channel\":\"whatsapp\","
-			   "\"message_id\":\"m_01J9\",\"data\":{\"a\":1}}");
+	CHECK_TEXT(
+		event->body,
+		"{\"id\":\"" ID_TEXT "\",\"type\":\"message.delivered\","
+		"\"timestamp\":\"2026-08-07T09:12:03.412Z\",\"application\":\"app_7\",\"channel\":\"whatsapp\","
+		"\"message_id\":\"m_01J9\",\"data\":{\"a\":1}}");
 	CHECK_INT(event->body_len, strlen(event->body));
 	bmw_event_release(event);
 
@@ -50,7 +53,8 @@ test_body(void)
 	source.data = NULL;
 	source.data_len = 0;
 	event = bmw_event_create(&source);
-	CHECK_TEXT(event->body, "{\"id\":\"" ID_TEXT "\",\"type\":\"message.delivered\","
+	CHECK_TEXT(event->body,
+			   "{\"id\":\"" ID_TEXT "\",\"type\":\"message.delivered\","
 			   "\"timestamp\":\"2026-08-07T09:12:03.412Z\",\"channel\":\"\",\"data\":null}");
 	bmw_event_release(event);
 }
@@ -59,12 +63,18 @@ test_body(void)
 static void
 check_escape(const char *text, const char *escaped)
 {
-	const BmwEventSource source = {.id = id, .type = "a.b", .message_id = text, .data = "1", .data_len = 1};
+	const BmwEventSource source = {.id = id,
+								   .type = "a.b",
+								   .message_id = text,
+								   .data = "1",
+								   .data_len = 1};
 	BmwEvent *event = bmw_event_create(&source);
 	char expected[512];
 
-	snprintf(expected, sizeof(expected), "{\"id\":\"" ID_TEXT "\",\"type\":\"a.b\","
-			 "\"timestamp\":\"1970-01-01T00:00:00.000Z\",\"message_id\":\"%s\",\"data\":1}", escaped);
+	snprintf(expected, sizeof(expected),
+			 "{\"id\":\"" ID_TEXT "\",\"type\":\"a.b\","
+			 "\"timestamp\":\"1970-01-01T00:00:00.000Z\",\"message_id\":\"%s\",\"data\":1}",
+			 escaped);
 	CHECK_TEXT(event->body, expected);
 	CHECK_INT(event->body_len, strlen(expected));
 	bmw_event_release(event);
@@ -98,7 +108,11 @@ test_escapes(void)
 static void
 check_timestamp(int64_t unix_us, const char *expected)
 {
-	const BmwEventSource source = {.id = id, .type = "a.b", .timestamp_us = unix_us, .data = "1", .data_len = 1};
+	const BmwEventSource source = {.id = id,
+								   .type = "a.b",
+								   .timestamp_us = unix_us,
+								   .data = "1",
+								   .data_len = 1};
 	BmwEvent *event = bmw_event_create(&source);
 	const char *start = strstr(event->body, "\"timestamp\":\"");
 	char actual[25] = {0};
@@ -129,14 +143,16 @@ test_timestamps(void)
 	for (int i = 0; i < 5000; i++)
 	{
 		/* 0001 to 9999, compared with the C library. */
-		const int64_t seconds = (int64_t) (unit_random(&seed) % UINT64_C(315537897600)) - INT64_C(62135596800);
+		const int64_t seconds =
+			(int64_t) (unit_random(&seed) % UINT64_C(315537897600)) - INT64_C(62135596800);
 		const time_t time = (time_t) seconds;
 		struct tm tm;
 		char expected[64];
 
 		gmtime_r(&time, &tm);
-		snprintf(expected, sizeof(expected), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
-				 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, i % 1000);
+		snprintf(expected, sizeof(expected), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+				 tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+				 i % 1000);
 		check_timestamp(seconds * SECOND + i % 1000 * MS, expected);
 	}
 }

@@ -17,8 +17,9 @@ static void
 test_reserved(void)
 {
 	static const char *const reserved[] = {
-		"host", "content-length", "content-type", "transfer-encoding", "connection", "expect",
-		"user-agent", "webhook-id", "webhook-", "webhook-x", "bm-webhook-attempt", "bm-webhook-",
+		"host",		  "content-length", "content-type",		  "transfer-encoding",
+		"connection", "expect",			"user-agent",		  "webhook-id",
+		"webhook-",	  "webhook-x",		"bm-webhook-attempt", "bm-webhook-",
 	};
 
 	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
@@ -60,7 +61,8 @@ test_value_bytes(void)
 		const char value[3] = {'x', (char) c, 'y'};
 		const bool is_control = c < 0x20 || c == 0x7F;
 
-		CHECK_INT(bmw_header_check("x-a", 3, value, 3), is_control ? BMW_ERROR_HEADER_VALUE : BMW_OK);
+		CHECK_INT(bmw_header_check("x-a", 3, value, 3),
+				  is_control ? BMW_ERROR_HEADER_VALUE : BMW_OK);
 	}
 	CHECK_INT(check("x-a", ""), BMW_OK);
 	CHECK_INT(check("x-a", " v"), BMW_ERROR_HEADER_VALUE);

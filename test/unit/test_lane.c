@@ -588,8 +588,8 @@ typedef enum Where
 
 typedef struct Model
 {
-	BmwLane *lane;				/* NULL: not open */
-	int fresh[MODEL_JOBS];		/* from the oldest */
+	BmwLane *lane;		   /* NULL: not open */
+	int fresh[MODEL_JOBS]; /* from the oldest */
 	int fresh_length;
 	int due[MODEL_JOBS];
 	int due_length;
@@ -601,7 +601,7 @@ typedef struct Model
 	bool is_stopped;
 	int64_t hold_until;
 	int64_t due_us;
-	int passed_over;			/* jobs handed out to others while it was ready */
+	int passed_over; /* jobs handed out to others while it was ready */
 } Model;
 
 static Model models[MODEL_LANES];
@@ -630,8 +630,9 @@ model_in_flight(void)
 static bool
 model_is_ready(const Model *model)
 {
-	return model->lane != NULL && !model->is_stopped && model->fresh_length + model->due_length > 0 &&
-		model->in_flight < model->window && model->hold_until <= model_now;
+	return model->lane != NULL && !model->is_stopped &&
+		   model->fresh_length + model->due_length > 0 && model->in_flight < model->window &&
+		   model->hold_until <= model_now;
 }
 
 static bool
@@ -640,14 +641,14 @@ model_may_send(const Model *model)
 	const int sum = model_in_flight();
 
 	return model_is_ready(model) &&
-		(sum < MODEL_LIMIT || (sum < 2 * MODEL_LIMIT && model->in_flight == 0));
+		   (sum < MODEL_LIMIT || (sum < 2 * MODEL_LIMIT && model->in_flight == 0));
 }
 
 static bool
 model_may_fetch(const Model *model)
 {
 	return model->lane != NULL && !model->is_stopped && model->due_us <= model_now &&
-		model->hold_until <= model_now && model->due_length <= CAPACITY / 4;
+		   model->hold_until <= model_now && model->due_length <= CAPACITY / 4;
 }
 
 static void
@@ -695,7 +696,7 @@ step_open(Model *model)
 	const int max = 1 + pick(10);
 
 	if (model->lane == NULL)
-		*model = (Model) {.window = 4, .due_us = BMW_NEVER_US};
+		*model = (Model){.window = 4, .due_us = BMW_NEVER_US};
 	model->max = max;
 	if (model->window > max)
 		model->window = max;
@@ -713,7 +714,8 @@ step_push(Model *model)
 	model_jobs[job].has_row = is_due;
 	if (is_due)
 	{
-		CHECK_INT(bmw_lane_push_due(model->lane, &model_jobs[job], model_now), model->due_length < CAPACITY);
+		CHECK_INT(bmw_lane_push_due(model->lane, &model_jobs[job], model_now),
+				  model->due_length < CAPACITY);
 		if (model->due_length >= CAPACITY)
 			return;
 		model->due[model->due_length++] = job;
@@ -721,7 +723,8 @@ step_push(Model *model)
 	}
 	else
 	{
-		CHECK_INT(bmw_lane_push_new(model->lane, &model_jobs[job], model_now), model->fresh_length < CAPACITY);
+		CHECK_INT(bmw_lane_push_new(model->lane, &model_jobs[job], model_now),
+				  model->fresh_length < CAPACITY);
 		if (model->fresh_length >= CAPACITY)
 			return;
 		model->fresh[model->fresh_length++] = job;
@@ -746,7 +749,8 @@ step_next(void)
 
 	CHECK(model_may_send(model));
 	for (int i = 0; i < MODEL_LANES; i++)
-		models[i].passed_over = model_is_ready(&models[i]) && &models[i] != model ? models[i].passed_over + 1 : 0;
+		models[i].passed_over =
+			model_is_ready(&models[i]) && &models[i] != model ? models[i].passed_over + 1 : 0;
 	if (is_due_turn || model->fresh_length == 0)
 		CHECK_INT(job - model_jobs, remove_first(model->due, &model->due_length));
 	else
@@ -827,7 +831,7 @@ step_take(Model *model)
 	if (job == NULL)
 		return;
 	CHECK_INT(job - model_jobs, is_due ? remove_first(model->due, &model->due_length)
-			  : remove_first(model->fresh, &model->fresh_length));
+									   : remove_first(model->fresh, &model->fresh_length));
 	where[job - model_jobs] = IN_HAND;
 }
 
@@ -841,7 +845,8 @@ step_fetch(void)
 	for (int i = 0; i < MODEL_LANES; i++)
 		if (model_may_fetch(&models[i]))
 		{
-			const int64_t at = models[i].due_us > models[i].hold_until ? models[i].due_us : models[i].hold_until;
+			const int64_t at =
+				models[i].due_us > models[i].hold_until ? models[i].due_us : models[i].hold_until;
 
 			earliest = at < earliest ? at : earliest;
 		}
@@ -904,7 +909,8 @@ model_wakeup(void)
 			continue;
 		if (model->due_us != BMW_NEVER_US && model->due_length <= CAPACITY / 4)
 			at = model->due_us > model->hold_until ? model->due_us : model->hold_until;
-		if (model->fresh_length + model->due_length > 0 && model->hold_until > model_now && model->hold_until < at)
+		if (model->fresh_length + model->due_length > 0 && model->hold_until > model_now &&
+			model->hold_until < at)
 			at = model->hold_until;
 		wakeup = at < wakeup ? at : wakeup;
 	}
@@ -964,7 +970,7 @@ test_random(uint64_t start)
 			case 4:
 				if (pick(4) == 0)
 					model_now += pick(3) * S / 2;
-				step_next();		/* time is told by a call */
+				step_next(); /* time is told by a call */
 				CHECK_INT(bmw_lanes_wakeup_us(lanes, model_now), model_wakeup());
 				break;
 			case 5:

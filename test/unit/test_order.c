@@ -14,7 +14,7 @@
 static BmwUuid
 id_of(unsigned number)
 {
-	BmwUuid		id = {{0}};
+	BmwUuid id = {{0}};
 
 	id.bytes[14] = (uint8_t) (number >> 8);
 	id.bytes[15] = (uint8_t) number;
@@ -24,14 +24,14 @@ id_of(unsigned number)
 static void
 test_heads(void)
 {
-	BmwOrder   *order = bmw_order_create();
+	BmwOrder *order = bmw_order_create();
 	BmwOrderKey a = bmw_order_key(1, "app", "m1");
 	BmwOrderKey other_message = bmw_order_key(1, "app", "m2");
 	BmwOrderKey other_endpoint = bmw_order_key(2, "app", "m1");
-	BmwUuid		one = id_of(1);
-	BmwUuid		two = id_of(2);
-	BmwUuid		three = id_of(3);
-	BmwUuid		next;
+	BmwUuid one = id_of(1);
+	BmwUuid two = id_of(2);
+	BmwUuid three = id_of(3);
+	BmwUuid next;
 
 	CHECK(bmw_order_is_head(order, &a, &one));
 	CHECK(bmw_order_add(order, &a, &three) == BMW_OK);
@@ -71,18 +71,18 @@ static void
 test_against_model(void)
 {
 	static bool in_model[16][MODEL_SIZE];
-	BmwOrder   *order = bmw_order_create();
-	long		count = 0;
-	uint64_t	state = 1;
+	BmwOrder *order = bmw_order_create();
+	long count = 0;
+	uint64_t state = 1;
 
 	for (int step = 0; step < 200000; step++)
 	{
-		unsigned	message = (unsigned) (unit_random(&state) % 16);
-		unsigned	number = (unsigned) (unit_random(&state) % MODEL_SIZE);
-		char		name[8] = {(char) ('a' + message), '\0'};
+		unsigned message = (unsigned) (unit_random(&state) % 16);
+		unsigned number = (unsigned) (unit_random(&state) % MODEL_SIZE);
+		char name[8] = {(char) ('a' + message), '\0'};
 		BmwOrderKey key = bmw_order_key(7, NULL, name);
-		BmwUuid		id = id_of(number);
-		BmwUuid		next;
+		BmwUuid id = id_of(number);
+		BmwUuid next;
 
 		if (unit_random(&state) % 2 == 0)
 		{
@@ -92,23 +92,23 @@ test_against_model(void)
 			continue;
 		}
 
-		unsigned	first = 0;
-		bool		was_in = in_model[message][number];
+		unsigned first = 0;
+		bool was_in = in_model[message][number];
 
 		while (first < MODEL_SIZE && !in_model[message][first])
 			first++;
 		in_model[message][number] = false;
 		count -= was_in ? 1 : 0;
 
-		bool		has_next = bmw_order_remove(order, &key, &id, &next);
-		unsigned	second = first;
+		bool has_next = bmw_order_remove(order, &key, &id, &next);
+		unsigned second = first;
 
 		while (second < MODEL_SIZE && !in_model[message][second])
 			second++;
 		CHECK(has_next == (was_in && number == first && second < MODEL_SIZE));
 		if (has_next)
 		{
-			BmwUuid		expected = id_of(second);
+			BmwUuid expected = id_of(second);
 
 			CHECK(memcmp(&next, &expected, sizeof(next)) == 0);
 		}

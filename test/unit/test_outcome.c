@@ -12,21 +12,17 @@ static const int64_t delays[] = {5 * SECOND, 300 * SECOND};
 static const BmwSchedule schedule = {delays, 2};
 
 static const char *const classes[] = {
-	[BMW_TRANSPORT_OK] = "http_status",
-	[BMW_TRANSPORT_NAME] = "name_resolution",
-	[BMW_TRANSPORT_CONNECT] = "connect",
-	[BMW_TRANSPORT_TLS] = "tls",
-	[BMW_TRANSPORT_TIMEOUT] = "timeout",
-	[BMW_TRANSPORT_RESET] = "reset",
-	[BMW_TRANSPORT_PROTOCOL] = "protocol",
-	[BMW_TRANSPORT_TOO_LARGE] = "response_too_large",
-	[BMW_TRANSPORT_BLOCKED] = "blocked_address",
-	[BMW_TRANSPORT_LOCAL] = "local",
+	[BMW_TRANSPORT_OK] = "http_status",			 [BMW_TRANSPORT_NAME] = "name_resolution",
+	[BMW_TRANSPORT_CONNECT] = "connect",		 [BMW_TRANSPORT_TLS] = "tls",
+	[BMW_TRANSPORT_TIMEOUT] = "timeout",		 [BMW_TRANSPORT_RESET] = "reset",
+	[BMW_TRANSPORT_PROTOCOL] = "protocol",		 [BMW_TRANSPORT_TOO_LARGE] = "response_too_large",
+	[BMW_TRANSPORT_BLOCKED] = "blocked_address", [BMW_TRANSPORT_LOCAL] = "local",
 };
 
 static const int statuses[] = {
-	0, 99, 100, 101, 103, 199, 200, 201, 202, 204, 206, 250, 299, 300, 301, 302, 304, 307, 308, 400, 401, 403, 404,
-	408, 409, 410, 411, 413, 421, 422, 425, 428, 429, 430, 451, 499, 500, 501, 502, 503, 504, 505, 511, 520, 599, 600, 999,
+	0,	 99,  100, 101, 103, 199, 200, 201, 202, 204, 206, 250, 299, 300, 301, 302,
+	304, 307, 308, 400, 401, 403, 404, 408, 409, 410, 411, 413, 421, 422, 425, 428,
+	429, 430, 451, 499, 500, 501, 502, 503, 504, 505, 511, 520, 599, 600, 999,
 };
 
 static BmwOutcome
@@ -48,7 +44,7 @@ static bool
 is_delivered(const BmwOutcome *outcome)
 {
 	return outcome->verdict == BMW_VERDICT_DELIVERED && outcome->error_class == NULL &&
-		outcome->retry_at_us == 0 && !outcome->slows_down && outcome->hold_us == 0;
+		   outcome->retry_at_us == 0 && !outcome->slows_down && outcome->hold_us == 0;
 }
 
 /* The expectation is written apart from the code: by ranges and sets. */
@@ -111,10 +107,12 @@ test_retry_after(void)
 	CHECK_INT(decide(BMW_TRANSPORT_OK, 429, 3 * SECOND, 1).retry_at_us, NOW + 5 * SECOND);
 	CHECK_INT(decide(BMW_TRANSPORT_OK, 429, 3 * SECOND, 1).hold_us, 3 * SECOND);
 	CHECK_INT(decide(BMW_TRANSPORT_OK, 503, 7 * SECOND, 1).retry_at_us, NOW + 7 * SECOND);
-	CHECK_INT(decide(BMW_TRANSPORT_OK, 503, INT64_MAX, 1).retry_at_us, NOW + BMW_RETRY_AFTER_MAX_US);
+	CHECK_INT(decide(BMW_TRANSPORT_OK, 503, INT64_MAX, 1).retry_at_us,
+			  NOW + BMW_RETRY_AFTER_MAX_US);
 	CHECK_INT(decide(BMW_TRANSPORT_OK, 503, INT64_MAX, 1).hold_us, BMW_RETRY_AFTER_MAX_US);
 	CHECK_INT(decide(BMW_TRANSPORT_OK, 301, 7 * SECOND, 1).retry_at_us, NOW + 7 * SECOND);
-	CHECK_INT(decide(BMW_TRANSPORT_OK, 500, BMW_RETRY_AFTER_NONE, 2).retry_at_us, NOW + 300 * SECOND);
+	CHECK_INT(decide(BMW_TRANSPORT_OK, 500, BMW_RETRY_AFTER_NONE, 2).retry_at_us,
+			  NOW + 300 * SECOND);
 }
 
 static void

@@ -22,7 +22,8 @@ test_types(void)
 {
 	static const char *const valid[] = {"message.sent", "a.b", "a_1.b_2.c", "_._", "0.1"};
 	static const char *const invalid[] = {
-		"", "a", ".", "a.", ".a", "a..b", "a b.c", "A.b", "a.B", "a-b.c", "a.b\n", "a.*", "*", "\xC3\xA9.a", "a.b.",
+		"",	   "a",		".",	 "a.",	".a", "a..b",		"a b.c", "A.b",
+		"a.B", "a-b.c", "a.b\n", "a.*", "*",  "\xC3\xA9.a", "a.b.",
 	};
 
 	for (size_t i = 0; i < sizeof(valid) / sizeof(valid[0]); i++)

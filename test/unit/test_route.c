@@ -18,7 +18,7 @@ typedef struct Seen
 	int length;
 } Seen;
 
-static int tags[MAX_ROUTES];	/* a tag points to its own index */
+static int tags[MAX_ROUTES]; /* a tag points to its own index */
 
 static void
 remember(void *tag, void *context)
@@ -35,13 +35,18 @@ matches(const char *application, const char *channel, const char *pattern,
 		const char *event_application, const char *event_channel)
 {
 	const BmwSubscription subscription = {
-		.application = application, .channel = channel,
-		.patterns = &pattern, .patterns_length = pattern != NULL,
+		.application = application,
+		.channel = channel,
+		.patterns = &pattern,
+		.patterns_length = pattern != NULL,
 		.since_us = 100,
 	};
 	const BmwRouteEvent event = {
-		.type = "message.sent", .application = event_application, .channel = event_channel,
-		.created_us = 100, .endpoint_id = 77,
+		.type = "message.sent",
+		.application = event_application,
+		.channel = event_channel,
+		.created_us = 100,
+		.endpoint_id = 77,
 	};
 
 	return bmw_subscription_matches(&subscription, &event);
@@ -65,8 +70,8 @@ test_rule(void)
 	CHECK(!matches(NULL, "sms", "*", "a", NULL));
 	CHECK(matches("a", "sms", "message.sent", "a", "sms"));
 	CHECK(!matches("a", "sms", "message.read", "a", "sms"));
-	CHECK(!matches(NULL, NULL, NULL, "a", "sms"));	/* no pattern, no event */
-	CHECK(!matches("", NULL, "*", NULL, NULL));	/* "" is a name */
+	CHECK(!matches(NULL, NULL, NULL, "a", "sms")); /* no pattern, no event */
+	CHECK(!matches("", NULL, "*", NULL, NULL));	   /* "" is a name */
 
 	CHECK(bmw_subscription_matches(&subscription, &event));
 	event.created_us = 99;
@@ -75,10 +80,13 @@ test_rule(void)
 	CHECK(bmw_subscription_matches(&subscription, &event));
 }
 
-static const char *const applications[] = {NULL, "a", "b", "app_3", "app_4", "app_5", "", "a_very_long_application_name"};
+static const char *const applications[] = {NULL,	"a",	 "b", "app_3",
+										   "app_4", "app_5", "",  "a_very_long_application_name"};
 static const char *const channels[] = {NULL, NULL, "sms", "whatsapp"};
-static const char *const types[] = {"message.sent", "message.read", "message.a.b", "order.paid", "messages.sent"};
-static const char *const patterns[] = {"*", "message.*", "message.sent", "message.a.*", "order.paid"};
+static const char *const types[] = {"message.sent", "message.read", "message.a.b", "order.paid",
+									"messages.sent"};
+static const char *const patterns[] = {"*", "message.*", "message.sent", "message.a.*",
+									   "order.paid"};
 
 static const char *
 pick(const char *const *texts, size_t length, uint64_t *seed)
@@ -91,17 +99,20 @@ pick(const char *const *texts, size_t length, uint64_t *seed)
 static BmwRouteEvent
 random_event(uint64_t *seed, int64_t endpoints)
 {
-	return (BmwRouteEvent) {
+	return (BmwRouteEvent){
 		.type = PICK(types, seed),
 		.application = unit_random(seed) % 10 == 0 ? "nobody" : PICK(applications, seed),
 		.channel = PICK(channels, seed),
 		.created_us = (int64_t) (unit_random(seed) % 100),
-		.endpoint_id = unit_random(seed) % 10 == 0 ? (int64_t) (unit_random(seed) % (uint64_t) (endpoints + 3)) : 0,
+		.endpoint_id = unit_random(seed) % 10 == 0
+						   ? (int64_t) (unit_random(seed) % (uint64_t) (endpoints + 3))
+						   : 0,
 	};
 }
 
 static int
-count_wrong(const BmwRouter *router, const BmwSubscription *subscriptions, int length, const BmwRouteEvent *event)
+count_wrong(const BmwRouter *router, const BmwSubscription *subscriptions, int length,
+			const BmwRouteEvent *event)
 {
 	static Seen seen;
 	int wrong = 0;
@@ -110,8 +121,9 @@ count_wrong(const BmwRouter *router, const BmwSubscription *subscriptions, int l
 	bmw_router_match(router, event, remember, &seen);
 	for (int i = 0; i < length; i++)
 	{
-		const bool is_wanted = event->endpoint_id != 0 ? subscriptions[i].endpoint_id == event->endpoint_id
-			: bmw_subscription_matches(&subscriptions[i], event);
+		const bool is_wanted = event->endpoint_id != 0
+								   ? subscriptions[i].endpoint_id == event->endpoint_id
+								   : bmw_subscription_matches(&subscriptions[i], event);
 
 		wrong += seen.counts[i] != is_wanted;
 	}
@@ -119,7 +131,7 @@ count_wrong(const BmwRouter *router, const BmwSubscription *subscriptions, int l
 	for (int i = 1; i < seen.length; i++)
 	{
 		const bool is_same = (subscriptions[seen.order[i]].application == NULL) ==
-			(subscriptions[seen.order[i - 1]].application == NULL);
+							 (subscriptions[seen.order[i - 1]].application == NULL);
 
 		wrong += is_same && seen.order[i] < seen.order[i - 1];
 	}
@@ -136,7 +148,7 @@ test_random_sets(void)
 	for (uint64_t set = 1; set <= 8; set++)
 	{
 		uint64_t seed = set;
-		const int length = (int) (set * set * 20);	/* to 1,280: grows several times */
+		const int length = (int) (set * set * 20); /* to 1,280: grows several times */
 		BmwRouter *router = bmw_router_create();
 
 		for (int i = 0; i < length; i++)
@@ -147,7 +159,7 @@ test_random_sets(void)
 
 			for (int j = 0; j < 3; j++)
 				chosen[i][j] = PICK(patterns, &seed);
-			*subscription = (BmwSubscription) {
+			*subscription = (BmwSubscription){
 				.endpoint_id = i + 1,
 				.application = PICK(applications, &seed),
 				.channel = PICK(channels, &seed),
@@ -193,8 +205,11 @@ test_many_applications(void)
 		snprintf(application, sizeof(application), "app_%d", i);
 
 		const BmwSubscription subscription = {
-			.endpoint_id = (int64_t) i << 20, .application = application,
-			.patterns = &pattern, .patterns_length = 1, .tag = &tags[i % MAX_ROUTES],
+			.endpoint_id = (int64_t) i << 20,
+			.application = application,
+			.patterns = &pattern,
+			.patterns_length = 1,
+			.tag = &tags[i % MAX_ROUTES],
 		};
 
 		wrong += bmw_router_add(router, &subscription) != BMW_OK;

@@ -80,7 +80,8 @@ reference_signature(const BmwSecret *secret, const BmwMessage *message, char *ou
 {
 	const size_t size = strlen(message->id) + 32 + message->body_len;
 	char *content = malloc(size);
-	const int prefix = snprintf(content, size, "%s.%" PRId64 ".", message->id, message->timestamp_s);
+	const int prefix =
+		snprintf(content, size, "%s.%" PRId64 ".", message->id, message->timestamp_s);
 	unsigned char mac[32];
 
 	memcpy(content + prefix, message->body, message->body_len);
@@ -96,14 +97,14 @@ test_random_messages(BmwSigner *signer)
 {
 	uint64_t seed = 42;
 	uint8_t body[3000];
-	BmwSecret secrets[4] = {[3] = {.len = 24}};	/* the last: a key of zeros */
+	BmwSecret secrets[4] = {[3] = {.len = 24}}; /* the last: a key of zeros */
 	int wrong = 0;
 
 	for (size_t i = 0; i < sizeof(body); i++)
 		body[i] = (uint8_t) unit_random(&seed);
 	for (int i = 0; i < 3; i++)
 	{
-		secrets[i].len = (size_t) (24 + 20 * i);	/* 24, 44, 64 */
+		secrets[i].len = (size_t) (24 + 20 * i); /* 24, 44, 64 */
 		for (size_t j = 0; j < secrets[i].len; j++)
 			secrets[i].key[j] = (uint8_t) unit_random(&seed);
 	}
@@ -113,7 +114,8 @@ test_random_messages(BmwSigner *signer)
 	for (int i = 0; i < 3000; i++)
 	{
 		const BmwSecret *secret = &secrets[unit_random(&seed) % 4];
-		const BmwMessage message = {"01990f3c", (int64_t) (unit_random(&seed) >> 20), body, (size_t) i};
+		const BmwMessage message = {"01990f3c", (int64_t) (unit_random(&seed) >> 20), body,
+									(size_t) i};
 		char actual[BMW_SIGNATURE_TEXT_SIZE];
 		char expected[BMW_SIGNATURE_TEXT_SIZE];
 
@@ -158,7 +160,8 @@ test_secret_syntax(void)
 	BmwSecret secret;
 
 	/* A 0 byte inside is not an end. */
-	CHECK_INT(bmw_secret_parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa\0w", 38, &secret), BMW_ERROR_SECRET_BASE64);
+	CHECK_INT(bmw_secret_parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa\0w", 38, &secret),
+			  BMW_ERROR_SECRET_BASE64);
 }
 
 static void
@@ -200,17 +203,22 @@ test_verify(BmwSigner *signer)
 
 	bmw_secret_parse(SPEC_SECRET, strlen(SPEC_SECRET), &secret);
 	CHECK_INT(bmw_verify(signer, &secret, &message, SPEC_SIGNATURE), BMW_OK);
-	CHECK_INT(bmw_verify(signer, &secret, &message, "v1a,abc  v2,x " SPEC_SIGNATURE " v1,zzz"), BMW_OK);
+	CHECK_INT(bmw_verify(signer, &secret, &message, "v1a,abc  v2,x " SPEC_SIGNATURE " v1,zzz"),
+			  BMW_OK);
 	CHECK_INT(bmw_verify(signer, &secret, &message, ""), BMW_ERROR_SIGNATURE_MISMATCH);
 	CHECK_INT(bmw_verify(signer, &secret, &message, "   "), BMW_ERROR_SIGNATURE_MISMATCH);
-	CHECK_INT(bmw_verify(signer, &secret, &message, SPEC_SIGNATURE "x"), BMW_ERROR_SIGNATURE_MISMATCH);
-	CHECK_INT(bmw_verify(signer, &secret, &message, SPEC_SIGNATURE "," SPEC_SIGNATURE), BMW_ERROR_SIGNATURE_MISMATCH);
-	CHECK_INT(bmw_verify(signer, &secret, &message, "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+	CHECK_INT(bmw_verify(signer, &secret, &message, SPEC_SIGNATURE "x"),
 			  BMW_ERROR_SIGNATURE_MISMATCH);
+	CHECK_INT(bmw_verify(signer, &secret, &message, SPEC_SIGNATURE "," SPEC_SIGNATURE),
+			  BMW_ERROR_SIGNATURE_MISMATCH);
+	CHECK_INT(
+		bmw_verify(signer, &secret, &message, "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+		BMW_ERROR_SIGNATURE_MISMATCH);
 	CHECK_INT(bmw_verify(signer, &secret, &message, "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
 			  BMW_ERROR_SIGNATURE_MISMATCH);
-	CHECK_INT(bmw_verify(signer, &secret, &message, "v1,h0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
-			  BMW_ERROR_SIGNATURE_MISMATCH);
+	CHECK_INT(
+		bmw_verify(signer, &secret, &message, "v1,h0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+		BMW_ERROR_SIGNATURE_MISMATCH);
 	message.timestamp_s++;
 	CHECK_INT(bmw_verify(signer, &secret, &message, SPEC_SIGNATURE), BMW_ERROR_SIGNATURE_MISMATCH);
 	message = spec_message;
@@ -220,7 +228,8 @@ test_verify(BmwSigner *signer)
 	message.id = "msg_p5jXN8AQM9LWM0D4loKWxJel";
 	CHECK_INT(bmw_verify(signer, &secret, &message, SPEC_SIGNATURE), BMW_ERROR_SIGNATURE_MISMATCH);
 	secret.key[23] ^= 1;
-	CHECK_INT(bmw_verify(signer, &secret, &spec_message, SPEC_SIGNATURE), BMW_ERROR_SIGNATURE_MISMATCH);
+	CHECK_INT(bmw_verify(signer, &secret, &spec_message, SPEC_SIGNATURE),
+			  BMW_ERROR_SIGNATURE_MISMATCH);
 	secret.len = 0;
 	CHECK_INT(bmw_verify(signer, &secret, &spec_message, SPEC_SIGNATURE), BMW_ERROR_SECRET_LENGTH);
 }

@@ -12,14 +12,45 @@
 #define MODEL_XIDS 400
 
 static const char *const valid[] = {
-	"1:1:", "100:100:", "100:103:100,102", "100:101:100", "1:18446744073709551615:",
-	"18446744073709551614:18446744073709551615:18446744073709551614", "5:9:6,8",
+	"1:1:",
+	"100:100:",
+	"100:103:100,102",
+	"100:101:100",
+	"1:18446744073709551615:",
+	"18446744073709551614:18446744073709551615:18446744073709551614",
+	"5:9:6,8",
 };
 
 static const char *const invalid[] = {
-	"", ":", "::", "1", "1:", "1:2", "0:0:", "0:5:", "5:4:", "1:2:3", "1:2:2", "5:9:4", "5:9:9", "5:9:6,6", "5:9:7,6",
-	"5:9:6,", "5:9:,6", "5:9:6,,7", "5:9:6 ", " 5:9:6", "5:9: 6", "-5:9:", "+5:9:", "5:9:x", "5:9:6:7", "a:b:",
-	"18446744073709551616:18446744073709551617:", "1:99999999999999999999:", "5,9:",
+	"",
+	":",
+	"::",
+	"1",
+	"1:",
+	"1:2",
+	"0:0:",
+	"0:5:",
+	"5:4:",
+	"1:2:3",
+	"1:2:2",
+	"5:9:4",
+	"5:9:9",
+	"5:9:6,6",
+	"5:9:7,6",
+	"5:9:6,",
+	"5:9:,6",
+	"5:9:6,,7",
+	"5:9:6 ",
+	" 5:9:6",
+	"5:9: 6",
+	"-5:9:",
+	"+5:9:",
+	"5:9:x",
+	"5:9:6:7",
+	"a:b:",
+	"18446744073709551616:18446744073709551617:",
+	"1:99999999999999999999:",
+	"5,9:",
 };
 
 static void
@@ -131,7 +162,8 @@ take_snapshot(const Model *model)
 
 /* ended + (xid >= prev.xmax and seen now) must be what was unseen and is seen. */
 static int
-count_wrong(const BmwSnapshot *prev, const Model *before, const BmwSnapshot *now, const Model *after)
+count_wrong(const BmwSnapshot *prev, const Model *before, const BmwSnapshot *now,
+			const Model *after)
 {
 	uint64_t xids[MODEL_XIDS];
 	bool is_new[MODEL_XIDS + 5] = {false};
@@ -164,7 +196,7 @@ test_model(void)
 		static Model before;
 		uint64_t random = seed;
 
-		model = (Model) {.next_xid = 1};
+		model = (Model){.next_xid = 1};
 		before = model;
 
 		BmwSnapshot prev = take_snapshot(&model);

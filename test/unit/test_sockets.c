@@ -193,7 +193,7 @@ test_large_number(void)
 	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	high = fcntl(pair[0], F_DUPFD_CLOEXEC, 900);
 	CHECK(high >= 900);
-	bmw_sockets_closing(&sockets, 100000);	/* never heard of */
+	bmw_sockets_closing(&sockets, 100000); /* never heard of */
 	CHECK(bmw_sockets_opened(&sockets, high));
 	bmw_sockets_want(&sockets, high, EPOLLOUT);
 	CHECK_INT(ready_now(), 1);

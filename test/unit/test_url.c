@@ -207,12 +207,14 @@ test_lengths(void)
 	memcpy(url, "https://example.com/", 20);
 	CHECK_INT(bmw_url_check(url, BMW_URL_MAX_BYTES, true, &policy, normal), BMW_OK);
 	CHECK_INT(strlen(normal), BMW_URL_MAX_BYTES);
-	CHECK_INT(bmw_url_check(url, BMW_URL_MAX_BYTES + 1, true, &policy, normal), BMW_ERROR_TOO_LARGE);
+	CHECK_INT(bmw_url_check(url, BMW_URL_MAX_BYTES + 1, true, &policy, normal),
+			  BMW_ERROR_TOO_LARGE);
 	/* The normal form would be one byte over. */
 	memcpy(url, "https://example.com?", 20);
 	CHECK_INT(bmw_url_check(url, BMW_URL_MAX_BYTES, true, &policy, normal), BMW_ERROR_TOO_LARGE);
 	CHECK_INT(bmw_url_check(url, BMW_URL_MAX_BYTES - 1, true, &policy, normal), BMW_OK);
-	CHECK_INT(bmw_url_check("https://example.com/\0x", 22, true, &policy, normal), BMW_ERROR_URL_CHARACTER);
+	CHECK_INT(bmw_url_check("https://example.com/\0x", 22, true, &policy, normal),
+			  BMW_ERROR_URL_CHARACTER);
 	/* Not 0-terminated: only the length counts. */
 	CHECK_INT(bmw_url_check("https://example.com#", 19, true, &policy, normal), BMW_OK);
 

@@ -14,17 +14,16 @@
 #include <stdio.h>
 #include <string.h>
 
-static int	unit_checks;
-static int	unit_failures;
+static int unit_checks;
+static int unit_failures;
 
 /* Is the claim true? */
-#define CHECK(claim) \
-	unit_check((claim), #claim, __FILE__, __LINE__)
+#define CHECK(claim) unit_check((claim), #claim, __FILE__, __LINE__)
 /* Integers, enums, booleans: actual first, expected second. */
-#define CHECK_INT(actual, expected) \
+#define CHECK_INT(actual, expected)                                                                \
 	unit_check_int((int64_t) (actual), (int64_t) (expected), #actual, __FILE__, __LINE__)
 /* 0-terminated texts; NULL equals only NULL. */
-#define CHECK_TEXT(actual, expected) \
+#define CHECK_TEXT(actual, expected)                                                               \
 	unit_check_text((actual), (expected), #actual, __FILE__, __LINE__)
 
 static inline bool
@@ -46,16 +45,18 @@ unit_check_int(int64_t actual, int64_t expected, const char *claim, const char *
 	if (actual != expected)
 	{
 		unit_failures++;
-		printf("%s:%d: %s is %" PRId64 ", expected %" PRId64 "\n", file, line, claim, actual, expected);
+		printf("%s:%d: %s is %" PRId64 ", expected %" PRId64 "\n", file, line, claim, actual,
+			   expected);
 	}
 	return actual == expected;
 }
 
 static inline bool
-unit_check_text(const char *actual, const char *expected, const char *claim, const char *file, int line)
+unit_check_text(const char *actual, const char *expected, const char *claim, const char *file,
+				int line)
 {
-	const bool is_equal = actual == NULL || expected == NULL ? actual == expected
-		: strcmp(actual, expected) == 0;
+	const bool is_equal =
+		actual == NULL || expected == NULL ? actual == expected : strcmp(actual, expected) == 0;
 
 	unit_checks++;
 	if (!is_equal)

@@ -91,6 +91,9 @@ sub count { return $_[0]->counts($_[1])->{ $_[2] } }
 # What it has counted, by name.
 sub all_counts { return $_[0]->_control('counts') }
 
+# Connections that have brought no request.
+sub silent { return $_[0]->_control('silent')->{silent} }
+
 # The first 100 requests: at_us, method, path, headers, body, verified, to (the
 # address that it came to).
 sub requests { return @{ $_[0]->_control('requests', name => $_[1]) } }
