@@ -187,7 +187,7 @@ signer(void)
 	if (kept == NULL)
 		kept = bmw_signer_create();
 	if (kept == NULL)
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not set up HMAC-SHA256"));
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not set up signing"));
 	return kept;
 }
 
