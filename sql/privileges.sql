@@ -65,8 +65,8 @@ SELECT id AS ours FROM bm_webhook.endpoint WHERE application = 'ours' \gset
 SET ROLE bm_regress_writer;
 SELECT attempt('SELECT bm_webhook.emit(''a.b'', ''{}'')'), attempt('SELECT bm_webhook.ping(-1)');
 -- but an endpoint of somebody else's application is out of reach, also with emit()
-SELECT replace(attempt(format('SELECT bm_webhook.ping(%s)', :ours)), :'ours', 'n') AS ping,
-	replace(attempt(format('SELECT bm_webhook.emit(''a.b'', ''{}'', endpoint => %s)', :ours)), :'ours', 'n') AS emit;
+SELECT replace(attempt(format('SELECT bm_webhook.ping(%s)', :ours)), 'endpoint ' || :'ours', 'endpoint n') AS ping,
+	replace(attempt(format('SELECT bm_webhook.emit(''a.b'', ''{}'', endpoint => %s)', :ours)), 'endpoint ' || :'ours', 'endpoint n') AS emit;
 RESET ROLE;
 GRANT bm_regress_owner TO bm_regress_writer;
 SET ROLE bm_regress_writer;

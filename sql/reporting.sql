@@ -128,9 +128,11 @@ SELECT count(*) FROM bm_webhook.message_history('m1');
 RESET ROLE;
 GRANT SELECT ON bm_webhook.event, bm_webhook.delivery, bm_webhook.failed_attempt TO bm_regress_reader;
 GRANT SELECT (id, application, url) ON bm_webhook.endpoint TO bm_regress_reader;
+GRANT SELECT (name, owner) ON bm_webhook.application TO bm_regress_reader;
 SET ROLE bm_regress_reader;
 SELECT (SELECT count(*) FROM bm_webhook.message_state) AS message_state, (SELECT count(*) FROM bm_webhook.message_rate) AS message_rate,
 	(SELECT count(*) FROM bm_webhook.delivery_rate) AS delivery_rate;
+SELECT count(*), count(url) AS urls_of_other_applications FROM bm_webhook.message_history('m1');
 RESET ROLE;
 DROP OWNED BY bm_regress_reader;
 DROP ROLE bm_regress_reader;

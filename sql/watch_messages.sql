@@ -2,7 +2,8 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS bm_webhook;
 RESET client_min_messages;
-SET timezone = 'UTC';
+SET timezone = 'Asia/Kolkata';
+SET datestyle = 'SQL, DMY';
 \set SHOW_CONTEXT never
 CREATE SCHEMA app;
 CREATE FUNCTION attempt(statement text) RETURNS TABLE (state text, message text, hint text) LANGUAGE plpgsql AS $$
@@ -63,12 +64,15 @@ TRUNCATE bm_webhook.event;
 
 -- other names and types, the statuses of providers, at both levels
 CREATE TYPE app.state AS ENUM ('queued', 'undelivered', 'SUBMITTED', 'Read', 'odd');
+-- casts of the type's owner are not called
+CREATE FUNCTION app.evil(app.state) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'evil as %', current_user; END $$;
+CREATE CAST (app.state AS text) WITH FUNCTION app.evil(app.state);
 CREATE DOMAIN app.number AS text CHECK (value ~ '^\+');
 CREATE TABLE app.outbox (a int, "the {key}" int, "Key" text PRIMARY KEY, state app.state, via char(10), from_number app.number, to_number app.number, at timestamp, failure jsonb);
 SELECT bm_webhook.watch_messages('app.outbox', channel => 'sms', status => '{state}', provider => '{via}', sender => '{from_number}', recipient => '{to_number}', occurred_at => '{at}', error => '{failure}');
 INSERT INTO app.outbox ("Key", state, via, from_number, to_number) VALUES ('k1', 'queued', 'twilio', '+33123456789', '+33698765432'), ('k2', 'SUBMITTED', 'Vonage', '+33123456789', '+33698765432'),
 	('k3', 'odd', 'twilio', '+33123456789', '+33698765432'), ('k4', 'Read', 'acme', '+33123456789', '+33698765432'), ('k5', 'Read', 'meta', '+33123456789', '+33698765432');
-UPDATE app.outbox SET state = 'undelivered', failure = '{"code": "x", "title": "X", "permanent": false}', at = '2026-08-07 09:12:03.5' WHERE "Key" = 'k1';
+UPDATE app.outbox SET state = 'undelivered', failure = '{"code": "x", "title": "X", "permanent": false}', at = '2026-08-07 14:42:03.5' WHERE "Key" = 'k1';
 SELECT type, message_id, occurred_at = '2026-08-07 09:12:03.5+00' AS at_its_time, data FROM sent ORDER BY id;
 TRUNCATE bm_webhook.event;
 SELECT bm_webhook.watch_messages('app.outbox', channel => 'sms', status => '{state}', provider => 'TWILIO', sender => '{from_number}', recipient => '{to_number}', error => '{failure}',
@@ -98,7 +102,7 @@ SELECT bm_webhook.watch_replies('app.both_ways', condition => 'NEW.is_inbound');
 INSERT INTO app.both_ways VALUES (1, false, 'rcs', 'sent', 'agent@rbm.goog', '+33698765432', NULL, NULL), (2, true, 'rcs', NULL, '+33698765432', 'agent@rbm.goog', '{"type": "text", "text": "Hi"}', '{"message_id": "1"}');
 SELECT type, message_id, reply_to, data->>'direction' AS direction FROM sent ORDER BY id;
 SELECT bm_webhook.unwatch('app.both_ways', 'message.received');
-SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'app'::regnamespace ORDER BY proname;
+SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'app'::regnamespace AND prosecdef ORDER BY proname;
 TRUNCATE bm_webhook.event;
 
 -- every refusal, with nothing left behind
@@ -127,7 +131,7 @@ SELECT f AS function, a.*, v AS arguments FROM (VALUES
 \pset format aligned
 SELECT c.oid::regclass, bm_webhook.unwatch(c.oid::regclass) AS removed FROM pg_class c
 WHERE relnamespace = 'app'::regnamespace AND EXISTS (SELECT FROM pg_trigger WHERE tgrelid = c.oid) ORDER BY c.relname;
-SELECT oid::regprocedure AS left_over FROM pg_proc WHERE pronamespace = 'app'::regnamespace;
+SELECT oid::regprocedure AS left_over FROM pg_proc WHERE pronamespace = 'app'::regnamespace AND prosecdef;
 
 -- partitions, and a column that is dropped later
 CREATE TABLE app.parted (id int, channel text, status text, sender text, recipient text, note text, PRIMARY KEY (id)) PARTITION BY RANGE (id);

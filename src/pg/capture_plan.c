@@ -26,11 +26,14 @@
 #include "utils/typcache.h"
 #include "utils/varlena.h"
 
+/* {data.key}: not a column, but a member of what the function returns */
+#define DATA_PREFIX "data."
+
 static const char **argument_slot(BmwCaptureArguments *arguments, const char *argument,
 								  size_t name_len);
-static BmwCaptureTemplate compile_template(const char *name, const char *text, Relation relation,
+static BmwCaptureTemplate compile_template(const char *name, const char *text, bool has_function, Relation relation,
 										   TupleDesc desc);
-static BmwCapturePart compile_part(const BmwTemplatePart *part, Relation relation, TupleDesc desc);
+static BmwCapturePart compile_part(const BmwTemplatePart *part, bool has_function, Relation relation, TupleDesc desc);
 static void compile_occurred_at(BmwCapturePlan *plan, const char *text, Relation relation,
 								TupleDesc desc);
 static void compile_columns(BmwCapturePlan *plan, const char *columns, Relation relation,
@@ -98,11 +101,12 @@ BmwCapturePlan *
 bmw_capture_plan_create(const BmwCaptureArguments *arguments, Relation relation, TupleDesc desc)
 {
 	BmwCapturePlan *plan = palloc0(sizeof(BmwCapturePlan));
+	const bool	has_function = arguments->function != NULL;
 
-	plan->type = compile_template("type", arguments->type, relation, desc);
-	plan->application = compile_template("application", arguments->application, relation, desc);
-	plan->channel = compile_template("channel", arguments->channel, relation, desc);
-	plan->message_id = compile_template("message_id", arguments->message_id, relation, desc);
+	plan->type = compile_template("type", arguments->type, has_function, relation, desc);
+	plan->application = compile_template("application", arguments->application, has_function, relation, desc);
+	plan->channel = compile_template("channel", arguments->channel, has_function, relation, desc);
+	plan->message_id = compile_template("message_id", arguments->message_id, has_function, relation, desc);
 	compile_occurred_at(plan, arguments->occurred_at, relation, desc);
 	if (arguments->columns != NULL && arguments->function != NULL)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -163,7 +167,8 @@ bmw_capture_texts(Datum array, char ***texts)
 }
 
 static BmwCaptureTemplate
-compile_template(const char *name, const char *text, Relation relation, TupleDesc desc)
+compile_template(const char *name, const char *text, bool has_function, Relation relation,
+				 TupleDesc desc)
 {
 	BmwCaptureTemplate compiled = {NULL, 0};
 	BmwTemplate parsed;
@@ -182,7 +187,7 @@ compile_template(const char *name, const char *text, Relation relation, TupleDes
 	{
 		compiled.parts = palloc0(sizeof(BmwCapturePart) * parsed.length);
 		for (int i = 0; i < parsed.length; i++)
-			compiled.parts[i] = compile_part(&parsed.parts[i], relation, desc);
+			compiled.parts[i] = compile_part(&parsed.parts[i], has_function, relation, desc);
 		compiled.length = parsed.length;
 	}
 	PG_FINALLY();
@@ -194,7 +199,7 @@ compile_template(const char *name, const char *text, Relation relation, TupleDes
 }
 
 static BmwCapturePart
-compile_part(const BmwTemplatePart *part, Relation relation, TupleDesc desc)
+compile_part(const BmwTemplatePart *part, bool has_function, Relation relation, TupleDesc desc)
 {
 	BmwCapturePart compiled = {0};
 	Oid output;
@@ -203,6 +208,11 @@ compile_part(const BmwTemplatePart *part, Relation relation, TupleDesc desc)
 	if (!part->is_column)
 	{
 		compiled.constant = pstrdup(part->text);
+		return compiled;
+	}
+	if (has_function && strncmp(part->text, DATA_PREFIX, strlen(DATA_PREFIX)) == 0)
+	{
+		compiled.key = pstrdup(part->text + strlen(DATA_PREFIX));
 		return compiled;
 	}
 	compiled.index = bmw_capture_column(relation, desc, part->text);
@@ -215,7 +225,7 @@ compile_part(const BmwTemplatePart *part, Relation relation, TupleDesc desc)
 static void
 compile_occurred_at(BmwCapturePlan *plan, const char *text, Relation relation, TupleDesc desc)
 {
-	BmwCaptureTemplate template = compile_template("occurred_at", text, relation, desc);
+	BmwCaptureTemplate template = compile_template("occurred_at", text, false, relation, desc);
 
 	plan->occurred_at = -1;
 	if (template.length == 0)

@@ -6,7 +6,8 @@
  *   application, channel, message_id    templates
  *   occurred_at    {column} of type timestamptz, timestamp or date
  *   columns        text[] literal: what goes into data; absent: every column
- *   function       qualified name of a function (row type) -> jsonb, which makes data
+ *   function       qualified name of a function (row type) -> jsonb, which makes data;
+ *                  {data.key} in a template is then a string in that object
  *   when           statement level: condition on NEW and OLD, the names of the transition tables' rows
  *   key            statement level, UPDATE: text[] literal of the columns that pair NEW with OLD
  */
@@ -33,10 +34,11 @@ typedef struct BmwCaptureArguments
 	const char *key;
 } BmwCaptureArguments;
 
-/* A constant, or the text of a column. */
+/* A constant, the text of a column, or that of a member of what the function returns. */
 typedef struct BmwCapturePart
 {
-	const char *constant; /* NULL for a column */
+	const char *constant; /* NULL for the others */
+	const char *key; /* of the function's result; NULL for a column */
 	int index;			  /* of the column, from 0 */
 	Oid type;
 	FmgrInfo output;

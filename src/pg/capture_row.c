@@ -26,13 +26,15 @@
 
 #define LOG_INTERVAL_MS 60000
 
-static const char *expand(BmwCaptureTemplate *template, TupleTableSlot *slot);
+static const char *expand(BmwCaptureTemplate *template, TupleTableSlot *slot, Jsonb *result);
+static const char *part_text(BmwCapturePart *part, TupleTableSlot *slot, Jsonb *result);
+static const char *member_text(Jsonb *object, const char *key);
 static const char *column_text(BmwCapturePart *part, TupleTableSlot *slot);
 static TimestampTz occurred_at(const BmwCapturePlan *plan, TupleTableSlot *slot);
 static TimestampTz date_time(DateADT date);
 static const char *columns_json(const BmwCapturePlan *plan, TupleTableSlot *slot);
-static const char *function_json(BmwCapturePlan *plan, TupleTableSlot *slot, const char **error);
-static const char *call_function(BmwCapturePlan *plan, TupleTableSlot *slot);
+static Jsonb *function_result(BmwCapturePlan *plan, TupleTableSlot *slot, const char **error);
+static Jsonb *call_function(BmwCapturePlan *plan, TupleTableSlot *slot);
 static bool must_fail(const ErrorData *error);
 static void report_failure(Relation relation, const char *operation, const char *error,
 						   BmwNewEvent *event);
@@ -46,13 +48,17 @@ bmw_capture_row(BmwCapturePlan *plan, Relation relation, const char *operation,
 	const char *error = NULL;
 
 	slot_getallattrs(slot);
+
+	Jsonb *result = plan->has_function ? function_result(plan, slot, &error) : NULL;
+
 	*event = (BmwNewEvent){
-		.type = expand(&plan->type, slot),
-		.application = expand(&plan->application, slot),
-		.channel = expand(&plan->channel, slot),
-		.message_id = expand(&plan->message_id, slot),
+		.type = expand(&plan->type, slot, result),
+		.application = expand(&plan->application, slot, result),
+		.channel = expand(&plan->channel, slot, result),
+		.message_id = expand(&plan->message_id, slot, result),
 		.occurred_at = occurred_at(plan, slot),
-		.data = plan->has_function ? function_json(plan, slot, &error) : columns_json(plan, slot),
+		.data = !plan->has_function ? columns_json(plan, slot)
+			: result == NULL ? NULL : JsonbToCString(NULL, &result->root, VARSIZE(result)),
 	};
 	if (error == NULL)
 	{
@@ -64,20 +70,20 @@ bmw_capture_row(BmwCapturePlan *plan, Relation relation, const char *operation,
 		report_failure(relation, operation, error, event);
 }
 
-/* NULL when any of its columns is. */
+/* NULL when any of its parts is. */
 static const char *
-expand(BmwCaptureTemplate *template, TupleTableSlot *slot)
+expand(BmwCaptureTemplate *template, TupleTableSlot *slot, Jsonb *result)
 {
 	StringInfoData text;
 
 	if (template->length == 0)
 		return NULL;
 	if (template->length == 1)
-		return column_text(&template->parts[0], slot);
+		return part_text(&template->parts[0], slot, result);
 	initStringInfo(&text);
 	for (int i = 0; i < template->length; i++)
 	{
-		const char *part = column_text(&template->parts[i], slot);
+		const char *part = part_text(&template->parts[i], slot, result);
 
 		if (part == NULL)
 			return NULL;
@@ -87,10 +93,29 @@ expand(BmwCaptureTemplate *template, TupleTableSlot *slot)
 }
 
 static const char *
-column_text(BmwCapturePart *part, TupleTableSlot *slot)
+part_text(BmwCapturePart *part, TupleTableSlot *slot, Jsonb *result)
 {
 	if (part->constant != NULL)
 		return part->constant;
+	return part->key != NULL ? member_text(result, part->key) : column_text(part, slot);
+}
+
+/* NULL when there is no such string. */
+static const char *
+member_text(Jsonb *object, const char *key)
+{
+	JsonbValue value;
+
+	if (object == NULL || !JB_ROOT_IS_OBJECT(object) ||
+		getKeyJsonValueFromContainer(&object->root, key, strlen(key), &value) == NULL ||
+		value.type != jbvString)
+		return NULL;
+	return pnstrdup(value.val.string.val, value.val.string.len);
+}
+
+static const char *
+column_text(BmwCapturePart *part, TupleTableSlot *slot)
+{
 	if (slot->tts_isnull[part->index])
 		return NULL;
 
@@ -148,18 +173,18 @@ columns_json(const BmwCapturePlan *plan, TupleTableSlot *slot)
 	return TextDatumGetCString(DirectFunctionCall1(row_to_json, HeapTupleGetDatum(row)));
 }
 
-static const char *
-function_json(BmwCapturePlan *plan, TupleTableSlot *slot, const char **error)
+static Jsonb *
+function_result(BmwCapturePlan *plan, TupleTableSlot *slot, const char **error)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner resources = CurrentResourceOwner;
-	const char *volatile json = NULL;
+	Jsonb *volatile result = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		json = call_function(plan, slot);
+		result = call_function(plan, slot);
 		ReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = resources;
@@ -179,10 +204,10 @@ function_json(BmwCapturePlan *plan, TupleTableSlot *slot, const char **error)
 		*error = caught->message;
 	}
 	PG_END_TRY();
-	return json;
+	return result;
 }
 
-static const char *
+static Jsonb *
 call_function(BmwCapturePlan *plan, TupleTableSlot *slot)
 {
 	LOCAL_FCINFO(fcinfo, 1);
@@ -196,12 +221,7 @@ call_function(BmwCapturePlan *plan, TupleTableSlot *slot)
 
 	Datum result = FunctionCallInvoke(fcinfo);
 
-	if (fcinfo->isnull)
-		return NULL;
-
-	Jsonb *json = DatumGetJsonbP(result);
-
-	return JsonbToCString(NULL, &json->root, VARSIZE(json));
+	return fcinfo->isnull ? NULL : DatumGetJsonbP(result);
 }
 
 /* What the whole transaction has to know: cancelled, to be retried, or the server in need. */

@@ -19,7 +19,8 @@
 #define MINUTE_US (60 * INT64CONST(1000000))
 #define PARTITION_MINUTES 60 /* between looks whether partitions must be made */
 #define MAX_WAIT_MS 60000
-#define MAX_FAILURES 10 /* transactions in a row: then start afresh */
+#define CLOCK_SLACK_US SECOND_US /* that a clock may go back by itself */
+#define MAX_FAILURES 120		 /* transactions in a row: then start afresh */
 
 static void set_up(void *context);
 static int socket_budget(void);
@@ -176,7 +177,12 @@ socket_closed(void)
 static void
 update_now(BmwDispatcher *dispatcher)
 {
-	dispatcher->now_us = bmw_unix_us(GetCurrentTimestamp());
+	int64 now_us = bmw_unix_us(GetCurrentTimestamp());
+
+	/* all that was planned lies too far ahead now: begin anew from the tables */
+	if (now_us < dispatcher->now_us - CLOCK_SLACK_US)
+		dispatcher->is_clock_back = true;
+	dispatcher->now_us = now_us;
 }
 
 static bool

@@ -153,6 +153,7 @@ typedef struct BmwDispatcher
 	pg_prng_state random;
 	bool is_stopping;	/* no new requests */
 	bool has_extension; /* false: it has gone, end */
+	bool is_clock_back; /* the clock was set back: end, to be started anew */
 } BmwDispatcher;
 
 /* dispatcher.c */

@@ -185,7 +185,7 @@ static Statement cancel = {
 	{INT8OID, TEXTOID, INT8OID}};
 
 static Statement exhausted = {
-	"SELECT e.application, e.channel, e.message_id, pg_catalog.json_build_object('event_id', e.id, 'type', e.type,"
+	"SELECT e.application, e.channel, e.message_id, pg_catalog.json_build_object('event_id', e.id, 'event_type', e.type,"
 	" 'endpoint_id', d.endpoint_id, 'attempts', d.attempts, 'http_status', d.http_status,"
 	" 'error_class', d.error_class, 'error', d.error)::text"
 	" FROM bm_webhook.event e JOIN bm_webhook.delivery d ON d.event_id = e.id"

@@ -145,7 +145,7 @@ run(BmwDispatcher *dispatcher)
 	AddWaitEventToSet(events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
 	AddWaitEventToSet(events, WL_SOCKET_READABLE, bmw_http_fd(dispatcher->http), NULL, NULL);
 	pgstat_report_activity(STATE_RUNNING, "bm_webhook: sending");
-	while (!ShutdownRequestPending && dispatcher->has_extension)
+	while (!ShutdownRequestPending && dispatcher->has_extension && !dispatcher->is_clock_back)
 	{
 		long timeout_ms;
 
