@@ -84,6 +84,12 @@ $bmw->wait_for_delivery($event);
 is_deeply([ sort keys %{ decode_json($request->{body}) } ], [qw(data id timestamp type)],
 	'what is not set is not in the body');
 
+# Ten times, each when all is quiet: the commit wakes the dispatcher.
+$bmw->wait_for_delivery($bmw->emit('test.wake')) for 1 .. 10;
+my @latencies = $bmw->latencies('all', 'test.wake');
+note("ms from emit to arrival: @latencies");
+cmp_ok(percentile(50, @latencies), '<', 100, 'a request leaves at once, not at the next periodic look');
+
 # ping() is for one endpoint alone, whatever it subscribes to.
 $receiver->reset;
 $bmw->wait_for_delivery($bmw->sql("SELECT bm_webhook.ping($endpoint{order})"));

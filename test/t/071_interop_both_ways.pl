@@ -16,12 +16,15 @@ my $bmw = BmWebhook->new;
 my $receiver = $bmw->receiver;
 my @packages = qw(standardwebhooks svix);
 
-# verify() of these headers and this body; tolerance in seconds.
+# verify() of these headers and this body, passed as bytea, as text, or as a
+# literal without a type.
 sub verify
 {
 	my ($headers, $body, $secret, $tolerance_s, $type) = @_;
 	my $json = JSON::PP->new->utf8->encode($headers);
-	my $value = $type eq 'text' ? quote($body) . '::text' : "'\\x" . unpack('H*', $body) . q{'::bytea};
+	my $value = $type eq 'bytea' ? "'\\x" . unpack('H*', $body) . q{'::bytea} : quote($body);
+
+	$value .= '::text' if $type eq 'text';
 	return $bmw->sql('SELECT bm_webhook.verify(' . quote($json) . "::jsonb, $value, '$secret', interval '$tolerance_s s')");
 }
 
@@ -146,7 +149,7 @@ for my $n (0 .. $#vectors)
 	is($answers[$n]{$_}, $vector->{signature}, "$vector->{id}: $_ signs it so") for @packages;
 	is($bmw->sql("SELECT bm_webhook.sign('$vector->{secret}', '$vector->{id}', to_timestamp($vector->{timestamp}), '$vector->{body}')"),
 		$vector->{signature}, "$vector->{id}: sign() signs it so");
-	for my $type (qw(bytea text))
+	for my $type (qw(bytea text literal))
 	{
 		is(verify(\%headers, $vector->{body}, $vector->{secret}, 1e9, $type), 't', "$vector->{id}: verify() accepts it, as $type");
 		is(verify(\%headers, $vector->{body}, $vector->{secret}, 300, $type), 'f', "$vector->{id}: but not today, as $type");

@@ -53,9 +53,13 @@ class Front(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128  # with the default of 5 some of many connections at once wait for a second
+
+
 if __name__ == "__main__":
     if not FUNCTIONS or not all(re.fullmatch(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?", name) for name in FUNCTIONS):
         sys.exit(__doc__)
-    server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "8080"))), Front)
+    server = Server(("127.0.0.1", int(os.environ.get("PORT", "8080"))), Front)
     print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()

@@ -76,8 +76,12 @@ class Receiver(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128  # with the default of 5 some of many connections at once wait for a second
+
+
 if __name__ == "__main__":
     os.makedirs(INBOX, exist_ok=True)
-    server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "8080"))), Receiver)
+    server = Server(("127.0.0.1", int(os.environ.get("PORT", "8080"))), Receiver)
     print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()
