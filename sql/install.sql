@@ -25,7 +25,7 @@ ORDER BY 1;
 -- what PUBLIC may do
 SELECT p.oid::regprocedure AS public_function
 FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
-WHERE p.pronamespace = 'bm_webhook'::regnamespace AND a.grantee = 0 ORDER BY p.proname;
+WHERE p.pronamespace = 'bm_webhook'::regnamespace AND a.grantee = 0 ORDER BY p.oid::regprocedure::text;
 SELECT c.relname AS public_relation
 FROM pg_class c, aclexplode(c.relacl) a
 WHERE c.relnamespace = 'bm_webhook'::regnamespace AND a.grantee = 0;
@@ -36,7 +36,7 @@ WHERE p.pronamespace = 'bm_webhook'::regnamespace AND l.lanname <> 'c'
 	AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false);
 -- only the definer's functions that make secrets and partitions
 SELECT p.oid::regprocedure AS security_definer FROM pg_proc p
-WHERE p.pronamespace = 'bm_webhook'::regnamespace AND p.prosecdef ORDER BY p.proname;
+WHERE p.pronamespace = 'bm_webhook'::regnamespace AND p.prosecdef ORDER BY p.oid::regprocedure::text;
 SELECT name FROM bm_webhook.event_type WHERE name !~ '^message\.' ORDER BY 1;
 -- partitions: days that exist are left alone, rows in the default partition forbid one
 -- (the dispatcher makes those of the next days at the same time)

@@ -20,6 +20,7 @@
 #include "miscadmin.h"
 #include "pg/capture_plan.h"
 #include "pg/capture_row.h"
+#include "pg/compat.h"
 #include "pg/event_store.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -55,7 +56,7 @@ typedef struct Batch
 } Batch;
 
 static void check_call(FunctionCallInfo fcinfo);
-static void misused(const char *message) pg_attribute_noreturn();
+pg_noreturn static void misused(const char *message);
 static const char *operation_of(const TriggerData *trigger);
 static void capture_row(TriggerData *trigger);
 static void capture_statement(TriggerData *trigger);

@@ -12,6 +12,11 @@
 #error "bm_webhook needs PostgreSQL 15 or newer"
 #endif
 
+/* Until 17 there is only pg_attribute_noreturn(), behind the declaration. */
+#ifndef pg_noreturn
+#define pg_noreturn _Noreturn
+#endif
+
 /* The index of this process among all PGPROCs. */
 #if PG_VERSION_NUM >= 170000
 #define BMW_MY_PROC_NUMBER ((int) MyProcNumber)

@@ -87,6 +87,8 @@ typedef struct BmwIntake
 	HTAB *recorded;		/* those, for the chunk at hand */
 	int64 last_look_us;
 	int64 gather_until_us; /* let rows gather until then */
+	BmwLane *last_lane; /* that got an event */
+	int64 mixed_us;		/* when another got one than before; 0: never */
 	BmwTightLane tight[64];
 	int tight_length;
 } BmwIntake;

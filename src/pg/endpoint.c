@@ -19,6 +19,7 @@
 #include "core/url.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "pg/compat.h"
 #include "pg/event_check.h"
 #include "pg/guc.h"
 #include "pg/interval.h"
@@ -67,8 +68,7 @@ static void check_limits(const Row *row);
 static void check_retry_delays(const Row *row);
 static void check_metadata(const Row *row);
 static void keep_times(Row *row, const Row *old);
-static void refuse(const char *message, const char *detail, const char *hint)
-	pg_attribute_noreturn();
+pg_noreturn static void refuse(const char *message, const char *detail, const char *hint);
 
 Datum
 bm_webhook_check_endpoint(PG_FUNCTION_ARGS)

@@ -20,7 +20,8 @@
 #define MAX_BYTES (128 * 1024 * 1024) /* of bodies in memory; beyond, deliveries are parked */
 #define LOOK_INTERVAL_US (5 * INT64CONST(1000000))	  /* for what nothing announced */
 #define GATHER_US 2000								  /* between looks under load */
-#define PATIENCE_US 250000							  /* for a lane that is full but moving */
+#define PATIENCE_US INT64CONST(1000000)				  /* for a lane that is full but moving */
+#define MIXED_US (10 * INT64CONST(1000000))			  /* how long several lanes count as busy */
 #define FLOOR_MARGIN_US (INT64CONST(86400) * 1000000) /* for clocks that are set back */
 
 typedef struct Placing
@@ -50,6 +51,7 @@ static void end_pass(BmwDispatcher *dispatcher);
 static void take_event(const BmwEventRow *row, void *context);
 static void place(void *tag, void *context);
 static bool is_recorded(BmwDispatcher *dispatcher, const BmwUuid *event_id, int64 endpoint_id);
+static void note_mixed(BmwIntake *intake, BmwLane *lane, int64 now_us);
 static void note_tight(BmwDispatcher *dispatcher, BmwLane *lane);
 static void settle_passes(BmwDispatcher *dispatcher);
 
@@ -112,6 +114,8 @@ bmw_intake_forget_lane(BmwDispatcher *dispatcher, BmwLane *lane)
 	for (int i = 0; i < intake->tight_length; i++)
 		if (intake->tight[i].lane == lane)
 			intake->tight[i--] = intake->tight[--intake->tight_length];
+	if (intake->last_lane == lane)
+		intake->last_lane = NULL;
 }
 
 void
@@ -137,9 +141,10 @@ has_something_to_look_for(BmwDispatcher *dispatcher)
 }
 
 /*
- * A lane that is full but moving holds intake back for a moment, because
- * parking what it would take soon costs more than waiting. A lane that does not
- * move holds nobody back.
+ * A lane that is full but moving holds intake back, because parking what it
+ * would take soon costs more than waiting: for as long as it moves when nobody
+ * else gets events, for a moment when others do. A lane that does not move holds
+ * nobody back.
  */
 static bool
 is_blocked_by_lanes(BmwDispatcher *dispatcher)
@@ -162,8 +167,11 @@ is_blocked_by_lanes(BmwDispatcher *dispatcher)
 static bool
 is_patient(BmwDispatcher *dispatcher, const BmwLane *lane, int64 since_us)
 {
-	return dispatcher->now_us - since_us < PATIENCE_US && !bmw_lane_is_stopped(lane) &&
-		   dispatcher->now_us - bmw_lane_last_success_us(lane) < PATIENCE_US;
+	bool is_moving = dispatcher->now_us - bmw_lane_last_success_us(lane) < PATIENCE_US;
+	bool has_others = dispatcher->now_us - dispatcher->intake.mixed_us < MIXED_US;
+
+	return is_moving && !bmw_lane_is_stopped(lane) &&
+		   (!has_others || dispatcher->now_us - since_us < PATIENCE_US);
 }
 
 /* False when nothing has ended since the last look. */
@@ -347,6 +355,7 @@ place(void *tag, void *context)
 		pass->unsettled++;
 		return;
 	}
+	note_mixed(&dispatcher->intake, lane, dispatcher->now_us);
 	job = bmw_job_create(dispatcher, placing->event);
 	job->pass = pass;
 	pass->unsettled++;
@@ -362,6 +371,15 @@ is_recorded(BmwDispatcher *dispatcher, const BmwUuid *event_id, int64 endpoint_i
 
 	return dispatcher->intake.recorded != NULL &&
 		   hash_search(dispatcher->intake.recorded, &key, HASH_FIND, NULL) != NULL;
+}
+
+/* Are there several lanes that get events? */
+static void
+note_mixed(BmwIntake *intake, BmwLane *lane, int64 now_us)
+{
+	if (intake->last_lane != NULL && intake->last_lane != lane)
+		intake->mixed_us = now_us;
+	intake->last_lane = lane;
 }
 
 static void
