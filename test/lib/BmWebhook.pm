@@ -152,7 +152,10 @@ sub session
 sub wait_until_up
 {
 	my ($self) = @_;
-	return wait_until('the server is up', sub { $self->{node}->psql('postgres', 'SELECT') == 0 });
+	my @psql = ('psql', '-XAtq', '-d', $self->{node}->connstr('postgres'), '-c', 'SELECT');
+
+	# not by psql(): what it writes to a psql that has ended already kills the test
+	return wait_until('the server is up', sub { IPC::Run::run(\@psql, '<', \undef, '>', \my $out, '2>', \my $err) });
 }
 
 # Starts pgbench with this script; finish() what is returned.

@@ -55,6 +55,9 @@ $bmw->wait_for_delivery($bmw->emit('test.warm'));
 wait_for_statistics(1);
 rows_for_single_events('warm');
 my $before = rows_for_single_events('before');
+is($bmw->sql(q{SELECT sum(n_tup_upd + n_tup_del) FROM pg_stat_user_tables WHERE schemaname = 'bm_webhook'
+		AND relname ~ '^(event|delivery)' AND relname <> 'event_type'}), 0,
+	'deliveries that succeed at once leave no dead row');
 
 my $pin = $bmw->session;
 $pin->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_current_xact_id()');
@@ -71,10 +74,6 @@ cmp_ok($after, '<=', $before + 500, 'it reads no more rows for an event than bef
 my %ms = map { $_ => percentile(50, $bmw->latencies('all', "test.$_")) } qw(before after);
 note("median from emit to arrival in ms: before $ms{before}, after $ms{after}");
 cmp_ok($ms{after}, '<', 3 * $ms{before} + 10, 'and needs no longer');
-
-is($bmw->sql(q{SELECT sum(n_tup_upd + n_tup_del) FROM pg_stat_user_tables WHERE schemaname = 'bm_webhook'
-		AND relname ~ '^(event|delivery)' AND relname <> 'event_type'}), 0,
-	'deliveries that succeed at once leave no dead row');
 
 $pin->quit;
 $bmw->finish;

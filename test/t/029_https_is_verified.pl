@@ -56,6 +56,7 @@ is($other_host->count('wrong', 'requests'), 0, 'another host: nothing is sent');
 $receiver->reset;
 $bmw->emit_many(200, 'test.right');
 $bmw->wait_for_requests('right', 200);
+$bmw->settle;
 cmp_ok($receiver->count('right', 'connections'), '<=', 2, 'connections are kept alive');
 $bmw->arrived_exactly_once('right', q{SELECT event_id FROM bm_webhook.delivery JOIN bm_webhook.event ON id = event_id
 	WHERE type = 'test.right' AND data::jsonb ? 'n'}, 'all arrive once');
