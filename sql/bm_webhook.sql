@@ -566,7 +566,7 @@ BEGIN
 		EXECUTE format('ALTER EXTENSION bm_webhook ADD TABLE bm_webhook.%I', name);
 	END IF;
 	RETURN true;
-EXCEPTION WHEN check_violation OR lock_not_available OR duplicate_table THEN
+EXCEPTION WHEN check_violation OR lock_not_available OR duplicate_table OR unique_violation OR duplicate_object THEN
 	RETURN false;	-- a row came in between, the table is busy, or another made it: there is a next time
 END
 $$;
@@ -610,7 +610,8 @@ CREATE FUNCTION bm_webhook._wants(p bm_webhook.endpoint, e bm_webhook.event) RET
 		AND (bm_webhook._matches(p.event_types, e.type)
 			OR e.reply_to IS NOT NULL AND bm_webhook._matches(p.event_types, 'message.replied'))
 		AND NOT EXISTS (SELECT FROM bm_webhook.application a
-			WHERE a.name = e.application AND bm_webhook._matches(a.muted_event_types, e.type)))
+			WHERE a.name = e.application AND (bm_webhook._matches(a.muted_event_types, e.type)
+				OR e.reply_to IS NOT NULL AND bm_webhook._matches(a.muted_event_types, 'message.replied'))))
 $$;
 COMMENT ON FUNCTION bm_webhook._wants(bm_webhook.endpoint, bm_webhook.event) IS 'does the endpoint get this event?';
 

@@ -59,8 +59,25 @@ bmw_lane_set_tag(BmwLane *lane, void *tag)
 void
 bmw_lane_set_stopped(BmwLane *lane, bool is_stopped)
 {
+	if (lane->is_stopped && !is_stopped)
+	{
+		lane->failing_since_us = lane->hold_until_us = 0;
+		lane->rests = 0;
+	}
 	lane->is_stopped = is_stopped;
 	bmw_lane_refresh(lane);
+}
+
+int
+bmw_lane_loaded(const BmwLane *lane)
+{
+	return lane->loaded;
+}
+
+void
+bmw_lane_add_loaded(BmwLane *lane, int count)
+{
+	lane->loaded += count;
 }
 
 bool

@@ -65,7 +65,7 @@ extern int64_t bmw_lane_endpoint(const BmwLane *lane);
 /* The caller's pointer that a lane carries (its endpoint's configuration). */
 extern void *bmw_lane_tag(const BmwLane *lane);
 extern void bmw_lane_set_tag(BmwLane *lane, void *tag);
-/* Stopped lanes hand out nothing. */
+/* Stopped lanes hand out nothing. One that is started again begins without a past. */
 extern void bmw_lane_set_stopped(BmwLane *lane, bool is_stopped);
 extern bool bmw_lane_is_stopped(const BmwLane *lane);
 
@@ -85,6 +85,9 @@ extern BmwJob *bmw_lane_take_new(BmwLane *lane);
 extern BmwJob *bmw_lane_take_due(BmwLane *lane);
 /* When the oldest queued new job came in; BMW_NEVER_US when none is queued. */
 extern int64_t bmw_lane_oldest_us(const BmwLane *lane);
+/* Rows of the delivery table that are in memory: the caller counts them here. */
+extern int bmw_lane_loaded(const BmwLane *lane);
+extern void bmw_lane_add_loaded(BmwLane *lane, int count);
 /* When did a request last end well; 0: never. */
 extern int64_t bmw_lane_last_success_us(const BmwLane *lane);
 /* Since when has every request failed; 0: the last one succeeded, or none was made. */

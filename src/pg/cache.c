@@ -84,15 +84,16 @@ bmw_cache_refresh(BmwDispatcher *dispatcher)
 }
 
 bool
-bmw_cache_is_muted(const BmwDispatcher *dispatcher, const char *application, const char *type)
+bmw_cache_is_muted(const BmwDispatcher *dispatcher, const BmwRouteEvent *event)
 {
 	Muted *muted;
 
-	if (application == NULL || hash_get_num_entries(dispatcher->cache.muted) == 0)
+	if (event->application == NULL || hash_get_num_entries(dispatcher->cache.muted) == 0)
 		return false;
-	muted = hash_search(dispatcher->cache.muted, application, HASH_FIND, NULL);
+	muted = hash_search(dispatcher->cache.muted, event->application, HASH_FIND, NULL);
 	for (int i = 0; muted != NULL && i < muted->length; i++)
-		if (bmw_pattern_matches(muted->patterns[i], type))
+		if (bmw_pattern_matches(muted->patterns[i], event->type) ||
+			(event->alias != NULL && bmw_pattern_matches(muted->patterns[i], event->alias)))
 			return true;
 	return false;
 }
@@ -235,7 +236,10 @@ tend_lane(BmwLane *lane, void *context)
 	if (endpoint == NULL)
 		cancel_lane(dispatcher, lane);
 	else if (is_stopped && !was_stopped)
+	{
 		bmw_sender_park(dispatcher, lane);
+		bmw_sender_forget_due(dispatcher, lane);
+	}
 	else if (!is_stopped && was_stopped)
 	{
 		bmw_lane_expect(lane, dispatcher->now_us);
@@ -302,8 +306,7 @@ cancel_lane(BmwDispatcher *dispatcher, BmwLane *lane)
 		bmw_recorder_cancel(dispatcher, job, endpoint_id);
 		bmw_job_free(dispatcher, job);
 	}
-	while ((job = bmw_lane_take_due(lane)) != NULL)
-		bmw_job_forget(dispatcher, job);
+	bmw_sender_forget_due(dispatcher, lane);
 	bmw_recorder_cancel_pending(dispatcher, endpoint_id);
 	if (hash_search(dispatcher->ordering.endpoints, &endpoint_id, HASH_REMOVE, NULL) != NULL)
 		bmw_order_forget(dispatcher->ordering.order, endpoint_id);

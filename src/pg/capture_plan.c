@@ -17,6 +17,7 @@
 #include "nodes/pg_list.h"
 #include "parser/parse_func.h"
 #include "pg/capture_plan.h"
+#include "pg/compat.h"
 #include "pg/event_check.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -31,15 +32,17 @@
 
 static const char **argument_slot(BmwCaptureArguments *arguments, const char *argument,
 								  size_t name_len);
-static BmwCaptureTemplate compile_template(const char *name, const char *text, bool has_function, Relation relation,
-										   TupleDesc desc);
-static BmwCapturePart compile_part(const BmwTemplatePart *part, bool has_function, Relation relation, TupleDesc desc);
+static BmwCaptureTemplate compile_template(const char *name, const char *text, bool has_function,
+										   Relation relation, TupleDesc desc);
+static BmwCapturePart compile_part(const BmwTemplatePart *part, bool has_function,
+								   Relation relation, TupleDesc desc);
 static void compile_occurred_at(BmwCapturePlan *plan, const char *text, Relation relation,
 								TupleDesc desc);
 static void compile_columns(BmwCapturePlan *plan, const char *columns, Relation relation,
 							TupleDesc desc);
-static int choose_all(TupleDesc desc, int *indexes);
+static int choose_all(Relation relation, TupleDesc desc, int *indexes);
 static int choose_named(const char *columns, Relation relation, TupleDesc desc, int *indexes);
+static bool is_virtual(Relation relation, const char *name);
 static void compile_function(BmwCapturePlan *plan, const char *name, Relation relation,
 							 TupleDesc desc);
 static Oid find_function(const char *name, Relation relation, Oid *row_type);
@@ -101,12 +104,14 @@ BmwCapturePlan *
 bmw_capture_plan_create(const BmwCaptureArguments *arguments, Relation relation, TupleDesc desc)
 {
 	BmwCapturePlan *plan = palloc0(sizeof(BmwCapturePlan));
-	const bool	has_function = arguments->function != NULL;
+	const bool has_function = arguments->function != NULL;
 
 	plan->type = compile_template("type", arguments->type, has_function, relation, desc);
-	plan->application = compile_template("application", arguments->application, has_function, relation, desc);
+	plan->application =
+		compile_template("application", arguments->application, has_function, relation, desc);
 	plan->channel = compile_template("channel", arguments->channel, has_function, relation, desc);
-	plan->message_id = compile_template("message_id", arguments->message_id, has_function, relation, desc);
+	plan->message_id =
+		compile_template("message_id", arguments->message_id, has_function, relation, desc);
 	compile_occurred_at(plan, arguments->occurred_at, relation, desc);
 	if (arguments->columns != NULL && arguments->function != NULL)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -126,7 +131,15 @@ bmw_capture_column(Relation relation, TupleDesc desc, const char *name)
 	for (int i = 0; i < desc->natts; i++)
 		if (!TupleDescAttr(desc, i)->attisdropped &&
 			strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
+		{
+			if (is_virtual(relation, name))
+				ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("column \"%s\" of relation \"%s\" is a virtual generated column",
+							   name, RelationGetRelationName(relation)),
+						errdetail("PostgreSQL does not compute its value for triggers."),
+						errhint("Make it STORED, or use the columns that it is computed from."));
 			return i;
+		}
 	ereport(
 		ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
 		errmsg("column \"%s\" of relation \"%s\" does not exist", name,
@@ -247,7 +260,7 @@ static void
 compile_columns(BmwCapturePlan *plan, const char *columns, Relation relation, TupleDesc desc)
 {
 	int *indexes = palloc(sizeof(int) * Max(desc->natts, 1));
-	int length = columns == NULL ? choose_all(desc, indexes)
+	int length = columns == NULL ? choose_all(relation, desc, indexes)
 								 : choose_named(columns, relation, desc, indexes);
 	TupleDesc data_desc = CreateTemplateTupleDesc(length);
 
@@ -264,12 +277,13 @@ compile_columns(BmwCapturePlan *plan, const char *columns, Relation relation, Tu
 }
 
 static int
-choose_all(TupleDesc desc, int *indexes)
+choose_all(Relation relation, TupleDesc desc, int *indexes)
 {
 	int length = 0;
 
 	for (int i = 0; i < desc->natts; i++)
-		if (!TupleDescAttr(desc, i)->attisdropped)
+		if (!TupleDescAttr(desc, i)->attisdropped &&
+			!is_virtual(relation, NameStr(TupleDescAttr(desc, i)->attname)))
 			indexes[length++] = i;
 	return length;
 }
@@ -291,6 +305,15 @@ choose_named(const char *columns, Relation relation, TupleDesc desc, int *indexe
 		indexes[i] = index;
 	}
 	return length;
+}
+
+/* Asked of the relation, because the row type of a query does not tell. */
+static bool
+is_virtual(Relation relation, const char *name)
+{
+	Oid oid = RelationGetRelid(relation);
+
+	return get_attgenerated(oid, get_attnum(oid, name)) == ATTRIBUTE_GENERATED_VIRTUAL;
 }
 
 static void

@@ -38,7 +38,7 @@ typedef struct BmwCaptureArguments
 typedef struct BmwCapturePart
 {
 	const char *constant; /* NULL for the others */
-	const char *key; /* of the function's result; NULL for a column */
+	const char *key;	  /* of the function's result; NULL for a column */
 	int index;			  /* of the column, from 0 */
 	Oid type;
 	FmgrInfo output;

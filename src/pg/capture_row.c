@@ -58,7 +58,8 @@ bmw_capture_row(BmwCapturePlan *plan, Relation relation, const char *operation,
 		.message_id = expand(&plan->message_id, slot, result),
 		.occurred_at = occurred_at(plan, slot),
 		.data = !plan->has_function ? columns_json(plan, slot)
-			: result == NULL ? NULL : JsonbToCString(NULL, &result->root, VARSIZE(result)),
+				: result == NULL	? NULL
+									: JsonbToCString(NULL, &result->root, VARSIZE(result)),
 	};
 	if (error == NULL)
 	{

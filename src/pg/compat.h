@@ -6,7 +6,11 @@
 #ifndef BMW_PG_COMPAT_H
 #define BMW_PG_COMPAT_H
 
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
 #include "storage/proc.h"
+#include "utils/acl.h"
 
 #if PG_VERSION_NUM < 150000
 #error "bm_webhook needs PostgreSQL 15 or newer"
@@ -17,11 +21,26 @@
 #define pg_noreturn _Noreturn
 #endif
 
+/* Unknown until 17. In a trigger such a column is always NULL: nobody computes it. */
+#ifndef ATTRIBUTE_GENERATED_VIRTUAL
+#define ATTRIBUTE_GENERATED_VIRTUAL 'v'
+#endif
+
 /* The index of this process among all PGPROCs. */
 #if PG_VERSION_NUM >= 170000
 #define BMW_MY_PROC_NUMBER ((int) MyProcNumber)
 #else
 #define BMW_MY_PROC_NUMBER (MyProc->pgprocno)
+#endif
+
+/* Does the role own it, or own the one who does? */
+#if PG_VERSION_NUM >= 160000
+#define bmw_owns_database(database, role) object_ownercheck(DatabaseRelationId, (database), (role))
+#define bmw_owns_extension(extension, role)                                                        \
+	object_ownercheck(ExtensionRelationId, (extension), (role))
+#else
+#define bmw_owns_database(database, role) pg_database_ownercheck((database), (role))
+#define bmw_owns_extension(extension, role) pg_extension_ownercheck((extension), (role))
 #endif
 
 /* A wait event set for the life of the process. */

@@ -32,6 +32,7 @@ static void take_in(void *context);
 static void tend(BmwDispatcher *dispatcher);
 static void park_if_stuck(BmwLane *lane, void *context);
 static void each_minute(void *context);
+static void make_partitions(void *context);
 static void expect_pending(int64 endpoint_id, int64 due_us, void *context);
 static void publish(BmwDispatcher *dispatcher);
 static long wait_ms(BmwDispatcher *dispatcher);
@@ -41,6 +42,7 @@ bmw_dispatcher_create(BmwSlot *slot)
 {
 	BmwDispatcher *dispatcher = MemoryContextAllocZero(TopMemoryContext, sizeof(*dispatcher));
 	HASHCTL control = {.keysize = sizeof(BmwDeliveryKey), .entrysize = sizeof(BmwDeliveryKey)};
+	HASHCTL wanted_control = {.keysize = sizeof(int64), .entrysize = sizeof(BmwWanted)};
 	HASHCTL id_control = {.keysize = sizeof(int64), .entrysize = sizeof(int64)};
 
 	dispatcher->slot = slot;
@@ -52,6 +54,8 @@ bmw_dispatcher_create(BmwSlot *slot)
 	dispatcher->lanes =
 		bmw_lanes_create(Min(bmw_max_in_flight, socket_budget() / 2), LANE_CAPACITY);
 	dispatcher->ordering.order = bmw_order_create();
+	dispatcher->ordering.wanted =
+		hash_create("bm_webhook wanted", 64, &wanted_control, HASH_ELEM | HASH_BLOBS);
 	dispatcher->ordering.endpoints =
 		hash_create("bm_webhook ordered", 64, &id_control, HASH_ELEM | HASH_BLOBS);
 	pg_prng_seed(&dispatcher->random, (uint64) GetCurrentTimestamp() ^ MyProcPid);
@@ -63,6 +67,7 @@ bmw_dispatcher_create(BmwSlot *slot)
 				errmsg("could not set up libcurl and OpenSSL"));
 	update_now(dispatcher);
 	dispatcher->next_minute_us = dispatcher->now_us + MINUTE_US;
+	(void) bmw_dispatcher_run(dispatcher, make_partitions);
 	if (!bmw_dispatcher_run(dispatcher, set_up) && dispatcher->has_extension)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("could not read bm_webhook's tables"));
@@ -73,7 +78,7 @@ long
 bmw_dispatcher_cycle(BmwDispatcher *dispatcher)
 {
 	update_now(dispatcher);
-	if (dispatcher->ordering.needs_flush)
+	if (dispatcher->ordering.needs_flush && dispatcher->now_us >= dispatcher->recorder.retry_at_us)
 		bmw_recorder_flush(dispatcher);
 	dispatcher->ordering.needs_flush =
 		dispatcher->ordering.needs_flush && dispatcher->recorder.length > 0;
@@ -139,7 +144,6 @@ set_up(void *context)
 {
 	BmwDispatcher *dispatcher = context;
 
-	bmw_store_create_partitions();
 	bmw_intake_start(dispatcher);
 	bmw_cache_refresh(dispatcher);
 	bmw_store_pending(expect_pending, dispatcher);
@@ -224,6 +228,8 @@ tend(BmwDispatcher *dispatcher)
 		return;
 	dispatcher->next_minute_us = dispatcher->now_us + MINUTE_US;
 	(void) bmw_dispatcher_run(dispatcher, each_minute);
+	if (dispatcher->minutes++ % PARTITION_MINUTES == 0)
+		(void) bmw_dispatcher_run(dispatcher, make_partitions);
 }
 
 /* What waits for long goes to the table, so that the cursor can move on. */
@@ -237,15 +243,21 @@ park_if_stuck(BmwLane *lane, void *context)
 		bmw_sender_park(dispatcher, lane);
 }
 
-/* Rows that somebody has changed by SQL, and partitions for the days to come. */
+/* Rows that somebody has changed by SQL, and whatever else was not heard of. */
 static void
 each_minute(void *context)
 {
 	BmwDispatcher *dispatcher = context;
 
-	if (dispatcher->minutes++ % PARTITION_MINUTES == 0)
-		bmw_store_create_partitions();
 	bmw_store_pending(expect_pending, dispatcher);
+	bmw_ordering_resume_all(dispatcher);
+}
+
+/* Not a condition of anything else: there is a default partition. */
+static void
+make_partitions(void *context)
+{
+	bmw_store_create_partitions();
 }
 
 static void

@@ -24,6 +24,9 @@
 #include "storage/spin.h"
 #include "utils/hsearch.h"
 
+#define BMW_MAX_BYTES                                                                              \
+	(128 * 1024 * 1024) /* of bodies in memory; beyond, deliveries wait in the table */
+
 /* A delivery, as a key. */
 typedef struct BmwDeliveryKey
 {
@@ -87,8 +90,8 @@ typedef struct BmwIntake
 	HTAB *recorded;		/* those, for the chunk at hand */
 	int64 last_look_us;
 	int64 gather_until_us; /* let rows gather until then */
-	BmwLane *last_lane; /* that got an event */
-	int64 mixed_us;		/* when another got one than before; 0: never */
+	BmwLane *last_lane;	   /* that got an event */
+	int64 mixed_us;		   /* when another got one than before; 0: never */
 	BmwTightLane tight[64];
 	int tight_length;
 } BmwIntake;
@@ -98,9 +101,10 @@ typedef struct BmwRecorder
 	BmwRecord *records; /* malloc'd */
 	int length;
 	int capacity;
-	int64 oldest_us;	 /* of the first record; 0: none */
-	int64 retry_at_us;	 /* after a failure; 0: none */
-	BmwSnapshot settled; /* what the cursor may say */
+	int64 oldest_us;		 /* of the first record; 0: none */
+	int64 retry_at_us;		 /* after a failure; 0: none */
+	int64 tasks_retry_at_us; /* likewise, for tasks */
+	BmwSnapshot settled;	 /* what the cursor may say */
 	int64 settled_since_us;
 	bool has_settled; /* and has not been written */
 	int64 cursor_written_us;
@@ -115,6 +119,15 @@ typedef struct BmwOrdered
 	BmwPass *pass;
 } BmwOrdered;
 
+/* Heads of an endpoint whose row is held back and must be fetched. */
+typedef struct BmwWanted
+{
+	int64 endpoint_id;
+	BmwUuid *ids; /* malloc'd */
+	int length;
+	int capacity;
+} BmwWanted;
+
 typedef struct BmwOrdering
 {
 	BmwOrder *order;
@@ -122,9 +135,7 @@ typedef struct BmwOrdering
 	BmwOrdered *items; /* malloc'd */
 	int length;
 	int capacity;
-	BmwDeliveryKey *wanted; /* malloc'd: heads whose row is held back */
-	int wanted_length;
-	int wanted_capacity;
+	HTAB *wanted;	  /* BmwWanted: heads whose row is held back */
 	bool needs_flush; /* before wanted ones can be found */
 } BmwOrdering;
 
@@ -170,9 +181,8 @@ extern bool bmw_dispatcher_run(BmwDispatcher *dispatcher, BmwWork work);
 
 /* cache.c: reads the endpoints if they have changed. Inside a transaction. */
 extern void bmw_cache_refresh(BmwDispatcher *dispatcher);
-/* Are events of this type not sent for the application? */
-extern bool bmw_cache_is_muted(const BmwDispatcher *dispatcher, const char *application,
-							   const char *type);
+/* Is this event not sent for its application? */
+extern bool bmw_cache_is_muted(const BmwDispatcher *dispatcher, const BmwRouteEvent *event);
 /* Does this dispatcher's shard own the endpoint? */
 extern bool bmw_cache_is_ours(const BmwDispatcher *dispatcher, int64 endpoint_id);
 
@@ -200,7 +210,8 @@ extern bool bmw_ordering_wants(const BmwDispatcher *dispatcher);
 extern void bmw_ordering_fetch(BmwDispatcher *dispatcher); /* inside a transaction */
 /* An endpoint keeps the order from now on. Inside a transaction. */
 extern void bmw_ordering_begin(BmwDispatcher *dispatcher, int64 endpoint_id);
-/* Its heads are looked for again. */
+/* Its heads (those of all) are looked for again. */
+extern void bmw_ordering_resume_all(BmwDispatcher *dispatcher);
 extern void bmw_ordering_resume(BmwDispatcher *dispatcher, int64 endpoint_id);
 
 /* sender.c */
@@ -219,8 +230,10 @@ extern void bmw_sender_fetch_held(BmwDispatcher *dispatcher, BmwLane *lane, cons
 extern bool bmw_sender_has_due(BmwDispatcher *dispatcher);
 extern void bmw_sender_start(BmwDispatcher *dispatcher);
 extern void bmw_sender_collect(BmwDispatcher *dispatcher);
-/* Takes new jobs out of the lane's queue and leaves them to the table; all due ones are forgotten. */
+/* Takes new jobs out of the lane's queue and leaves them to the table. */
 extern void bmw_sender_park(BmwDispatcher *dispatcher, BmwLane *lane);
+/* Due jobs of the lane are forgotten: their rows stay as they are. */
+extern void bmw_sender_forget_due(BmwDispatcher *dispatcher, BmwLane *lane);
 
 /* recorder.c */
 extern void bmw_recorder_park(BmwDispatcher *dispatcher, const BmwEvent *event, int64 endpoint_id,

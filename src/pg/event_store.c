@@ -82,7 +82,6 @@ typedef struct Identity
 
 static bool may_use_endpoint(Oid user);
 static Identity become_owner(void);
-static Oid event_owner(void);
 static void forget_owner(Datum arg, Oid relid);
 static void stamp(BmwNewEvent *events, int length, TimestampTz now);
 static void draw_random(uint8 *out, size_t len);
@@ -145,7 +144,7 @@ may_use_endpoint(Oid user)
 	char *application_owner = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	Oid role = application_owner != NULL ? get_role_oid(application_owner, true) : InvalidOid;
 
-	return superuser_arg(user) || user == event_owner() ||
+	return superuser_arg(user) || user == bmw_event_store_owner() ||
 		   (OidIsValid(role) && is_member_of_role(user, role));
 }
 
@@ -155,13 +154,13 @@ become_owner(void)
 	Identity before;
 
 	GetUserIdAndSecContext(&before.user, &before.context);
-	SetUserIdAndSecContext(event_owner(), before.context | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(bmw_event_store_owner(), before.context | SECURITY_LOCAL_USERID_CHANGE);
 	return before;
 }
 
 /* Looked up once; forgotten when the table changes, is dropped or changes hands. */
-static Oid
-event_owner(void)
+Oid
+bmw_event_store_owner(void)
 {
 	static bool is_registered = false;
 

@@ -32,6 +32,9 @@ typedef struct BmwNewEvent
  */
 extern void bmw_event_store_insert(BmwNewEvent *events, int length);
 
+/* The role bm_webhook, whatever it is called now: the owner of the table. */
+extern Oid bmw_event_store_owner(void);
+
 /* Is there such an endpoint? Asked as the role bm_webhook, so that row-level security and rights do not matter. */
 extern bool bmw_event_store_has_endpoint(int64 endpoint_id);
 

@@ -16,8 +16,7 @@
 #include "pg/dispatcher.h"
 #include "pg/guc.h"
 
-#define CHUNK 500					  /* events */
-#define MAX_BYTES (128 * 1024 * 1024) /* of bodies in memory; beyond, deliveries are parked */
+#define CHUNK 500									  /* events */
 #define LOOK_INTERVAL_US (5 * INT64CONST(1000000))	  /* for what nothing announced */
 #define GATHER_US 2000								  /* between looks under load */
 #define PATIENCE_US INT64CONST(1000000)				  /* for a lane that is full but moving */
@@ -62,6 +61,9 @@ bmw_intake_start(BmwDispatcher *dispatcher)
 
 	bmw_store_read_cursor(dispatcher->shard, dispatcher->shards, &intake->previous,
 						  &intake->since_us);
+	/* written by a clock that was ahead: then it bounds nothing */
+	if (intake->since_us > dispatcher->now_us)
+		intake->since_us = 0;
 	intake->is_recovering = true;
 	pg_atomic_write_u32(&dispatcher->slot->is_awake, 1);
 }
@@ -318,8 +320,7 @@ take_event(const BmwEventRow *row, void *context)
 	BmwDispatcher *dispatcher = context;
 	Placing placing = {.dispatcher = dispatcher, .row = row};
 
-	if (row->route.endpoint_id != 0 ||
-		!bmw_cache_is_muted(dispatcher, row->route.application, row->route.type))
+	if (row->route.endpoint_id != 0 || !bmw_cache_is_muted(dispatcher, &row->route))
 		bmw_router_match(dispatcher->cache.router, &row->route, place, &placing);
 	if (placing.event != NULL)
 		bmw_event_release(placing.event);
@@ -348,7 +349,7 @@ place(void *tag, void *context)
 		bmw_ordering_take(dispatcher, placing->event, endpoint->id, pass);
 		return;
 	}
-	if (lane == NULL || bmw_lane_room_new(lane) == 0 || dispatcher->bytes >= MAX_BYTES)
+	if (lane == NULL || bmw_lane_room_new(lane) == 0 || dispatcher->bytes >= BMW_MAX_BYTES)
 	{
 		bmw_recorder_park(dispatcher, placing->event, endpoint->id, pass,
 						  lane != NULL ? bmw_lane_hold_until_us(lane) : 0);

@@ -93,6 +93,7 @@ bmw_launcher_main(Datum arg)
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	pqsignal(SIGINT, SIG_IGN);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	before_shmem_exit(leave, (Datum) 0);
@@ -117,7 +118,8 @@ bmw_launcher_main(Datum arg)
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, delay_ms(),
 						 PG_WAIT_EXTENSION);
 	}
-	proc_exit(0);
+	/* with 0 it would not be started again */
+	proc_exit(1);
 }
 
 /* New databases are tried; what is gone is forgotten. */
@@ -389,7 +391,7 @@ delay_ms(void)
 
 	for (int i = 0; i < bmw_shared->slots_length; i++)
 		if (OidIsValid(bmw_shared->slots[i].database) && starts[i].handle == NULL &&
-			bmw_shared->slots[i].holder == 0)
+			bmw_shared->slots[i].pid == 0 && bmw_shared->slots[i].holder == 0)
 			delay = Min(delay, Max(TimestampDifferenceMilliseconds(now, starts[i].not_before), 1));
 	return delay;
 }

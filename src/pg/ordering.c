@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "pg/dispatcher.h"
+#include "pg/guc.h"
 
 #define MAX_KEPT 5000 /* bodies kept until the end of a pass */
 #define FETCH_AT_ONCE 500
@@ -24,7 +25,8 @@ typedef struct Loading
 static void *grow(void *items, int *capacity, size_t size);
 static void place(BmwDispatcher *dispatcher, BmwOrdered *item);
 static void want(BmwDispatcher *dispatcher, int64 endpoint_id, const BmwUuid *id);
-static int take_wanted(BmwDispatcher *dispatcher, int64 endpoint_id, BmwUuid *ids, int room);
+static int room_for(const BmwDispatcher *dispatcher, const BmwWanted *wanted);
+static void fetch_wanted(BmwDispatcher *dispatcher, BmwWanted *wanted);
 static void add_unfinished(const BmwUuid *id, const char *application, const char *message_id,
 						   void *context);
 static void want_head(const BmwUuid *id, void *context);
@@ -51,8 +53,11 @@ bmw_ordering_take(BmwDispatcher *dispatcher, BmwEvent *event, int64 endpoint_id,
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
 	ordering->length++;
 	pass->unsettled++;
-	if (ordering->length <= MAX_KEPT)
+	if (ordering->length <= MAX_KEPT && dispatcher->bytes < BMW_MAX_BYTES)
+	{
 		item->event = bmw_event_retain(event);
+		dispatcher->bytes += event->body_len;
+	}
 	else
 		bmw_recorder_park(dispatcher, event, endpoint_id, pass, BMW_HELD_BACK);
 }
@@ -88,30 +93,31 @@ bmw_ordering_is_head(const BmwDispatcher *dispatcher, int64 endpoint_id, const B
 bool
 bmw_ordering_wants(const BmwDispatcher *dispatcher)
 {
+	HASH_SEQ_STATUS scan;
+	BmwWanted *wanted;
+	bool can_fetch = false;
+
 	/* after a crash the earlier event of a message may have no row: intake finds it */
-	return dispatcher->ordering.wanted_length > 0 && !dispatcher->intake.is_recovering;
+	if (dispatcher->intake.is_recovering || dispatcher->ordering.needs_flush ||
+		dispatcher->is_stopping || !bmw_enabled || bmw_recorder_is_full(dispatcher))
+		return false;
+	hash_seq_init(&scan, dispatcher->ordering.wanted);
+	while ((wanted = hash_seq_search(&scan)) != NULL)
+		can_fetch |= wanted->length > 0 && room_for(dispatcher, wanted) > 0;
+	return can_fetch;
 }
 
 void
 bmw_ordering_fetch(BmwDispatcher *dispatcher)
 {
-	BmwOrdering *ordering = &dispatcher->ordering;
+	HASH_SEQ_STATUS scan;
+	BmwWanted *wanted;
 
-	while (bmw_ordering_wants(dispatcher))
-	{
-		BmwUuid ids[FETCH_AT_ONCE];
-		int64 endpoint_id = ordering->wanted[ordering->wanted_length - 1].endpoint_id;
-		BmwLane *lane = bmw_lanes_find(dispatcher->lanes, endpoint_id);
-		bool is_gone = lane == NULL || bmw_lane_is_stopped(lane);
-		int length =
-			take_wanted(dispatcher, endpoint_id, ids,
-						is_gone ? FETCH_AT_ONCE : Min(bmw_lane_room_due(lane), FETCH_AT_ONCE));
-
-		if (length == 0)
-			return; /* that lane is full: the next cycle goes on */
-		if (!is_gone)
-			bmw_sender_fetch_held(dispatcher, lane, ids, length);
-	}
+	if (!bmw_ordering_wants(dispatcher))
+		return;
+	hash_seq_init(&scan, dispatcher->ordering.wanted);
+	while ((wanted = hash_seq_search(&scan)) != NULL)
+		fetch_wanted(dispatcher, wanted);
 }
 
 void
@@ -129,6 +135,17 @@ bmw_ordering_resume(BmwDispatcher *dispatcher, int64 endpoint_id)
 	Loading loading = {.dispatcher = dispatcher, .endpoint_id = endpoint_id};
 
 	bmw_order_heads(dispatcher->ordering.order, endpoint_id, want_head, &loading);
+}
+
+void
+bmw_ordering_resume_all(BmwDispatcher *dispatcher)
+{
+	HASH_SEQ_STATUS scan;
+	int64 *endpoint_id;
+
+	hash_seq_init(&scan, dispatcher->ordering.endpoints);
+	while ((endpoint_id = hash_seq_search(&scan)) != NULL)
+		bmw_ordering_resume(dispatcher, *endpoint_id);
 }
 
 static void *
@@ -166,38 +183,47 @@ place(BmwDispatcher *dispatcher, BmwOrdered *item)
 	else
 		bmw_recorder_park(dispatcher, item->event, item->key.endpoint_id, item->pass,
 						  is_head ? 0 : BMW_HELD_BACK);
+	dispatcher->bytes -= item->event->body_len;
 	bmw_event_release(item->event);
 }
 
 static void
 want(BmwDispatcher *dispatcher, int64 endpoint_id, const BmwUuid *id)
 {
-	BmwOrdering *ordering = &dispatcher->ordering;
+	bool is_known;
+	BmwWanted *wanted =
+		hash_search(dispatcher->ordering.wanted, &endpoint_id, HASH_ENTER, &is_known);
 
-	if (ordering->wanted_length == ordering->wanted_capacity)
-		ordering->wanted =
-			grow(ordering->wanted, &ordering->wanted_capacity, sizeof(*ordering->wanted));
-	ordering->wanted[ordering->wanted_length++] =
-		(BmwDeliveryKey){.event_id = *id, .endpoint_id = endpoint_id};
+	if (!is_known)
+		*wanted = (BmwWanted){.endpoint_id = endpoint_id};
+	if (wanted->length == wanted->capacity)
+		wanted->ids = grow(wanted->ids, &wanted->capacity, sizeof(*wanted->ids));
+	wanted->ids[wanted->length++] = *id;
 }
 
-/* Moves up to room of the endpoint's wanted ids out of the list. */
+/* How many of them can be fetched now; those of a lane that is gone or stopped are dropped. */
 static int
-take_wanted(BmwDispatcher *dispatcher, int64 endpoint_id, BmwUuid *ids, int room)
+room_for(const BmwDispatcher *dispatcher, const BmwWanted *wanted)
 {
-	BmwOrdering *ordering = &dispatcher->ordering;
-	int taken = 0;
-	int kept = 0;
+	const BmwLane *lane = bmw_lanes_find(dispatcher->lanes, wanted->endpoint_id);
+	int room = lane != NULL && !bmw_lane_is_stopped(lane) ? bmw_lane_room_due(lane) : FETCH_AT_ONCE;
 
-	for (int i = 0; i < ordering->wanted_length; i++)
-	{
-		if (ordering->wanted[i].endpoint_id == endpoint_id && taken < room)
-			ids[taken++] = ordering->wanted[i].event_id;
-		else
-			ordering->wanted[kept++] = ordering->wanted[i];
-	}
-	ordering->wanted_length = kept;
-	return taken;
+	return Min(Min(room, FETCH_AT_ONCE), wanted->length);
+}
+
+/* An id leaves the list when the statement has succeeded. */
+static void
+fetch_wanted(BmwDispatcher *dispatcher, BmwWanted *wanted)
+{
+	BmwLane *lane = bmw_lanes_find(dispatcher->lanes, wanted->endpoint_id);
+	int length = room_for(dispatcher, wanted);
+
+	if (length == 0)
+		return;
+	if (lane != NULL && !bmw_lane_is_stopped(lane))
+		bmw_sender_fetch_held(dispatcher, lane, wanted->ids, length);
+	wanted->length -= length;
+	memmove(wanted->ids, wanted->ids + length, sizeof(*wanted->ids) * wanted->length);
 }
 
 static void

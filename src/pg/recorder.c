@@ -19,7 +19,7 @@
 #define RETRY_DELAY_US INT64CONST(1000000)
 #define CURSOR_INTERVAL_US INT64CONST(1000000)
 #define CURSOR_IDLE_INTERVAL_US (INT64CONST(60) * 1000000)
-#define CANCEL_AT_ONCE 1000
+#define AT_ONCE 1000
 #define ENDPOINT_DELETED "the endpoint was deleted"
 
 typedef enum TaskKind
@@ -183,7 +183,7 @@ bmw_recorder_wakeup_us(const BmwDispatcher *dispatcher)
 	else if (recorder->length > 0)
 		wakeup = recorder->oldest_us + bmw_flush_interval * INT64CONST(1000);
 	if (dispatcher->tasks != NIL)
-		wakeup = Min(wakeup, dispatcher->now_us);
+		wakeup = Min(wakeup, recorder->tasks_retry_at_us);
 	if (recorder->has_settled)
 		wakeup = Min(wakeup, recorder->cursor_written_us + CURSOR_IDLE_INTERVAL_US);
 	return Max(wakeup, recorder->retry_at_us);
@@ -369,14 +369,19 @@ run_tasks(BmwDispatcher *dispatcher)
 	List *tasks = dispatcher->tasks;
 	ListCell *cell;
 
+	if (dispatcher->now_us < dispatcher->recorder.tasks_retry_at_us)
+		return;
+	dispatcher->recorder.tasks_retry_at_us = 0;
 	dispatcher->tasks = NIL;
 	foreach (cell, tasks)
 	{
 		Task *task = lfirst(cell);
 		BmwLane *lane;
 
-		if (bmw_transaction_run(dispatcher->slot, run_task, task) != BMW_TRANSACTION_DONE)
-			dispatcher->recorder.retry_at_us = dispatcher->now_us + RETRY_DELAY_US;
+		/* a row that somebody has locked is left for later; a batch of many goes on at once */
+		if (bmw_transaction_run(dispatcher->slot, run_task, task) != BMW_TRANSACTION_DONE ||
+			(!task->is_done && task->kind != TASK_CANCEL && task->kind != TASK_LET_GO))
+			dispatcher->recorder.tasks_retry_at_us = dispatcher->now_us + RETRY_DELAY_US;
 		if (!task->is_done)
 			add_task(dispatcher, *task);
 		else if (task->kind == TASK_LET_GO &&
@@ -401,12 +406,10 @@ run_task(void *context)
 			task->is_done = bmw_store_disable(task->endpoint_id, task->reason);
 			break;
 		case TASK_CANCEL:
-			task->is_done =
-				bmw_store_cancel(task->endpoint_id, task->reason, CANCEL_AT_ONCE) < CANCEL_AT_ONCE;
+			task->is_done = bmw_store_cancel(task->endpoint_id, task->reason, AT_ONCE) < AT_ONCE;
 			break;
 		case TASK_LET_GO:
-			bmw_store_let_go(task->endpoint_id);
-			task->is_done = true;
+			task->is_done = bmw_store_let_go(task->endpoint_id, AT_ONCE) < AT_ONCE;
 			break;
 	}
 }

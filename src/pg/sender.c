@@ -38,6 +38,7 @@ typedef struct OwnHeaders
 
 static void fetch_lane(BmwDispatcher *dispatcher, BmwLane *lane);
 static void take_due(const BmwDueRow *row, void *context);
+static void queue_due(Fetching *fetching, const BmwDueRow *row, BmwEvent *event);
 static bool start_job(BmwDispatcher *dispatcher, BmwJob *job);
 static int make_headers(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint,
 						OwnHeaders *own, BmwHttpHeader *headers);
@@ -79,8 +80,10 @@ void
 bmw_sender_unload(BmwDispatcher *dispatcher, const BmwUuid *event_id, int64 endpoint_id)
 {
 	BmwDeliveryKey key = {.event_id = *event_id, .endpoint_id = endpoint_id};
+	BmwLane *lane = bmw_lanes_find(dispatcher->lanes, endpoint_id);
 
-	hash_search(dispatcher->loaded, &key, HASH_REMOVE, NULL);
+	if (hash_search(dispatcher->loaded, &key, HASH_REMOVE, NULL) != NULL && lane != NULL)
+		bmw_lane_add_loaded(lane, -1);
 }
 
 void
@@ -145,29 +148,35 @@ bmw_sender_park(BmwDispatcher *dispatcher, BmwLane *lane)
 						  bmw_lane_hold_until_us(lane));
 		bmw_job_free(dispatcher, job);
 	}
+}
+
+void
+bmw_sender_forget_due(BmwDispatcher *dispatcher, BmwLane *lane)
+{
+	BmwJob *job;
+
 	while ((job = bmw_lane_take_due(lane)) != NULL)
-	{
-		bmw_lane_expect(lane, dispatcher->now_us);
 		bmw_job_forget(dispatcher, job);
-	}
 }
 
 /*
  * Rows that are in memory already are skipped, so that many more are asked for.
- * When fewer than asked for come, the table has no more that are due.
+ * When all that came were taken and there was room for more, the table has no
+ * more that are due.
  */
 static void
 fetch_lane(BmwDispatcher *dispatcher, BmwLane *lane)
 {
-	int loaded = (int) hash_get_num_entries(dispatcher->loaded);
-	int room = Min(bmw_lane_room_due(lane), FETCH_MAX);
-	int limit = room + loaded;
-	Fetching fetching = {.dispatcher = dispatcher, .lane = lane, .room = room};
-	int rows =
-		bmw_store_due(bmw_lane_endpoint(lane), dispatcher->now_us, limit, take_due, &fetching);
+	int64 endpoint_id = bmw_lane_endpoint(lane);
+	bool is_memory_full = dispatcher->bytes >= BMW_MAX_BYTES;
+	Fetching fetching = {.dispatcher = dispatcher,
+						 .lane = lane,
+						 .room = Min(bmw_lane_room_due(lane), is_memory_full ? 1 : FETCH_MAX)};
+	int limit = fetching.room + bmw_lane_loaded(lane);
+	int rows = bmw_store_due(endpoint_id, dispatcher->now_us, limit, take_due, &fetching);
 
-	if (rows < limit)
-		bmw_lane_set_due(lane, bmw_store_next_due(bmw_lane_endpoint(lane), dispatcher->now_us));
+	if (rows < limit && fetching.room > 0)
+		bmw_lane_set_due(lane, bmw_store_next_due(endpoint_id, dispatcher->now_us));
 	else
 		bmw_lane_set_due(lane, dispatcher->now_us);
 }
@@ -180,32 +189,32 @@ take_due(const BmwDueRow *row, void *context)
 	BmwDeliveryKey key = {.event_id = row->event.source.id,
 						  .endpoint_id = bmw_lane_endpoint(fetching->lane)};
 	BmwEvent *event;
-	BmwJob *job;
-	bool is_loaded;
 
-	if (fetching->room == 0)
-		return;
-	hash_search(dispatcher->loaded, &key, HASH_FIND, &is_loaded);
-	if (is_loaded)
+	if (fetching->room == 0 || hash_search(dispatcher->loaded, &key, HASH_FIND, NULL) != NULL)
 		return;
 	event = bmw_event_create(&row->event.source);
 	if (event == NULL)
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
 	hash_search(dispatcher->loaded, &key, HASH_ENTER, NULL);
-	if (!bmw_ordering_is_head(dispatcher, key.endpoint_id, event))
-	{
+	bmw_lane_add_loaded(fetching->lane, 1);
+	fetching->room--;
+	if (bmw_ordering_is_head(dispatcher, key.endpoint_id, event))
+		queue_due(fetching, row, event);
+	else
 		bmw_recorder_hold_back(dispatcher, event, key.endpoint_id, row->attempts,
 							   row->first_attempt_us);
-		bmw_event_release(event);
-		return;
-	}
-	job = bmw_job_create(dispatcher, event);
 	bmw_event_release(event);
+}
+
+static void
+queue_due(Fetching *fetching, const BmwDueRow *row, BmwEvent *event)
+{
+	BmwJob *job = bmw_job_create(fetching->dispatcher, event);
+
 	job->has_row = true;
 	job->attempts = row->attempts;
 	job->first_attempt_us = row->first_attempt_us;
-	bmw_lane_push_due(fetching->lane, job, dispatcher->now_us);
-	fetching->room--;
+	bmw_lane_push_due(fetching->lane, job, fetching->dispatcher->now_us);
 }
 
 static bool
@@ -292,7 +301,7 @@ take_result(BmwDispatcher *dispatcher, const BmwHttpResult *result)
 					  : outcome.slows_down					   ? BMW_LANE_SLOW_DOWN
 															   : BMW_LANE_FAILURE,
 					  outcome.hold_us, dispatcher->now_us);
-	if (bmw_lane_tag(lane) == NULL && outcome.verdict == BMW_VERDICT_RETRY)
+	if (bmw_lane_tag(lane) == NULL && outcome.verdict != BMW_VERDICT_DELIVERED)
 		bmw_recorder_cancel(dispatcher, job, bmw_lane_endpoint(lane));
 	else
 		bmw_recorder_finished(dispatcher, job, bmw_lane_endpoint(lane), &outcome, result);

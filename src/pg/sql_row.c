@@ -7,6 +7,7 @@
 
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "pg/interval.h"
@@ -19,6 +20,7 @@
 
 static Datum value_of(const BmwSqlRow *row, int column, bool *is_null);
 static const char *to_utf8(Datum text, size_t *length);
+static char *convert(char *text, int size);
 
 int64
 bmw_sql_int64(const BmwSqlRow *row, int column)
@@ -236,12 +238,39 @@ to_utf8(Datum text, size_t *length)
 	struct varlena *value = PG_DETOAST_DATUM_PACKED(text);
 	int size = VARSIZE_ANY_EXHDR(value);
 	char *copy = palloc(size + 1);
-	char *utf8;
 
 	memcpy(copy, VARDATA_ANY(value), size);
 	copy[size] = '\0';
-	utf8 = pg_server_to_any(copy, size, PG_UTF8);
+	if (GetDatabaseEncoding() != PG_UTF8)
+	{
+		copy = convert(copy, size);
+		size = (int) strlen(copy);
+	}
 	if (length != NULL)
-		*length = utf8 == copy ? (size_t) size : strlen(utf8);
-	return utf8;
+		*length = (size_t) size;
+	return copy;
+}
+
+/*
+ * Never raises: a text that cannot be expressed in UTF-8 (a SQL_ASCII database
+ * takes any bytes) must not stop the others. Its non-ASCII bytes become '?'.
+ */
+static char *
+convert(char *text, int size)
+{
+	Oid conversion = FindDefaultConversionProc(GetDatabaseEncoding(), PG_UTF8);
+	Size room = (Size) size * MAX_CONVERSION_GROWTH + 1;
+	char *utf8 = palloc(room);
+
+	if (GetDatabaseEncoding() == PG_SQL_ASCII && pg_verify_mbstr(PG_UTF8, text, size, true))
+		return text;
+	if (OidIsValid(conversion) &&
+		pg_do_encoding_conversion_buf(conversion, GetDatabaseEncoding(), PG_UTF8,
+									  (unsigned char *) text, size, (unsigned char *) utf8,
+									  (int) Min(room, INT_MAX), true) == size)
+		return utf8;
+	for (char *c = text; *c != '\0'; c++)
+		if ((unsigned char) *c >= 0x80)
+			*c = '?';
+	return text;
 }

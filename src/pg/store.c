@@ -116,10 +116,12 @@ static Statement unfinished = {
 
 /* An endpoint that keeps the order no longer: what was held back is due. */
 static Statement let_go = {
-	"UPDATE bm_webhook.delivery SET next_attempt_at = pg_catalog.now()"
-	" WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at = 'infinity'",
-	1,
-	{INT8OID}};
+	"WITH held AS MATERIALIZED (SELECT event_id FROM bm_webhook.delivery"
+	"  WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at = 'infinity' LIMIT $2)"
+	" UPDATE bm_webhook.delivery d SET next_attempt_at = pg_catalog.now()"
+	" FROM held WHERE d.event_id = held.event_id AND d.endpoint_id = $1",
+	2,
+	{INT8OID, INT8OID}};
 
 static Statement next_due = {
 	"SELECT next_attempt_at FROM bm_webhook.delivery"
@@ -178,7 +180,8 @@ static Statement muted = {
 
 static Statement cancel = {
 	"WITH waiting AS MATERIALIZED (SELECT event_id FROM bm_webhook.delivery"
-	"  WHERE endpoint_id = $1 AND status = 'pending' LIMIT $3)"
+	"  WHERE endpoint_id = $1 AND status = 'pending'"
+	"  AND NOT EXISTS (SELECT FROM bm_webhook.endpoint WHERE id = $1) LIMIT $3)"
 	" UPDATE bm_webhook.delivery d SET status = 'canceled', next_attempt_at = NULL, error = $2"
 	" FROM waiting WHERE d.event_id = waiting.event_id AND d.endpoint_id = $1",
 	3,
@@ -398,12 +401,12 @@ bmw_store_unfinished(int64 endpoint_id, BmwUnfinishedFn fn, void *context)
 	}
 }
 
-void
-bmw_store_let_go(int64 endpoint_id)
+int
+bmw_store_let_go(int64 endpoint_id, int limit)
 {
-	Datum values[1] = {Int64GetDatum(endpoint_id)};
+	Datum values[2] = {Int64GetDatum(endpoint_id), Int64GetDatum(limit)};
 
-	execute_plain(&let_go, values);
+	return execute_plain(&let_go, values);
 }
 
 int64

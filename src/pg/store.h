@@ -130,8 +130,8 @@ extern int bmw_store_waiting(int64 endpoint_id, const BmwUuid *events, int lengt
 typedef void (*BmwUnfinishedFn)(const BmwUuid *event_id, const char *application,
 								const char *message_id, void *context);
 extern void bmw_store_unfinished(int64 endpoint_id, BmwUnfinishedFn fn, void *context);
-/* Makes due what was held back. */
-extern void bmw_store_let_go(int64 endpoint_id);
+/* Makes due what was held back, up to limit; returns how many. */
+extern int bmw_store_let_go(int64 endpoint_id, int limit);
 /* When its first pending delivery after this time is due; PG_INT64_MAX: none. */
 extern int64 bmw_store_next_due(int64 endpoint_id, int64 after_us);
 /* For every endpoint with pending deliveries: when the first is due. */
@@ -143,7 +143,7 @@ extern void bmw_store_record(const BmwRecord *records, int length);
 
 extern void bmw_store_endpoints(BmwEndpointRowFn fn, void *context);
 extern void bmw_store_muted(BmwMutedFn fn, void *context);
-/* Cancels up to limit pending deliveries of an endpoint; returns how many. */
+/* Cancels up to limit pending deliveries of an endpoint that is gone; returns how many. */
 extern int bmw_store_cancel(int64 endpoint_id, const char *reason, int limit);
 /*
  * Sets failing_since (0: NULL). Skips a row that somebody has locked; returns

@@ -12,6 +12,7 @@
 #include "catalog/namespace.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "pg/event_store.h"
 #include "pg/transaction.h"
 #include "pgstat.h"
 #include "utils/acl.h"
@@ -36,6 +37,8 @@ static const Setting settings[] = {
 	{"default_transaction_deferrable", "off"},
 	{"search_path", "pg_catalog, pg_temp"},
 	{"lock_timeout", "1s"},
+	{"exit_on_error", "off"},
+	{"transaction_timeout", "0"},
 	{"idle_in_transaction_session_timeout", "0"},
 	{"statement_timeout", "0"},
 	{"row_security", "on"},
@@ -63,14 +66,16 @@ static bool has_statistics = false;
 static void begin(void);
 static void finish(void);
 static bool is_extension_there(void);
-static bool become_owner(void);
+static void become_owner(void);
 static void failed(BmwSlot *slot, MemoryContext caller);
 
 void
 bmw_transaction_init(void)
 {
+	/* transaction_timeout came with 17 */
 	for (size_t i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i].name, settings[i].value, PGC_SUSET, PGC_S_OVERRIDE);
+		if (GetConfigOption(settings[i].name, true, false) != NULL)
+			SetConfigOption(settings[i].name, settings[i].value, PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 BmwTransactionResult
@@ -82,8 +87,11 @@ bmw_transaction_run(BmwSlot *slot, BmwWork work, void *context)
 	PG_TRY();
 	{
 		begin();
-		if (is_extension_there() && become_owner())
+		if (is_extension_there())
+		{
+			become_owner();
 			work(context);
+		}
 		else
 			result = BMW_TRANSACTION_NO_EXTENSION;
 		finish();
@@ -148,16 +156,13 @@ is_extension_there(void)
 }
 
 /* Every later transaction starts as that role, too: it returns to what it found. */
-static bool
+static void
 become_owner(void)
 {
-	Oid owner = get_role_oid("bm_webhook", true);
+	Oid owner = bmw_event_store_owner();
 
-	if (!OidIsValid(owner))
-		return false;
 	if (GetUserId() != owner)
 		SetUserIdAndSecContext(owner, SECURITY_LOCAL_USERID_CHANGE);
-	return true;
 }
 
 static void

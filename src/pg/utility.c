@@ -1,7 +1,7 @@
 /*
  * pg/utility.c - commands that our dispatchers must know of.
  *
- * DROP DATABASE, ALTER DATABASE RENAME and CREATE DATABASE ... TEMPLATE need
+ * DROP DATABASE, ALTER DATABASE RENAME or SET TABLESPACE and CREATE DATABASE ... TEMPLATE need
  * the database without any session in it; DROP EXTENSION and ALTER EXTENSION
  * want the extension alone. The dispatchers of that database are held until
  * this backend's transaction ends, however it ends; then the launcher starts
@@ -15,8 +15,10 @@
 
 #include "access/xact.h"
 #include "commands/dbcommands.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "pg/compat.h"
 #include "pg/notify.h"
 #include "pg/shmem.h"
 #include "pg/utility.h"
@@ -42,6 +44,8 @@ static void run(PlannedStmt *statement, const char *query, bool read_only_tree,
 				DestReceiver *dest, QueryCompletion *completion);
 static bool is_commit_prepared(Node *node);
 static Oid database_to_hold(Node *node);
+static bool may_hold(Node *node, Oid database);
+static bool moves_database(AlterDatabaseStmt *statement);
 static Oid template_of(CreatedbStmt *statement);
 static bool drops_extension(DropStmt *statement);
 static void hold(Oid database);
@@ -65,24 +69,26 @@ on_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 {
 	Node *node = statement->utilityStmt;
 	Oid database = database_to_hold(node);
+	bool is_commit = is_commit_prepared(node);
 
-	if (OidIsValid(database))
+	if (OidIsValid(database) && may_hold(node, database))
 		hold(database);
-	if (!is_commit_prepared(node))
-	{
-		run(statement, query, read_only_tree, context, params, environment, dest, completion);
-		return;
-	}
-	bmw_notify_before_commit_prepared();
+	if (is_commit)
+		bmw_notify_before_commit_prepared();
 	PG_TRY();
 	{
 		run(statement, query, read_only_tree, context, params, environment, dest, completion);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		bmw_notify_after_commit_prepared();
+		if (is_commit)
+			bmw_notify_after_commit_prepared();
+		release();
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	if (is_commit)
+		bmw_notify_after_commit_prepared();
 }
 
 static void
@@ -117,6 +123,10 @@ database_to_hold(Node *node)
 			if (((RenameStmt *) node)->renameType == OBJECT_DATABASE)
 				return get_database_oid(((RenameStmt *) node)->subname, true);
 			return InvalidOid;
+		case T_AlterDatabaseStmt:
+			return moves_database((AlterDatabaseStmt *) node)
+					   ? get_database_oid(((AlterDatabaseStmt *) node)->dbname, true)
+					   : InvalidOid;
 		case T_CreatedbStmt:
 			return template_of((CreatedbStmt *) node);
 		case T_DropStmt:
@@ -127,6 +137,30 @@ database_to_hold(Node *node)
 		default:
 			return InvalidOid;
 	}
+}
+
+/* Only for those who may run the command: others must not stop anybody. */
+static bool
+may_hold(Node *node, Oid database)
+{
+	if (IsA(node, DropStmt) || IsA(node, AlterExtensionStmt))
+	{
+		Oid extension = get_extension_oid(EXTENSION, true);
+
+		return OidIsValid(extension) && bmw_owns_extension(extension, GetUserId());
+	}
+	return bmw_owns_database(database, GetUserId());
+}
+
+static bool
+moves_database(AlterDatabaseStmt *statement)
+{
+	ListCell *cell;
+
+	foreach (cell, statement->options)
+		if (strcmp(((DefElem *) lfirst(cell))->defname, "tablespace") == 0)
+			return true;
+	return false;
 }
 
 static Oid
@@ -192,12 +226,13 @@ ask_to_stop(Oid database)
 		if (slot->database != database)
 			continue;
 		slot->holder = MyProcPid;
-		if (slot->pid == 0)
-			continue;
-		kill(slot->pid, SIGTERM);
-		is_there = true;
+		/* one that is just being started looks at the holder when it attaches */
+		is_there |= slot->pid != 0 || slot->state == BMW_SLOT_STARTING;
+		if (slot->pid != 0)
+			kill(slot->pid, SIGTERM);
 	}
 	LWLockRelease(bmw_shared->lock);
+	bmw_shmem_wake(&bmw_shared->launcher);
 	return is_there;
 }
 

@@ -59,9 +59,17 @@ bmw_worker_main(Datum arg)
 static void
 attach(BmwSlot *slot)
 {
+	bool is_held;
+
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
-	slot->pid = MyProcPid;
+	is_held = slot->holder != 0;
+	slot->pid = is_held ? 0 : MyProcPid;
 	LWLockRelease(bmw_shared->lock);
+	if (is_held)
+	{
+		set_state(slot, BMW_SLOT_HELD);
+		proc_exit(0);
+	}
 	pg_atomic_write_u32(&slot->proc, BMW_MY_PROC_NUMBER + 1);
 	before_shmem_exit(detach, PointerGetDatum(slot));
 }
@@ -79,6 +87,7 @@ detach(int code, Datum slot_datum)
 	slot->pid = 0;
 	LWLockRelease(bmw_shared->lock);
 	ConditionVariableBroadcast(&slot->flushed);
+	bmw_shmem_wake(&bmw_shared->launcher);
 }
 
 static void
@@ -177,6 +186,8 @@ wait(WaitEventSet *events, long timeout_ms)
 
 	(void) WaitEventSetWait(events, timeout_ms, &event, 1, PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
+	/* pg_cancel_backend() may end a statement, not the process and what it has in flight */
+	QueryCancelPending = false;
 	CHECK_FOR_INTERRUPTS();
 }
 

@@ -32,8 +32,9 @@
 //   /_control/counts[?name=N]             see counts() below; all names without one
 //   /_control/silent                      connections that brought no request
 //   /_control/requests?name=N             the first requests, with headers and body
-//   /_control/arrivals?name=N             text: "webhook-id time-in-us status" a line;
-//                                         status 0: not answered (yet)
+//   /_control/arrivals?name=N             text: "webhook-id time status opened" a line;
+//                                         status 0: not answered (yet); opened: when
+//                                         its connection was; times in us
 //   /_control/behave?name=N[&as=PATH]     behave as the path says, e.g. as=status/500;
 //                                         without `as` as the request's path says
 //   /_control/release?name=N              answers everything that hangs with 204
@@ -287,7 +288,7 @@ function take(request, response, route, at, body) {
   name.seen.set(id, seen);
   seen.requests++;
 
-  const arrival = { id, at, status: 0 };
+  const arrival = { id, at, status: 0, opened: request.socket.openedAt };
   name.arrivals.push(arrival);
 
   const verified = verify(name, request.headers, body);
@@ -371,7 +372,7 @@ const controls = {
   requests: (query) => nameOf(required(query, 'name')).kept,
   arrivals: (query) =>
     nameOf(required(query, 'name'))
-      .arrivals.map(({ id, at, status }) => `${id} ${at} ${status}\n`)
+      .arrivals.map(({ id, at, status, opened }) => `${id} ${at} ${status} ${opened}\n`)
       .join(''),
   behave: (query) => {
     const name = nameOf(required(query, 'name'));
@@ -428,7 +429,10 @@ function open(server, port) {
   server.keepAliveTimeout = 0;
   server.requestTimeout = 0;
   server.headersTimeout = 0;
-  server.on(server instanceof https.Server ? 'secureConnection' : 'connection', () => silent++);
+  server.on(server instanceof https.Server ? 'secureConnection' : 'connection', (socket) => {
+    socket.openedAt = nowMicroseconds();
+    silent++;
+  });
   return new Promise((resolve, reject) => {
     server.on('error', reject);
     server.listen({ port, host: options.host, backlog: 4096 }, () => resolve(server.address().port));

@@ -98,13 +98,13 @@ sub silent { return $_[0]->_control('silent')->{silent} }
 # address that it came to).
 sub requests { return @{ $_[0]->_control('requests', name => $_[1]) } }
 
-# Every request: id, at_us, status (0: not answered).
+# Every request: id, at_us, status (0: not answered), opened_us (its connection).
 sub arrivals
 {
 	my ($self, $name) = @_;
 	return map {
-		my ($id, $at_us, $status) = split / /;
-		{ id => $id, at_us => $at_us, status => $status }
+		my ($id, $at_us, $status, $opened_us) = split / /;
+		{ id => $id, at_us => $at_us, status => $status, opened_us => $opened_us }
 	} split /\n/, $self->_get('arrivals', name => $name);
 }
 
