@@ -508,6 +508,10 @@ test_health(void)
 	CHECK_INT(bmw_lane_last_success_us(lane), 30);
 	bmw_lane_finished(lane, BMW_LANE_FAILURE, 0, 40);
 	CHECK_INT(bmw_lane_failing_since_us(lane), 40);
+	bmw_lane_set_stopped(lane, true);
+	CHECK_INT(bmw_lane_failing_since_us(lane), 40);
+	bmw_lane_set_stopped(lane, false);
+	CHECK_INT(bmw_lane_failing_since_us(lane), 0);
 	CHECK_INT(bmw_lane_last_success_us(lane), 30);
 	end();
 }
@@ -876,6 +880,8 @@ step_lane(Model *model)
 		step_open(model);
 	else if (pick(10) == 0)
 	{
+		if (model->is_stopped)
+			model->hold_until_us = model->rests = 0; /* begins without a past */
 		model->is_stopped = !model->is_stopped && pick(3) == 0;
 		bmw_lane_set_stopped(model->lane, model->is_stopped);
 	}
