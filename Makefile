@@ -3,6 +3,7 @@
 # make installcheck  SQL tests against a running server that preloads the extension
 # make demo          a private server, a receiver and a few webhooks, in a minute
 # make test          everything: unit, SQL and TAP tests in a private server, never as root
+# make test-versions the same with PostgreSQL 17 and 18, in Debian chroots; slow, as root
 # make unit          the unit tests of src/core alone
 # make bench         measure throughput and latency in a private server
 # make lint          formatting, warnings of two compilers, static analysis, the rules of the rooms
@@ -33,6 +34,9 @@ bench:
 	$(MAKE) --silent -C test/bench
 	tools/private test/bench/run
 
+test-versions:
+	tools/other-versions
+
 unit:
 	$(MAKE) -C test/unit
 
@@ -44,10 +48,10 @@ format:
 	tools/install-deps lint
 	tools/format
 
-.PHONY: all help test demo bench unit lint format
+.PHONY: all help test test-versions demo bench unit lint format
 
 # The targets above must work before a server is installed, the ones below need its PGXS.
-no_server_goals := help test demo bench unit lint format
+no_server_goals := help test test-versions demo bench unit lint format
 ifneq (,$(filter-out $(no_server_goals),$(or $(MAKECMDGOALS),all)))
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)

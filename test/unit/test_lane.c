@@ -881,7 +881,7 @@ step_lane(Model *model)
 	else if (pick(10) == 0)
 	{
 		if (model->is_stopped)
-			model->hold_until_us = model->rests = 0; /* begins without a past */
+			model->hold_until = model->rests = 0; /* begins without a past */
 		model->is_stopped = !model->is_stopped && pick(3) == 0;
 		bmw_lane_set_stopped(model->lane, model->is_stopped);
 	}
