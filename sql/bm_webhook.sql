@@ -163,6 +163,20 @@ CREATE INDEX failed_attempt_event_id_idx ON bm_webhook.failed_attempt (event_id,
 COMMENT ON TABLE bm_webhook.failed_attempt IS 'an attempt that failed; the times count from its start';
 COMMENT ON COLUMN bm_webhook.failed_attempt.response IS 'the first 2 KB of the response, if it is text';
 
+CREATE TABLE bm_webhook.redelivery (
+	event_id uuid NOT NULL,
+	endpoint_id bigint NOT NULL,
+	asked_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	asked_by name NOT NULL DEFAULT session_user,
+	status text NOT NULL,
+	attempts integer NOT NULL,
+	last_attempt_at timestamptz,
+	http_status integer,
+	duration interval
+);
+CREATE INDEX redelivery_event_id_idx ON bm_webhook.redelivery (event_id, endpoint_id);
+COMMENT ON TABLE bm_webhook.redelivery IS 'what redeliver() was asked for: who asked, and the delivery as it was before';
+
 CREATE TABLE bm_webhook.cursor (
 	shard integer PRIMARY KEY,
 	shards integer NOT NULL,
@@ -621,7 +635,10 @@ CREATE VIEW bm_webhook.attempt WITH (security_invoker = true) AS
 	FROM bm_webhook.failed_attempt
 	UNION ALL
 	SELECT event_id, endpoint_id, attempts, last_attempt_at, true, http_status, NULL, NULL, duration, NULL
-	FROM bm_webhook.delivery WHERE status = 'delivered';
+	FROM bm_webhook.delivery WHERE status = 'delivered'
+	UNION ALL
+	SELECT event_id, endpoint_id, attempts, last_attempt_at, true, http_status, NULL, NULL, duration, NULL
+	FROM bm_webhook.redelivery WHERE status = 'delivered';
 COMMENT ON VIEW bm_webhook.attempt IS 'every attempt ever made';
 
 -- What no cursor has settled, found by the index on xid: a range with two
@@ -680,6 +697,43 @@ CREATE FUNCTION bm_webhook.wait_for_delivery(event uuid, timeout interval) RETUR
 	LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_wait_for_delivery';
 COMMENT ON FUNCTION bm_webhook.wait_for_delivery(uuid, interval) IS
 	'waits until every delivery of a committed event has ended: true when all were delivered; false when one failed or was canceled, when no endpoint matches, or at the timeout; 42704 for an unknown event, 55000 for one of the same transaction';
+
+CREATE FUNCTION bm_webhook._look() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_look';
+COMMENT ON FUNCTION bm_webhook._look() IS 'tells the dispatcher that deliveries of this transaction are due';
+
+CREATE FUNCTION bm_webhook.redeliver(event uuid, endpoint bigint = NULL) RETURNS integer
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	made_due integer;
+BEGIN
+	IF event IS NULL THEN
+		RAISE EXCEPTION '"event" must not be null'
+			USING ERRCODE = 'not_null_violation', HINT = 'Name the id of an event.';
+	END IF;
+	WITH again AS (
+		UPDATE bm_webhook.delivery d SET status = 'pending', next_attempt_at = clock_timestamp()
+		FROM (SELECT * FROM bm_webhook.delivery x
+			WHERE x.event_id = redeliver.event AND (redeliver.endpoint IS NULL OR x.endpoint_id = redeliver.endpoint)
+			FOR UPDATE) was
+		WHERE d.event_id = redeliver.event AND d.endpoint_id = was.endpoint_id
+			AND d.next_attempt_at IS DISTINCT FROM 'infinity'
+			AND EXISTS (SELECT FROM bm_webhook.endpoint p WHERE p.id = d.endpoint_id)
+		RETURNING was.*
+	)
+	INSERT INTO bm_webhook.redelivery (event_id, endpoint_id, status, attempts, last_attempt_at, http_status, duration)
+		SELECT event_id, endpoint_id, status, attempts, last_attempt_at, http_status, duration FROM again;
+	GET DIAGNOSTICS made_due = ROW_COUNT;
+	IF made_due = 0 THEN
+		RAISE EXCEPTION 'there is no delivery of this event to send again'
+			USING ERRCODE = 'undefined_object',
+				HINT = 'Deliveries are the rows of bm_webhook.delivery; their endpoint must still exist, and what waits for an earlier event of its message is not sent out of turn.';
+	END IF;
+	PERFORM bm_webhook._look();
+	RETURN made_due;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.redeliver(uuid, bigint) IS
+	'sends an event again, with the same webhook-id, to one endpoint or to all that have a delivery of it, whatever became of it, and returns to how many; attempts go on counting, and a delivery whose schedule is used up gets one attempt; 23502, 42704';
 
 CREATE FUNCTION bm_webhook._announce() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_announce';
 COMMENT ON FUNCTION bm_webhook._announce() IS 'tells the launcher of this database; warns when the library is not preloaded';
@@ -1744,6 +1798,15 @@ CREATE FUNCTION bm_webhook.message_history(message_id text, application text = N
 		FROM message e CROSS JOIN LATERAL (SELECT * FROM bm_webhook.delivery x WHERE x.event_id = e.id OFFSET 0) d
 		WHERE d.status = 'delivered'
 		UNION ALL
+		SELECT r.last_attempt_at, 2, 'attempt', e.id, e.type, e.occurred_at, r.endpoint_id, r.attempts,
+			'succeeded', r.http_status, NULL, NULL, r.duration, NULL
+		FROM message e JOIN bm_webhook.redelivery r ON r.event_id = e.id
+		WHERE r.status = 'delivered'
+		UNION ALL
+		SELECT r.asked_at, 3, 'redelivery', e.id, e.type, e.occurred_at, r.endpoint_id, r.attempts,
+			'asked by ' || r.asked_by, NULL, NULL, NULL, NULL, NULL
+		FROM message e JOIN bm_webhook.redelivery r ON r.event_id = e.id
+		UNION ALL
 		SELECT CASE d.status WHEN 'pending' THEN d.next_attempt_at
 				ELSE coalesce(d.last_attempt_at + coalesce(d.duration, '0'), e.created_at) END,
 			3, 'delivery', e.id, e.type, e.occurred_at, d.endpoint_id, d.attempts, d.status, d.http_status, d.error_class, d.error, NULL, NULL
@@ -1776,7 +1839,7 @@ GRANT EXECUTE ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea),
 	bm_webhook.verify(jsonb, bytea, text, interval), bm_webhook.verify(jsonb, text, text, interval),
 	bm_webhook.exponential_backoff(interval, float8, interval, integer),
 	bm_webhook._matches(text[], text), bm_webhook._wants(bm_webhook.endpoint, bm_webhook.event),
-	bm_webhook._uuid_floor(timestamptz), bm_webhook._uuid_time(uuid), bm_webhook._dispatchers(),
+	bm_webhook._uuid_floor(timestamptz), bm_webhook._uuid_time(uuid), bm_webhook._dispatchers(), bm_webhook._look(),
 	bm_webhook._primary_key, bm_webhook._check_watched, bm_webhook._changed_condition, bm_webhook._check_function,
 	bm_webhook._check_capture, bm_webhook._watches, bm_webhook._create_watch_trigger,
 	bm_webhook._refuse, bm_webhook._our_status, bm_webhook._check_object, bm_webhook._check_content,

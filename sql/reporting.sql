@@ -126,7 +126,7 @@ SELECT count(*) FROM bm_webhook.delivery_rate;
 SELECT count(*) FROM bm_webhook.message_history('m1');
 \set VERBOSITY default
 RESET ROLE;
-GRANT SELECT ON bm_webhook.event, bm_webhook.delivery, bm_webhook.failed_attempt TO bm_regress_reader;
+GRANT SELECT ON bm_webhook.event, bm_webhook.delivery, bm_webhook.failed_attempt, bm_webhook.redelivery TO bm_regress_reader;
 GRANT SELECT (id, application, url) ON bm_webhook.endpoint TO bm_regress_reader;
 GRANT SELECT (name, owner) ON bm_webhook.application TO bm_regress_reader;
 SET ROLE bm_regress_reader;

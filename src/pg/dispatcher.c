@@ -27,11 +27,12 @@ static int socket_budget(void);
 static void create_http(BmwDispatcher *dispatcher);
 static void socket_closed(void);
 static void update_now(BmwDispatcher *dispatcher);
+static void look_for_due(BmwDispatcher *dispatcher);
 static bool wants_transaction(BmwDispatcher *dispatcher);
 static void take_in(void *context);
 static void tend(BmwDispatcher *dispatcher);
 static void park_if_stuck(BmwLane *lane, void *context);
-static void each_minute(void *context);
+static void look_at_table(void *context);
 static void make_partitions(void *context);
 static void expect_pending(int64 endpoint_id, int64 due_us, void *context);
 static void publish(BmwDispatcher *dispatcher);
@@ -82,6 +83,7 @@ bmw_dispatcher_cycle(BmwDispatcher *dispatcher)
 		bmw_recorder_flush(dispatcher);
 	dispatcher->ordering.needs_flush =
 		dispatcher->ordering.needs_flush && dispatcher->recorder.length > 0;
+	look_for_due(dispatcher);
 	if (wants_transaction(dispatcher) && !bmw_dispatcher_run(dispatcher, take_in))
 		dispatcher->retry_at_us = dispatcher->now_us + SECOND_US;
 	bmw_sender_start(dispatcher);
@@ -189,6 +191,20 @@ update_now(BmwDispatcher *dispatcher)
 	dispatcher->now_us = now_us;
 }
 
+/* Somebody has made deliveries due by SQL. */
+static void
+look_for_due(BmwDispatcher *dispatcher)
+{
+	if (pg_atomic_read_u32(&dispatcher->slot->has_due) == 0 ||
+		dispatcher->now_us < dispatcher->retry_at_us)
+		return;
+	pg_atomic_write_u32(&dispatcher->slot->has_due, 0);
+	if (bmw_dispatcher_run(dispatcher, look_at_table))
+		return;
+	pg_atomic_write_u32(&dispatcher->slot->has_due, 1);
+	dispatcher->retry_at_us = dispatcher->now_us + SECOND_US;
+}
+
 static bool
 wants_transaction(BmwDispatcher *dispatcher)
 {
@@ -227,7 +243,7 @@ tend(BmwDispatcher *dispatcher)
 	if (dispatcher->now_us < dispatcher->next_minute_us)
 		return;
 	dispatcher->next_minute_us = dispatcher->now_us + MINUTE_US;
-	(void) bmw_dispatcher_run(dispatcher, each_minute);
+	(void) bmw_dispatcher_run(dispatcher, look_at_table);
 	if (dispatcher->minutes++ % PARTITION_MINUTES == 0)
 		(void) bmw_dispatcher_run(dispatcher, make_partitions);
 }
@@ -243,9 +259,9 @@ park_if_stuck(BmwLane *lane, void *context)
 		bmw_sender_park(dispatcher, lane);
 }
 
-/* Rows that somebody has changed by SQL, and whatever else was not heard of. */
+/* Rows that somebody has changed by SQL, and whatever else was not heard of: at least once a minute. */
 static void
-each_minute(void *context)
+look_at_table(void *context)
 {
 	BmwDispatcher *dispatcher = context;
 

@@ -15,7 +15,8 @@
 #include "pg/notify.h"
 #include "pg/shmem.h"
 
-static bool has_event = false;
+static bool has_event = false; /* or anything else to wake for */
+static bool has_due = false;
 static bool has_endpoint = false;
 static bool is_changing = false; /* this backend has raised `changing` */
 
@@ -23,6 +24,7 @@ static void on_transaction(XactEvent event, void *arg);
 static void begin_change(void);
 static void end_change(void);
 static void wake(void);
+static void note_due(BmwSlot *slot);
 static void raise_changing(BmwSlot *slot);
 static void lower_changing(BmwSlot *slot);
 static void wake_slot(BmwSlot *slot);
@@ -37,6 +39,12 @@ void
 bmw_notify_event(void)
 {
 	has_event = true;
+}
+
+void
+bmw_notify_due(void)
+{
+	has_event = has_due = true;
 }
 
 void
@@ -59,6 +67,7 @@ bmw_notify_after_commit_prepared(void)
 	if (bmw_shared == NULL)
 		return;
 	end_change();
+	bmw_shmem_each(MyDatabaseId, note_due);
 	wake();
 }
 
@@ -76,6 +85,8 @@ on_transaction(XactEvent event, void *arg)
 				return;
 			case XACT_EVENT_COMMIT:
 				end_change();
+				if (has_due)
+					bmw_shmem_each(MyDatabaseId, note_due);
 				wake();
 				break;
 			case XACT_EVENT_ABORT:
@@ -88,7 +99,7 @@ on_transaction(XactEvent event, void *arg)
 		}
 	else if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
 		return;
-	has_event = has_endpoint = false;
+	has_event = has_endpoint = has_due = false;
 }
 
 static void
@@ -114,6 +125,12 @@ wake(void)
 {
 	if (bmw_shmem_each(MyDatabaseId, wake_slot) == 0)
 		bmw_shmem_request(MyDatabaseId);
+}
+
+static void
+note_due(BmwSlot *slot)
+{
+	pg_atomic_write_u32(&slot->has_due, 1);
 }
 
 static void

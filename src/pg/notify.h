@@ -10,6 +10,9 @@
 /* This transaction wrote an event: wake the dispatcher when it commits. */
 extern void bmw_notify_event(void);
 
+/* This transaction made deliveries due: the dispatcher looks for them when it commits. */
+extern void bmw_notify_due(void);
+
 /*
  * This transaction changed endpoints or secrets: the dispatcher reads them anew
  * when it commits, before it matches any event of this or a later transaction.

@@ -121,6 +121,7 @@ init_slot(BmwSlot *slot)
 	pg_atomic_init_u32(&slot->is_awake, 0);
 	pg_atomic_init_u32(&slot->changing, 0);
 	pg_atomic_init_u64(&slot->generation, 1);
+	pg_atomic_init_u32(&slot->has_due, 0);
 	ConditionVariableInit(&slot->flushed);
 	SpinLockInit(&slot->mutex);
 }

@@ -53,6 +53,7 @@ typedef struct BmwSlot
 	pg_atomic_uint32 is_awake;	 /* something was announced that it has not looked for yet */
 	pg_atomic_uint32 changing;	 /* transactions about to commit a change of endpoints */
 	pg_atomic_uint64 generation; /* of the endpoints */
+	pg_atomic_uint32 has_due;	 /* deliveries were made due by SQL */
 
 	ConditionVariable flushed; /* broadcast after each flush */
 

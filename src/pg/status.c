@@ -1,5 +1,5 @@
 /*
- * pg/status.c - what a user asks about dispatchers: _dispatchers(), wait_for_delivery(), _announce().
+ * pg/status.c - what a user asks about dispatchers: _dispatchers(), wait_for_delivery(), _announce(), _look().
  *
  * Reads shared memory without stopping anybody. Where the library is not
  * preloaded there is none: the answer then says so.
@@ -29,6 +29,7 @@
 PG_FUNCTION_INFO_V1(bm_webhook_dispatchers);
 PG_FUNCTION_INFO_V1(bm_webhook_wait_for_delivery);
 PG_FUNCTION_INFO_V1(bm_webhook_announce);
+PG_FUNCTION_INFO_V1(bm_webhook_look);
 
 typedef struct StateText
 {
@@ -106,6 +107,14 @@ bm_webhook_announce(PG_FUNCTION_ARGS)
 				errmsg("bm_webhook is not preloaded: events are captured, but nothing is sent"),
 				errhint("Add bm_webhook to shared_preload_libraries and restart the server."));
 	bmw_notify_event();
+	PG_RETURN_VOID();
+}
+
+/* _look(): deliveries of this transaction are due. */
+Datum
+bm_webhook_look(PG_FUNCTION_ARGS)
+{
+	bmw_notify_due();
 	PG_RETURN_VOID();
 }
 

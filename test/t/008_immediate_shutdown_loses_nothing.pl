@@ -11,8 +11,7 @@ use Test::More;
 
 my $bmw = BmWebhook->new(conf => $BmWebhook::Crash::conf);
 
-BmWebhook::Crash::survives($bmw, 10, sub {
-	$bmw->node->stop('immediate');
-	$bmw->start;
-});
+BmWebhook::Crash::survives($bmw, 10,
+	sub { $bmw->node->stop('immediate') },
+	sub { $bmw->start });
 $bmw->finish(expected => qr/immediate shutdown|crash/);

@@ -32,11 +32,11 @@ my $load = q{
 	\endif
 };
 
-# Calls $kill->(process id of the dispatcher) so many times, and tests what the
-# head of this file says.
+# Calls $kill->(process id of the dispatcher), and $revive->() if the server does
+# not come back by itself, so many times, and tests what the head of this file says.
 sub survives
 {
-	my ($bmw, $times, $kill) = @_;
+	my ($bmw, $times, $kill, $revive) = @_;
 	my $receiver = $bmw->receiver;
 	my @names = qw(fast flaky slow);
 	my @kills;
@@ -57,11 +57,10 @@ sub survives
 		push @kills, { from => time };
 		$kill->($pid);
 		$pgbench->finish;    # it loses its connections
-		$bmw->wait_until_up;
-		# A busy receiver needs some rounds to accept and read what was sent to it
-		# before the kill.
-		$receiver->all_counts for 1 .. 5;
+		$receiver->catch_up;
 		$kills[-1]{to} = time;
+		$revive->() if $revive;
+		$bmw->wait_until_up;
 	}
 	wait_until('all are recorded as delivered', sub {
 		$bmw->sql(q{SELECT count(*) FROM bm_webhook.event e CROSS JOIN bm_webhook.endpoint p
@@ -93,7 +92,7 @@ sub survives
 
 # Requests that were answered with success although the same event had been,
 # shortly before a kill that came in between, on a connection from before that
-# kill. (The receiver may take them a moment after the sender was killed.)
+# kill.
 sub _unexplained
 {
 	my ($kills, @arrivals) = @_;
