@@ -6,6 +6,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use BmWebhook;
+use File::Spec;
 use List::Util qw(min shuffle);
 use PostgreSQL::Test::Utils ();
 use Test::More;
@@ -78,7 +79,7 @@ sub continuous
 
 # In the order of a shuffle, as one statement; again if it ran past midnight,
 # because the day is that of capture.
-my $file = PostgreSQL::Test::Utils::tempdir('campaign') . '/events';
+my $file = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir('campaign')) . '/events';
 open my $out, '>', $file or die "could not write $file: $!";
 my $n = 0;
 printf {$out} "%d\t%s\t%s\t%s\t%s\t%s\n", ++$n, $_->[0], $_->[1], $_->[2], (split /\|/, $_->[3], -1)[ 1, 2 ] for shuffle(@events);
