@@ -73,7 +73,7 @@ static void fill_times(BmwHttpTimes *times, CURL *easy);
 static BmwTransport transport_of(const Transfer *transfer);
 static bool has_too_many_headers(CURL *easy);
 static int64_t retry_after_us(CURL *easy);
-static bool is_beyond_numbers(CURL *easy);
+static int64_t seconds_until(const char *text);
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *unused);
 static curl_socket_t on_open_socket(void *context, curlsocktype purpose,
 									struct curl_sockaddr *address);
@@ -459,7 +459,10 @@ transport_of(const Transfer *transfer)
 		case CURLE_RECV_ERROR: /* also what libcurl says of 300 KB of headers, */
 			return has_too_many_headers(transfer->easy) ? BMW_TRANSPORT_TOO_LARGE
 														: BMW_TRANSPORT_RESET;
-		case CURLE_OUT_OF_MEMORY: /* and of a single long one */
+		case CURLE_OUT_OF_MEMORY: /* and of a single long one; */
+#if LIBCURL_VERSION_NUM >= 0x080600
+		case CURLE_TOO_LARGE: /* both have a code of their own now */
+#endif
 			return BMW_TRANSPORT_TOO_LARGE;
 		default:
 			return BMW_TRANSPORT_PROTOCOL;
@@ -475,29 +478,32 @@ has_too_many_headers(CURL *easy)
 	return size > HEADERS_MAX;
 }
 
-/* libcurl gives 0 for none, and whatever number or date the receiver wrote. */
+/* Read here because libcurl's own reading (CURLINFO_RETRY_AFTER) ends at six hours in newer versions. */
 static int64_t
 retry_after_us(CURL *easy)
 {
-	curl_off_t seconds = 0;
-
-	curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &seconds);
-	if (seconds > BMW_RETRY_AFTER_MAX_US / 1000000 || (seconds == 0 && is_beyond_numbers(easy)))
-		return BMW_RETRY_AFTER_MAX_US;
-	if (seconds <= 0)
-		return BMW_RETRY_AFTER_NONE;
-	return (int64_t) seconds * 1000000;
-}
-
-/* More digits in Retry-After than libcurl can read. */
-static bool
-is_beyond_numbers(CURL *easy)
-{
 	struct curl_header *header;
 
-	return curl_easy_header(easy, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK &&
-		   strspn(header->value, "0123456789") == strlen(header->value) &&
-		   header->value[strspn(header->value, "0")] != '\0';
+	if (curl_easy_header(easy, "Retry-After", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+		return BMW_RETRY_AFTER_NONE;
+
+	const int64_t seconds = seconds_until(header->value);
+
+	if (seconds <= 0)
+		return BMW_RETRY_AFTER_NONE;
+	return seconds < BMW_RETRY_AFTER_MAX_US / 1000000 ? seconds * 1000000 : BMW_RETRY_AFTER_MAX_US;
+}
+
+/* A number of seconds, as large as can be, or a date; 0: neither. */
+static int64_t
+seconds_until(const char *text)
+{
+	if (text[strspn(text, "0123456789")] == '\0')
+		return strtoll(text, NULL, 10);
+
+	const time_t date = curl_getdate(text, NULL);
+
+	return date == -1 ? 0 : (int64_t) date - time(NULL);
 }
 
 static int
