@@ -1,0 +1,204 @@
+/*
+ * pg/store_endpoint.c - the statements about endpoints, and those few that are about neither
+ * them nor single rows of the log.
+ *
+ * The dispatcher changes an endpoint only when nobody has locked its row: it
+ * waits for no user.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "pg/event_store.h"
+#include "pg/interval.h"
+#include "pg/sql_row.h"
+#include "pg/statement.h"
+#include "pg/store.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+static BmwStatement endpoints = {
+	"SELECT id, application, channel, url, enabled, (extract(epoch FROM timeout) * 1000)::integer, max_in_flight,"
+	" created_at, failing_since, event_types,"
+	" ARRAY(SELECT h.key FROM pg_catalog.jsonb_each_text(headers) h),"
+	" ARRAY(SELECT h.value FROM pg_catalog.jsonb_each_text(headers) h),"
+	" ARRAY(SELECT (extract(epoch FROM d) * 1000000)::bigint FROM pg_catalog.unnest(retry_delays) d),"
+	" ARRAY(SELECT s.secret FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = e.id ORDER BY s.id DESC),"
+	" ordering = 'by_message'"
+	" FROM bm_webhook.endpoint e"};
+
+static BmwStatement muted = {
+	"SELECT name, muted_event_types FROM bm_webhook.application WHERE muted_event_types <> '{}'"};
+
+/* A row that a user has locked is left for later: the dispatcher waits for nobody. */
+static BmwStatement set_failing = {
+	"WITH free AS (SELECT id, failing_since FROM bm_webhook.endpoint WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED),"
+	" changed AS (UPDATE bm_webhook.endpoint e SET failing_since = $2 FROM free WHERE e.id = free.id"
+	"  RETURNING e.application, e.channel, free.failing_since AS was_failing_since)"
+	" SELECT EXISTS (SELECT FROM changed) OR NOT EXISTS (SELECT FROM bm_webhook.endpoint WHERE id = $1),"
+	"  (SELECT was_failing_since IS NOT NULL AND $2 IS NULL FROM changed),"
+	"  (SELECT application FROM changed), (SELECT channel FROM changed),"
+	"  pg_catalog.json_build_object('endpoint_id', $1, 'failing_since', (SELECT was_failing_since FROM changed))::text",
+	2,
+	{INT8OID, TIMESTAMPTZOID}};
+
+static BmwStatement disable = {
+	"WITH free AS (SELECT id FROM bm_webhook.endpoint WHERE id = $1 AND enabled FOR NO KEY UPDATE SKIP LOCKED),"
+	" changed AS (UPDATE bm_webhook.endpoint e SET enabled = false, disabled_reason = $2"
+	"  FROM free WHERE e.id = free.id RETURNING e.application, e.channel, e.failing_since)"
+	" SELECT EXISTS (SELECT FROM changed),"
+	"  NOT EXISTS (SELECT FROM bm_webhook.endpoint WHERE id = $1 AND enabled),"
+	"  (SELECT application FROM changed), (SELECT channel FROM changed),"
+	"  pg_catalog.json_build_object('endpoint_id', $1, 'reason', $2,"
+	"   'failing_since', (SELECT failing_since FROM changed))::text",
+	2,
+	{INT8OID, TEXTOID}};
+
+/* An endpoint that matches and has no row yet counts as waiting. */
+static BmwStatement event_state = {
+	"SELECT e.xid OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id_if_assigned(), n.delivered, n.ended, n.waiting"
+	" FROM bm_webhook.event e CROSS JOIN LATERAL"
+	" (SELECT count(*) FILTER (WHERE w.status = 'delivered') AS delivered,"
+	"   count(*) FILTER (WHERE w.status IN ('failed', 'canceled')) AS ended,"
+	"   count(*) FILTER (WHERE w.status = 'pending') AS waiting"
+	"  FROM (SELECT d.status FROM bm_webhook.delivery d WHERE d.event_id = e.id"
+	"   UNION ALL"
+	"   SELECT 'pending' FROM bm_webhook.endpoint p"
+	"    WHERE bm_webhook._wants(p, e)"
+	"    AND NOT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id = e.id AND d.endpoint_id = p.id)) w) n"
+	" WHERE e.id = $1",
+	1,
+	{UUIDOID}};
+
+static BmwStatement create_partitions = {"SELECT bm_webhook._create_partitions(4)"};
+
+static void read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint);
+static void emit_about_endpoint(const char *type, const BmwSqlRow *row);
+
+void
+bmw_store_endpoints(BmwEndpointRowFn fn, void *context)
+{
+	int rows = bmw_statement_run(&endpoints, NULL);
+	MemoryContext row_context = bmw_statement_row_context();
+	MemoryContext caller = MemoryContextSwitchTo(row_context);
+
+	for (int i = 0; i < rows; i++)
+	{
+		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+		BmwEndpointRow endpoint;
+
+		read_endpoint(&row, &endpoint);
+		fn(&endpoint, context);
+		MemoryContextReset(row_context);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(row_context);
+}
+
+void
+bmw_store_muted(BmwMutedFn fn, void *context)
+{
+	int rows = bmw_statement_run(&muted, NULL);
+
+	for (int i = 0; i < rows; i++)
+	{
+		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+		int length;
+		const char **patterns = bmw_sql_texts(&row, 2, &length);
+
+		fn(bmw_sql_text(&row, 1, NULL), patterns, length, context);
+	}
+}
+
+bool
+bmw_store_set_failing(int64 endpoint_id, int64 since_us)
+{
+	Datum values[2] = {Int64GetDatum(endpoint_id), TimestampTzGetDatum(bmw_from_unix_us(since_us))};
+	BmwSqlRow row;
+
+	bmw_statement_run_with(&set_failing, values, since_us == 0 ? " n" : NULL, 0);
+	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+
+	bool is_done = bmw_sql_bool(&row, 1);
+
+	if (bmw_sql_bool(&row, 2))
+		emit_about_endpoint("endpoint.recovered", &row);
+	return is_done;
+}
+
+bool
+bmw_store_disable(int64 endpoint_id, const char *reason)
+{
+	Datum values[2] = {Int64GetDatum(endpoint_id), bmw_sql_from_utf8(reason)};
+	BmwSqlRow row;
+
+	bmw_statement_run(&disable, values);
+	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	if (!bmw_sql_bool(&row, 1))
+		return bmw_sql_bool(&row, 2);
+	emit_about_endpoint("endpoint.disabled", &row);
+	return true;
+}
+
+BmwEventState
+bmw_store_event_state(const BmwUuid *event_id)
+{
+	Datum values[1] = {PointerGetDatum(event_id->bytes)};
+	BmwEventState state = BMW_EVENT_UNKNOWN;
+
+	SPI_connect();
+	if (bmw_statement_run(&event_state, values) > 0)
+	{
+		BmwSqlRow row = {SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+
+		if (bmw_sql_bool(&row, 1))
+			state = BMW_EVENT_UNCOMMITTED;
+		else if (bmw_sql_int64(&row, 3) > 0)
+			state = BMW_EVENT_NOT_DELIVERED;
+		else if (bmw_sql_int64(&row, 4) > 0)
+			state = BMW_EVENT_WAITING;
+		else
+			state = bmw_sql_int64(&row, 2) > 0 ? BMW_EVENT_DELIVERED : BMW_EVENT_NOT_DELIVERED;
+	}
+	SPI_finish();
+	return state;
+}
+
+void
+bmw_store_create_partitions(void)
+{
+	bmw_statement_run(&create_partitions, NULL);
+}
+
+static void
+read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint)
+{
+	endpoint->id = bmw_sql_int64(row, 1);
+	endpoint->application = bmw_sql_text(row, 2, NULL);
+	endpoint->channel = bmw_sql_text(row, 3, NULL);
+	endpoint->url = bmw_sql_text(row, 4, NULL);
+	endpoint->is_enabled = bmw_sql_bool(row, 5);
+	endpoint->timeout_ms = bmw_sql_int32(row, 6);
+	endpoint->max_in_flight = bmw_sql_int32(row, 7);
+	endpoint->created_us = bmw_sql_time(row, 8);
+	endpoint->failing_since_us = bmw_sql_time(row, 9);
+	endpoint->patterns = bmw_sql_texts(row, 10, &endpoint->patterns_length);
+	endpoint->header_names = bmw_sql_texts(row, 11, &endpoint->headers_length);
+	endpoint->header_values = bmw_sql_texts(row, 12, &endpoint->headers_length);
+	endpoint->delays_us = bmw_sql_int64s(row, 13, &endpoint->delays_length);
+	endpoint->secrets = bmw_sql_texts(row, 14, &endpoint->secrets_length);
+	endpoint->is_ordered = bmw_sql_bool(row, 15);
+}
+
+/* Columns 3 to 5 of the row: application, channel, data. */
+static void
+emit_about_endpoint(const char *type, const BmwSqlRow *row)
+{
+	BmwNewEvent event = {
+		.type = type,
+		.application = SPI_getvalue(row->tuple, row->descriptor, 3),
+		.channel = SPI_getvalue(row->tuple, row->descriptor, 4),
+		.data = SPI_getvalue(row->tuple, row->descriptor, 5),
+	};
+
+	bmw_event_store_insert(&event, 1);
+}
