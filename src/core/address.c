@@ -5,7 +5,7 @@
  * allowed less a few, because most of its space leads to IPv4 or to the inside
  * by some translation. Addresses are compared as bytes in network order. The
  * order of the rules in judge() is the policy: do not reorder it. The lists
- * follow the IANA special-purpose registries, as of reliability.md section 2.
+ * follow the IANA registries of special-purpose addresses (RFC 6890 and its successors).
  */
 #include "core/address.h"
 
