@@ -203,8 +203,9 @@ extern void bmw_ordering_take(BmwDispatcher *dispatcher, BmwEvent *event, int64 
 extern void bmw_ordering_end_pass(BmwDispatcher *dispatcher);
 /* This delivery has ended, and that has been committed. */
 extern void bmw_ordering_ended(BmwDispatcher *dispatcher, const BmwRecord *record);
-extern bool bmw_ordering_is_head(const BmwDispatcher *dispatcher, int64 endpoint_id,
-								 const BmwEvent *event);
+/* May it be sent now? From then on it is known to be on its way. message: of the event. */
+extern bool bmw_ordering_is_head(BmwDispatcher *dispatcher, const BmwLane *lane, const BmwUuid *id,
+								 const uint64_t *message);
 /* Are there heads whose row must be fetched? */
 extern bool bmw_ordering_wants(const BmwDispatcher *dispatcher);
 extern void bmw_ordering_fetch(BmwDispatcher *dispatcher); /* inside a transaction */

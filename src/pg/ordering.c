@@ -83,11 +83,19 @@ bmw_ordering_ended(BmwDispatcher *dispatcher, const BmwRecord *record)
 }
 
 bool
-bmw_ordering_is_head(const BmwDispatcher *dispatcher, int64 endpoint_id, const BmwEvent *event)
+bmw_ordering_is_head(BmwDispatcher *dispatcher, const BmwLane *lane, const BmwUuid *id,
+					 const uint64_t *message)
 {
-	BmwOrderKey key = bmw_ordering_key(endpoint_id, event->message);
+	const BmwEndpoint *endpoint = lane != NULL ? bmw_lane_tag(lane) : NULL;
+	BmwOrderKey key;
 
-	return bmw_order_is_head(dispatcher->ordering.order, &key, &event->id);
+	if (endpoint == NULL || !endpoint->is_ordered || (message[0] == 0 && message[1] == 0))
+		return true;
+	key = bmw_ordering_key(endpoint->id, message);
+	/* it may be new to its chain: it had no row yet when the endpoint began to keep the order */
+	if (bmw_order_add(dispatcher->ordering.order, &key, id) != BMW_OK)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+	return bmw_order_is_head(dispatcher->ordering.order, &key, id);
 }
 
 bool
@@ -164,7 +172,7 @@ static void
 place(BmwDispatcher *dispatcher, BmwOrdered *item)
 {
 	BmwLane *lane = bmw_lanes_find(dispatcher->lanes, item->key.endpoint_id);
-	bool is_head = bmw_order_is_head(dispatcher->ordering.order, &item->key, &item->id);
+	bool is_head = bmw_ordering_is_head(dispatcher, lane, &item->id, item->key.message);
 
 	if (item->event == NULL)
 	{

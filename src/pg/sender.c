@@ -198,7 +198,7 @@ take_due(const BmwDueRow *row, void *context)
 	hash_search(dispatcher->loaded, &key, HASH_ENTER, NULL);
 	bmw_lane_add_loaded(fetching->lane, 1);
 	fetching->room--;
-	if (bmw_ordering_is_head(dispatcher, key.endpoint_id, event))
+	if (bmw_ordering_is_head(dispatcher, fetching->lane, &event->id, event->message))
 		queue_due(fetching, row, event);
 	else
 		bmw_recorder_hold_back(dispatcher, event, key.endpoint_id, row->attempts,

@@ -75,4 +75,18 @@ $bmw->sql("UPDATE bm_webhook.endpoint SET enabled = true WHERE id = $id");
 all_delivered('test.paused');
 in_order('paused');
 
+# The endpoint begins to keep the order while the later event is in flight and has no row.
+my $late = $bmw->endpoint('/status/500/late', event_types => '{test.late}', timeout => '1 s',
+	retry_delays => '{2 s,2 s,2 s,2 s,2 s,2 s,2 s}');
+my $first = $bmw->emit('test.late', message_id => 'one');
+$bmw->wait_for_sql('the first waits for its next attempt',
+	"SELECT EXISTS (SELECT FROM bm_webhook.delivery WHERE event_id = '$first' AND attempts = 1)");
+$receiver->behave('late', 'hang');
+my $second = $bmw->emit('test.late', message_id => 'one');
+$bmw->wait_for_sql('the second is in flight', 'SELECT sum(in_flight) = 1 FROM bm_webhook.status()');
+$bmw->sql("UPDATE bm_webhook.endpoint SET ordering = 'by_message' WHERE id = $late");
+$bmw->wait_for_sql('it has timed out', "SELECT EXISTS (SELECT FROM bm_webhook.failed_attempt WHERE event_id = '$second')");
+$receiver->behave('late', 'ok');
+all_delivered('test.late');
+
 $bmw->finish(expected => qr/lock timeout|could not work on its tables/);
