@@ -310,8 +310,5 @@ cancel_lane(BmwDispatcher *dispatcher, BmwLane *lane)
 	bmw_recorder_cancel_pending(dispatcher, endpoint_id);
 	if (hash_search(dispatcher->ordering.endpoints, &endpoint_id, HASH_REMOVE, NULL) != NULL)
 		bmw_order_forget(dispatcher->ordering.order, endpoint_id);
-	if (bmw_lane_counts(lane).in_flight > 0)
-		return;
-	bmw_intake_forget_lane(dispatcher, lane);
-	bmw_lanes_close(dispatcher->lanes, lane);
+	bmw_sender_close_if_deleted(dispatcher, lane);
 }

@@ -235,6 +235,8 @@ extern void bmw_sender_collect(BmwDispatcher *dispatcher);
 extern void bmw_sender_park(BmwDispatcher *dispatcher, BmwLane *lane);
 /* Due jobs of the lane are forgotten: their rows stay as they are. */
 extern void bmw_sender_forget_due(BmwDispatcher *dispatcher, BmwLane *lane);
+/* A lane without endpoint is closed as soon as it has no job. */
+extern void bmw_sender_close_if_deleted(BmwDispatcher *dispatcher, BmwLane *lane);
 
 /* recorder.c */
 extern void bmw_recorder_park(BmwDispatcher *dispatcher, const BmwEvent *event, int64 endpoint_id,

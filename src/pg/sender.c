@@ -47,7 +47,6 @@ static void sign(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint
 static void take_result(BmwDispatcher *dispatcher, const BmwHttpResult *result);
 static BmwOutcome decide(BmwDispatcher *dispatcher, const BmwJob *job, const BmwHttpResult *result);
 static void judge_endpoint(BmwDispatcher *dispatcher, BmwLane *lane, const BmwOutcome *outcome);
-static void close_if_deleted(BmwDispatcher *dispatcher, BmwLane *lane);
 
 BmwJob *
 bmw_job_create(BmwDispatcher *dispatcher, BmwEvent *event)
@@ -157,6 +156,17 @@ bmw_sender_forget_due(BmwDispatcher *dispatcher, BmwLane *lane)
 
 	while ((job = bmw_lane_take_due(lane)) != NULL)
 		bmw_job_forget(dispatcher, job);
+}
+
+void
+bmw_sender_close_if_deleted(BmwDispatcher *dispatcher, BmwLane *lane)
+{
+	BmwLaneCounts counts = bmw_lane_counts(lane);
+
+	if (bmw_lane_tag(lane) != NULL || counts.in_flight > 0 || counts.queued > 0)
+		return;
+	bmw_intake_forget_lane(dispatcher, lane);
+	bmw_lanes_close(dispatcher->lanes, lane);
 }
 
 /*
@@ -307,7 +317,7 @@ take_result(BmwDispatcher *dispatcher, const BmwHttpResult *result)
 		bmw_recorder_finished(dispatcher, job, bmw_lane_endpoint(lane), &outcome, result);
 	judge_endpoint(dispatcher, lane, &outcome);
 	bmw_job_free(dispatcher, job);
-	close_if_deleted(dispatcher, lane);
+	bmw_sender_close_if_deleted(dispatcher, lane);
 }
 
 static BmwOutcome
@@ -359,15 +369,4 @@ judge_endpoint(BmwDispatcher *dispatcher, BmwLane *lane, const BmwOutcome *outco
 				 bmw_disable_after * INT64CONST(1000000))
 		bmw_recorder_disable(dispatcher, endpoint->id,
 							 "every attempt has failed for longer than bm_webhook.disable_after");
-}
-
-static void
-close_if_deleted(BmwDispatcher *dispatcher, BmwLane *lane)
-{
-	BmwLaneCounts counts = bmw_lane_counts(lane);
-
-	if (bmw_lane_tag(lane) != NULL || counts.in_flight > 0 || counts.queued > 0)
-		return;
-	bmw_intake_forget_lane(dispatcher, lane);
-	bmw_lanes_close(dispatcher->lanes, lane);
 }
