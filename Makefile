@@ -68,7 +68,7 @@ MODULE_big = bm_webhook
 OBJS = $(patsubst $(here)/%.c,%.o,$(wildcard $(here)/src/core/*.c $(here)/src/pg/*.c))
 DATA = $(patsubst $(here)/%,%,$(wildcard $(here)/sql/bm_webhook--*.sql))
 DATA_built = build/bm_webhook--$(version).sql
-REGRESS = $(sort $(filter-out bm_webhook bm_webhook--%,$(patsubst $(here)/sql/%.sql,%,$(wildcard $(here)/sql/*.sql))))
+REGRESS = $(sort $(filter-out bm_webhook--%,$(patsubst $(here)/sql/%.sql,%,$(wildcard $(here)/sql/*.sql))))
 EXTRA_CLEAN = build $(OBJS:.o=.d)
 
 PG_CPPFLAGS = -I$(srcdir)/src -DBMW_VERSION='"$(version)"' $(shell curl-config --cflags)
@@ -98,8 +98,10 @@ $(OBJS): bm_webhook.control Makefile
 $(shlib): src/exports.map
 -include $(OBJS:.o=.d)
 
-build/bm_webhook--$(version).sql: sql/bm_webhook.sql bm_webhook.control
-	cp $< $@
+# The one script of the current version, joined in the order of the parts' numbers.
+parts := $(sort $(wildcard $(here)/sql/parts/*.sql))
+build/bm_webhook--$(version).sql: $(parts) bm_webhook.control
+	cat $(parts) >$@
 
 list-regress:
 	@echo $(REGRESS)

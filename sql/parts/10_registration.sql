@@ -1,0 +1,72 @@
+-------------------------------------------------------------------------------
+-- Registration: written by users
+-------------------------------------------------------------------------------
+
+CREATE TABLE bm_webhook.application (
+	name text PRIMARY KEY CHECK (name ~ '^[^[:cntrl:]]{1,128}$'),
+	owner name NOT NULL DEFAULT current_user,
+	description text,
+	muted_event_types text[] NOT NULL DEFAULT '{}',
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+COMMENT ON TABLE bm_webhook.application IS 'a customer or product that owns endpoints';
+COMMENT ON COLUMN bm_webhook.application.muted_event_types IS 'patterns of types that none of its events is sent for, such as {message.read}; they are recorded all the same';
+COMMENT ON COLUMN bm_webhook.application.owner IS 'the database role that it belongs to';
+
+CREATE TABLE bm_webhook.endpoint (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	application text REFERENCES bm_webhook.application (name) ON UPDATE CASCADE,
+	channel text CHECK (channel ~ '^[a-z][a-z0-9_-]{0,31}$'),
+	event_types text[] NOT NULL DEFAULT '{*}',
+	url text NOT NULL,
+	description text,
+	enabled boolean NOT NULL DEFAULT true,
+	headers jsonb NOT NULL DEFAULT '{}',
+	timeout interval NOT NULL DEFAULT '15 s',
+	max_in_flight integer NOT NULL DEFAULT 32,
+	ordering text NOT NULL DEFAULT 'none' CHECK (ordering IN ('none', 'by_message')),
+	retry_delays interval[] NOT NULL DEFAULT '{5 s,5 min,30 min,2 h,5 h,10 h,14 h,20 h,24 h}',
+	metadata jsonb NOT NULL DEFAULT '{}',
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	failing_since timestamptz,
+	disabled_at timestamptz,
+	disabled_reason text
+);
+COMMENT ON TABLE bm_webhook.endpoint IS 'a registered URL, with its filters and retry policy; only url is required';
+COMMENT ON COLUMN bm_webhook.endpoint.application IS 'only events of this application; NULL for all';
+COMMENT ON COLUMN bm_webhook.endpoint.channel IS 'only events of this channel; NULL for all';
+COMMENT ON COLUMN bm_webhook.endpoint.event_types IS 'patterns: a type, a prefix followed by .*, or * for all but the operational webhook.*, endpoint.*, delivery.*';
+COMMENT ON COLUMN bm_webhook.endpoint.url IS 'where to POST; stored in normal form';
+COMMENT ON COLUMN bm_webhook.endpoint.enabled IS 'off: gets no new events, and what waits stays pending';
+COMMENT ON COLUMN bm_webhook.endpoint.headers IS 'further HTTP headers, an object of strings';
+COMMENT ON COLUMN bm_webhook.endpoint.timeout IS 'for one attempt, connecting included; up to 5 minutes';
+COMMENT ON COLUMN bm_webhook.endpoint.max_in_flight IS 'requests at the same time; 1 to 1000';
+COMMENT ON COLUMN bm_webhook.endpoint.ordering IS 'by_message: an event is sent when the earlier ones of its message have been delivered or given up';
+COMMENT ON COLUMN bm_webhook.endpoint.retry_delays IS 'delay before each further attempt, each with a jitter of 20 %; empty for no retry';
+COMMENT ON COLUMN bm_webhook.endpoint.metadata IS 'yours; not sent';
+COMMENT ON COLUMN bm_webhook.endpoint.failing_since IS 'since when every attempt has failed; NULL when the last one succeeded';
+COMMENT ON COLUMN bm_webhook.endpoint.disabled_at IS 'when enabled became false';
+COMMENT ON COLUMN bm_webhook.endpoint.disabled_reason IS 'why the dispatcher disabled it; NULL when a user did';
+
+CREATE TABLE bm_webhook.endpoint_secret (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	endpoint_id bigint NOT NULL REFERENCES bm_webhook.endpoint (id) ON DELETE CASCADE,
+	secret text NOT NULL,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+ALTER TABLE bm_webhook.endpoint_secret ALTER COLUMN secret SET STATISTICS 0;
+CREATE INDEX endpoint_secret_endpoint_id_idx ON bm_webhook.endpoint_secret (endpoint_id);
+COMMENT ON TABLE bm_webhook.endpoint_secret IS 'signing secrets (whsec_...); every request is signed with all of its endpoint''s';
+
+CREATE TABLE bm_webhook.event_type (
+	name text PRIMARY KEY,
+	description text NOT NULL,
+	schema jsonb,
+	example jsonb,
+	shipped boolean NOT NULL DEFAULT false
+);
+COMMENT ON TABLE bm_webhook.event_type IS 'documented event types; events of other types are delivered as well';
+COMMENT ON COLUMN bm_webhook.event_type.shipped IS 'came with the extension; your own types leave it false, and are in logical backups';
+COMMENT ON COLUMN bm_webhook.event_type.schema IS 'JSON Schema (draft 2020-12) of the whole body';
+

@@ -1,0 +1,95 @@
+-------------------------------------------------------------------------------
+-- The log: written by capture and by the dispatcher, never by users
+-------------------------------------------------------------------------------
+
+CREATE TABLE bm_webhook.event (
+	id uuid NOT NULL,
+	xid xid8 NOT NULL,
+	type text NOT NULL,
+	application text,
+	channel text,
+	message_id text,
+	reply_to text,
+	endpoint_id bigint,
+	occurred_at timestamptz NOT NULL,
+	created_at timestamptz NOT NULL,
+	data json NOT NULL,
+	PRIMARY KEY (id)
+) PARTITION BY RANGE (id);
+CREATE INDEX event_xid_id_idx ON bm_webhook.event (xid, id);
+CREATE INDEX event_message_id_idx ON bm_webhook.event (message_id, id) WHERE message_id IS NOT NULL;
+COMMENT ON TABLE bm_webhook.event IS 'what happened, written in the transaction that caused it';
+COMMENT ON COLUMN bm_webhook.event.id IS 'UUID version 7; the webhook-id of every request for this event';
+COMMENT ON COLUMN bm_webhook.event.xid IS 'the transaction that captured it';
+COMMENT ON COLUMN bm_webhook.event.reply_to IS 'the message that a message.received answers (data.context.message_id); endpoints that subscribe to message.replied get it';
+COMMENT ON COLUMN bm_webhook.event.endpoint_id IS 'set when the event is for one endpoint alone (ping)';
+COMMENT ON COLUMN bm_webhook.event.occurred_at IS 'when it happened; the timestamp in the body';
+COMMENT ON COLUMN bm_webhook.event.created_at IS 'when it was captured';
+
+CREATE TABLE bm_webhook.delivery (
+	event_id uuid NOT NULL,
+	endpoint_id bigint NOT NULL,
+	status text NOT NULL CHECK (status IN ('pending', 'delivered', 'failed', 'canceled')),
+	attempts integer NOT NULL,
+	next_attempt_at timestamptz,
+	first_attempt_at timestamptz,
+	last_attempt_at timestamptz,
+	http_status integer,
+	error_class text,
+	error text,
+	duration interval,
+	PRIMARY KEY (event_id, endpoint_id)
+) PARTITION BY RANGE (event_id);
+CREATE INDEX delivery_due_idx ON bm_webhook.delivery (endpoint_id, next_attempt_at) WHERE status = 'pending';
+COMMENT ON TABLE bm_webhook.delivery IS 'one event on its way to one endpoint, with the facts of its last attempt';
+COMMENT ON COLUMN bm_webhook.delivery.status IS 'pending, delivered, failed (given up) or canceled';
+COMMENT ON COLUMN bm_webhook.delivery.next_attempt_at IS 'when it is due; infinity: it waits for an earlier event of its message';
+COMMENT ON COLUMN bm_webhook.delivery.duration IS 'of the last attempt';
+
+CREATE TABLE bm_webhook.failed_attempt (
+	event_id uuid NOT NULL,
+	endpoint_id bigint NOT NULL,
+	attempt integer NOT NULL,
+	attempted_at timestamptz NOT NULL,
+	error_class text NOT NULL,
+	http_status integer,
+	error text,
+	name_time interval,
+	connect_time interval,
+	tls_time interval,
+	first_byte_time interval,
+	total_time interval,
+	response text
+) PARTITION BY RANGE (event_id);
+CREATE INDEX failed_attempt_event_id_idx ON bm_webhook.failed_attempt (event_id, endpoint_id);
+COMMENT ON TABLE bm_webhook.failed_attempt IS 'an attempt that failed; the times count from its start';
+COMMENT ON COLUMN bm_webhook.failed_attempt.response IS 'the first 2 KB of the response, if it is text';
+
+CREATE TABLE bm_webhook.redelivery (
+	event_id uuid NOT NULL,
+	endpoint_id bigint NOT NULL,
+	asked_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	asked_by name NOT NULL DEFAULT session_user,
+	status text NOT NULL,
+	attempts integer NOT NULL,
+	last_attempt_at timestamptz,
+	http_status integer,
+	duration interval
+);
+CREATE INDEX redelivery_event_id_idx ON bm_webhook.redelivery (event_id, endpoint_id);
+COMMENT ON TABLE bm_webhook.redelivery IS 'what redeliver() was asked for: who asked, and the delivery as it was before';
+
+CREATE TABLE bm_webhook.cursor (
+	shard integer PRIMARY KEY,
+	shards integer NOT NULL,
+	snapshot pg_snapshot NOT NULL,
+	since timestamptz NOT NULL,
+	updated_at timestamptz NOT NULL
+) WITH (fillfactor = 50);
+COMMENT ON TABLE bm_webhook.cursor IS 'how far intake is settled: one row for each dispatcher';
+COMMENT ON COLUMN bm_webhook.cursor.snapshot IS 'every event that this snapshot sees has a row in delivery for each of its endpoints';
+COMMENT ON COLUMN bm_webhook.cursor.since IS 'events that the snapshot does not see were captured after this time';
+
+INSERT INTO bm_webhook.cursor
+	VALUES (0, 1, pg_catalog.pg_current_snapshot(), pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp());
+

@@ -1,0 +1,77 @@
+-------------------------------------------------------------------------------
+-- Registration: what is checked, and who sees what
+-------------------------------------------------------------------------------
+
+CREATE FUNCTION bm_webhook._check_endpoint() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_check_endpoint';
+COMMENT ON FUNCTION bm_webhook._check_endpoint() IS 'checks and normalizes an endpoint; 22023, 23502, 42501, 54000';
+CREATE FUNCTION bm_webhook._check_endpoint_secret() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_check_endpoint_secret';
+COMMENT ON FUNCTION bm_webhook._check_endpoint_secret() IS 'checks a signing secret; 22023, 23502, 42501';
+CREATE FUNCTION bm_webhook._endpoint_changed() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_endpoint_changed';
+COMMENT ON FUNCTION bm_webhook._endpoint_changed() IS 'tells the dispatcher to read the endpoints again';
+CREATE FUNCTION bm_webhook._random_secret() RETURNS text
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_random_secret';
+COMMENT ON FUNCTION bm_webhook._random_secret() IS 'a new secret: whsec_ and the base64 of 32 random bytes';
+
+-- As the definer: who registers an endpoint need not be able to write secrets.
+CREATE FUNCTION bm_webhook._make_endpoint_secret() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret) VALUES (NEW.id, bm_webhook._random_secret());
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook._make_endpoint_secret() IS 'gives a new endpoint its first secret';
+
+CREATE TRIGGER check_endpoint BEFORE INSERT OR UPDATE ON bm_webhook.endpoint
+	FOR EACH ROW EXECUTE FUNCTION bm_webhook._check_endpoint();
+CREATE TRIGGER make_secret AFTER INSERT ON bm_webhook.endpoint
+	FOR EACH ROW EXECUTE FUNCTION bm_webhook._make_endpoint_secret();
+CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON bm_webhook.endpoint
+	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook._endpoint_changed();
+CREATE TRIGGER endpoint_changed AFTER UPDATE OR DELETE OR TRUNCATE ON bm_webhook.application
+	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook._endpoint_changed();
+CREATE TRIGGER check_secret BEFORE INSERT OR UPDATE ON bm_webhook.endpoint_secret
+	FOR EACH ROW EXECUTE FUNCTION bm_webhook._check_endpoint_secret();
+CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON bm_webhook.endpoint_secret
+	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook._endpoint_changed();
+COMMENT ON TRIGGER check_endpoint ON bm_webhook.endpoint IS 'checks and normalizes';
+COMMENT ON TRIGGER make_secret ON bm_webhook.endpoint IS 'gives it its first secret';
+COMMENT ON TRIGGER endpoint_changed ON bm_webhook.endpoint IS 'tells the dispatcher';
+COMMENT ON TRIGGER endpoint_changed ON bm_webhook.application IS 'tells the dispatcher';
+COMMENT ON TRIGGER check_secret ON bm_webhook.endpoint_secret IS 'checks';
+COMMENT ON TRIGGER endpoint_changed ON bm_webhook.endpoint_secret IS 'tells the dispatcher';
+
+-- An application's owner, and its members, see it with its endpoints and secrets.
+ALTER TABLE bm_webhook.application ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bm_webhook.endpoint ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bm_webhook.endpoint_secret ENABLE ROW LEVEL SECURITY;
+CREATE POLICY member ON bm_webhook.application USING (EXISTS (
+	SELECT FROM pg_catalog.pg_roles r
+	WHERE r.rolname OPERATOR(pg_catalog.=) owner AND pg_catalog.pg_has_role(r.oid, 'MEMBER')));
+CREATE POLICY member ON bm_webhook.endpoint USING (EXISTS (
+	SELECT FROM bm_webhook.application a WHERE a.name OPERATOR(pg_catalog.=) endpoint.application));
+CREATE POLICY member ON bm_webhook.endpoint_secret USING (EXISTS (
+	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) endpoint_secret.endpoint_id));
+CREATE POLICY dispatcher ON bm_webhook.application TO bm_webhook USING (true);
+CREATE POLICY dispatcher ON bm_webhook.endpoint TO bm_webhook USING (true);
+CREATE POLICY dispatcher ON bm_webhook.endpoint_secret TO bm_webhook USING (true);
+
+CREATE FUNCTION bm_webhook.secret(endpoint bigint) RETURNS text
+	LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	newest text;
+BEGIN
+	SELECT s.secret INTO newest FROM bm_webhook.endpoint_secret s
+		WHERE s.endpoint_id = secret.endpoint ORDER BY s.id DESC LIMIT 1;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'endpoint % has no secret, or does not exist', endpoint
+			USING ERRCODE = 'undefined_object', HINT = 'Endpoints are the rows of bm_webhook.endpoint.';
+	END IF;
+	RETURN newest;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.secret(bigint) IS 'the newest signing secret of an endpoint, for those who may read endpoint_secret; 42704 unknown endpoint';
+

@@ -1,0 +1,234 @@
+-------------------------------------------------------------------------------
+-- Capture
+-------------------------------------------------------------------------------
+
+CREATE FUNCTION bm_webhook.emit(type text, data jsonb, application text = NULL, channel text = NULL,
+								message_id text = NULL, occurred_at timestamptz = NULL, endpoint bigint = NULL) RETURNS uuid
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_emit';
+COMMENT ON FUNCTION bm_webhook.emit(text, jsonb, text, text, text, timestamptz, bigint) IS
+	'makes an event of this transaction and returns its id; data is an object; endpoint: for this one alone; 22023, 23502, 42704, 54000';
+
+CREATE FUNCTION bm_webhook.ping(endpoint bigint) RETURNS uuid
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_ping';
+COMMENT ON FUNCTION bm_webhook.ping(bigint) IS 'sends an event webhook.ping to this endpoint alone and returns its id; 42704 unknown endpoint';
+
+CREATE FUNCTION bm_webhook.capture() RETURNS trigger
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_capture';
+COMMENT ON FUNCTION bm_webhook.capture() IS
+	'trigger function that makes an event of each changed row; its triggers are created by watch(); 39P01 misuse, 42703 unknown column';
+
+CREATE FUNCTION bm_webhook._check_capture(relation regclass, arguments text[]) RETURNS void
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_check_capture';
+COMMENT ON FUNCTION bm_webhook._check_capture(regclass, text[]) IS 'raises what a trigger with these arguments would raise';
+
+CREATE FUNCTION bm_webhook._watches(relation regclass)
+	RETURNS TABLE (trigger name, event_type text)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT t.tgname, convert_from(substr(t.tgargs, 6, position('\x00'::bytea IN t.tgargs) - 6), getdatabaseencoding())
+	FROM pg_trigger t
+	WHERE t.tgrelid = relation AND t.tgparentid = 0 AND t.tgfoid = 'bm_webhook.capture()'::regprocedure
+		AND starts_with(encode(t.tgargs, 'escape'), 'type=')
+	ORDER BY t.tgname
+$$;
+COMMENT ON FUNCTION bm_webhook._watches(regclass) IS 'the capture triggers of a relation, with their event types';
+
+CREATE FUNCTION bm_webhook._check_watched(relation regclass, level text) RETURNS void
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	r pg_class;
+BEGIN
+	SELECT * INTO r FROM pg_class WHERE oid = relation;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'relation with OID % does not exist', relation::oid
+			USING ERRCODE = 'undefined_table', HINT = 'Name an existing table.';
+	ELSIF r.relkind NOT IN ('r', 'p') OR r.relpersistence = 't' THEN
+		RAISE EXCEPTION 'relation "%" cannot be watched', r.relname
+			USING ERRCODE = 'wrong_object_type', HINT = 'Only permanent and unlogged tables can: watch the tables under a view.';
+	ELSIF r.oid < 16384 OR r.relnamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) THEN
+		RAISE EXCEPTION 'system catalog "%" cannot be watched', r.relname
+			USING ERRCODE = 'wrong_object_type', HINT = 'Watch a table of your own.';
+	ELSIF r.relnamespace = 'bm_webhook'::regnamespace THEN
+		RAISE EXCEPTION 'table "%" belongs to the extension and cannot be watched', r.relname
+			USING ERRCODE = 'wrong_object_type', HINT = 'Watch a table of your own.';
+	ELSIF level = 'statement' AND (r.relkind = 'p' OR r.relispartition) THEN
+		RAISE EXCEPTION 'partitioned table "%" cannot be watched at statement level', r.relname
+			USING ERRCODE = 'feature_not_supported', HINT = 'Use level => ''row'', on the partitioned table.';
+	ELSIF r.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = r.oid) THEN
+		RAISE WARNING 'rows of tables that inherit from "%" are not captured', r.relname
+			USING HINT = 'Watch these tables as well.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook._check_watched(regclass, text) IS 'refuses relations that cannot be watched; 0A000, 42809, 42P01';
+
+-- Types without an equality in pg_catalog (json, xml, ...) are compared as text.
+CREATE FUNCTION bm_webhook._changed_condition(relation regclass, changed text[]) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	conditions text[] = '{}';
+	name text;
+	type text;
+BEGIN
+	FOREACH name IN ARRAY changed LOOP
+		SELECT format_type(a.atttypid, NULL) INTO type FROM pg_attribute a
+			WHERE a.attrelid = relation AND a.attname = name AND a.attnum > 0 AND NOT a.attisdropped;
+		IF NOT FOUND THEN
+			RAISE EXCEPTION 'column "%" of relation "%" does not exist', name, relation
+				USING ERRCODE = 'undefined_column', HINT = 'List columns of the relation in "changed".';
+		END IF;
+		BEGIN
+			EXECUTE format('SELECT NULL::%1$s IS DISTINCT FROM NULL::%1$s', type);
+			conditions := conditions || format('OLD.%1$I IS DISTINCT FROM NEW.%1$I', name);
+		EXCEPTION WHEN undefined_function THEN
+			conditions := conditions || format('OLD.%1$I::text IS DISTINCT FROM NEW.%1$I::text', name);
+		END;
+	END LOOP;
+	RETURN array_to_string(conditions, ' OR ');
+END
+$$;
+COMMENT ON FUNCTION bm_webhook._changed_condition(regclass, text[]) IS 'SQL text: did one of these columns change? 42703 unknown column';
+
+CREATE FUNCTION bm_webhook._primary_key(relation regclass) RETURNS text[]
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT array_agg(a.attname::text ORDER BY k.position)
+	FROM pg_index i, unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, position), pg_attribute a
+	WHERE i.indrelid = relation AND i.indisprimary AND a.attrelid = relation AND a.attnum = k.attnum
+$$;
+COMMENT ON FUNCTION bm_webhook._primary_key(regclass) IS 'the columns of the primary key; NULL when there is none';
+
+CREATE FUNCTION bm_webhook._check_function(relation regclass, function regprocedure) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p pg_proc;
+BEGIN
+	SELECT * INTO p FROM pg_proc WHERE oid = function;
+	IF NOT FOUND OR p.pronargs <> 1 OR p.proargtypes[0] <> (SELECT reltype FROM pg_class WHERE oid = relation) THEN
+		RAISE EXCEPTION 'function % does not take a row of "%"', function, relation
+			USING ERRCODE = 'undefined_function', HINT = format('It must have one argument of type %s and return jsonb.', relation);
+	ELSIF NOT has_function_privilege(function, 'EXECUTE') THEN
+		RAISE EXCEPTION 'permission denied for function %', function
+			USING ERRCODE = 'insufficient_privilege', HINT = 'You need EXECUTE on the function.';
+	END IF;
+	RETURN format('%I.%I', p.pronamespace::regnamespace::name, p.proname);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook._check_function(regclass, regprocedure) IS 'the qualified name of a function that takes a row of the relation; 42501, 42883';
+
+CREATE FUNCTION bm_webhook._create_watch_trigger(relation regclass, event_type text, operation text, level text,
+												 condition text, arguments text[]) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	EXECUTE format('CREATE TRIGGER %I AFTER %s ON %s %s FOR EACH %s %s EXECUTE FUNCTION bm_webhook.capture(%s)',
+		'bm_webhook_' || lower(operation) || '_' || left(md5(event_type), 8), operation, relation,
+		CASE WHEN level = 'row' THEN ''
+			WHEN operation = 'INSERT' THEN 'REFERENCING NEW TABLE AS new_rows'
+			WHEN operation = 'DELETE' THEN 'REFERENCING OLD TABLE AS old_rows'
+			ELSE 'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows' END,
+		level,
+		CASE WHEN condition IS NOT NULL AND level = 'row' THEN format(E'WHEN (%s\n)', condition) ELSE '' END,
+		(SELECT string_agg(quote_literal(a), ', ' ORDER BY n) FROM unnest(arguments) WITH ORDINALITY AS u (a, n)));
+END
+$$;
+COMMENT ON FUNCTION bm_webhook._create_watch_trigger(regclass, text, text, text, text, text[]) IS 'creates one capture trigger';
+
+CREATE FUNCTION bm_webhook.watch(relation regclass, event_type text, application text = NULL, channel text = NULL,
+		message_id text = NULL, occurred_at text = NULL, operations text[] = '{INSERT,UPDATE}', changed text[] = NULL,
+		condition text = NULL, columns text[] = NULL, function regprocedure = NULL, level text = 'row') RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	primary_key text[] = bm_webhook._primary_key(relation);
+	changed_condition text;
+	arguments text[];
+	own_arguments text[];
+	own_condition text;
+	operation text;
+BEGIN
+	IF relation IS NULL OR event_type IS NULL OR operations IS NULL OR level IS NULL THEN
+		RAISE EXCEPTION '"relation", "event_type", "operations" and "level" must not be null'
+			USING ERRCODE = 'not_null_violation', HINT = 'Leave an argument out to get its default.';
+	END IF;
+	IF level NOT IN ('row', 'statement') THEN
+		RAISE EXCEPTION 'invalid level "%"', level
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Use row or statement.';
+	END IF;
+	PERFORM bm_webhook._check_watched(relation, level);
+
+	SELECT array_agg(DISTINCT upper(o)) INTO operations FROM unnest(operations) o;
+	IF operations IS NULL OR NOT coalesce(operations <@ '{INSERT,UPDATE,DELETE}', false) OR array_position(operations, NULL) > 0 THEN
+		RAISE EXCEPTION 'invalid "operations"'
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Use INSERT, UPDATE and DELETE, at least one of them.';
+	END IF;
+	IF changed IS NOT NULL THEN
+		IF NOT 'UPDATE' = ANY (operations) OR cardinality(changed) = 0 THEN
+			RAISE EXCEPTION '"changed" needs the operation UPDATE and at least one column'
+				USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave "changed" out: an insert or delete is always a change.';
+		END IF;
+		changed_condition := bm_webhook._changed_condition(relation, changed);
+	END IF;
+	IF message_id IS NULL THEN
+		IF primary_key IS NULL OR cardinality(primary_key) <> 1 THEN
+			RAISE EXCEPTION 'relation "%" has no primary key of one column', relation
+				USING ERRCODE = 'invalid_table_definition', HINT = 'Say what identifies a row: message_id => ''{column}''.';
+		END IF;
+		message_id := '{' || primary_key[1] || '}';
+	END IF;
+
+	arguments := array_remove(ARRAY['type=' || event_type, 'application=' || application, 'channel=' || channel,
+		'message_id=' || message_id, 'occurred_at=' || occurred_at, 'columns=' || columns::text,
+		'function=' || CASE WHEN function IS NOT NULL THEN bm_webhook._check_function(relation, function) END], NULL);
+	PERFORM bm_webhook._check_capture(relation, arguments);
+	IF EXISTS (SELECT FROM bm_webhook._watches(relation) w WHERE w.event_type = watch.event_type) THEN
+		RAISE EXCEPTION 'relation "%" is already watched for event type "%"', relation, event_type
+			USING ERRCODE = 'duplicate_object', HINT = 'Call bm_webhook.unwatch() first.';
+	END IF;
+
+	FOREACH operation IN ARRAY operations LOOP
+		own_condition := CASE WHEN operation = 'UPDATE' AND changed IS NOT NULL AND condition IS NOT NULL
+				THEN format(E'(%s) AND (%s\n)', changed_condition, condition)
+			WHEN operation = 'UPDATE' AND changed IS NOT NULL THEN changed_condition
+			ELSE condition END;
+		own_arguments := arguments;
+		IF level = 'statement' AND own_condition IS NOT NULL THEN
+			own_arguments := own_arguments || ('when=' || own_condition);
+			-- only a row trigger has its condition checked by PostgreSQL
+			PERFORM bm_webhook._create_watch_trigger(relation, event_type, operation, 'row', own_condition, arguments);
+			EXECUTE format('DROP TRIGGER %I ON %s', 'bm_webhook_' || lower(operation) || '_' || left(md5(event_type), 8), relation);
+			IF operation = 'UPDATE' AND own_condition ~* '\mold\M' THEN
+				IF primary_key IS NULL THEN
+					RAISE EXCEPTION 'relation "%" has no primary key to pair old and new rows with', relation
+						USING ERRCODE = 'invalid_table_definition', HINT = 'Add a primary key, or use level => ''row''.';
+				END IF;
+				own_arguments := own_arguments || ('key=' || primary_key::text);
+			END IF;
+		END IF;
+		PERFORM bm_webhook._create_watch_trigger(relation, event_type, operation, level, own_condition, own_arguments);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text) IS
+	'makes events of the rows of a table that change. event_type, application, channel and message_id are templates: {column} stands for its value, and with function {data.key} for a member of what it returned. message_id: the primary key, if not given. occurred_at: {column}. operations: INSERT, UPDATE, DELETE. changed: an update counts only if one of these columns changed. condition: SQL on NEW and OLD; names outside pg_catalog must be qualified. columns, or function (row) -> jsonb: the data; default all columns. level: row or statement (cheaper for bulk changes; primary keys must not be updated). Errors: 0A000, 22023, 23502, 42501, 42701, 42703, 42710, 42804, 42809, 42883, 42P16';
+
+CREATE FUNCTION bm_webhook.unwatch(relation regclass, event_type text = NULL) RETURNS integer
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	removed text[] = '{}';
+	w record;
+BEGIN
+	IF relation IS NULL THEN
+		RAISE EXCEPTION '"relation" must not be null'
+			USING ERRCODE = 'not_null_violation', HINT = 'Name the watched table.';
+	END IF;
+	FOR w IN SELECT * FROM bm_webhook._watches(relation) AS t WHERE unwatch.event_type IS NULL OR t.event_type = unwatch.event_type LOOP
+		EXECUTE format('DROP TRIGGER %I ON %s', w.trigger, relation);
+		removed := removed || w.event_type;
+	END LOOP;
+	PERFORM bm_webhook._drop_payload_functions(relation);
+	IF removed = '{}' THEN
+		RAISE NOTICE 'relation "%" is not watched%', relation, coalesce(' for event type "' || event_type || '"', '');
+	END IF;
+	RETURN (SELECT count(DISTINCT r) FROM unnest(removed) r);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.unwatch(regclass, text) IS
+	'removes the watches of a table, all or those of one event type (as given to watch()), and returns how many; 23502';
+

@@ -1,0 +1,59 @@
+-------------------------------------------------------------------------------
+-- Views: with the rights of who reads them
+-------------------------------------------------------------------------------
+
+-- The rule by which the dispatcher matches (core/route.c), for views and waits.
+CREATE FUNCTION bm_webhook._wants(p bm_webhook.endpoint, e bm_webhook.event) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT p.enabled AND (e.endpoint_id = p.id
+		OR e.endpoint_id IS NULL AND e.created_at >= p.created_at
+		AND (p.application IS NULL OR p.application = e.application)
+		AND (p.channel IS NULL OR p.channel = e.channel)
+		AND (bm_webhook._matches(p.event_types, e.type)
+			OR e.reply_to IS NOT NULL AND bm_webhook._matches(p.event_types, 'message.replied'))
+		AND NOT EXISTS (SELECT FROM bm_webhook.application a
+			WHERE a.name = e.application AND (bm_webhook._matches(a.muted_event_types, e.type)
+				OR e.reply_to IS NOT NULL AND bm_webhook._matches(a.muted_event_types, 'message.replied'))))
+$$;
+COMMENT ON FUNCTION bm_webhook._wants(bm_webhook.endpoint, bm_webhook.event) IS 'does the endpoint get this event?';
+
+CREATE VIEW bm_webhook.attempt WITH (security_invoker = true) AS
+	SELECT event_id, endpoint_id, attempt, attempted_at, false AS succeeded, http_status, error_class, error,
+		total_time AS duration, response
+	FROM bm_webhook.failed_attempt
+	UNION ALL
+	SELECT event_id, endpoint_id, attempts, last_attempt_at, true, http_status, NULL, NULL, duration, NULL
+	FROM bm_webhook.delivery WHERE status = 'delivered'
+	UNION ALL
+	SELECT event_id, endpoint_id, attempts, last_attempt_at, true, http_status, NULL, NULL, duration, NULL
+	FROM bm_webhook.redelivery WHERE status = 'delivered';
+COMMENT ON VIEW bm_webhook.attempt IS 'every attempt ever made';
+
+-- What no cursor has settled, found by the index on xid: a range with two
+-- unknown ends is taken for a small part of the table, so the planner uses it.
+CREATE VIEW bm_webhook.backlog WITH (security_invoker = true) AS
+	WITH fresh AS MATERIALIZED (
+		SELECT e
+		FROM bm_webhook.event e
+		WHERE e.xid >= (SELECT pg_catalog.pg_snapshot_xmin(c.snapshot) AS xmin FROM bm_webhook.cursor c ORDER BY 1 LIMIT 1)
+			AND e.xid < (SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()))
+			AND EXISTS (SELECT FROM bm_webhook.cursor c WHERE NOT pg_catalog.pg_visible_in_snapshot(e.xid, c.snapshot))
+	)
+	SELECT p.id AS endpoint_id, p.application, p.channel, p.url, d.pending, d.retrying, n.not_taken,
+		LEAST(d.oldest, n.oldest) AS oldest, d.next_attempt_at
+	FROM bm_webhook.endpoint p
+	CROSS JOIN LATERAL (
+		SELECT count(*) AS pending, count(*) FILTER (WHERE attempts > 0) AS retrying,
+			min(bm_webhook._uuid_time(event_id)) AS oldest, min(next_attempt_at) AS next_attempt_at
+		FROM bm_webhook.delivery WHERE endpoint_id = p.id AND status = 'pending'
+	) d
+	CROSS JOIN LATERAL (
+		SELECT count(*) AS not_taken, min((f.e).created_at) AS oldest
+		FROM fresh f
+		WHERE bm_webhook._wants(p, f.e)
+			AND NOT EXISTS (SELECT FROM bm_webhook.delivery x WHERE x.event_id = (f.e).id AND x.endpoint_id = p.id)
+	) n;
+COMMENT ON VIEW bm_webhook.backlog IS 'what waits, for each endpoint: pending deliveries (retrying: tried before), and events that no dispatcher has taken yet';
+COMMENT ON COLUMN bm_webhook.backlog.not_taken IS 'events that match and have no delivery yet';
+COMMENT ON COLUMN bm_webhook.backlog.oldest IS 'when the oldest of what waits was captured';
+

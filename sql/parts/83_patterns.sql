@@ -1,0 +1,44 @@
+-------------------------------------------------------------------------------
+-- Messaging: patterns
+-------------------------------------------------------------------------------
+
+-- As the definer: who registers an endpoint need not be able to read event_type.
+CREATE FUNCTION bm_webhook._notice_unknown_types() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	unknown text;
+BEGIN
+	SELECT string_agg(format('"%s"', p), ', ') INTO unknown FROM unnest(NEW.event_types) p
+		WHERE NOT bm_webhook._matches(ARRAY[p], 'message.replied')
+			AND NOT EXISTS (SELECT FROM bm_webhook.event_type t WHERE bm_webhook._matches(ARRAY[p], t.name));
+	IF unknown IS NOT NULL THEN
+		RAISE NOTICE 'no known event type matches %', unknown
+			USING HINT = 'Known types are message.replied and the rows of bm_webhook.event_type; events of other types are delivered too.';
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook._notice_unknown_types() IS 'tells of patterns that match no documented event type';
+CREATE TRIGGER notice_unknown_types AFTER INSERT OR UPDATE OF event_types ON bm_webhook.endpoint
+	FOR EACH ROW EXECUTE FUNCTION bm_webhook._notice_unknown_types();
+COMMENT ON TRIGGER notice_unknown_types ON bm_webhook.endpoint IS 'tells of misspelt event types';
+
+CREATE FUNCTION bm_webhook._check_muted_event_types() RETURNS trigger
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	invalid text = (SELECT string_agg(coalesce('"' || left(p, 128) || '"', 'NULL'), ', ') FROM unnest(NEW.muted_event_types) p
+		WHERE p IS NULL OR octet_length(p) > 128
+			OR p !~ '^(\*|[a-z0-9_]+(\.[a-z0-9_]+)*\.\*|[a-z0-9_]+(\.[a-z0-9_]+)+)$');
+BEGIN
+	IF invalid IS NOT NULL THEN
+		PERFORM bm_webhook._refuse(format('invalid pattern %s in "muted_event_types"', invalid),
+			'A pattern is a type such as message.read, a prefix such as message.*, or * for everything.');
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook._check_muted_event_types() IS 'checks the patterns of an application; 22023';
+CREATE TRIGGER check_muted_event_types BEFORE INSERT OR UPDATE OF muted_event_types ON bm_webhook.application
+	FOR EACH ROW EXECUTE FUNCTION bm_webhook._check_muted_event_types();
+COMMENT ON TRIGGER check_muted_event_types ON bm_webhook.application IS 'checks the patterns';
+
