@@ -4,6 +4,10 @@
  * Only a library in shared_preload_libraries has shared memory, a launcher and
  * the utility hook. Loaded later, by CREATE EXTENSION or a trigger, it captures
  * events all the same; they are sent when the server has been restarted.
+ *
+ * pg_upgrade starts the old and the new server with this library preloaded while
+ * it copies the one into the other. A row that we wrote then would be damaged in
+ * the new cluster: its transaction lies beyond the last one that was copied.
  */
 #include "postgres.h"
 
@@ -24,7 +28,7 @@ _PG_init(void)
 {
 	bmw_guc_define();
 	bmw_notify_init();
-	if (!process_shared_preload_libraries_in_progress)
+	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	bmw_shmem_init();
 	bmw_utility_init();
