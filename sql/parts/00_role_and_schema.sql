@@ -7,15 +7,27 @@
 
 \echo Use "CREATE EXTENSION bm_webhook" to load this file. \quit
 
+-- No name below may lead to what others have put into schema public.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
+-- Who is a member of the role, or has made something as it, can do what it can:
+-- read every secret, and run code as everybody who writes an event.
 DO $$
+DECLARE
+	role oid = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = 'bm_webhook');
 BEGIN
-	IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'bm_webhook') THEN
-		CREATE ROLE bm_webhook NOLOGIN NOSUPERUSER NOINHERIT NOCREATEDB NOCREATEROLE;
-	ELSIF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'bm_webhook'
-				  AND (rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb)) THEN
+	IF role IS NULL THEN
+		CREATE ROLE bm_webhook NOLOGIN NOSUPERUSER NOINHERIT NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
+	ELSIF EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.oid = role
+			AND (rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls))
+		OR EXISTS (SELECT FROM pg_catalog.pg_auth_members WHERE role IN (roleid, member))
+		OR EXISTS (SELECT FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_database b ON b.oid = d.dbid
+			WHERE b.datname = pg_catalog.current_database() AND d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+				AND d.refobjid = role AND d.deptype = 'o')
+	THEN
 		RAISE EXCEPTION 'role "bm_webhook" already exists and is not the extension''s'
 			USING ERRCODE = 'duplicate_object',
-				  HINT = 'The extension needs a role of this name that cannot log in and has no attributes: rename yours.';
+				  HINT = 'The extension needs a role of this name without attributes, members, memberships and objects: rename yours.';
 	END IF;
 END
 $$;

@@ -61,27 +61,28 @@ END
 $$;
 COMMENT ON FUNCTION bm_webhook._check_watched(regclass, text) IS 'refuses relations that cannot be watched; 0A000, 42809, 42P01';
 
+CREATE FUNCTION bm_webhook._has_equality(type regtype) RETURNS boolean
+	LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_has_equality';
+COMMENT ON FUNCTION bm_webhook._has_equality(regtype) IS 'does pg_catalog have an equality of the type, or of the type under a domain?';
+
 -- Types without an equality in pg_catalog (json, xml, ...) are compared as text.
+-- The catalogs are asked: a value would bring the type's own code to run as our caller.
 CREATE FUNCTION bm_webhook._changed_condition(relation regclass, changed text[]) RETURNS text
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	conditions text[] = '{}';
 	name text;
-	type text;
+	type regtype;
 BEGIN
 	FOREACH name IN ARRAY changed LOOP
-		SELECT format_type(a.atttypid, NULL) INTO type FROM pg_attribute a
+		SELECT a.atttypid INTO type FROM pg_attribute a
 			WHERE a.attrelid = relation AND a.attname = name AND a.attnum > 0 AND NOT a.attisdropped;
 		IF NOT FOUND THEN
 			RAISE EXCEPTION 'column "%" of relation "%" does not exist', name, relation
 				USING ERRCODE = 'undefined_column', HINT = 'List columns of the relation in "changed".';
 		END IF;
-		BEGIN
-			EXECUTE format('SELECT NULL::%1$s IS DISTINCT FROM NULL::%1$s', type);
-			conditions := conditions || format('OLD.%1$I IS DISTINCT FROM NEW.%1$I', name);
-		EXCEPTION WHEN undefined_function THEN
-			conditions := conditions || format('OLD.%1$I::text IS DISTINCT FROM NEW.%1$I::text', name);
-		END;
+		conditions := conditions || format(CASE WHEN bm_webhook._has_equality(type)
+			THEN 'OLD.%1$I IS DISTINCT FROM NEW.%1$I' ELSE 'OLD.%1$I::text IS DISTINCT FROM NEW.%1$I::text' END, name);
 	END LOOP;
 	RETURN array_to_string(conditions, ' OR ');
 END
@@ -109,7 +110,7 @@ BEGIN
 		RAISE EXCEPTION 'permission denied for function %', function
 			USING ERRCODE = 'insufficient_privilege', HINT = 'You need EXECUTE on the function.';
 	END IF;
-	RETURN format('%I.%I', p.pronamespace::regnamespace::name, p.proname);
+	RETURN format('%I.%I', (SELECT nspname FROM pg_namespace WHERE oid = p.pronamespace), p.proname);
 END
 $$;
 COMMENT ON FUNCTION bm_webhook._check_function(regclass, regprocedure) IS 'the qualified name of a function that takes a row of the relation; 42501, 42883';

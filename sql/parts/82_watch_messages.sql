@@ -136,7 +136,7 @@ CREATE FUNCTION bm_webhook._payload_triggers(relation regclass, function text) R
 	WHERE t.tgrelid = relation AND t.tgparentid = 0 AND t.tgfoid = 'bm_webhook.capture()'::regprocedure
 		AND p.proname = function AND p.pronargs = 1
 		AND p.proargtypes[0] = (SELECT c.reltype FROM pg_class c WHERE c.oid = relation)
-		AND encode(convert_to(format('function=%I.%I', p.pronamespace::regnamespace::name, p.proname), getdatabaseencoding()), 'escape')
+		AND encode(convert_to(format('function=%I.%I', (SELECT nspname FROM pg_namespace n WHERE n.oid = p.pronamespace), p.proname), getdatabaseencoding()), 'escape')
 			= ANY (string_to_array(encode(t.tgargs, 'escape'), '\000'))
 $$;
 COMMENT ON FUNCTION bm_webhook._payload_triggers(regclass, text) IS 'the capture triggers of a relation that use this payload function';
@@ -148,7 +148,7 @@ DECLARE
 BEGIN
 	FOR p IN SELECT oid::regprocedure AS signature, proname FROM pg_proc
 		WHERE proname IN ('bm_webhook_message', 'bm_webhook_reply') AND pronargs = 1
-			AND proargtypes[0] = (SELECT reltype FROM pg_class WHERE oid = relation)
+			AND (proargtypes[0], pronamespace) = (SELECT reltype, relnamespace FROM pg_class WHERE oid = relation)
 	LOOP
 		IF NOT EXISTS (SELECT FROM bm_webhook._payload_triggers(relation, p.proname)) THEN
 			EXECUTE format('DROP FUNCTION %s', p.signature);
@@ -162,9 +162,15 @@ COMMENT ON FUNCTION bm_webhook._drop_payload_functions(regclass) IS 'drops what 
 CREATE FUNCTION bm_webhook._create_payload_function(relation regclass, name text, status text, data text[]) RETURNS regprocedure
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	function text = format('%I.%I', (SELECT relnamespace::regnamespace::name FROM pg_class WHERE oid = relation), name);
+	function text = format('%I.%I', (SELECT nspname FROM pg_namespace, pg_class WHERE pg_namespace.oid = relnamespace AND pg_class.oid = relation), name);
 	trigger name;
 BEGIN
+	-- OR REPLACE below would leave it to its owner
+	IF EXISTS (SELECT FROM pg_proc p, pg_roles r, pg_class c WHERE c.oid = relation AND p.proname = name AND p.pronamespace = c.relnamespace
+			AND p.proargtypes[0] = c.reltype AND r.oid = p.proowner AND NOT r.rolsuper AND r.rolname <> current_user) THEN
+		PERFORM bm_webhook._refuse(format('function %s(%s) exists already and is not yours', function, relation),
+			'Drop or rename it.', '42723');
+	END IF;
 	FOR trigger IN SELECT bm_webhook._payload_triggers(relation, name) LOOP
 		EXECUTE format('DROP TRIGGER %I ON %s', trigger, relation);
 	END LOOP;

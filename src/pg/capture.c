@@ -11,8 +11,12 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/table.h"
 #include "access/xact.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
@@ -23,6 +27,7 @@
 #include "pg/compat.h"
 #include "pg/event_store.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -66,6 +71,8 @@ static void add_row(Batch *batch, TriggerData *trigger, Cached *cached, TupleTab
 static void flush(Batch *batch);
 static Cached *find_plan(TriggerData *trigger);
 static void build_plan(TriggerData *trigger, Cached *cached);
+static Oid watched_table(const TriggerData *trigger);
+static HeapTuple find_trigger(Relation triggers, Oid oid);
 static SPIPlanPtr prepare_query(TriggerData *trigger, const BmwCaptureArguments *arguments);
 static char *query_text(TriggerData *trigger, const BmwCaptureArguments *arguments);
 static void append_join(StringInfo sql, Relation relation, const char *key);
@@ -99,6 +106,7 @@ bm_webhook_check_capture(PG_FUNCTION_ARGS)
 	int length = bmw_capture_texts(PG_GETARG_DATUM(1), &texts);
 
 	bmw_capture_arguments_parse(texts, length, &arguments);
+	arguments.watched = RelationGetRelid(relation);
 	bmw_capture_plan_create(&arguments, relation, RelationGetDescr(relation));
 	relation_close(relation, NoLock);
 	PG_RETURN_VOID();
@@ -272,6 +280,7 @@ build_plan(TriggerData *trigger, Cached *cached)
 	MemoryContextSwitchTo(context);
 	bmw_capture_arguments_parse(trigger->tg_trigger->tgargs, trigger->tg_trigger->tgnargs,
 								&arguments);
+	arguments.watched = watched_table(trigger);
 	if (arguments.when != NULL || arguments.key != NULL)
 	{
 		cached->query = prepare_query(trigger, &arguments);
@@ -286,6 +295,42 @@ build_plan(TriggerData *trigger, Cached *cached)
 		SPI_keepplan(cached->query);
 	MemoryContextSetParent(context, CacheMemoryContext);
 	SPI_finish();
+}
+
+/* A trigger on a partition may be the clone of one on the table that watch() was called for. */
+static Oid
+watched_table(const TriggerData *trigger)
+{
+	Relation triggers = table_open(TriggerRelationId, AccessShareLock);
+	Oid oid = trigger->tg_trigger->tgoid;
+	Oid table = RelationGetRelid(trigger->tg_relation);
+
+	while (OidIsValid(oid))
+	{
+		HeapTuple tuple = find_trigger(triggers, oid);
+
+		if (tuple == NULL)
+			break;
+		oid = ((Form_pg_trigger) GETSTRUCT(tuple))->tgparentid;
+		table = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
+	}
+	table_close(triggers, AccessShareLock);
+	return table;
+}
+
+static HeapTuple
+find_trigger(Relation triggers, Oid oid)
+{
+	ScanKeyData key;
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(oid));
+
+	SysScanDesc scan = systable_beginscan(triggers, TriggerOidIndexId, true, NULL, 1, &key);
+	HeapTuple tuple = systable_getnext(scan);
+
+	tuple = HeapTupleIsValid(tuple) ? heap_copytuple(tuple) : NULL;
+	systable_endscan(scan);
+	return tuple;
 }
 
 static SPIPlanPtr
@@ -379,6 +424,9 @@ plans(void)
 						   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 		CacheRegisterRelcacheCallback(forget_relation, PointerGetDatum(kept));
 		CacheRegisterSyscacheCallback(PROCOID, forget_functions, PointerGetDatum(kept));
+		/* whose a function is, and who has the rights of whom */
+		CacheRegisterSyscacheCallback(AUTHOID, forget_functions, PointerGetDatum(kept));
+		CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, forget_functions, PointerGetDatum(kept));
 	}
 	return kept;
 }

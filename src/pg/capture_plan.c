@@ -4,21 +4,25 @@
  * Everything that depends on names is looked up here, once; rows are then
  * processed by index. A trigger that is cloned to a partition gets a plan of
  * its own, because the partition's columns may have another order. A function
- * takes the row type of the relation or, on a partition, of an ancestor.
+ * takes the row type of the watched table; a partition's rows are converted. It
+ * runs as whoever writes a row, so it must belong to a role that could make
+ * him run code anyway: one that has the rights of the table's owner.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/partition.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "core/template.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "parser/parse_func.h"
 #include "pg/capture_plan.h"
 #include "pg/compat.h"
 #include "pg/event_check.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -43,9 +47,12 @@ static void compile_columns(BmwCapturePlan *plan, const char *columns, Relation 
 static int choose_all(Relation relation, TupleDesc desc, int *indexes);
 static int choose_named(const char *columns, Relation relation, TupleDesc desc, int *indexes);
 static bool is_virtual(Relation relation, const char *name);
-static void compile_function(BmwCapturePlan *plan, const char *name, Relation relation,
+static void compile_function(BmwCapturePlan *plan, const BmwCaptureArguments *arguments,
 							 TupleDesc desc);
-static Oid find_function(const char *name, Relation relation, Oid *row_type);
+static Oid find_function(const char *name, Oid watched, Oid *row_type);
+static void check_owner(Oid function, Oid watched);
+static Oid relation_owner(Oid relation);
+static Oid function_owner(Oid function);
 static void check_result(Oid function);
 static void check_constants(const BmwCapturePlan *plan);
 static const char *constant_of(const BmwCaptureTemplate *template);
@@ -118,7 +125,7 @@ bmw_capture_plan_create(const BmwCaptureArguments *arguments, Relation relation,
 				errmsg("\"columns\" and \"function\" exclude each other"),
 				errhint("Let the function choose the columns."));
 	if (arguments->function != NULL)
-		compile_function(plan, arguments->function, relation, desc);
+		compile_function(plan, arguments, desc);
 	else
 		compile_columns(plan, arguments->columns, relation, desc);
 	check_constants(plan);
@@ -317,11 +324,12 @@ is_virtual(Relation relation, const char *name)
 }
 
 static void
-compile_function(BmwCapturePlan *plan, const char *name, Relation relation, TupleDesc desc)
+compile_function(BmwCapturePlan *plan, const BmwCaptureArguments *arguments, TupleDesc desc)
 {
 	Oid row_type;
-	Oid function = find_function(name, relation, &row_type);
+	Oid function = find_function(arguments->function, arguments->watched, &row_type);
 
+	check_owner(function, arguments->watched);
 	check_result(function);
 	plan->has_function = true;
 	fmgr_info_cxt(function, &plan->function, CurrentMemoryContext);
@@ -331,26 +339,53 @@ compile_function(BmwCapturePlan *plan, const char *name, Relation relation, Tupl
 
 /* By name and row type, not by OID or signature: so it survives a dump and a rename of the table. */
 static Oid
-find_function(const char *name, Relation relation, Oid *row_type)
+find_function(const char *name, Oid watched, Oid *row_type)
 {
 	List *names = textToQualifiedNameList(cstring_to_text(name));
-	List *relations = list_make1_oid(RelationGetRelid(relation));
-	ListCell *cell;
+	Oid function;
 
-	if (relation->rd_rel->relispartition)
-		relations = list_concat(relations, get_partition_ancestors(RelationGetRelid(relation)));
-	foreach (cell, relations)
-	{
-		Oid function;
+	*row_type = get_rel_type_id(watched);
+	function = LookupFuncName(names, 1, row_type, true);
+	if (!OidIsValid(function))
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_FUNCTION),
+				errmsg("function %s(%s) does not exist", name, get_rel_name(watched)),
+				errhint("The function must have one argument, the row type of the watched table."));
+	return function;
+}
 
-		*row_type = get_rel_type_id(lfirst_oid(cell));
-		function = LookupFuncName(names, 1, row_type, true);
-		if (OidIsValid(function))
-			return function;
-	}
-	ereport(ERROR, errcode(ERRCODE_UNDEFINED_FUNCTION),
-			errmsg("function %s(%s) does not exist", name, RelationGetRelationName(relation)),
-			errhint("The function must have one argument, the row type of the relation."));
+/* A stranger who can create objects must not take the place of a function that is gone. */
+static void
+check_owner(Oid function, Oid watched)
+{
+	Oid owner = relation_owner(watched);
+
+	if (!has_privs_of_role(function_owner(function), owner))
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("function %s does not belong to the owner of \"%s\"",
+					   get_func_name(function), get_rel_name(watched)),
+				errhint("Let \"%s\" own the function.", GetUserNameFromId(owner, false)));
+}
+
+static Oid
+relation_owner(Oid relation)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid owner = HeapTupleIsValid(tuple) ? ((Form_pg_class) GETSTRUCT(tuple))->relowner : InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return owner;
+}
+
+static Oid
+function_owner(Oid function)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid owner = HeapTupleIsValid(tuple) ? ((Form_pg_proc) GETSTRUCT(tuple))->proowner : InvalidOid;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return owner;
 }
 
 static void

@@ -23,6 +23,7 @@
 /* The arguments as they are written; NULL where absent. */
 typedef struct BmwCaptureArguments
 {
+	Oid watched; /* the table that watch() was called for; set by the caller */
 	const char *type;
 	const char *application;
 	const char *channel;

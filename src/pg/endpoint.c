@@ -11,6 +11,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "catalog/namespace.h"
 #include "commands/trigger.h"
 #include "core/backoff.h"
 #include "core/header.h"
@@ -47,7 +48,7 @@ typedef struct Row
 	bool *nulls;
 } Row;
 
-static TriggerData *trigger_data(FunctionCallInfo fcinfo, TriggerEvent timing);
+static TriggerData *trigger_data(FunctionCallInfo fcinfo, TriggerEvent timing, const char *table);
 static Row take_apart(HeapTuple tuple, TupleDesc desc);
 static HeapTuple put_together(const Row *row);
 static int column(const Row *row, const char *name);
@@ -75,7 +76,8 @@ bm_webhook_check_endpoint(PG_FUNCTION_ARGS)
 {
 	static const char *const required[] = {"url",	  "event_types",   "enabled",	   "headers",
 										   "timeout", "max_in_flight", "retry_delays", "metadata"};
-	TriggerData *trigger = trigger_data(fcinfo, TRIGGER_EVENT_BEFORE | TRIGGER_EVENT_ROW);
+	TriggerData *trigger =
+		trigger_data(fcinfo, TRIGGER_EVENT_BEFORE | TRIGGER_EVENT_ROW, "endpoint");
 	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
 	bool is_update = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
 	Row row = take_apart(is_update ? trigger->tg_newtuple : trigger->tg_trigtuple, desc);
@@ -100,7 +102,8 @@ Datum
 bm_webhook_check_endpoint_secret(PG_FUNCTION_ARGS)
 {
 	static const char *const required[] = {"endpoint_id", "secret"};
-	TriggerData *trigger = trigger_data(fcinfo, TRIGGER_EVENT_BEFORE | TRIGGER_EVENT_ROW);
+	TriggerData *trigger =
+		trigger_data(fcinfo, TRIGGER_EVENT_BEFORE | TRIGGER_EVENT_ROW, "endpoint_secret");
 	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
 	bool is_update = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event);
 	Row row = take_apart(is_update ? trigger->tg_newtuple : trigger->tg_trigtuple, desc);
@@ -130,18 +133,21 @@ bm_webhook_check_endpoint_secret(PG_FUNCTION_ARGS)
 Datum
 bm_webhook_endpoint_changed(PG_FUNCTION_ARGS)
 {
-	trigger_data(fcinfo, TRIGGER_EVENT_AFTER);
+	trigger_data(fcinfo, TRIGGER_EVENT_AFTER, NULL);
 	bmw_notify_endpoint();
 	return PointerGetDatum(NULL);
 }
 
+/* Columns are read by number: so only on the extension's table of this name, or on any of them. */
 static TriggerData *
-trigger_data(FunctionCallInfo fcinfo, TriggerEvent timing)
+trigger_data(FunctionCallInfo fcinfo, TriggerEvent timing, const char *table)
 {
 	TriggerData *trigger = CALLED_AS_TRIGGER(fcinfo) ? (TriggerData *) fcinfo->context : NULL;
 
 	if (trigger == NULL ||
-		(trigger->tg_event & (TRIGGER_EVENT_TIMINGMASK | TRIGGER_EVENT_ROW)) != timing)
+		(trigger->tg_event & (TRIGGER_EVENT_TIMINGMASK | TRIGGER_EVENT_ROW)) != timing ||
+		RelationGetNamespace(trigger->tg_relation) != get_namespace_oid("bm_webhook", true) ||
+		(table != NULL && strcmp(RelationGetRelationName(trigger->tg_relation), table) != 0))
 		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				errmsg("a trigger function of bm_webhook was called in another way"));
 	return trigger;

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "core/backoff.h"
 #include "core/pattern.h"
@@ -17,7 +18,9 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/typcache.h"
 #include "utils/uuid.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_sign);
@@ -25,6 +28,7 @@ PG_FUNCTION_INFO_V1(bm_webhook_verify);
 PG_FUNCTION_INFO_V1(bm_webhook_random_secret);
 PG_FUNCTION_INFO_V1(bm_webhook_exponential_backoff);
 PG_FUNCTION_INFO_V1(bm_webhook_matches);
+PG_FUNCTION_INFO_V1(bm_webhook_has_equality);
 PG_FUNCTION_INFO_V1(bm_webhook_uuid_floor);
 PG_FUNCTION_INFO_V1(bm_webhook_uuid_time);
 
@@ -151,6 +155,15 @@ bm_webhook_matches(PG_FUNCTION_ARGS)
 			PG_RETURN_BOOL(true);
 	}
 	PG_RETURN_BOOL(false);
+}
+
+/* _has_equality(type regtype): is it compared by a function of pg_catalog? Nothing is evaluated. */
+Datum
+bm_webhook_has_equality(PG_FUNCTION_ARGS)
+{
+	Oid equality = lookup_type_cache(getBaseType(PG_GETARG_OID(0)), TYPECACHE_EQ_OPR)->eq_opr;
+
+	PG_RETURN_BOOL(OidIsValid(equality) && equality < FirstNormalObjectId);
 }
 
 Datum
