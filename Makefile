@@ -37,6 +37,12 @@ bench:
 test-versions:
 	tools/other-versions
 
+test-fresh:
+	tools/fresh-machines
+
+test-upgrade:
+	BMW_COMMAND='tools/test-upgrade 15 17' tools/fresh-machines two-servers
+
 unit:
 	$(MAKE) -C test/unit
 
@@ -48,10 +54,10 @@ format:
 	tools/install-deps lint
 	tools/format
 
-.PHONY: all help test test-versions demo bench unit lint format
+.PHONY: all help test test-versions test-fresh test-upgrade demo bench unit lint format
 
 # The targets above must work before a server is installed, the ones below need its PGXS.
-no_server_goals := help test test-versions demo bench unit lint format
+no_server_goals := help test test-versions test-fresh test-upgrade demo bench unit lint format
 ifneq (,$(filter-out $(no_server_goals),$(or $(MAKECMDGOALS),all)))
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -94,7 +100,9 @@ endif
 # PostgreSQL's headers and calling convention do not pass these two.
 src/pg/%.o: override CFLAGS += -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
 
-$(OBJS): bm_webhook.control Makefile
+# Another server's headers make other objects.
+$(shell $(PG_CONFIG) --version | cmp -s - build/server || $(PG_CONFIG) --version >build/server)
+$(OBJS): bm_webhook.control Makefile build/server
 $(shlib): src/exports.map
 -include $(OBJS:.o=.d)
 

@@ -45,11 +45,12 @@ bm_webhook.require_https = off
 # extension => 0: it is not created in the database postgres
 # hosts: what the server finds in /etc/hosts (see set_hosts)
 # receiver: options of BmWebhook::Receiver
+# install_path: of another PostgreSQL
 sub new
 {
 	my ($class, %options) = @_;
 	my $self = bless {
-		node => PostgreSQL::Test::Cluster->new('main'),
+		node => PostgreSQL::Test::Cluster->new('main', $options{install_path} ? (install_path => $options{install_path}) : ()),
 		receiver => BmWebhook::Receiver->new(%{ $options{receiver} // {} }),
 	}, $class;
 

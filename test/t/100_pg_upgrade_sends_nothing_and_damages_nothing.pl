@@ -1,5 +1,6 @@
 # pg_upgrade starts the old and the new server with the library preloaded: it
 # must not send or write until the upgraded server is started by its user.
+# With BMW_OLD_BINDIR (tools/test-upgrade) the old server is one of another version.
 use strict;
 use warnings;
 
@@ -10,7 +11,9 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils qw(command_ok run_command);
 use Test::More;
 
-my $bmw = BmWebhook->new(conf => "fsync = off\n");
+my ($bindir) = split /\n/, qx(pg_config --bindir);
+my $old_bindir = $ENV{BMW_OLD_BINDIR} || $bindir;
+my $bmw = BmWebhook->new(conf => "fsync = off\n", install_path => $old_bindir =~ s{/bin$}{}r);
 my $old = $bmw->node;
 
 $bmw->sql('CREATE EXTENSION amcheck');
@@ -37,11 +40,10 @@ $new->init;
 $new->append_conf('postgresql.conf', join "\n", grep { /bm_webhook|max_prepared|max_worker/ } split /\n/, $conf);
 my $requests = $bmw->receiver->count('shop', 'requests') + $bmw->receiver->count('down', 'requests');
 my $next_xid = next_xid($old);
-my ($bindir) = split /\n/, qx(pg_config --bindir);
 
 chdir PostgreSQL::Test::Utils::tempdir_short();
 command_ok(
-	[   'pg_upgrade', '--no-sync', '-d', $old->data_dir, '-D', $new->data_dir, '-b', $bindir, '-B', $bindir,
+	[   'pg_upgrade', '--no-sync', '-d', $old->data_dir, '-D', $new->data_dir, '-b', $old_bindir, '-B', $bindir,
 		'-p', $old->port, '-P', $new->port, '-s', $new->host ],
 	'pg_upgrade succeeds');
 chdir $ENV{TESTDIR};
