@@ -56,7 +56,7 @@ CREATE TABLE bm_webhook.endpoint_secret (
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 ALTER TABLE bm_webhook.endpoint_secret ALTER COLUMN secret SET STATISTICS 0;
-CREATE INDEX endpoint_secret_endpoint_id_idx ON bm_webhook.endpoint_secret (endpoint_id);
+CREATE INDEX endpoint_secret_endpoint_id_id_idx ON bm_webhook.endpoint_secret (endpoint_id, id);
 COMMENT ON TABLE bm_webhook.endpoint_secret IS 'signing secrets (whsec_...); every request is signed with all of its endpoint''s';
 
 CREATE TABLE bm_webhook.event_type (

@@ -29,20 +29,36 @@ CREATE TRIGGER check_endpoint BEFORE INSERT OR UPDATE ON bm_webhook.endpoint
 	FOR EACH ROW EXECUTE FUNCTION bm_webhook._check_endpoint();
 CREATE TRIGGER make_secret AFTER INSERT ON bm_webhook.endpoint
 	FOR EACH ROW EXECUTE FUNCTION bm_webhook._make_endpoint_secret();
-CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON bm_webhook.endpoint
+CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE ON bm_webhook.endpoint
+	FOR EACH ROW EXECUTE FUNCTION bm_webhook._endpoint_changed();
+CREATE TRIGGER endpoint_truncated AFTER TRUNCATE ON bm_webhook.endpoint
 	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook._endpoint_changed();
-CREATE TRIGGER endpoint_changed AFTER UPDATE OR DELETE OR TRUNCATE ON bm_webhook.application
+CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE ON bm_webhook.application
+	FOR EACH ROW EXECUTE FUNCTION bm_webhook._endpoint_changed();
+CREATE TRIGGER endpoint_truncated AFTER TRUNCATE ON bm_webhook.application
 	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook._endpoint_changed();
 CREATE TRIGGER check_secret BEFORE INSERT OR UPDATE ON bm_webhook.endpoint_secret
 	FOR EACH ROW EXECUTE FUNCTION bm_webhook._check_endpoint_secret();
-CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON bm_webhook.endpoint_secret
+CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE ON bm_webhook.endpoint_secret
+	FOR EACH ROW EXECUTE FUNCTION bm_webhook._endpoint_changed();
+CREATE TRIGGER endpoint_truncated AFTER TRUNCATE ON bm_webhook.endpoint_secret
 	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook._endpoint_changed();
+-- Also for rows that logical replication applies.
+ALTER TABLE bm_webhook.application ENABLE ALWAYS TRIGGER endpoint_changed;
+ALTER TABLE bm_webhook.application ENABLE ALWAYS TRIGGER endpoint_truncated;
+ALTER TABLE bm_webhook.endpoint ENABLE ALWAYS TRIGGER endpoint_changed;
+ALTER TABLE bm_webhook.endpoint ENABLE ALWAYS TRIGGER endpoint_truncated;
+ALTER TABLE bm_webhook.endpoint_secret ENABLE ALWAYS TRIGGER endpoint_changed;
+ALTER TABLE bm_webhook.endpoint_secret ENABLE ALWAYS TRIGGER endpoint_truncated;
 COMMENT ON TRIGGER check_endpoint ON bm_webhook.endpoint IS 'checks and normalizes';
 COMMENT ON TRIGGER make_secret ON bm_webhook.endpoint IS 'gives it its first secret';
-COMMENT ON TRIGGER endpoint_changed ON bm_webhook.endpoint IS 'tells the dispatcher';
-COMMENT ON TRIGGER endpoint_changed ON bm_webhook.application IS 'tells the dispatcher';
+COMMENT ON TRIGGER endpoint_changed ON bm_webhook.endpoint IS 'tells the dispatcher of a row that changed';
+COMMENT ON TRIGGER endpoint_truncated ON bm_webhook.endpoint IS 'tells the dispatcher';
+COMMENT ON TRIGGER endpoint_changed ON bm_webhook.application IS 'tells the dispatcher of a row that changed';
+COMMENT ON TRIGGER endpoint_truncated ON bm_webhook.application IS 'tells the dispatcher';
 COMMENT ON TRIGGER check_secret ON bm_webhook.endpoint_secret IS 'checks';
-COMMENT ON TRIGGER endpoint_changed ON bm_webhook.endpoint_secret IS 'tells the dispatcher';
+COMMENT ON TRIGGER endpoint_changed ON bm_webhook.endpoint_secret IS 'tells the dispatcher of a row that changed';
+COMMENT ON TRIGGER endpoint_truncated ON bm_webhook.endpoint_secret IS 'tells the dispatcher';
 
 -- An application's owner, and its members, see it with its endpoints and secrets.
 ALTER TABLE bm_webhook.application ENABLE ROW LEVEL SECURITY;

@@ -2,7 +2,10 @@
  * pg/cache.c - the endpoints in memory: whom events go to, and how to send.
  *
  * Read as a whole whenever one has changed, and at every look while a change is
- * about to be committed (pg/notify.c says why). The new copy replaces the old
+ * about to be committed (pg/notify.c says why); but not again at once, however
+ * many change, because with many endpoints that takes its time. Until then no
+ * new pass of intake begins, so that no event is matched with endpoints that are
+ * older than itself. The new copy replaces the old
  * one when it is complete; requests in flight need neither. A lane carries its
  * BmwEndpoint as tag; a lane whose endpoint was deleted has none, and closes
  * when nothing is in flight.
@@ -14,9 +17,12 @@
 #include "pg/dispatcher.h"
 #include "pg/event_check.h"
 #include "pg/guc.h"
+#include "portability/instr_time.h"
 #include "utils/memutils.h"
 
 #define MAX_LANE_IN_FLIGHT 1000
+#define REST_FACTOR 4 /* between two readings, times what one took: a fifth of the time at most */
+#define MAX_REST_US (5 * INT64CONST(1000000))
 
 typedef struct Loading
 {
@@ -39,7 +45,8 @@ typedef struct Muted
 static HTAB *make_muted(MemoryContext memory);
 static void add_muted(const char *application, const char **patterns, int length, void *context);
 static void keep_order(BmwLane *lane, void *context);
-static bool is_current(BmwDispatcher *dispatcher, uint64 generation);
+static bool is_current(const BmwDispatcher *dispatcher, uint64 *generation);
+static void read_endpoints(BmwDispatcher *dispatcher);
 static void add_endpoint(const BmwEndpointRow *row, void *context);
 static BmwEndpoint *make_endpoint(const BmwEndpointRow *row);
 static void make_headers(BmwEndpoint *endpoint, const BmwEndpointRow *row);
@@ -50,37 +57,42 @@ static void clear_tag(BmwLane *lane, void *context);
 static void tend_lane(BmwLane *lane, void *context);
 static void cancel_lane(BmwDispatcher *dispatcher, BmwLane *lane);
 
-void
+bool
 bmw_cache_refresh(BmwDispatcher *dispatcher)
 {
-	uint64 generation = pg_atomic_read_u64(&dispatcher->slot->generation);
-	Loading loading = {.dispatcher = dispatcher};
-	MemoryContext caller = CurrentMemoryContext;
+	BmwCache *cache = &dispatcher->cache;
+	uint64 generation;
+	instr_time start;
+	instr_time end;
 
-	if (is_current(dispatcher, generation))
-		return;
-	loading.router = bmw_router_create();
-	if (loading.router == NULL)
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
-	loading.memory =
-		AllocSetContextCreate(TopMemoryContext, "bm_webhook endpoints", ALLOCSET_DEFAULT_SIZES);
-	loading.muted = make_muted(loading.memory);
-	PG_TRY();
-	{
-		bmw_store_endpoints(add_endpoint, &loading);
-		bmw_store_muted(add_muted, &loading);
-	}
-	PG_CATCH();
-	{
-		bmw_router_destroy(loading.router);
-		MemoryContextDelete(loading.memory);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	replace(&loading);
-	bmw_lanes_each(dispatcher->lanes, keep_order, dispatcher);
-	dispatcher->cache.generation = generation;
+	if (is_current(dispatcher, &generation))
+		return true;
+	if (dispatcher->now_us < cache->read_again_us)
+		return false;
+	INSTR_TIME_SET_CURRENT(start);
+	read_endpoints(dispatcher);
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	cache->generation = generation;
+	cache->read_again_us =
+		dispatcher->now_us + Min(REST_FACTOR * (int64) INSTR_TIME_GET_MICROSEC(end), MAX_REST_US);
+	return true;
+}
+
+bool
+bmw_cache_wants_refresh(const BmwDispatcher *dispatcher)
+{
+	return dispatcher->now_us >= dispatcher->cache.read_again_us &&
+		   dispatcher->cache.generation != pg_atomic_read_u64(&dispatcher->slot->generation);
+}
+
+bool
+bmw_cache_is_stale(const BmwDispatcher *dispatcher)
+{
+	uint64 generation;
+
+	return dispatcher->now_us < dispatcher->cache.read_again_us &&
+		   !is_current(dispatcher, &generation);
 }
 
 bool
@@ -105,11 +117,48 @@ bmw_cache_is_ours(const BmwDispatcher *dispatcher, int64 endpoint_id)
 		   (uint32) dispatcher->shard;
 }
 
+/*
+ * Has nothing changed, and is nothing about to be? A backend raises `changing`,
+ * becomes visible, moves the generation on and lowers `changing`: read the other
+ * way round, one of the two always tells. generation: of what is read from now on.
+ */
 static bool
-is_current(BmwDispatcher *dispatcher, uint64 generation)
+is_current(const BmwDispatcher *dispatcher, uint64 *generation)
 {
-	return generation == dispatcher->cache.generation &&
-		   pg_atomic_read_u32(&dispatcher->slot->changing) == 0;
+	bool is_changing = pg_atomic_read_u32(&dispatcher->slot->changing) != 0;
+
+	pg_read_barrier();
+	*generation = pg_atomic_read_u64(&dispatcher->slot->generation);
+	return !is_changing && *generation == dispatcher->cache.generation;
+}
+
+static void
+read_endpoints(BmwDispatcher *dispatcher)
+{
+	Loading loading = {.dispatcher = dispatcher};
+	MemoryContext caller = CurrentMemoryContext;
+
+	loading.router = bmw_router_create();
+	if (loading.router == NULL)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+	loading.memory =
+		AllocSetContextCreate(TopMemoryContext, "bm_webhook endpoints", ALLOCSET_DEFAULT_SIZES);
+	loading.muted = make_muted(loading.memory);
+	PG_TRY();
+	{
+		bmw_store_endpoints(add_endpoint, &loading);
+		bmw_store_muted(add_muted, &loading);
+	}
+	PG_CATCH();
+	{
+		bmw_router_destroy(loading.router);
+		MemoryContextDelete(loading.memory);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	replace(&loading);
+	bmw_lanes_each(dispatcher->lanes, keep_order, dispatcher);
 }
 
 static void

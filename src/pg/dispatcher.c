@@ -147,7 +147,7 @@ set_up(void *context)
 	BmwDispatcher *dispatcher = context;
 
 	bmw_intake_start(dispatcher);
-	bmw_cache_refresh(dispatcher);
+	(void) bmw_cache_refresh(dispatcher);
 	bmw_store_pending(expect_pending, dispatcher);
 }
 
@@ -211,8 +211,7 @@ wants_transaction(BmwDispatcher *dispatcher)
 	if (dispatcher->now_us < dispatcher->retry_at_us)
 		return false;
 	return bmw_intake_wants(dispatcher) || bmw_ordering_wants(dispatcher) ||
-		   bmw_sender_has_due(dispatcher) ||
-		   dispatcher->cache.generation != pg_atomic_read_u64(&dispatcher->slot->generation);
+		   bmw_sender_has_due(dispatcher) || bmw_cache_wants_refresh(dispatcher);
 }
 
 /*
@@ -227,7 +226,7 @@ take_in(void *context)
 	if (bmw_intake_wants(dispatcher))
 		bmw_intake_read(dispatcher);
 	else
-		bmw_cache_refresh(dispatcher);
+		(void) bmw_cache_refresh(dispatcher);
 	bmw_ordering_fetch(dispatcher);
 	bmw_sender_fetch_due(dispatcher);
 }

@@ -52,7 +52,8 @@ typedef struct BmwEndpoint
 
 typedef struct BmwCache
 {
-	uint64 generation; /* of what is loaded; 0: nothing yet */
+	uint64 generation;	 /* of what is loaded; 0: nothing yet */
+	int64 read_again_us; /* not before */
 	MemoryContext memory;
 	BmwRouter *router;
 	HTAB *muted; /* application -> patterns */
@@ -63,9 +64,10 @@ typedef struct BmwPass
 {
 	struct BmwPass *next;
 	BmwSnapshot now;
-	int64 since_us; /* for the cursor: see there */
-	int unsettled;	/* deliveries in memory that have no row yet */
-	bool is_read;	/* all its events are in lanes or recorded */
+	int64 since_us;		/* for the cursor: see there */
+	int unsettled;		/* deliveries in memory that have no row yet */
+	bool is_read;		/* all its events are in lanes or recorded */
+	bool has_endpoints; /* they were read after its snapshot was taken */
 } BmwPass;
 
 /* A lane that had little room at the last chunk, and since when. */
@@ -179,8 +181,15 @@ extern bool bmw_dispatcher_reload(BmwDispatcher *dispatcher);
 extern void bmw_dispatcher_stop(BmwDispatcher *dispatcher);
 extern bool bmw_dispatcher_run(BmwDispatcher *dispatcher, BmwWork work);
 
-/* cache.c: reads the endpoints if they have changed. Inside a transaction. */
-extern void bmw_cache_refresh(BmwDispatcher *dispatcher);
+/*
+ * cache.c: reads the endpoints if they have changed, unless they were read a
+ * moment ago. True when they are those of now. Inside a transaction.
+ */
+extern bool bmw_cache_refresh(BmwDispatcher *dispatcher);
+/* Have they changed, and may they be read? */
+extern bool bmw_cache_wants_refresh(const BmwDispatcher *dispatcher);
+/* Have they changed, and may not be read before cache.read_again_us? */
+extern bool bmw_cache_is_stale(const BmwDispatcher *dispatcher);
 /* Is this event not sent for its application? */
 extern bool bmw_cache_is_muted(const BmwDispatcher *dispatcher, const BmwRouteEvent *event);
 /* Does this dispatcher's shard own the endpoint? */

@@ -48,6 +48,7 @@ typedef struct Row
 	bool *nulls;
 } Row;
 
+static bool is_for_row(FunctionCallInfo fcinfo);
 static TriggerData *trigger_data(FunctionCallInfo fcinfo, TriggerEvent timing, const char *table);
 static Row take_apart(HeapTuple tuple, TupleDesc desc);
 static HeapTuple put_together(const Row *row);
@@ -133,9 +134,16 @@ bm_webhook_check_endpoint_secret(PG_FUNCTION_ARGS)
 Datum
 bm_webhook_endpoint_changed(PG_FUNCTION_ARGS)
 {
-	trigger_data(fcinfo, TRIGGER_EVENT_AFTER, NULL);
+	trigger_data(fcinfo, TRIGGER_EVENT_AFTER | (is_for_row(fcinfo) ? TRIGGER_EVENT_ROW : 0), NULL);
 	bmw_notify_endpoint();
 	return PointerGetDatum(NULL);
+}
+
+static bool
+is_for_row(FunctionCallInfo fcinfo)
+{
+	return CALLED_AS_TRIGGER(fcinfo) &&
+		   TRIGGER_FIRED_FOR_ROW(((TriggerData *) fcinfo->context)->tg_event);
 }
 
 /* Columns are read by number: so only on the extension's table of this name, or on any of them. */

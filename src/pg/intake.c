@@ -37,6 +37,7 @@ typedef struct Collecting
 } Collecting;
 
 static bool has_something_to_look_for(BmwDispatcher *dispatcher);
+static bool is_waiting_for_endpoints(const BmwDispatcher *dispatcher);
 static bool is_blocked_by_lanes(BmwDispatcher *dispatcher);
 static bool is_patient(BmwDispatcher *dispatcher, const BmwLane *lane, int64 since_us);
 static bool begin_pass(BmwDispatcher *dispatcher);
@@ -72,7 +73,8 @@ bool
 bmw_intake_wants(BmwDispatcher *dispatcher)
 {
 	return bmw_enabled && !dispatcher->is_stopping && !bmw_recorder_is_full(dispatcher) &&
-		   has_something_to_look_for(dispatcher) && !is_blocked_by_lanes(dispatcher);
+		   has_something_to_look_for(dispatcher) && !is_blocked_by_lanes(dispatcher) &&
+		   !is_waiting_for_endpoints(dispatcher);
 }
 
 void
@@ -82,9 +84,13 @@ bmw_intake_read(BmwDispatcher *dispatcher)
 
 	bool has_pass = intake->current != NULL || begin_pass(dispatcher);
 
-	/* after the snapshot: an event that it sees must find the endpoints that were there before it */
-	bmw_cache_refresh(dispatcher);
+	bool is_current = bmw_cache_refresh(dispatcher);
+
 	if (!has_pass)
+		return;
+	/* after the snapshot: an event that it sees must find the endpoints that were there before it */
+	intake->current->has_endpoints |= is_current;
+	if (!intake->current->has_endpoints)
 		return;
 	if (intake->is_recovering)
 		find_recorded(dispatcher);
@@ -105,6 +111,8 @@ bmw_intake_wakeup_us(const BmwDispatcher *dispatcher)
 	if (intake->current != NULL || pg_atomic_read_u32(&dispatcher->slot->is_awake) != 0)
 		wakeup = intake->tight_length > 0 ? Min(wakeup, dispatcher->now_us + 10000)
 										  : intake->gather_until_us;
+	if (is_waiting_for_endpoints(dispatcher))
+		wakeup = Max(wakeup, dispatcher->cache.read_again_us);
 	return wakeup;
 }
 
@@ -140,6 +148,15 @@ has_something_to_look_for(BmwDispatcher *dispatcher)
 		return true;
 	return dispatcher->now_us >= intake->gather_until_us &&
 		   pg_atomic_read_u32(&dispatcher->slot->is_awake) != 0;
+}
+
+/* A pass begins when the endpoints may be read, and once they were read it goes on. */
+static bool
+is_waiting_for_endpoints(const BmwDispatcher *dispatcher)
+{
+	const BmwPass *pass = dispatcher->intake.current;
+
+	return (pass == NULL || !pass->has_endpoints) && bmw_cache_is_stale(dispatcher);
 }
 
 /*

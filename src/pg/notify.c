@@ -53,6 +53,12 @@ bmw_notify_endpoint(void)
 	has_endpoint = true;
 }
 
+void
+bmw_notify_endpoint_is_known(void)
+{
+	has_endpoint = false;
+}
+
 /* What was prepared is not known any more: assume that it holds both. */
 void
 bmw_notify_before_commit_prepared(void)

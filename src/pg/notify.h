@@ -18,6 +18,8 @@ extern void bmw_notify_due(void);
  * when it commits, before it matches any event of this or a later transaction.
  */
 extern void bmw_notify_endpoint(void);
+/* It was the dispatcher itself, which knows. */
+extern void bmw_notify_endpoint_is_known(void);
 
 /* Registers the transaction callbacks; called once from _PG_init(). */
 extern void bmw_notify_init(void);

@@ -19,6 +19,7 @@
 #include "utils/xid8.h"
 
 static Datum value_of(const BmwSqlRow *row, int column, bool *is_null);
+static int64 to_us(Datum interval);
 static const char *to_utf8(Datum text, size_t *length);
 static char *convert(char *text, int size);
 
@@ -94,35 +95,46 @@ bmw_sql_texts(const BmwSqlRow *row, int column, int *length)
 	bool is_null;
 	Datum value = value_of(row, column, &is_null);
 	Datum *items;
+	bool *nulls;
 	const char **texts;
 
 	*length = 0;
 	if (is_null)
 		return NULL;
-	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &items, NULL,
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls,
 					  length);
 	texts = palloc(sizeof(*texts) * Max(*length, 1));
 	for (int i = 0; i < *length; i++)
-		texts[i] = to_utf8(items[i], NULL);
+		texts[i] = nulls[i] ? "" : to_utf8(items[i], NULL);
 	return texts;
 }
 
+int64
+bmw_sql_interval(const BmwSqlRow *row, int column)
+{
+	bool is_null;
+	Datum value = value_of(row, column, &is_null);
+
+	return is_null ? 0 : to_us(value);
+}
+
 int64 *
-bmw_sql_int64s(const BmwSqlRow *row, int column, int *length)
+bmw_sql_intervals(const BmwSqlRow *row, int column, int *length)
 {
 	bool is_null;
 	Datum value = value_of(row, column, &is_null);
 	Datum *items;
+	bool *nulls;
 	int64 *numbers;
 
 	*length = 0;
 	if (is_null)
 		return NULL;
-	deconstruct_array(DatumGetArrayTypeP(value), INT8OID, 8, true, TYPALIGN_DOUBLE, &items, NULL,
-					  length);
+	deconstruct_array(DatumGetArrayTypeP(value), INTERVALOID, sizeof(Interval), false,
+					  TYPALIGN_DOUBLE, &items, &nulls, length);
 	numbers = palloc(sizeof(*numbers) * Max(*length, 1));
 	for (int i = 0; i < *length; i++)
-		numbers[i] = DatumGetInt64(items[i]);
+		numbers[i] = nulls[i] ? 0 : to_us(items[i]);
 	return numbers;
 }
 
@@ -230,6 +242,14 @@ static Datum
 value_of(const BmwSqlRow *row, int column, bool *is_null)
 {
 	return heap_getattr(row->tuple, column, row->descriptor, is_null);
+}
+
+static int64
+to_us(Datum interval)
+{
+	int64 us;
+
+	return bmw_interval_us(DatumGetIntervalP(interval), &us) ? Max(us, 0) : 0;
 }
 
 static const char *

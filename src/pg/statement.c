@@ -31,7 +31,7 @@ bmw_statement_run_with(BmwStatement *statement, Datum *values, const char *nulls
 				errmsg("could not prepare a statement: %s", SPI_result_code_string(SPI_result)));
 		statement->plan = plan;
 	}
-	result = SPI_execute_plan(statement->plan, values, nulls, false, limit);
+	result = SPI_execute_plan(statement->plan, values, nulls, statement->is_stable, limit);
 	if (result < 0)
 		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
 				errmsg("could not execute a statement: %s", SPI_result_code_string(result)));

@@ -19,6 +19,7 @@ typedef struct BmwStatement
 	const char *sql;
 	int arguments;
 	Oid types[BMW_STATEMENT_ARGUMENTS];
+	bool is_stable;	 /* reads with the active snapshot, not with a new one */
 	SPIPlanPtr plan; /* NULL until the first use */
 } BmwStatement;
 

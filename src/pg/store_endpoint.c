@@ -10,21 +10,31 @@
 #include "catalog/pg_type.h"
 #include "pg/event_store.h"
 #include "pg/interval.h"
+#include "pg/notify.h"
 #include "pg/sql_row.h"
 #include "pg/statement.h"
 #include "pg/store.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
+#define MAX_TIMEOUT_US (5 * USECS_PER_MINUTE)
+
+/*
+ * Two scans of an index each, merged here: a plan that was made when there were
+ * few endpoints is right when there are many.
+ */
 static BmwStatement endpoints = {
-	"SELECT id, application, channel, url, enabled, (extract(epoch FROM timeout) * 1000)::integer, max_in_flight,"
-	" created_at, failing_since, event_types,"
-	" ARRAY(SELECT h.key FROM pg_catalog.jsonb_each_text(headers) h),"
-	" ARRAY(SELECT h.value FROM pg_catalog.jsonb_each_text(headers) h),"
-	" ARRAY(SELECT (extract(epoch FROM d) * 1000000)::bigint FROM pg_catalog.unnest(retry_delays) d),"
-	" ARRAY(SELECT s.secret FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = e.id ORDER BY s.id DESC),"
-	" ordering = 'by_message'"
-	" FROM bm_webhook.endpoint e"};
+	"SELECT id, application, channel, url, enabled, timeout, max_in_flight, created_at, failing_since, event_types,"
+	" CASE WHEN headers <> '{}' THEN ARRAY(SELECT h.key FROM pg_catalog.jsonb_each_text(headers) h) END,"
+	" CASE WHEN headers <> '{}' THEN ARRAY(SELECT h.value FROM pg_catalog.jsonb_each_text(headers) h) END,"
+	" retry_delays, ordering = 'by_message'"
+	" FROM bm_webhook.endpoint ORDER BY id",
+	.is_stable = true};
+
+static BmwStatement secrets = {
+	"SELECT endpoint_id, secret FROM bm_webhook.endpoint_secret ORDER BY endpoint_id, id",
+	.is_stable = true};
 
 static BmwStatement muted = {
 	"SELECT name, muted_event_types FROM bm_webhook.application WHERE muted_event_types <> '{}'"};
@@ -63,7 +73,10 @@ static BmwStatement event_state = {
 	"  FROM (SELECT d.status FROM bm_webhook.delivery d WHERE d.event_id = e.id"
 	"   UNION ALL"
 	"   SELECT 'pending' FROM bm_webhook.endpoint p"
-	"    WHERE bm_webhook._wants(p, e)"
+	/* what is cheap to judge first: _wants() costs much, and there may be many thousands */
+	"    WHERE p.enabled AND (e.endpoint_id OPERATOR(pg_catalog.=) p.id OR e.endpoint_id IS NULL"
+	"     AND (p.application IS NULL OR p.application OPERATOR(pg_catalog.=) e.application))"
+	"    AND bm_webhook._wants(p, e)"
 	"    AND NOT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id = e.id AND d.endpoint_id = p.id)) w) n"
 	" WHERE e.id = $1",
 	1,
@@ -71,27 +84,48 @@ static BmwStatement event_state = {
 
 static BmwStatement create_partitions = {"SELECT bm_webhook._create_partitions(4)"};
 
+/* The rows of endpoint_secret, and how far they have been used. */
+typedef struct Secrets
+{
+	SPITupleTable *table;
+	uint64 next;
+} Secrets;
+
 static void read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint);
+static void read_secrets(Secrets *all, BmwEndpointRow *endpoint);
+static int64 secret_owner(const Secrets *all, uint64 index);
 static void emit_about_endpoint(const char *type, const BmwSqlRow *row);
 
 void
 bmw_store_endpoints(BmwEndpointRowFn fn, void *context)
 {
-	int rows = bmw_statement_run(&endpoints, NULL);
 	MemoryContext row_context = bmw_statement_row_context();
-	MemoryContext caller = MemoryContextSwitchTo(row_context);
+	MemoryContext caller;
+	SPITupleTable *table;
+	Secrets all = {0};
 
-	for (int i = 0; i < rows; i++)
+	/* one for both: an endpoint is never seen without its secrets */
+	PushActiveSnapshot(GetLatestSnapshot());
+	bmw_statement_run(&endpoints, NULL);
+	table = SPI_tuptable;
+	bmw_statement_run(&secrets, NULL);
+	all.table = SPI_tuptable;
+	PopActiveSnapshot();
+	caller = MemoryContextSwitchTo(row_context);
+	for (uint64 i = 0; i < table->numvals; i++)
 	{
-		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+		BmwSqlRow row = {table->vals[i], table->tupdesc};
 		BmwEndpointRow endpoint;
 
 		read_endpoint(&row, &endpoint);
+		read_secrets(&all, &endpoint);
 		fn(&endpoint, context);
 		MemoryContextReset(row_context);
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(row_context);
+	SPI_freetuptable(table);
+	SPI_freetuptable(all.table);
 }
 
 void
@@ -122,6 +156,8 @@ bmw_store_set_failing(int64 endpoint_id, int64 since_us)
 
 	if (bmw_sql_bool(&row, 2))
 		emit_about_endpoint("endpoint.recovered", &row);
+	/* nobody else uses it: it is no reason to read the endpoints again */
+	bmw_notify_endpoint_is_known();
 	return is_done;
 }
 
@@ -177,16 +213,45 @@ read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint)
 	endpoint->channel = bmw_sql_text(row, 3, NULL);
 	endpoint->url = bmw_sql_text(row, 4, NULL);
 	endpoint->is_enabled = bmw_sql_bool(row, 5);
-	endpoint->timeout_ms = bmw_sql_int32(row, 6);
+	endpoint->timeout_ms = (int) Max(Min(bmw_sql_interval(row, 6), MAX_TIMEOUT_US) / 1000, 1);
 	endpoint->max_in_flight = bmw_sql_int32(row, 7);
 	endpoint->created_us = bmw_sql_time(row, 8);
 	endpoint->failing_since_us = bmw_sql_time(row, 9);
 	endpoint->patterns = bmw_sql_texts(row, 10, &endpoint->patterns_length);
 	endpoint->header_names = bmw_sql_texts(row, 11, &endpoint->headers_length);
 	endpoint->header_values = bmw_sql_texts(row, 12, &endpoint->headers_length);
-	endpoint->delays_us = bmw_sql_int64s(row, 13, &endpoint->delays_length);
-	endpoint->secrets = bmw_sql_texts(row, 14, &endpoint->secrets_length);
-	endpoint->is_ordered = bmw_sql_bool(row, 15);
+	endpoint->delays_us = bmw_sql_intervals(row, 13, &endpoint->delays_length);
+	endpoint->is_ordered = bmw_sql_bool(row, 14);
+}
+
+/* Newest first. Both tables are in the order of endpoints. */
+static void
+read_secrets(Secrets *all, BmwEndpointRow *endpoint)
+{
+	uint64 first;
+	int length = 0;
+
+	while (all->next < all->table->numvals && secret_owner(all, all->next) < endpoint->id)
+		all->next++;
+	first = all->next;
+	while (all->next < all->table->numvals && secret_owner(all, all->next) == endpoint->id)
+		all->next++;
+	endpoint->secrets_length = (int) (all->next - first);
+	endpoint->secrets = palloc(sizeof(char *) * Max(endpoint->secrets_length, 1));
+	for (uint64 i = all->next; i > first; i--)
+	{
+		BmwSqlRow row = {all->table->vals[i - 1], all->table->tupdesc};
+
+		endpoint->secrets[length++] = bmw_sql_text(&row, 2, NULL);
+	}
+}
+
+static int64
+secret_owner(const Secrets *all, uint64 index)
+{
+	BmwSqlRow row = {all->table->vals[index], all->table->tupdesc};
+
+	return bmw_sql_int64(&row, 1);
 }
 
 /* Columns 3 to 5 of the row: application, channel, data. */

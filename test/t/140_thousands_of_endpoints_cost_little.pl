@@ -1,0 +1,89 @@
+# With 20,000 endpoints every event still arrives soon after its commit, also
+# while endpoints change all the time, and an event that is committed right after
+# its endpoint finds it. The dispatcher began with few endpoints, so that what it
+# planned then must be right for many. A statement that changes no row costs
+# nothing.
+
+use strict;
+use warnings FATAL => 'all';
+
+use BmWebhook;
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+my $bmw = BmWebhook->new;
+my $many = 20_000;
+
+# Seconds of processor time that the process has used.
+sub cpu_of
+{
+	my ($pid) = @_;
+	my @fields = split ' ', PostgreSQL::Test::Utils::slurp_file("/proc/$pid/stat") =~ s/.*\) //sr;
+	return ($fields[11] + $fields[12]) / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
+
+# From the commit (or just before) to the arrival, in ms, of so many events, one after the other.
+sub latencies_of
+{
+	my ($type, $count) = @_;
+
+	for (1 .. $count)
+	{
+		$bmw->emit("test.$type", application => 'bank');
+		usleep(50_000);
+	}
+	wait_until("$type: all arrive", sub { $bmw->latencies('bank', "test.$type") == $count });
+	my @latencies = $bmw->latencies('bank', "test.$type");
+	note(sprintf '%s: median %.1f ms, maximum %.1f ms', $type, percentile(50, @latencies), percentile(100, @latencies));
+	return @latencies;
+}
+
+$bmw->sql("INSERT INTO bm_webhook.application (name) VALUES ('bank'), ('shop')");
+$bmw->endpoint('/ok/bank', application => 'bank');
+my $pid = $bmw->dispatcher;
+latencies_of('few', 5);
+
+my $url = $bmw->receiver->url('/ok/shop');
+my $began = time;
+$bmw->sql("INSERT INTO bm_webhook.endpoint (url, application) SELECT '$url', 'shop' FROM generate_series(1, $many)");
+note(sprintf '%d endpoints registered in %.1f s', $many, time - $began);
+cmp_ok(percentile(100, latencies_of('many', 10)), '<', 10_000, "beside $many endpoints");
+
+my $before = cpu_of($pid);
+$bmw->sql("UPDATE bm_webhook.endpoint SET description = 'again' WHERE application = 'bank'");
+latencies_of('once', 1);
+note(sprintf 'one change costs the dispatcher %.2f s', cpu_of($pid) - $before);
+
+# Every 20 ms or so somebody changes an endpoint.
+my $changes = $bmw->pgbench(<<'SQL', '-c', 1, '-R', 50, '-T', 30);
+\set n random(1, 20000)
+UPDATE bm_webhook.endpoint SET description = :n::text WHERE id = (SELECT min(id) + :n FROM bm_webhook.endpoint);
+SQL
+($before, $began) = (cpu_of($pid), time);
+cmp_ok(percentile(100, latencies_of('changing', 40)), '<', 10_000, 'while endpoints change all the time');
+
+for my $n (1 .. 10)
+{
+	my $id = $bmw->endpoint("/ok/new$n", application => 'bank', event_types => '{test.new}');
+	my $event = $bmw->emit('test.new', endpoint => undef, application => 'bank', data => qq({"n": $n}));
+	$bmw->wait_for_requests("new$n", 1);
+	is_deeply([ grep { $_->{id} eq $event } $bmw->receiver->arrivals("new$n") ]->[0]{id}, $event,
+		"event $n arrives at the endpoint that was committed just before");
+}
+my $share = (cpu_of($pid) - $before) / (time - $began);
+note(sprintf 'the dispatcher uses %.0f %% of a processor meanwhile', 100 * $share);
+cmp_ok($share, '<', 0.6, 'reading endpoints takes the smaller part of the time');
+ok($changes->finish, 'the changes');
+$bmw->settle;
+
+$before = cpu_of($pid);
+my $nothing = $bmw->pgbench("UPDATE bm_webhook.endpoint SET description = 'x' WHERE id = -1;", '-c', 1, '-t', 500);
+ok($nothing->finish, 'statements that change no row');
+my $event = $bmw->emit('test.last', application => 'bank');
+$bmw->wait_for_delivery($event);
+my $cost = cpu_of($pid) - $before;
+note(sprintf '500 of them cost the dispatcher %.2f s', $cost);
+cmp_ok($cost, '<', 0.5, 'cost the dispatcher nothing');
+
+$bmw->finish;
