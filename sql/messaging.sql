@@ -22,6 +22,12 @@ FROM bm_webhook.event_type WHERE name ~ '^(message|webhook|endpoint|delivery)\.'
 SELECT name, array_agg(field ORDER BY field) AS data_fields
 FROM bm_webhook.event_type, jsonb_object_keys(schema #> '{properties,data,properties}') field
 WHERE name ~ '^message\.' GROUP BY name ORDER BY name;
+-- each status has a type of its own, in the order of the ranks; what has no rank is none
+SELECT array_agg(bm_webhook._message_state(rank) || '=' || rank ORDER BY rank) AS ranks, bool_and(e.name IS NOT NULL) AS documented
+FROM unnest(bm_webhook._message_types()) t (name) JOIN LATERAL bm_webhook._message_rank(t.name) rank ON true LEFT JOIN bm_webhook.event_type e USING (name);
+SELECT bm_webhook._message_rank('message.received') AS received, bm_webhook._message_rank('sent') AS no_type, bm_webhook._message_state(0) AS none, bm_webhook._message_state(8) AS beyond;
+-- one schema in full
+SELECT jsonb_pretty(schema) AS schema FROM bm_webhook.event_type WHERE name = 'message.received';
 -- users add their own
 INSERT INTO bm_webhook.event_type (name, description) VALUES ('order.paid', 'an order was paid');
 
@@ -42,16 +48,16 @@ WHERE e.extname = 'bm_webhook' AND c.rel = 'bm_webhook.status_map'::regclass;
 
 -- message_status(): all fields, and as few as possible
 BEGIN;
-SELECT bm_webhook.message_status('shop', 'sms', 'm-1', 'sent', '+33123456789', '+33698765432') AS few \gset
-SELECT bm_webhook.message_status('shop', 'whatsapp', 'm-1', 'undelivered', sender => 'ACME & Co', recipient => '+33698765432',
+SELECT bm_webhook.message_status('sent', 'shop', 'sms', 'm-1', '+33123456789', '+33698765432') AS few \gset
+SELECT bm_webhook.message_status('undelivered', 'shop', 'whatsapp', 'm-1', sender => 'ACME & Co', recipient => '+33698765432',
 	occurred_at => '2026-08-07 09:12:03.25+02', provider => 'Twilio', provider_message_id => 'SM1', client_ref => 'order-4411', conversation_id => 'c-1',
 	content => '{"type": "image", "media": [{"url": "https://example.com/a.jpg", "mime_type": "image/jpeg", "size": 1000}], "text": "Ä"}', segments => 2,
 	price => '{"amount": "-0.0075", "currency": "EUR", "billable": true}',
 	error => '{"code": "undeliverable", "title": "Message undeliverable", "permanent": true, "provider_code": "30003"}',
 	metadata => '{"campaign": "spring", "batch": "7"}', sender_name => 'Shop', recipient_name => 'Ana') AS full \gset
-SELECT bm_webhook.message_received('shop', 'rcs', 'm-2', 'ana_agent@rbm.goog', '{"type": "text", "text": "Merci !"}', '12345',
+SELECT bm_webhook.message_received('{"type": "text", "text": "Merci !"}', 'shop', 'rcs', 'm-2', 'ana_agent@rbm.goog', '12345',
 	occurred_at => '2026-08-07 09:15:39+00', context => '{"message_id": "m-1"}', metadata => '{}', sender_name => 'Ana') AS received \gset
-SELECT bm_webhook.message_clicked(NULL, 'rcs', 'm-1', '+33698765432', '{"id": "yes", "text": "Yes"}', 'ACME', occurred_at => '2026-08-07 09:15:39+00') AS clicked \gset
+SELECT bm_webhook.message_clicked('{"id": "yes", "text": "Yes"}', NULL, 'rcs', 'm-1', '+33698765432', 'ACME', occurred_at => '2026-08-07 09:15:39+00') AS clicked \gset
 SELECT type, application, channel, message_id, occurred_at = created_at AS at_capture, data->>'direction' AS direction, data->>'status' AS status,
 	data->'from' AS sender, data->'to' AS recipient,
 	(data->>'occurred_at')::timestamptz = occurred_at AND data->>'occurred_at' ~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$' AS same_time,
@@ -66,11 +72,11 @@ SELECT array_agg(DISTINCT reply_to) AS reply_to FROM bm_webhook.event WHERE id I
 ROLLBACK;
 -- every status, ours and the providers'
 BEGIN;
-SELECT count(bm_webhook.message_status(NULL, 'sms', 'm', s, '+33123456789', '+33698765432',
+SELECT count(bm_webhook.message_status(s, NULL, 'sms', 'm', '+33123456789', '+33698765432',
 	error => CASE WHEN s IN ('failed', 'expired') THEN '{"code": "x", "title": "X", "permanent": false}'::jsonb END))
 FROM unnest('{accepted,sent,delivered,read,failed,expired,canceled}'::text[]) s;
 SELECT m.provider, upper(m.provider_status) AS provider_status, a.state, a.message FROM bm_webhook.status_map m,
-	attempt(format('SELECT bm_webhook.message_status(NULL, %L, %L, %L, %L, %L, provider => %L, error => %L)', 'sms', 'm', upper(provider_status), '+33123456789', '+33698765432', provider,
+	attempt(format('SELECT bm_webhook.message_status(%L, NULL, %L, %L, %L, %L, provider => %L, error => %L)', upper(provider_status), 'sms', 'm', '+33123456789', '+33698765432', provider,
 		CASE WHEN status IN ('failed', 'expired') THEN '{"code": "x", "title": "X", "permanent": false}' END)) a
 WHERE a.state <> '00000' ORDER BY 1, 2;
 ROLLBACK;
@@ -137,7 +143,7 @@ CREATE ROLE bm_regress_sender;
 GRANT USAGE ON SCHEMA bm_webhook TO bm_regress_sender;
 GRANT EXECUTE ON FUNCTION bm_webhook.message_status TO bm_regress_sender;
 SET ROLE bm_regress_sender;
-SELECT state, message FROM attempt($$SELECT bm_webhook.message_status('shop', 'sms', 'm-1', 'undelivered', '+33123456789', '+33698765432', provider => 'twilio', error => '{"code": "x", "title": "X", "permanent": true}')$$);
+SELECT state, message FROM attempt($$SELECT bm_webhook.message_status('undelivered', 'shop', 'sms', 'm-1', '+33123456789', '+33698765432', provider => 'twilio', error => '{"code": "x", "title": "X", "permanent": true}')$$);
 SELECT state, message FROM attempt($$SELECT bm_webhook.emit('message.sent', '{}')$$);
 RESET ROLE;
 REVOKE ALL ON SCHEMA bm_webhook FROM bm_regress_sender;

@@ -9,7 +9,7 @@ INSERT INTO campaign.recipient
 		n % 10 <> 0 AND channel <> 'sms' AND n % CASE campaign WHEN 'spring' THEN 2 ELSE 3 END = 0
 	FROM unnest('{spring,summer}'::text[]) campaign, unnest('{whatsapp,sms}'::text[]) channel, generate_series(1, 50) n;
 
-SELECT count(bm_webhook.message_status('marketing', channel, message_id, 'sent', '+33123456789', recipient,
+SELECT count(bm_webhook.message_status('sent', 'marketing', channel, message_id, '+33123456789', recipient,
 		occurred_at => sent_at, metadata => jsonb_build_object('campaign', campaign)))
 	FROM campaign.recipient;
 COMMIT;
@@ -24,7 +24,7 @@ WITH report AS (
 	UNION ALL	-- some twice
 	SELECT *, 'delivered', sent_at + interval '10 s' FROM campaign.recipient WHERE is_delivered AND message_id LIKE '%1'
 )
-SELECT count(bm_webhook.message_status('marketing', channel, message_id, status, '+33123456789', recipient,
+SELECT count(bm_webhook.message_status(status, 'marketing', channel, message_id, '+33123456789', recipient,
 		occurred_at => at, metadata => jsonb_build_object('campaign', campaign),
 		error => CASE WHEN status = 'failed' THEN '{"code": "undeliverable", "title": "No such subscriber", "permanent": true}'::jsonb END))
 	FROM (SELECT * FROM report ORDER BY md5(message_id || status)) shuffled;

@@ -38,7 +38,7 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN false;
 	END IF;
-	PERFORM bm_webhook.message_status('bot', answer.channel, answer.id, 'accepted', event #>> '{data,to,address}', answer.recipient,
+	PERFORM bm_webhook.message_status('accepted', 'bot', answer.channel, answer.id, event #>> '{data,to,address}', answer.recipient,
 		content => jsonb_build_object('type', 'text', 'text', answer.text),
 		conversation_id => event #>> '{data,conversation_id}');
 	RETURN true;

@@ -22,15 +22,16 @@ CREATE FUNCTION bm_webhook._check_capture(relation regclass, arguments text[]) R
 COMMENT ON FUNCTION bm_webhook._check_capture(regclass, text[]) IS 'raises what a trigger with these arguments would raise';
 
 CREATE FUNCTION bm_webhook._watches(relation regclass)
-	RETURNS TABLE (trigger name, event_type text)
+	RETURNS TABLE (trigger name, event_type text, direction text)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT t.tgname, convert_from(substr(t.tgargs, 6, position('\x00'::bytea IN t.tgargs) - 6), getdatabaseencoding())
+	SELECT t.tgname, convert_from(substr(t.tgargs, 6, position('\x00'::bytea IN t.tgargs) - 6), getdatabaseencoding()),
+		substring(encode(t.tgargs, 'escape') FROM '\\000message=(outbound|inbound)\\000')
 	FROM pg_trigger t
 	WHERE t.tgrelid = relation AND t.tgparentid = 0 AND t.tgfoid = 'bm_webhook.capture()'::regprocedure
 		AND starts_with(encode(t.tgargs, 'escape'), 'type=')
 	ORDER BY t.tgname
 $$;
-COMMENT ON FUNCTION bm_webhook._watches(regclass) IS 'the capture triggers of a relation, with their event types';
+COMMENT ON FUNCTION bm_webhook._watches(regclass) IS 'the capture triggers of a relation, with their event types, and the direction of messages';
 
 CREATE FUNCTION bm_webhook._check_watched(relation regclass, level text) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -132,9 +133,9 @@ END
 $$;
 COMMENT ON FUNCTION bm_webhook._create_watch_trigger(regclass, text, text, text, text, text[]) IS 'creates one capture trigger';
 
-CREATE FUNCTION bm_webhook.watch(relation regclass, event_type text, application text = NULL, channel text = NULL,
-		message_id text = NULL, occurred_at text = NULL, operations text[] = '{INSERT,UPDATE}', changed text[] = NULL,
-		condition text = NULL, columns text[] = NULL, function regprocedure = NULL, level text = 'row') RETURNS void
+CREATE FUNCTION bm_webhook._watch(relation regclass, event_type text, application text, channel text, message_id text,
+		occurred_at text, operations text[], changed text[], condition text, columns text[], function regprocedure, level text,
+		message text[]) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	primary_key text[] = bm_webhook._primary_key(relation);
@@ -166,7 +167,7 @@ BEGIN
 		END IF;
 		changed_condition := bm_webhook._changed_condition(relation, changed);
 	END IF;
-	IF message_id IS NULL THEN
+	IF message_id IS NULL AND message IS NULL THEN
 		IF primary_key IS NULL OR cardinality(primary_key) <> 1 THEN
 			RAISE EXCEPTION 'relation "%" has no primary key of one column', relation
 				USING ERRCODE = 'invalid_table_definition', HINT = 'Say what identifies a row: message_id => ''{column}''.';
@@ -176,9 +177,10 @@ BEGIN
 
 	arguments := array_remove(ARRAY['type=' || event_type, 'application=' || application, 'channel=' || channel,
 		'message_id=' || message_id, 'occurred_at=' || occurred_at, 'columns=' || columns::text,
-		'function=' || CASE WHEN function IS NOT NULL THEN bm_webhook._check_function(relation, function) END], NULL);
+		'function=' || CASE WHEN function IS NOT NULL THEN bm_webhook._check_function(relation, function) END], NULL)
+		|| message;
 	PERFORM bm_webhook._check_capture(relation, arguments);
-	IF EXISTS (SELECT FROM bm_webhook._watches(relation) w WHERE w.event_type = watch.event_type) THEN
+	IF EXISTS (SELECT FROM bm_webhook._watches(relation) w WHERE w.event_type = _watch.event_type) THEN
 		RAISE EXCEPTION 'relation "%" is already watched for event type "%"', relation, event_type
 			USING ERRCODE = 'duplicate_object', HINT = 'Call bm_webhook.unwatch() first.';
 	END IF;
@@ -206,6 +208,16 @@ BEGIN
 	END LOOP;
 END
 $$;
+COMMENT ON FUNCTION bm_webhook._watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text, text[]) IS
+	'watch(), and what it has in common with watch_messages(): message has the arguments that make messages of rows';
+
+CREATE FUNCTION bm_webhook.watch(relation regclass, event_type text, application text = NULL, channel text = NULL,
+		message_id text = NULL, occurred_at text = NULL, operations text[] = '{INSERT,UPDATE}', changed text[] = NULL,
+		condition text = NULL, columns text[] = NULL, function regprocedure = NULL, level text = 'row') RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook._watch(relation, event_type, application, channel, message_id, occurred_at, operations, changed, condition,
+		columns, function, level, NULL)
+$$;
 COMMENT ON FUNCTION bm_webhook.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text) IS
 	'makes events of the rows of a table that change. event_type, application, channel and message_id are templates: {column} stands for its value, and with function {data.key} for a member of what it returned. message_id: the primary key, if not given. occurred_at: {column}. operations: INSERT, UPDATE, DELETE. changed: an update counts only if one of these columns changed. condition: SQL on NEW and OLD; names outside pg_catalog must be qualified. columns, or function (row) -> jsonb: the data; default all columns. level: row or statement (cheaper for bulk changes; primary keys must not be updated). Errors: 0A000, 22023, 23502, 42501, 42701, 42703, 42710, 42804, 42809, 42883, 42P16';
 
@@ -223,7 +235,6 @@ BEGIN
 		EXECUTE format('DROP TRIGGER %I ON %s', w.trigger, relation);
 		removed := removed || w.event_type;
 	END LOOP;
-	PERFORM bm_webhook._drop_payload_functions(relation);
 	IF removed = '{}' THEN
 		RAISE NOTICE 'relation "%" is not watched%', relation, coalesce(' for event type "' || event_type || '"', '');
 	END IF;

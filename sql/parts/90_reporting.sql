@@ -6,12 +6,10 @@
 -- an inbound message has message.received.
 CREATE VIEW bm_webhook.message_state WITH (security_invoker = true) AS
 	SELECT application, channel, message_id,
-		CASE WHEN read_at IS NOT NULL THEN 'read' WHEN delivered_at IS NOT NULL THEN 'delivered'
-			WHEN failed_at IS NOT NULL THEN 'failed' WHEN expired_at IS NOT NULL THEN 'expired'
-			WHEN canceled_at IS NOT NULL THEN 'canceled' WHEN sent_at IS NOT NULL THEN 'sent' ELSE 'accepted' END AS state,
+		bm_webhook._message_state(rank) AS state,
 		accepted_at, sent_at, delivered_at, read_at, failed_at, expired_at, canceled_at, error_code, events, first_event_at, last_event_at
 	FROM (
-		SELECT application, channel, message_id,
+		SELECT application, channel, message_id, max(bm_webhook._message_rank(type)) AS rank,
 			min(occurred_at) FILTER (WHERE type = 'message.accepted') AS accepted_at,
 			min(occurred_at) FILTER (WHERE type = 'message.sent') AS sent_at,
 			min(occurred_at) FILTER (WHERE type = 'message.delivered') AS delivered_at,
@@ -26,8 +24,7 @@ CREATE VIEW bm_webhook.message_state WITH (security_invoker = true) AS
 			min(bm_webhook._uuid_time(id)) AS first_event_at,
 			max(bm_webhook._uuid_time(id)) AS last_event_at
 		FROM bm_webhook.event
-		WHERE message_id IS NOT NULL AND type IN ('message.sent', 'message.delivered', 'message.read', 'message.accepted',
-			'message.failed', 'message.expired', 'message.canceled')
+		WHERE message_id IS NOT NULL AND type = ANY (bm_webhook._message_types())
 		GROUP BY application, channel, message_id
 	) m;
 COMMENT ON VIEW bm_webhook.message_state IS
@@ -54,7 +51,7 @@ DECLARE
 	is_whole boolean = coalesce(since, '-infinity') = '-infinity' AND coalesce(until, 'infinity') = 'infinity';
 	first uuid = CASE WHEN coalesce(since, '-infinity') = '-infinity' THEN '00000000-0000-0000-0000-000000000000' ELSE bm_webhook._uuid_floor(since) END;
 	beyond uuid = CASE WHEN coalesce(until, 'infinity') = 'infinity' THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE bm_webhook._uuid_floor(until) END;
-	status_types text[] = '{message.sent,message.delivered,message.read,message.accepted,message.failed,message.expired,message.canceled}';
+	status_types text[] = bm_webhook._message_types();
 	columns text = 'e.application COLLATE "C" AS application, e.channel COLLATE "C" AS channel, e.message_id COLLATE "C" AS message_id,
 		e.type, e.occurred_at, bm_webhook._uuid_time(e.id) AS captured_at, (e.data #>> ARRAY[''metadata'', $3]) COLLATE "C" AS campaign';
 	source text = format(CASE WHEN is_whole THEN

@@ -18,9 +18,6 @@ GRANT EXECUTE ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea),
 	bm_webhook._uuid_floor(timestamptz), bm_webhook._uuid_time(uuid), bm_webhook._dispatchers(), bm_webhook._look(),
 	bm_webhook._primary_key, bm_webhook._check_watched, bm_webhook._has_equality, bm_webhook._changed_condition, bm_webhook._check_function,
 	bm_webhook._check_capture, bm_webhook._watches, bm_webhook._create_watch_trigger,
-	bm_webhook._refuse, bm_webhook._our_status, bm_webhook._check_object, bm_webhook._check_content,
-	bm_webhook._check_details, bm_webhook._message_data, bm_webhook._template_parts, bm_webhook._check_mapping,
-	bm_webhook._mapped_column, bm_webhook._has_column, bm_webhook._base_type, bm_webhook._mapping,
-	bm_webhook._payload_triggers, bm_webhook._drop_payload_functions, bm_webhook._create_payload_function,
-	bm_webhook._check_message_relation
+	bm_webhook._watch, bm_webhook._refuse, bm_webhook._message_types, bm_webhook._message_rank,
+	bm_webhook._message_state, bm_webhook._message_arguments, bm_webhook._watch_messages
 	TO PUBLIC;

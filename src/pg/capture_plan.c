@@ -23,9 +23,7 @@
 #include "pg/compat.h"
 #include "pg/event_check.h"
 #include "utils/acl.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
@@ -34,8 +32,6 @@
 /* {data.key}: not a column, but a member of what the function returns */
 #define DATA_PREFIX "data."
 
-static const char **argument_slot(BmwCaptureArguments *arguments, const char *argument,
-								  size_t name_len);
 static BmwCaptureTemplate compile_template(const char *name, const char *text, bool has_function,
 										   Relation relation, TupleDesc desc);
 static BmwCapturePart compile_part(const BmwTemplatePart *part, bool has_function,
@@ -57,56 +53,6 @@ static void check_result(Oid function);
 static void check_constants(const BmwCapturePlan *plan);
 static const char *constant_of(const BmwCaptureTemplate *template);
 
-void
-bmw_capture_arguments_parse(char **arguments, int length, BmwCaptureArguments *out)
-{
-	memset(out, 0, sizeof(*out));
-	for (int i = 0; i < length; i++)
-	{
-		const char *equals = strchr(arguments[i], '=');
-		const char **slot =
-			equals == NULL ? NULL : argument_slot(out, arguments[i], equals - arguments[i]);
-
-		if (slot == NULL || *slot != NULL)
-			ereport(
-				ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				slot == NULL
-					? errmsg("unknown argument \"%s\" of a capture trigger", arguments[i])
-					: errmsg("argument \"%s\" of a capture trigger is given twice", arguments[i]),
-				errhint("Use bm_webhook.watch() to create capture triggers."));
-		*slot = equals + 1;
-	}
-	if (out->type == NULL)
-		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				errmsg("a capture trigger needs an argument \"type=...\""),
-				errhint("Use bm_webhook.watch() to create capture triggers."));
-}
-
-static const char **
-argument_slot(BmwCaptureArguments *arguments, const char *argument, size_t name_len)
-{
-	const struct
-	{
-		const char *name;
-		const char **value;
-	} slots[] = {
-		{"type", &arguments->type},
-		{"application", &arguments->application},
-		{"channel", &arguments->channel},
-		{"message_id", &arguments->message_id},
-		{"occurred_at", &arguments->occurred_at},
-		{"columns", &arguments->columns},
-		{"function", &arguments->function},
-		{"when", &arguments->when},
-		{"key", &arguments->key},
-	};
-
-	for (size_t i = 0; i < lengthof(slots); i++)
-		if (strlen(slots[i].name) == name_len && strncmp(slots[i].name, argument, name_len) == 0)
-			return slots[i].value;
-	return NULL;
-}
-
 BmwCapturePlan *
 bmw_capture_plan_create(const BmwCaptureArguments *arguments, Relation relation, TupleDesc desc)
 {
@@ -126,9 +72,24 @@ bmw_capture_plan_create(const BmwCaptureArguments *arguments, Relation relation,
 				errhint("Let the function choose the columns."));
 	if (arguments->function != NULL)
 		compile_function(plan, arguments, desc);
+	else if (arguments->message != NULL)
+		plan->message =
+			bmw_message_map_create(arguments->message, arguments->fields, relation, desc);
 	else
 		compile_columns(plan, arguments->columns, relation, desc);
 	check_constants(plan);
+	return plan;
+}
+
+BmwCapturePlan *
+bmw_capture_plan_create_broken(const BmwCaptureArguments *arguments, Relation relation,
+							   TupleDesc desc, const char *fault)
+{
+	BmwCapturePlan *plan = palloc0(sizeof(BmwCapturePlan));
+
+	plan->fault = pstrdup(fault);
+	plan->message_id = compile_template("message_id", arguments->message_id,
+										arguments->function != NULL, relation, desc);
 	return plan;
 }
 
@@ -153,37 +114,6 @@ bmw_capture_column(Relation relation, TupleDesc desc, const char *name)
 			   RelationGetRelationName(relation)),
 		errhint(
 			"After a column is renamed or dropped, call bm_webhook.unwatch() and bm_webhook.watch() again."));
-}
-
-int
-bmw_capture_names(const char *literal, char ***names)
-{
-	return bmw_capture_texts(OidInputFunctionCall(F_ARRAY_IN, (char *) literal, TEXTOID, -1),
-							 names);
-}
-
-int
-bmw_capture_texts(Datum array, char ***texts)
-{
-	Datum *elements;
-	bool *nulls;
-	int length;
-
-	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &elements,
-					  &nulls, &length);
-	*texts = palloc(sizeof(char *) * Max(length, 1));
-	for (int i = 0; i < length; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("a column name must not be null"));
-		(*texts)[i] = TextDatumGetCString(elements[i]);
-	}
-	if (length == 0)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				errmsg("a list of columns must not be empty"),
-				errhint("Leave it out for every column."));
-	return length;
 }
 
 static BmwCaptureTemplate

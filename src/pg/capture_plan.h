@@ -1,15 +1,5 @@
 /*
  * pg/capture_plan.h - a capture trigger's arguments, made ready to be applied to rows.
- *
- * The arguments of bm_webhook.capture() are texts of the form name=value:
- *   type           template of the event type; required
- *   application, channel, message_id    templates
- *   occurred_at    {column} of type timestamptz, timestamp or date
- *   columns        text[] literal: what goes into data; absent: every column
- *   function       qualified name of a function (row type) -> jsonb, which makes data;
- *                  {data.key} in a template is then a string in that object
- *   when           statement level: condition on NEW and OLD, the names of the transition tables' rows
- *   key            statement level, UPDATE: text[] literal of the columns that pair NEW with OLD
  */
 #ifndef BMW_PG_CAPTURE_PLAN_H
 #define BMW_PG_CAPTURE_PLAN_H
@@ -18,22 +8,9 @@
 
 #include "access/tupconvert.h"
 #include "fmgr.h"
+#include "pg/capture_arguments.h"
+#include "pg/message_map.h"
 #include "utils/rel.h"
-
-/* The arguments as they are written; NULL where absent. */
-typedef struct BmwCaptureArguments
-{
-	Oid watched; /* the table that watch() was called for; set by the caller */
-	const char *type;
-	const char *application;
-	const char *channel;
-	const char *message_id;
-	const char *occurred_at;
-	const char *columns;
-	const char *function;
-	const char *when;
-	const char *key;
-} BmwCaptureArguments;
 
 /* A constant, the text of a column, or that of a member of what the function returns. */
 typedef struct BmwCapturePart
@@ -65,10 +42,9 @@ typedef struct BmwCapturePlan
 	FmgrInfo function;
 	TupleDesc function_desc;		  /* the row type that it takes */
 	TupleConversionMap *function_map; /* NULL: rows have that shape already */
+	BmwMessageMap *message;			  /* NULL: rows are no messages */
+	const char *fault;				  /* why rows cannot be captured; then only message_id is set */
 } BmwCapturePlan;
-
-/* Ereports 39P01 for an argument that is unknown, doubled or malformed, or a missing type. */
-extern void bmw_capture_arguments_parse(char **arguments, int length, BmwCaptureArguments *out);
 
 /*
  * Makes a plan for rows of the shape `desc` of `relation`, in the current
@@ -79,11 +55,12 @@ extern void bmw_capture_arguments_parse(char **arguments, int length, BmwCapture
 extern BmwCapturePlan *bmw_capture_plan_create(const BmwCaptureArguments *arguments,
 											   Relation relation, TupleDesc desc);
 
+/* A plan for rows that cannot be captured any more, which names them if it can. */
+extern BmwCapturePlan *bmw_capture_plan_create_broken(const BmwCaptureArguments *arguments,
+													  Relation relation, TupleDesc desc,
+													  const char *fault);
+
 /* The index of a live column in desc; ereports 42703. */
 extern int bmw_capture_column(Relation relation, TupleDesc desc, const char *name);
-
-/* The elements of a text[] literal, none of them NULL; ereports 22023. */
-extern int bmw_capture_names(const char *literal, char ***names);
-extern int bmw_capture_texts(Datum array, char ***texts); /* the same of a text[] value */
 
 #endif

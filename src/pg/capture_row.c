@@ -9,11 +9,11 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
+#include "pg/capture_guard.h"
 #include "pg/capture_row.h"
 #include "pg/event_check.h"
 #include "utils/builtins.h"
@@ -22,10 +22,22 @@
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
-#include "utils/resowner.h"
 
 #define LOG_INTERVAL_MS 60000
 
+/* What a guarded function reads from, and what it has made. */
+typedef struct Reading
+{
+	BmwCapturePlan *plan;
+	TupleTableSlot *slot;
+	BmwNewEvent *event;
+	Jsonb *result;
+	const BmwEventFault *fault;
+} Reading;
+
+static const char *name_row(BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event);
+static const char *capture_message(BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event);
+static void read_message(void *argument);
 static const char *expand(BmwCaptureTemplate *template, TupleTableSlot *slot, Jsonb *result);
 static const char *part_text(BmwCapturePart *part, TupleTableSlot *slot, Jsonb *result);
 static const char *member_text(Jsonb *object, const char *key);
@@ -34,8 +46,7 @@ static TimestampTz occurred_at(const BmwCapturePlan *plan, TupleTableSlot *slot)
 static TimestampTz date_time(DateADT date);
 static const char *columns_json(const BmwCapturePlan *plan, TupleTableSlot *slot);
 static Jsonb *function_result(BmwCapturePlan *plan, TupleTableSlot *slot, const char **error);
-static Jsonb *call_function(BmwCapturePlan *plan, TupleTableSlot *slot);
-static bool must_fail(const ErrorData *error);
+static void call_function(void *argument);
 static void report_failure(Relation relation, const char *operation, const char *error,
 						   BmwNewEvent *event);
 static void append_member(StringInfo json, const char *name, const char *value);
@@ -48,6 +59,15 @@ bmw_capture_row(BmwCapturePlan *plan, Relation relation, const char *operation,
 	const char *error = NULL;
 
 	slot_getallattrs(slot);
+
+	if (plan->fault != NULL || plan->message != NULL)
+	{
+		error =
+			plan->fault != NULL ? name_row(plan, slot, event) : capture_message(plan, slot, event);
+		if (error != NULL)
+			report_failure(relation, operation, error, event);
+		return;
+	}
 
 	Jsonb *result = plan->has_function ? function_result(plan, slot, &error) : NULL;
 
@@ -69,6 +89,54 @@ bmw_capture_row(BmwCapturePlan *plan, Relation relation, const char *operation,
 	}
 	if (error != NULL)
 		report_failure(relation, operation, error, event);
+}
+
+void
+bmw_capture_failure(Relation relation, const char *operation, const char *error, BmwNewEvent *event)
+{
+	*event = (BmwNewEvent){0};
+	report_failure(relation, operation, error, event);
+}
+
+static const char *
+name_row(BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event)
+{
+	*event = (BmwNewEvent){.message_id = expand(&plan->message_id, slot, NULL)};
+	return plan->fault;
+}
+
+/* Returns what is wrong. */
+static const char *
+capture_message(BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event)
+{
+	Reading reading = {.plan = plan, .slot = slot, .event = event};
+
+	*event = (BmwNewEvent){
+		.application = expand(&plan->application, slot, NULL),
+		.channel = expand(&plan->channel, slot, NULL),
+		.message_id = expand(&plan->message_id, slot, NULL),
+		.occurred_at = occurred_at(plan, slot),
+	};
+	if (bmw_message_map_can_raise(plan->message, slot))
+	{
+		const char *error = bmw_capture_guard(read_message, &reading);
+
+		if (error != NULL)
+			return error;
+	}
+	else
+		read_message(&reading);
+	if (reading.fault == NULL)
+		reading.fault = bmw_event_check(event);
+	return reading.fault == NULL ? NULL : reading.fault->message;
+}
+
+static void
+read_message(void *argument)
+{
+	Reading *reading = argument;
+
+	reading->fault = bmw_message_map_read(reading->plan->message, reading->slot, reading->event);
 }
 
 /* NULL when any of its parts is. */
@@ -177,42 +245,19 @@ columns_json(const BmwCapturePlan *plan, TupleTableSlot *slot)
 static Jsonb *
 function_result(BmwCapturePlan *plan, TupleTableSlot *slot, const char **error)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner resources = CurrentResourceOwner;
-	Jsonb *volatile result = NULL;
+	Reading reading = {.plan = plan, .slot = slot};
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		result = call_function(plan, slot);
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = resources;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-
-		ErrorData *caught = CopyErrorData();
-
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = resources;
-		if (must_fail(caught))
-			ReThrowError(caught);
-		*error = caught->message;
-	}
-	PG_END_TRY();
-	return result;
+	*error = bmw_capture_guard(call_function, &reading);
+	return reading.result;
 }
 
-static Jsonb *
-call_function(BmwCapturePlan *plan, TupleTableSlot *slot)
+static void
+call_function(void *argument)
 {
+	Reading *reading = argument;
+	BmwCapturePlan *plan = reading->plan;
 	LOCAL_FCINFO(fcinfo, 1);
-	HeapTuple row = ExecCopySlotHeapTuple(slot);
+	HeapTuple row = ExecCopySlotHeapTuple(reading->slot);
 
 	if (plan->function_map != NULL)
 		row = execute_attr_map_tuple(row, plan->function_map);
@@ -222,23 +267,7 @@ call_function(BmwCapturePlan *plan, TupleTableSlot *slot)
 
 	Datum result = FunctionCallInvoke(fcinfo);
 
-	return fcinfo->isnull ? NULL : DatumGetJsonbP(result);
-}
-
-/* What the whole transaction has to know: cancelled, to be retried, or the server in need. */
-static bool
-must_fail(const ErrorData *error)
-{
-	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
-	{
-		case ERRCODE_TRANSACTION_ROLLBACK:
-		case ERRCODE_OPERATOR_INTERVENTION:
-		case ERRCODE_INSUFFICIENT_RESOURCES:
-		case ERRCODE_SYSTEM_ERROR:
-		case ERRCODE_INTERNAL_ERROR:
-			return true;
-	}
-	return false;
+	reading->result = fcinfo->isnull ? NULL : DatumGetJsonbP(result);
 }
 
 static void

@@ -18,4 +18,8 @@
 extern void bmw_capture_row(BmwCapturePlan *plan, Relation relation, const char *operation,
 							TupleTableSlot *slot, BmwNewEvent *event);
 
+/* The same for a statement whose rows cannot be told apart: one event, which says why. */
+extern void bmw_capture_failure(Relation relation, const char *operation, const char *error,
+								BmwNewEvent *event);
+
 #endif

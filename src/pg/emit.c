@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "pg/emit.h"
 #include "pg/event_check.h"
 #include "pg/event_store.h"
 #include "utils/builtins.h"
@@ -18,6 +19,7 @@ PG_FUNCTION_INFO_V1(bm_webhook_ping);
 
 static const char *text_argument(FunctionCallInfo fcinfo, int n);
 static const char *data_argument(FunctionCallInfo fcinfo, int n);
+static void require_valid(const BmwNewEvent *event);
 static void require_endpoint(int64 endpoint_id);
 static Datum insert(BmwNewEvent *event);
 
@@ -34,11 +36,8 @@ bm_webhook_emit(PG_FUNCTION_ARGS)
 		.occurred_at = PG_ARGISNULL(5) ? 0 : PG_GETARG_TIMESTAMPTZ(5),
 		.endpoint_id = PG_ARGISNULL(6) ? 0 : PG_GETARG_INT64(6),
 	};
-	const BmwEventFault *fault = bmw_event_check(&event);
 
-	if (fault != NULL)
-		ereport(ERROR, errcode(fault->sqlstate), errmsg("%s", fault->message),
-				errhint("%s", fault->hint));
+	require_valid(&event);
 	if (!PG_ARGISNULL(6))
 		require_endpoint(event.endpoint_id);
 	return insert(&event);
@@ -58,6 +57,13 @@ bm_webhook_ping(PG_FUNCTION_ARGS)
 	return insert(&event);
 }
 
+Datum
+bmw_emit_event(BmwNewEvent *event)
+{
+	require_valid(event);
+	return insert(event);
+}
+
 static const char *
 text_argument(FunctionCallInfo fcinfo, int n)
 {
@@ -73,6 +79,16 @@ data_argument(FunctionCallInfo fcinfo, int n)
 	Jsonb *data = PG_GETARG_JSONB_P(n);
 
 	return JsonbToCString(NULL, &data->root, VARSIZE(data));
+}
+
+static void
+require_valid(const BmwNewEvent *event)
+{
+	const BmwEventFault *fault = bmw_event_check(event);
+
+	if (fault != NULL)
+		ereport(ERROR, errcode(fault->sqlstate), errmsg("%s", fault->message),
+				errhint("%s", fault->hint));
 }
 
 static void

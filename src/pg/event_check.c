@@ -62,7 +62,7 @@ bmw_event_check(const BmwNewEvent *event)
 		return &channel_invalid;
 	if (event->message_id != NULL && !is_name(event->message_id))
 		return &message_id_invalid;
-	if (event->occurred_at < OCCURRED_AT_MIN || event->occurred_at >= OCCURRED_AT_END)
+	if (!bmw_event_time_is_valid(event->occurred_at))
 		return &occurred_at_invalid;
 	if (event->data == NULL)
 		return &data_missing;
@@ -71,6 +71,12 @@ bmw_event_check(const BmwNewEvent *event)
 	if (strnlen(event->data, (size_t) bmw_max_payload + 1) > (size_t) bmw_max_payload)
 		return &data_too_large;
 	return NULL;
+}
+
+bool
+bmw_event_time_is_valid(TimestampTz at)
+{
+	return at >= OCCURRED_AT_MIN && at < OCCURRED_AT_END;
 }
 
 static bool

@@ -21,6 +21,9 @@ typedef struct BmwEventFault
 /* The first fault, NULL when there is none. The fields id and endpoint_id are not looked at. */
 extern const BmwEventFault *bmw_event_check(const BmwNewEvent *event);
 
+/* Finite, and in the years that RFC 3339 can write. */
+extern bool bmw_event_time_is_valid(TimestampTz at);
+
 /* A lower-case short name: [a-z][a-z0-9_-]{0,31}. */
 extern bool bmw_channel_is_valid(const char *channel);
 

@@ -210,7 +210,7 @@ subtest 'chatbot' => sub {
 	# The same event once more, by an endpoint of the same URL and secret.
 	my $same = $bmw->sql("INSERT INTO bm_webhook.endpoint (application, event_types, url) VALUES ('bot', '{message.received}', '$url') RETURNING id", $database);
 	$bmw->sql("UPDATE bm_webhook.endpoint_secret SET secret = '$secret' WHERE endpoint_id = $same", $database);
-	my $event = $bmw->sql(q{SELECT bm_webhook.message_received('bot', 'sms', 'in-5', '+33698765432', '{"type": "text", "text": "4412?"}', '+33123456789')}, $database);
+	my $event = $bmw->sql(q{SELECT bm_webhook.message_received('{"type": "text", "text": "4412?"}', 'bot', 'sms', 'in-5', '+33698765432', '+33123456789')}, $database);
 	$bmw->wait_for_delivery($event, $database);
 	is($bmw->sql("SELECT count(*) FROM bot.answer WHERE webhook_id = '$event'", $database), 1, 'what came twice is answered once');
 	is(scalar(() = $bot->output =~ /^answered before$/mg), 1, 'and the bot knew');

@@ -169,10 +169,10 @@ $receiver->reset;
 for my $status (qw(accepted sent delivered read failed expired canceled))
 {
 	my $error = $status =~ /failed|expired/ ? q{, error => '{"code": "undeliverable", "title": "Message undeliverable", "permanent": true, "provider_code": "131026"}'} : '';
-	$bmw->wait_for_delivery($bmw->sql(qq{SELECT bm_webhook.message_status('app', 'whatsapp', 'm-$status', '$status', '+33123456789', '+33698765432'$error)}));
+	$bmw->wait_for_delivery($bmw->sql(qq{SELECT bm_webhook.message_status('$status', 'app', 'whatsapp', 'm-$status', '+33123456789', '+33698765432'$error)}));
 }
 # with everything that can be said
-$bmw->wait_for_delivery($bmw->sql(q{SELECT bm_webhook.message_status('app', 'sms', 'm-full', 'failed', '+33123456789', '+33698765432',
+$bmw->wait_for_delivery($bmw->sql(q{SELECT bm_webhook.message_status('failed', 'app', 'sms', 'm-full', '+33123456789', '+33698765432',
 	occurred_at => '2026-01-02 03:04:05.6+00', provider => 'twilio', provider_message_id => 'SM1', client_ref => 'order-1', conversation_id => 'c-1',
 	content => '{"type": "text", "text": "Grüße"}', segments => 2,
 	price => '{"amount": "0.0075", "currency": "EUR", "category": "utility", "billable": true}',
@@ -184,10 +184,10 @@ for my $content (
 	'{"type": "location", "location": {"latitude": 48.85, "longitude": 2.35, "name": "Paris"}}',
 	'{"type": "button", "button": {"id": "yes", "text": "Yes"}}')
 {
-	$bmw->wait_for_delivery($bmw->sql("SELECT bm_webhook.message_received('app', 'whatsapp', 'in-' || md5(" . quote($content) . "), '+33698765432', " . quote($content)
-		. q{, '+33123456789', context => '{"message_id": "m-read"}', sender_name => 'Ana', conversation_id => 'c-1', client_ref => 'r', metadata => '{"a": "b"}', provider_message_id => 'wamid.1')}));
+	$bmw->wait_for_delivery($bmw->sql("SELECT bm_webhook.message_received(" . quote($content) . ", 'app', 'whatsapp', 'in-' || md5(" . quote($content) . ')'
+		. q{, '+33698765432', '+33123456789', context => '{"message_id": "m-read"}', sender_name => 'Ana', conversation_id => 'c-1', client_ref => 'r', metadata => '{"a": "b"}', provider_message_id => 'wamid.1')}));
 }
-$bmw->wait_for_delivery($bmw->sql(q{SELECT bm_webhook.message_clicked('app', 'rcs', 'm-read', '+33698765432', '{"id": "yes", "text": "Oui"}', 'agent-7')}));
+$bmw->wait_for_delivery($bmw->sql(q{SELECT bm_webhook.message_clicked('{"id": "yes", "text": "Oui"}', 'app', 'rcs', 'm-read', '+33698765432', 'agent-7')}));
 $bmw->wait_for_delivery($bmw->sql("SELECT bm_webhook.ping($endpoint{one})"));
 bodies_are_valid($bmw, 'postgres', 'sent by the typed functions',
 	[ 'webhook.ping', map { "message.$_" } qw(accepted sent delivered read failed expired canceled received clicked) ],

@@ -202,7 +202,7 @@ is(as('webhook_monitor', q{SELECT * FROM bm_webhook.backlog; SELECT * FROM bm_we
 	'webhook_monitor sees all');
 for my $role (qw(sms_gateway gateway))
 {
-	is(as($role, q{SELECT bm_webhook.message_status('role', 'sms', 'm', 'undelivered', '+33123456789', '+33698765432', provider => 'twilio',
+	is(as($role, q{SELECT bm_webhook.message_status('undelivered', 'role', 'sms', 'm', '+33123456789', '+33698765432', provider => 'twilio',
 		error => '{"code": "x", "title": "X", "permanent": true}')}), '', "$role may report what became of a message");
 	is(as($role, q{SELECT bm_webhook.emit('message.sent', '{}')}), '42501', 'but not emit');
 }
