@@ -88,10 +88,19 @@ SET client_min_messages = warning;
 DROP SCHEMA evil CASCADE;
 RESET client_min_messages;
 -- ping
+-- a disabled endpoint gets nothing, and who pings it is told
+SELECT bm_webhook.ping(:endpoint);
+BEGIN;
+UPDATE bm_webhook.endpoint SET enabled = true WHERE id = :endpoint;
 SELECT bm_webhook.ping(:endpoint) AS ping \gset
 SELECT type, endpoint_id = :endpoint AS endpoint, data->>'endpoint_id' = :'endpoint' AS data FROM bm_webhook.event WHERE id = :'ping';
+ROLLBACK;
 SELECT bm_webhook.ping(-1);
 SELECT bm_webhook.ping(NULL) IS NULL AS nothing;
 DELETE FROM bm_webhook.endpoint;
 TRUNCATE bm_webhook.event;
 DROP FUNCTION attempt;
+
+-- the first second of 2000 is a time like any other
+SELECT bm_webhook.emit('time.kept', '{}', occurred_at => '2000-01-01 00:00:00+00') AS event \gset
+SELECT occurred_at = '2000-01-01 00:00:00+00' AS kept FROM bm_webhook.event WHERE id = :'event';

@@ -10,7 +10,7 @@ COMMENT ON FUNCTION bm_webhook.emit(text, jsonb, text, text, text, timestamptz, 
 
 CREATE FUNCTION bm_webhook.ping(endpoint bigint) RETURNS uuid
 	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_ping';
-COMMENT ON FUNCTION bm_webhook.ping(bigint) IS 'sends an event webhook.ping to this endpoint alone and returns its id; 42704 unknown endpoint';
+COMMENT ON FUNCTION bm_webhook.ping(bigint) IS 'sends an event webhook.ping to this endpoint alone and returns its id; 42704 unknown endpoint, 55000 disabled endpoint';
 
 CREATE FUNCTION bm_webhook.capture() RETURNS trigger
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_capture';

@@ -42,7 +42,8 @@ static const char *expand(BmwCaptureTemplate *template, TupleTableSlot *slot, Js
 static const char *part_text(BmwCapturePart *part, TupleTableSlot *slot, Jsonb *result);
 static const char *member_text(Jsonb *object, const char *key);
 static const char *column_text(BmwCapturePart *part, TupleTableSlot *slot);
-static TimestampTz occurred_at(const BmwCapturePlan *plan, TupleTableSlot *slot);
+static void set_occurred_at(const BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event);
+static TimestampTz occurred_at(const BmwCapturePlan *plan, Datum value);
 static TimestampTz date_time(DateADT date);
 static const char *columns_json(const BmwCapturePlan *plan, TupleTableSlot *slot);
 static Jsonb *function_result(BmwCapturePlan *plan, TupleTableSlot *slot, const char **error);
@@ -76,11 +77,11 @@ bmw_capture_row(BmwCapturePlan *plan, Relation relation, const char *operation,
 		.application = expand(&plan->application, slot, result),
 		.channel = expand(&plan->channel, slot, result),
 		.message_id = expand(&plan->message_id, slot, result),
-		.occurred_at = occurred_at(plan, slot),
 		.data = !plan->has_function ? columns_json(plan, slot)
 				: result == NULL	? NULL
 									: JsonbToCString(NULL, &result->root, VARSIZE(result)),
 	};
+	set_occurred_at(plan, slot, event);
 	if (error == NULL)
 	{
 		const BmwEventFault *fault = bmw_event_check(event);
@@ -115,8 +116,8 @@ capture_message(BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event)
 		.application = expand(&plan->application, slot, NULL),
 		.channel = expand(&plan->channel, slot, NULL),
 		.message_id = expand(&plan->message_id, slot, NULL),
-		.occurred_at = occurred_at(plan, slot),
 	};
+	set_occurred_at(plan, slot, event);
 	if (bmw_message_map_can_raise(plan->message, slot))
 	{
 		const char *error = bmw_capture_guard(read_message, &reading);
@@ -196,14 +197,18 @@ column_text(BmwCapturePart *part, TupleTableSlot *slot)
 	return text;
 }
 
-static TimestampTz
-occurred_at(const BmwCapturePlan *plan, TupleTableSlot *slot)
+static void
+set_occurred_at(const BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event)
 {
 	if (plan->occurred_at < 0 || slot->tts_isnull[plan->occurred_at])
-		return 0;
+		return;
+	event->has_occurred_at = true;
+	event->occurred_at = occurred_at(plan, slot->tts_values[plan->occurred_at]);
+}
 
-	Datum value = slot->tts_values[plan->occurred_at];
-
+static TimestampTz
+occurred_at(const BmwCapturePlan *plan, Datum value)
+{
 	if (plan->occurred_at_type == DATEOID)
 		return date_time(DatumGetDateADT(value));
 	if (plan->occurred_at_type == TIMESTAMPOID && !TIMESTAMP_NOT_FINITE(DatumGetTimestamp(value)))

@@ -20,7 +20,7 @@ PG_FUNCTION_INFO_V1(bm_webhook_ping);
 static const char *text_argument(FunctionCallInfo fcinfo, int n);
 static const char *data_argument(FunctionCallInfo fcinfo, int n);
 static void require_valid(const BmwNewEvent *event);
-static void require_endpoint(int64 endpoint_id);
+static bool require_endpoint(int64 endpoint_id);
 static Datum insert(BmwNewEvent *event);
 
 /* emit(type, data, application, channel, message_id, occurred_at, endpoint) */
@@ -33,13 +33,14 @@ bm_webhook_emit(PG_FUNCTION_ARGS)
 		.application = text_argument(fcinfo, 2),
 		.channel = text_argument(fcinfo, 3),
 		.message_id = text_argument(fcinfo, 4),
+		.has_occurred_at = !PG_ARGISNULL(5),
 		.occurred_at = PG_ARGISNULL(5) ? 0 : PG_GETARG_TIMESTAMPTZ(5),
 		.endpoint_id = PG_ARGISNULL(6) ? 0 : PG_GETARG_INT64(6),
 	};
 
 	require_valid(&event);
 	if (!PG_ARGISNULL(6))
-		require_endpoint(event.endpoint_id);
+		(void) require_endpoint(event.endpoint_id);
 	return insert(&event);
 }
 
@@ -53,7 +54,10 @@ bm_webhook_ping(PG_FUNCTION_ARGS)
 		.endpoint_id = endpoint_id,
 	};
 
-	require_endpoint(endpoint_id);
+	if (!require_endpoint(endpoint_id))
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("endpoint " INT64_FORMAT " is disabled: it gets no events", endpoint_id),
+				errhint("Set its column \"enabled\" to true."));
 	return insert(&event);
 }
 
@@ -91,13 +95,17 @@ require_valid(const BmwNewEvent *event)
 				errhint("%s", fault->hint));
 }
 
-static void
+/* Is it enabled? */
+static bool
 require_endpoint(int64 endpoint_id)
 {
-	if (!bmw_event_store_has_endpoint(endpoint_id))
+	bool is_enabled;
+
+	if (!bmw_event_store_has_endpoint(endpoint_id, &is_enabled))
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("endpoint " INT64_FORMAT " does not exist", endpoint_id),
 				errhint("Endpoints are the rows of bm_webhook.endpoint."));
+	return is_enabled;
 }
 
 static Datum

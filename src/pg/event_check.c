@@ -62,7 +62,7 @@ bmw_event_check(const BmwNewEvent *event)
 		return &channel_invalid;
 	if (event->message_id != NULL && !is_name(event->message_id))
 		return &message_id_invalid;
-	if (!bmw_event_time_is_valid(event->occurred_at))
+	if (event->has_occurred_at && !bmw_event_time_is_valid(event->occurred_at))
 		return &occurred_at_invalid;
 	if (event->data == NULL)
 		return &data_missing;

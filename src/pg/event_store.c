@@ -63,7 +63,7 @@ static const char insert_many[] =
 	" pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), pg_catalog.unnest($9), $10, $11";
 
 static const char select_endpoint[] =
-	"SELECT a.owner FROM bm_webhook.endpoint e LEFT JOIN bm_webhook.application a"
+	"SELECT a.owner, e.enabled FROM bm_webhook.endpoint e LEFT JOIN bm_webhook.application a"
 	" ON a.name OPERATOR(pg_catalog.=) e.application WHERE e.id OPERATOR(pg_catalog.=) $1";
 
 static Oid element_types[COLUMNS] = {UUIDOID, TEXTOID, TEXTOID,		  TEXTOID,
@@ -101,6 +101,7 @@ bmw_event_store_insert(BmwNewEvent *events, int length)
 {
 	if (length <= 0)
 		return;
+	PreventCommandDuringRecovery("INSERT");
 
 	Identity before = become_owner();
 	TimestampTz now = GetCurrentTimestamp();
@@ -118,7 +119,7 @@ bmw_event_store_insert(BmwNewEvent *events, int length)
 }
 
 bool
-bmw_event_store_has_endpoint(int64 endpoint_id)
+bmw_event_store_has_endpoint(int64 endpoint_id, bool *is_enabled)
 {
 	static SPIPlanPtr plan = NULL;
 	static Oid types[] = {INT8OID};
@@ -131,6 +132,10 @@ bmw_event_store_has_endpoint(int64 endpoint_id)
 		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not read the endpoints"));
 
 	bool found = SPI_processed > 0 && may_use_endpoint(before.user);
+	bool is_null;
+
+	*is_enabled = found && DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+													  2, &is_null));
 
 	SPI_finish();
 	SetUserIdAndSecContext(before.user, before.context);
@@ -287,7 +292,7 @@ fill_row(const BmwNewEvent *event, TimestampTz now, Datum *values, bool *nulls)
 	values[COLUMN_ENDPOINT_ID] = Int64GetDatum(event->endpoint_id);
 	nulls[COLUMN_ENDPOINT_ID] = event->endpoint_id == 0;
 	values[COLUMN_OCCURRED_AT] =
-		TimestampTzGetDatum(event->occurred_at == 0 ? now : event->occurred_at);
+		TimestampTzGetDatum(event->has_occurred_at ? event->occurred_at : now);
 	values[COLUMN_DATA] = text_or_null(event->data, &nulls[COLUMN_DATA]);
 	values[COLUMN_REPLY_TO] = reply_to(event, values[COLUMN_DATA], &nulls[COLUMN_REPLY_TO]);
 	values[COLUMN_XID] = FullTransactionIdGetDatum(GetTopFullTransactionId());

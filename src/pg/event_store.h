@@ -19,15 +19,16 @@ typedef struct BmwNewEvent
 	const char *application;
 	const char *channel;
 	const char *message_id;
-	int64 endpoint_id;		 /* 0: for all that match */
-	TimestampTz occurred_at; /* 0: when captured */
-	const char *data;		 /* a JSON object as text, 0-terminated */
+	int64 endpoint_id;	  /* 0: for all that match */
+	bool has_occurred_at; /* false: when captured */
+	TimestampTz occurred_at;
+	const char *data; /* a JSON object as text, 0-terminated */
 } BmwNewEvent;
 
 /*
  * Inserts them in this order, with ids that ascend, and arranges that the
  * dispatcher wakes at commit. Assigns a transaction id. Ereports what an INSERT
- * can (disk full, read-only transaction: 25006). Must not be connected to SPI
+ * can (disk full, read-only transaction or standby: 25006). Must not be connected to SPI
  * in a way that the caller relies on: connects and finishes by itself.
  */
 extern void bmw_event_store_insert(BmwNewEvent *events, int length);
@@ -36,6 +37,6 @@ extern void bmw_event_store_insert(BmwNewEvent *events, int length);
 extern Oid bmw_event_store_owner(void);
 
 /* Is there such an endpoint? Asked as the role bm_webhook, so that row-level security and rights do not matter. */
-extern bool bmw_event_store_has_endpoint(int64 endpoint_id);
+extern bool bmw_event_store_has_endpoint(int64 endpoint_id, bool *is_enabled);
 
 #endif

@@ -272,6 +272,7 @@ emit(BmwMessage *message)
 		.application = message->values[BMW_FIELD_APPLICATION].text,
 		.channel = message->values[BMW_FIELD_CHANNEL].text,
 		.message_id = message->values[BMW_FIELD_MESSAGE_ID].text,
+		.has_occurred_at = message->values[BMW_FIELD_OCCURRED_AT].is_set,
 		.occurred_at = message->values[BMW_FIELD_OCCURRED_AT].number,
 		.data = data.data,
 	};

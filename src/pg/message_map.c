@@ -121,8 +121,9 @@ bmw_message_map_read(BmwMessageMap *map, TupleTableSlot *slot, BmwNewEvent *even
 		read_source(&map->sources[i], slot, &message.values[map->sources[i].field->id]);
 	set_text(&message.values[BMW_FIELD_CHANNEL], event->channel);
 	set_text(&message.values[BMW_FIELD_MESSAGE_ID], event->message_id);
-	if (event->occurred_at == 0)
+	if (!event->has_occurred_at)
 		event->occurred_at = GetCurrentTimestamp();
+	event->has_occurred_at = true;
 	message.values[BMW_FIELD_OCCURRED_AT] =
 		(BmwMessageValue){.is_set = true, .number = event->occurred_at};
 

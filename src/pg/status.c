@@ -19,6 +19,7 @@
 #include "pgstat.h"
 #include "storage/spin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 #include "utils/wait_event.h"
@@ -55,7 +56,9 @@ static void put_absence(ReturnSetInfo *result, const char *state, const char *re
 static const char *absence(void);
 static Datum text_or_null(const char *text, bool *is_null);
 static BmwSlot *own_slot(void);
+static const char *why_not_delivered(BmwEventState state, const BmwSlot *slot);
 static void check_can_wait(const BmwUuid *id);
+static const char *uuid_text(const BmwUuid *id);
 static void sleep_until_flush(BmwSlot *slot, TimestampTz deadline);
 
 /* _dispatchers(): a row for each dispatcher of the cluster, at least one for this database. */
@@ -75,7 +78,7 @@ bm_webhook_dispatchers(PG_FUNCTION_ARGS)
 /*
  * wait_for_delivery(event uuid, timeout interval) returns boolean: true when it
  * has deliveries and all are delivered; false when one failed or was canceled,
- * when no endpoint matches, or at the timeout.
+ * when no endpoint matches, or at the timeout: a NOTICE says which.
  */
 Datum
 bm_webhook_wait_for_delivery(PG_FUNCTION_ARGS)
@@ -95,6 +98,8 @@ bm_webhook_wait_for_delivery(PG_FUNCTION_ARGS)
 		   GetCurrentTimestamp() < deadline)
 		sleep_until_flush(slot, deadline);
 	ConditionVariableCancelSleep();
+	if (state != BMW_EVENT_DELIVERED)
+		ereport(NOTICE, errmsg("%s", why_not_delivered(state, slot)));
 	PG_RETURN_BOOL(state == BMW_EVENT_DELIVERED);
 }
 
@@ -216,6 +221,26 @@ own_slot(void)
 	return NULL;
 }
 
+static const char *
+why_not_delivered(BmwEventState state, const BmwSlot *slot)
+{
+	if (state == BMW_EVENT_ENDED)
+		return "a delivery of the event failed or was canceled: see bm_webhook.delivery";
+	if (state == BMW_EVENT_UNMATCHED)
+		return "no enabled endpoint matches the event";
+	if (slot == NULL || slot->state != BMW_SLOT_RUNNING)
+		return "no dispatcher runs in this database: see bm_webhook.status()";
+	if (!bmw_enabled)
+		return "nothing is sent while bm_webhook.enabled is off";
+	return "a delivery of the event still waits: see bm_webhook.delivery and bm_webhook.backlog";
+}
+
+static const char *
+uuid_text(const BmwUuid *id)
+{
+	return DatumGetCString(DirectFunctionCall1(uuid_out, PointerGetDatum(id->bytes)));
+}
+
 static void
 check_can_wait(const BmwUuid *id)
 {
@@ -228,7 +253,11 @@ check_can_wait(const BmwUuid *id)
 	switch (bmw_store_event_state(id))
 	{
 		case BMW_EVENT_UNKNOWN:
-			ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("event does not exist"));
+			ereport(
+				ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("event %s does not exist", uuid_text(id)),
+				errhint(
+					"Its transaction may not have committed, or its day is no longer in the log."));
 			break;
 		case BMW_EVENT_UNCOMMITTED:
 			ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -237,7 +266,8 @@ check_can_wait(const BmwUuid *id)
 			break;
 		case BMW_EVENT_WAITING:
 		case BMW_EVENT_DELIVERED:
-		case BMW_EVENT_NOT_DELIVERED:
+		case BMW_EVENT_ENDED:
+		case BMW_EVENT_UNMATCHED:
 			break;
 	}
 }

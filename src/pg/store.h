@@ -157,10 +157,11 @@ extern bool bmw_store_disable(int64 endpoint_id, const char *reason);
 typedef enum BmwEventState
 {
 	BMW_EVENT_UNKNOWN,
-	BMW_EVENT_UNCOMMITTED,	/* of the caller's own transaction */
-	BMW_EVENT_WAITING,		/* some delivery has not ended, or has not begun */
-	BMW_EVENT_DELIVERED,	/* to at least one endpoint, and to all that match */
-	BMW_EVENT_NOT_DELIVERED /* failed or canceled somewhere, or nobody wants it */
+	BMW_EVENT_UNCOMMITTED, /* of the caller's own transaction */
+	BMW_EVENT_WAITING,	   /* some delivery has not ended, or has not begun */
+	BMW_EVENT_DELIVERED,   /* to at least one endpoint, and to all that match */
+	BMW_EVENT_ENDED,	   /* failed or canceled somewhere */
+	BMW_EVENT_UNMATCHED	   /* no enabled endpoint gets it */
 } BmwEventState;
 extern BmwEventState bmw_store_event_state(const BmwUuid *event_id);
 

@@ -189,11 +189,11 @@ bmw_store_event_state(const BmwUuid *event_id)
 		if (bmw_sql_bool(&row, 1))
 			state = BMW_EVENT_UNCOMMITTED;
 		else if (bmw_sql_int64(&row, 3) > 0)
-			state = BMW_EVENT_NOT_DELIVERED;
+			state = BMW_EVENT_ENDED;
 		else if (bmw_sql_int64(&row, 4) > 0)
 			state = BMW_EVENT_WAITING;
 		else
-			state = bmw_sql_int64(&row, 2) > 0 ? BMW_EVENT_DELIVERED : BMW_EVENT_NOT_DELIVERED;
+			state = bmw_sql_int64(&row, 2) > 0 ? BMW_EVENT_DELIVERED : BMW_EVENT_UNMATCHED;
 	}
 	SPI_finish();
 	return state;

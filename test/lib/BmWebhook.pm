@@ -46,6 +46,7 @@ bm_webhook.require_https = off
 # hosts: what the server finds in /etc/hosts (see set_hosts)
 # receiver: options of BmWebhook::Receiver
 # install_path: of another PostgreSQL
+# streaming: a standby can be made of it
 sub new
 {
 	my ($class, %options) = @_;
@@ -55,7 +56,7 @@ sub new
 	}, $class;
 
 	weaken($last = $self);
-	$self->{node}->init;
+	$self->{node}->init(allows_streaming => $options{streaming} // 0);
 	$self->{node}->append_conf('postgresql.conf',
 		$conf . "shared_preload_libraries = ''\n" . ($options{conf} // ''));
 	$self->preload($options{preload} // 1);
