@@ -89,7 +89,7 @@ DROP SCHEMA evil CASCADE;
 RESET client_min_messages;
 -- ping
 -- a disabled endpoint gets nothing, and who pings it is told
-SELECT bm_webhook.ping(:endpoint);
+SELECT state, replace(message, :'endpoint', 'n') AS message FROM attempt(format('SELECT bm_webhook.ping(%s)', :endpoint));
 BEGIN;
 UPDATE bm_webhook.endpoint SET enabled = true WHERE id = :endpoint;
 SELECT bm_webhook.ping(:endpoint) AS ping \gset

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -50,6 +51,9 @@ static void check_owner(Oid function, Oid watched);
 static Oid relation_owner(Oid relation);
 static Oid function_owner(Oid function);
 static void check_result(Oid function);
+static void note_columns(BmwCapturePlan *plan, TupleDesc desc);
+static void note_parts(BmwCapturePlan *plan, const BmwCaptureTemplate *template, TupleDesc desc);
+static void note_column(BmwCapturePlan *plan, TupleDesc desc, int index);
 static void check_constants(const BmwCapturePlan *plan);
 static const char *constant_of(const BmwCaptureTemplate *template);
 
@@ -77,6 +81,7 @@ bmw_capture_plan_create(const BmwCaptureArguments *arguments, Relation relation,
 			bmw_message_map_create(arguments->message, arguments->fields, relation, desc);
 	else
 		compile_columns(plan, arguments->columns, relation, desc);
+	note_columns(plan, desc);
 	check_constants(plan);
 	return plan;
 }
@@ -334,6 +339,42 @@ check_result(Oid function)
 				errmsg("function %s does not return jsonb", NameStr(form->proname)),
 				errhint("The function must return one value of type jsonb."));
 	ReleaseSysCache(tuple);
+}
+
+/* Which columns need care: long ones, and those of types whose functions may raise an error. */
+static void
+note_columns(BmwCapturePlan *plan, TupleDesc desc)
+{
+	int length = plan->data_indexes == NULL ? 0 : plan->data_desc->natts;
+	int parts = plan->type.length + plan->application.length + plan->channel.length +
+				plan->message_id.length;
+
+	plan->sized = palloc(sizeof(int) * (length + parts + 1));
+	for (int i = 0; i < length; i++)
+		note_column(plan, desc, plan->data_indexes[i]);
+	plan->sized_data = plan->sized_length;
+	note_parts(plan, &plan->type, desc);
+	note_parts(plan, &plan->application, desc);
+	note_parts(plan, &plan->channel, desc);
+	note_parts(plan, &plan->message_id, desc);
+}
+
+static void
+note_parts(BmwCapturePlan *plan, const BmwCaptureTemplate *template, TupleDesc desc)
+{
+	for (int i = 0; i < template->length; i++)
+		if (template->parts[i].constant == NULL && template->parts[i].key == NULL)
+			note_column(plan, desc, template->parts[i].index);
+}
+
+static void
+note_column(BmwCapturePlan *plan, TupleDesc desc, int index)
+{
+	Oid type = getBaseType(TupleDescAttr(desc, index)->atttypid);
+
+	if (get_typlen(type) == -1)
+		plan->sized[plan->sized_length++] = index;
+	plan->can_raise |= type >= FirstNormalObjectId;
 }
 
 /* What does not depend on a row is judged now. */

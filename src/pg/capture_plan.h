@@ -43,7 +43,11 @@ typedef struct BmwCapturePlan
 	TupleDesc function_desc;		  /* the row type that it takes */
 	TupleConversionMap *function_map; /* NULL: rows have that shape already */
 	BmwMessageMap *message;			  /* NULL: rows are no messages */
-	const char *fault;				  /* why rows cannot be captured; then only message_id is set */
+	int *sized;		/* columns whose text may be too long: of the data, then of the names */
+	int sized_data; /* how many are of the data */
+	int sized_length;
+	bool can_raise;	   /* reading the columns may raise an error: some type is a user's */
+	const char *fault; /* why rows cannot be captured; then only message_id is set */
 } BmwCapturePlan;
 
 /*

@@ -2,9 +2,9 @@
  * pg/capture_row.c - one changed row becomes one event.
  *
  * Runs as the invoker: conversions to JSON may call functions of users. What a
- * row lacks never fails the transaction that changed it. Only a function of the
- * watch's owner runs in a subtransaction; it costs about a microsecond, so the
- * plain path does without.
+ * row lacks never fails the transaction that changed it. What may raise an error,
+ * a function or a type of a user, runs in a subtransaction; it costs about a
+ * microsecond, so columns of PostgreSQL's own types do without.
  */
 #include "postgres.h"
 
@@ -16,6 +16,8 @@
 #include "pg/capture_guard.h"
 #include "pg/capture_row.h"
 #include "pg/event_check.h"
+#include "pg/guc.h"
+#include "pg/text_size.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/fmgrprotos.h"
@@ -32,9 +34,14 @@ typedef struct Reading
 	TupleTableSlot *slot;
 	BmwNewEvent *event;
 	Jsonb *result;
+	bool is_too_large; /* its data */
 	const BmwEventFault *fault;
 } Reading;
 
+static const char *capture_columns(BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event);
+static bool is_too_large(const BmwCapturePlan *plan, TupleTableSlot *slot, int first, int end);
+static void read_columns(void *argument);
+static const BmwEventFault *write_result(Jsonb *result, BmwNewEvent *event);
 static const char *name_row(BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event);
 static const char *capture_message(BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event);
 static void read_message(void *argument);
@@ -46,7 +53,6 @@ static void set_occurred_at(const BmwCapturePlan *plan, TupleTableSlot *slot, Bm
 static TimestampTz occurred_at(const BmwCapturePlan *plan, Datum value);
 static TimestampTz date_time(DateADT date);
 static const char *columns_json(const BmwCapturePlan *plan, TupleTableSlot *slot);
-static Jsonb *function_result(BmwCapturePlan *plan, TupleTableSlot *slot, const char **error);
 static void call_function(void *argument);
 static void report_failure(Relation relation, const char *operation, const char *error,
 						   BmwNewEvent *event);
@@ -70,24 +76,7 @@ bmw_capture_row(BmwCapturePlan *plan, Relation relation, const char *operation,
 		return;
 	}
 
-	Jsonb *result = plan->has_function ? function_result(plan, slot, &error) : NULL;
-
-	*event = (BmwNewEvent){
-		.type = expand(&plan->type, slot, result),
-		.application = expand(&plan->application, slot, result),
-		.channel = expand(&plan->channel, slot, result),
-		.message_id = expand(&plan->message_id, slot, result),
-		.data = !plan->has_function ? columns_json(plan, slot)
-				: result == NULL	? NULL
-									: JsonbToCString(NULL, &result->root, VARSIZE(result)),
-	};
-	set_occurred_at(plan, slot, event);
-	if (error == NULL)
-	{
-		const BmwEventFault *fault = bmw_event_check(event);
-
-		error = fault == NULL ? NULL : fault->message;
-	}
+	error = capture_columns(plan, slot, event);
 	if (error != NULL)
 		report_failure(relation, operation, error, event);
 }
@@ -97,6 +86,82 @@ bmw_capture_failure(Relation relation, const char *operation, const char *error,
 {
 	*event = (BmwNewEvent){0};
 	report_failure(relation, operation, error, event);
+}
+
+/* Returns what is wrong. */
+static const char *
+capture_columns(BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event)
+{
+	Reading reading = {.plan = plan, .slot = slot, .event = event};
+	const char *error = NULL;
+
+	*event = (BmwNewEvent){0};
+	if (is_too_large(plan, slot, plan->sized_data, plan->sized_length))
+		return bmw_event_too_large.message;
+	reading.is_too_large = is_too_large(plan, slot, 0, plan->sized_data);
+	if (plan->has_function)
+		error = bmw_capture_guard(call_function, &reading);
+	if (error != NULL)
+		reading.result = NULL;
+	if (plan->can_raise)
+	{
+		const char *other = bmw_capture_guard(read_columns, &reading);
+
+		error = error == NULL ? other : error;
+	}
+	else
+		read_columns(&reading);
+	if (error == NULL && reading.fault == NULL)
+		reading.fault = bmw_event_check(event);
+	return error == NULL && reading.fault != NULL ? reading.fault->message : error;
+}
+
+/* Before anything is written: the text of a small value may be huge. */
+static bool
+is_too_large(const BmwCapturePlan *plan, TupleTableSlot *slot, int first, int end)
+{
+	int64 size = 0;
+
+	for (int i = first; i < end && size <= bmw_max_payload; i++)
+	{
+		int index = plan->sized[i];
+
+		if (!slot->tts_isnull[index])
+			size += bmw_text_size(slot->tts_values[index],
+								  TupleDescAttr(slot->tts_tupleDescriptor, index)->atttypid,
+								  bmw_max_payload);
+	}
+	return size > bmw_max_payload;
+}
+
+static void
+read_columns(void *argument)
+{
+	Reading *reading = argument;
+	BmwCapturePlan *plan = reading->plan;
+
+	*reading->event = (BmwNewEvent){
+		.type = expand(&plan->type, reading->slot, reading->result),
+		.application = expand(&plan->application, reading->slot, reading->result),
+		.channel = expand(&plan->channel, reading->slot, reading->result),
+		.message_id = expand(&plan->message_id, reading->slot, reading->result),
+	};
+	set_occurred_at(plan, reading->slot, reading->event);
+	if (reading->is_too_large)
+		reading->fault = &bmw_event_too_large;
+	else if (!plan->has_function)
+		reading->event->data = columns_json(plan, reading->slot);
+	else if (reading->result != NULL)
+		reading->fault = write_result(reading->result, reading->event);
+}
+
+static const BmwEventFault *
+write_result(Jsonb *result, BmwNewEvent *event)
+{
+	if (bmw_text_size_jsonb(result, bmw_max_payload) > bmw_max_payload)
+		return &bmw_event_too_large;
+	event->data = JsonbToCString(NULL, &result->root, VARSIZE(result));
+	return NULL;
 }
 
 static const char *
@@ -245,15 +310,6 @@ columns_json(const BmwCapturePlan *plan, TupleTableSlot *slot)
 	HeapTuple row = heap_form_tuple(plan->data_desc, values, nulls);
 
 	return TextDatumGetCString(DirectFunctionCall1(row_to_json, HeapTupleGetDatum(row)));
-}
-
-static Jsonb *
-function_result(BmwCapturePlan *plan, TupleTableSlot *slot, const char **error)
-{
-	Reading reading = {.plan = plan, .slot = slot};
-
-	*error = bmw_capture_guard(call_function, &reading);
-	return reading.result;
 }
 
 static void

@@ -10,6 +10,8 @@
 #include "pg/emit.h"
 #include "pg/event_check.h"
 #include "pg/event_store.h"
+#include "pg/guc.h"
+#include "pg/text_size.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/uuid.h"
@@ -19,6 +21,7 @@ PG_FUNCTION_INFO_V1(bm_webhook_ping);
 
 static const char *text_argument(FunctionCallInfo fcinfo, int n);
 static const char *data_argument(FunctionCallInfo fcinfo, int n);
+static void raise(const BmwEventFault *fault);
 static void require_valid(const BmwNewEvent *event);
 static bool require_endpoint(int64 endpoint_id);
 static Datum insert(BmwNewEvent *event);
@@ -82,14 +85,22 @@ data_argument(FunctionCallInfo fcinfo, int n)
 
 	Jsonb *data = PG_GETARG_JSONB_P(n);
 
+	/* before it is written: the text of a small value may be huge */
+	if (bmw_text_size_jsonb(data, bmw_max_payload) > bmw_max_payload)
+		raise(&bmw_event_too_large);
+
 	return JsonbToCString(NULL, &data->root, VARSIZE(data));
 }
 
 static void
 require_valid(const BmwNewEvent *event)
 {
-	const BmwEventFault *fault = bmw_event_check(event);
+	raise(bmw_event_check(event));
+}
 
+static void
+raise(const BmwEventFault *fault)
+{
 	if (fault != NULL)
 		ereport(ERROR, errcode(fault->sqlstate), errmsg("%s", fault->message),
 				errhint("%s", fault->hint));

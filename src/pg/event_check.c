@@ -33,9 +33,9 @@ static const BmwEventFault data_missing = {ERRCODE_NOT_NULL_VIOLATION,
 static const BmwEventFault data_no_object = {
 	ERRCODE_INVALID_PARAMETER_VALUE, "event data must be a JSON object",
 	"Put the value into an object, such as {\"value\": 1}."};
-static const BmwEventFault data_too_large = {ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-											 "event data is larger than bm_webhook.max_payload",
-											 "Send less, or a link to the data."};
+const BmwEventFault bmw_event_too_large = {ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+										   "event data is larger than bm_webhook.max_payload",
+										   "Send less, or a link to the data."};
 static const BmwEventFault application_invalid = {
 	ERRCODE_INVALID_PARAMETER_VALUE, "invalid application",
 	"An application is 1 to 128 bytes without control characters."};
@@ -69,7 +69,7 @@ bmw_event_check(const BmwNewEvent *event)
 	if (event->data[strspn(event->data, " \t\r\n")] != '{')
 		return &data_no_object;
 	if (strnlen(event->data, (size_t) bmw_max_payload + 1) > (size_t) bmw_max_payload)
-		return &data_too_large;
+		return &bmw_event_too_large;
 	return NULL;
 }
 

@@ -18,6 +18,9 @@ typedef struct BmwEventFault
 	const char *hint;	 /* constant, in the style of errhint() */
 } BmwEventFault;
 
+/* What bmw_event_check() says of data that is too large. */
+extern const BmwEventFault bmw_event_too_large;
+
 /* The first fault, NULL when there is none. The fields id and endpoint_id are not looked at. */
 extern const BmwEventFault *bmw_event_check(const BmwNewEvent *event);
 
