@@ -23,26 +23,54 @@ JOIN LATERAL (
 WHERE e.refclassid = 'pg_extension'::regclass AND e.deptype = 'e'
 	AND e.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'bm_webhook');
 
--- Views are parsed once: the functions and operators they have found are PostgreSQL's or ours.
-SELECT v.relname, pg_describe_object(d.refclassid, d.refobjid, 0)
-FROM pg_class v JOIN pg_rewrite r ON r.ev_class = v.oid
-JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)
-LEFT JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
-LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
-WHERE v.relnamespace = 'bm_webhook'::regnamespace
-	AND coalesce(p.pronamespace, o.oprnamespace) NOT IN ('pg_catalog'::regnamespace, 'bm_webhook'::regnamespace);
+-- Expressions are parsed once: the functions, operators, types and collations that those of our views,
+-- policies, defaults, constraints, indexes and triggers have found are PostgreSQL's or ours.
+WITH ours AS (
+	SELECT 'pg_class'::regclass AS classid, c.oid, c.oid AS relation FROM pg_class c WHERE c.relnamespace = 'bm_webhook'::regnamespace
+	UNION ALL SELECT 'pg_rewrite'::regclass, r.oid, r.ev_class FROM pg_rewrite r
+	UNION ALL SELECT 'pg_policy'::regclass, p.oid, p.polrelid FROM pg_policy p
+	UNION ALL SELECT 'pg_attrdef'::regclass, a.oid, a.adrelid FROM pg_attrdef a
+	UNION ALL SELECT 'pg_constraint'::regclass, o.oid, o.conrelid FROM pg_constraint o
+	UNION ALL SELECT 'pg_trigger'::regclass, t.oid, t.tgrelid FROM pg_trigger t
+)
+SELECT r.relname, pg_describe_object(d.classid, d.objid, 0), pg_describe_object(d.refclassid, d.refobjid, 0)
+FROM ours o JOIN pg_class r ON r.oid = o.relation AND r.relnamespace = 'bm_webhook'::regnamespace
+JOIN pg_depend d ON d.classid = o.classid AND d.objid = o.oid
+JOIN pg_identify_object(d.refclassid, d.refobjid, 0) i ON true
+WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass, 'pg_collation'::regclass,
+		'pg_cast'::regclass, 'pg_opclass'::regclass, 'pg_opfamily'::regclass, 'pg_class'::regclass)
+	AND coalesce(i.schema, '') NOT IN ('pg_catalog', 'bm_webhook', 'pg_toast');
 
--- Which functions build SQL, how often, and as whom they run it. Look at each that is new here:
--- names must be quoted, and a value of a foreign type must not be evaluated as the caller of watch().
-SELECT p.proname, CASE WHEN p.prosecdef THEN 'definer' ELSE 'caller' END AS runs_as,
-	regexp_count AS builds_sql
-FROM pg_proc p, LATERAL (SELECT count(*) AS regexp_count FROM regexp_matches(p.prosrc, '\mEXECUTE\M\s+format', 'g')) c
-WHERE p.pronamespace = 'bm_webhook'::regnamespace AND regexp_count > 0
-ORDER BY 1;
-SELECT p.proname AS other_ways_to_run_sql
-FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
-WHERE p.pronamespace = 'bm_webhook'::regnamespace AND l.lanname <> 'c'
-	AND regexp_replace(p.prosrc, '\mEXECUTE\M\s+format|EXECUTE FUNCTION|''EXECUTE''', '', 'g') ~* '\mEXECUTE\M|query_to_xml|database_to_xml';
+-- Views show what their reader may see.
+SELECT c.relname FROM pg_class c
+WHERE c.relnamespace = 'bm_webhook'::regnamespace AND c.relkind = 'v' AND NOT coalesce('security_invoker=true' = ANY (c.reloptions), false);
+
+-- SQL that is put together from texts, in which function, how often and as whom it is run. A line that is new
+-- here has to be looked at: names must be quoted, values passed or quoted, nothing of a stranger's be evaluated.
+WITH reviewed (name, contains) AS (VALUES
+	('_create_partition', 'names of ours, a date; the dispatcher is the only caller'),
+	('_create_watch_trigger', 'a condition, names and arguments of who calls watch(); it creates a trigger and evaluates nothing'),
+	('_watch', 'the name of the trigger that was created to try the condition'),
+	('_watch_messages', 'the names of our triggers'),
+	('message_rate', 'constant texts of its own'),
+	('unwatch', 'the names of our triggers')),
+found AS (
+	SELECT p.proname::text AS name, CASE WHEN p.prosecdef THEN 'definer' ELSE 'caller' END AS runs_as,
+		(SELECT count(*) FROM regexp_matches(p.prosrc, '\mEXECUTE\M\s+format', 'g')) AS builds_sql,
+		(SELECT count(*) FROM regexp_matches(p.prosrc, '\mEXECUTE\M(?!\s+FUNCTION|''|\s+on )|query_to_xml|cursor_to_xml|table_to_xml|schema_to_xml|database_to_xml|\mFOR\s+\w+\s+IN\s+EXECUTE', 'gi')) AS runs_sql
+	FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+	WHERE p.pronamespace = 'bm_webhook'::regnamespace AND l.lanname <> 'c'
+)
+SELECT name, runs_as, runs_sql, builds_sql, coalesce(contains, 'NOT REVIEWED') AS contains
+FROM found FULL JOIN reviewed USING (name) WHERE runs_sql > 0 OR runs_sql IS NULL
+ORDER BY name COLLATE "C";
+
+-- What a capture trigger has from who made the watch, and as whom that is run (a test of its own tries it):
+--   WHEN of a row trigger, "when" of a statement trigger    SQL; as the writer
+--   function                                               called by its qualified name; as the writer, if it is of the table's owner
+--   casts to json of columns' types                        called by PostgreSQL; as the writer, if they are of the table's owner
+--   key                                                    names of columns, quoted
+--   columns, templates, fields of messages                 names of columns; values by their output functions, which only superusers make
 
 -- What runs as its definer, and who may call it.
 SELECT p.proname, p.proacl IS NOT NULL AND EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee = 0) AS anybody
@@ -64,7 +92,7 @@ CREATE TYPE "Mood" AS ENUM ('glad');
 CREATE TABLE typed (id bigint PRIMARY KEY, w word, j json, p pair, m "Mood", a text[], ja json[], r int4range);
 SELECT bm_webhook.watch('typed', 'typed.changed', changed => '{w,j,p,m,a,ja,r}');
 SELECT pg_get_triggerdef(oid) ~ '\(old\.m\)::text IS DISTINCT' AS m, pg_get_triggerdef(oid) ~ '\(old\.j\)::text IS DISTINCT' AS j,
-	pg_get_triggerdef(oid) ~ '\(old\.p\)::text IS DISTINCT' AS p, pg_get_triggerdef(oid) ~ '\(old\.ja\)::text IS DISTINCT' AS ja,
+	pg_get_triggerdef(oid) ~ 'format\(.%s.::text, old\.p\)' AS p, pg_get_triggerdef(oid) ~ '\(old\.ja\)::text IS DISTINCT' AS ja,
 	pg_get_triggerdef(oid) ~ 'old\.r IS DISTINCT FROM new\.r' AS r
 FROM pg_trigger WHERE tgrelid = 'typed'::regclass AND tgname LIKE '%update%';
 INSERT INTO typed VALUES (1, 'a', '{}', '({},1)', 'glad', '{a}', '{}', '[1,2)');

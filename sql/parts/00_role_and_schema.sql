@@ -32,6 +32,22 @@ BEGIN
 END
 $$;
 
+-- With the schema that CREATE EXTENSION names goes the extension.
+DO $$
+DECLARE
+	s record;
+BEGIN
+	SELECT n.nspname AS name, r.rolname AS owner INTO s FROM pg_extension e
+		JOIN pg_namespace n ON n.oid = e.extnamespace JOIN pg_roles r ON r.oid = n.nspowner
+		WHERE e.extname = 'bm_webhook' AND NOT r.rolsuper AND r.rolname <> 'pg_database_owner'
+			AND r.oid <> (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database());
+	IF FOUND THEN
+		RAISE WARNING 'schema "%" belongs to role "%", who can drop it and with it the extension', s.name, s.owner
+			USING HINT = 'Use CREATE EXTENSION bm_webhook SCHEMA pg_catalog: nothing of it is created there.';
+	END IF;
+END
+$$;
+
 CREATE SCHEMA bm_webhook;
 COMMENT ON SCHEMA bm_webhook IS 'signed webhooks for committed changes';
 GRANT USAGE, CREATE ON SCHEMA bm_webhook TO bm_webhook;

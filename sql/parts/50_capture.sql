@@ -68,6 +68,8 @@ COMMENT ON FUNCTION bm_webhook._has_equality(regtype) IS 'does pg_catalog have a
 
 -- Types without an equality in pg_catalog (json, xml, ...) are compared as text.
 -- The catalogs are asked: a value would bring the type's own code to run as our caller.
+-- Types of users by their output functions: a cast to text may be a function of the
+-- type's owner, and would run as who writes into the table.
 CREATE FUNCTION bm_webhook._changed_condition(relation regclass, changed text[]) RETURNS text
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -83,7 +85,9 @@ BEGIN
 				USING ERRCODE = 'undefined_column', HINT = 'List columns of the relation in "changed".';
 		END IF;
 		conditions := conditions || format(CASE WHEN bm_webhook._has_equality(type)
-			THEN 'OLD.%1$I IS DISTINCT FROM NEW.%1$I' ELSE 'OLD.%1$I::text IS DISTINCT FROM NEW.%1$I::text' END, name);
+				THEN 'OLD.%1$I IS DISTINCT FROM NEW.%1$I'
+			WHEN type::oid < 16384 THEN 'OLD.%1$I::text IS DISTINCT FROM NEW.%1$I::text'
+			ELSE '(OLD.%1$I IS NULL) <> (NEW.%1$I IS NULL) OR format(''%%s'', OLD.%1$I) <> format(''%%s'', NEW.%1$I)' END, name);
 	END LOOP;
 	RETURN array_to_string(conditions, ' OR ');
 END

@@ -39,7 +39,7 @@ static Oid watched_table(const TriggerData *trigger);
 static HeapTuple find_trigger(Relation triggers, Oid oid);
 static HTAB *plans(void);
 static void forget_relation(Datum arg, Oid relid);
-static void forget_functions(Datum arg, int cache_id, uint32 hash_value);
+static void forget_all(Datum arg, int cache_id, uint32 hash_value);
 static void drop_invalid(void);
 
 BmwCaptureCached
@@ -73,10 +73,11 @@ build_plan(TriggerData *trigger, BmwCaptureCached *cached)
 	cached->context =
 		AllocSetContextCreate(before, "bm_webhook capture plan", ALLOCSET_SMALL_SIZES);
 	cached->relation = RelationGetRelid(trigger->tg_relation);
+	cached->watched = watched_table(trigger);
 	MemoryContextSwitchTo(cached->context);
 	bmw_capture_arguments_parse(trigger->tg_trigger->tgargs, trigger->tg_trigger->tgnargs,
 								&building.arguments);
-	building.arguments.watched = watched_table(trigger);
+	building.arguments.watched = cached->watched;
 	check_level(trigger, &building.arguments);
 	building.fault = bmw_capture_guard(build_query, &building);
 	cached->is_blind = building.fault != NULL;
@@ -193,10 +194,11 @@ plans(void)
 		kept = hash_create("bm_webhook capture plans", 16, &control,
 						   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 		CacheRegisterRelcacheCallback(forget_relation, PointerGetDatum(kept));
-		CacheRegisterSyscacheCallback(PROCOID, forget_functions, PointerGetDatum(kept));
-		/* whose a function is, and who has the rights of whom */
-		CacheRegisterSyscacheCallback(AUTHOID, forget_functions, PointerGetDatum(kept));
-		CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, forget_functions, PointerGetDatum(kept));
+		/* what is called, whose that is, and who has the rights of whom */
+		CacheRegisterSyscacheCallback(PROCOID, forget_all, PointerGetDatum(kept));
+		CacheRegisterSyscacheCallback(CASTSOURCETARGET, forget_all, PointerGetDatum(kept));
+		CacheRegisterSyscacheCallback(AUTHOID, forget_all, PointerGetDatum(kept));
+		CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, forget_all, PointerGetDatum(kept));
 	}
 	return kept;
 }
@@ -209,20 +211,20 @@ forget_relation(Datum arg, Oid relid)
 
 	hash_seq_init(&scan, (HTAB *) DatumGetPointer(arg));
 	while ((cached = hash_seq_search(&scan)) != NULL)
-		if (relid == InvalidOid || relid == cached->relation)
+		if (relid == InvalidOid || relid == cached->relation || relid == cached->watched ||
+			list_member_oid(cached->plan->relations, relid) || cached->plan->fault != NULL)
 			cached->is_valid = false;
 }
 
 static void
-forget_functions(Datum arg, int cache_id, uint32 hash_value)
+forget_all(Datum arg, int cache_id, uint32 hash_value)
 {
 	HASH_SEQ_STATUS scan;
 	BmwCaptureCached *cached;
 
 	hash_seq_init(&scan, (HTAB *) DatumGetPointer(arg));
 	while ((cached = hash_seq_search(&scan)) != NULL)
-		if (cached->plan->has_function || cached->plan->fault != NULL)
-			cached->is_valid = false;
+		cached->is_valid = false;
 }
 
 static void

@@ -13,6 +13,7 @@ typedef struct BmwCaptureCached
 {
 	Oid trigger; /* key */
 	Oid relation;
+	Oid watched; /* the relation itself, or the ancestor that watch() was called for */
 	bool is_valid;
 	MemoryContext context; /* of the plan */
 	BmwCapturePlan *plan;

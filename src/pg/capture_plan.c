@@ -4,31 +4,21 @@
  * Everything that depends on names is looked up here, once; rows are then
  * processed by index. A trigger that is cloned to a partition gets a plan of
  * its own, because the partition's columns may have another order. A function
- * takes the row type of the watched table; a partition's rows are converted. It
- * runs as whoever writes a row, so it must belong to a role that could make
- * him run code anyway: one that has the rights of the table's owner.
+ * takes the row type of the watched table; a partition's rows are converted.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/transam.h"
-#include "catalog/pg_class.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "core/template.h"
 #include "funcapi.h"
-#include "miscadmin.h"
-#include "nodes/pg_list.h"
-#include "parser/parse_func.h"
 #include "pg/capture_plan.h"
+#include "pg/capture_trust.h"
 #include "pg/compat.h"
 #include "pg/event_check.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 #include "utils/typcache.h"
-#include "utils/varlena.h"
 
 /* {data.key}: not a column, but a member of what the function returns */
 #define DATA_PREFIX "data."
@@ -39,18 +29,13 @@ static BmwCapturePart compile_part(const BmwTemplatePart *part, bool has_functio
 								   Relation relation, TupleDesc desc);
 static void compile_occurred_at(BmwCapturePlan *plan, const char *text, Relation relation,
 								TupleDesc desc);
-static void compile_columns(BmwCapturePlan *plan, const char *columns, Relation relation,
-							TupleDesc desc);
+static void compile_columns(BmwCapturePlan *plan, const BmwCaptureArguments *arguments,
+							Relation relation, TupleDesc desc);
 static int choose_all(Relation relation, TupleDesc desc, int *indexes);
 static int choose_named(const char *columns, Relation relation, TupleDesc desc, int *indexes);
 static bool is_virtual(Relation relation, const char *name);
 static void compile_function(BmwCapturePlan *plan, const BmwCaptureArguments *arguments,
 							 TupleDesc desc);
-static Oid find_function(const char *name, Oid watched, Oid *row_type);
-static void check_owner(Oid function, Oid watched);
-static Oid relation_owner(Oid relation);
-static Oid function_owner(Oid function);
-static void check_result(Oid function);
 static void note_columns(BmwCapturePlan *plan, TupleDesc desc);
 static void note_parts(BmwCapturePlan *plan, const BmwCaptureTemplate *template, TupleDesc desc);
 static void note_column(BmwCapturePlan *plan, TupleDesc desc, int index);
@@ -80,7 +65,7 @@ bmw_capture_plan_create(const BmwCaptureArguments *arguments, Relation relation,
 		plan->message =
 			bmw_message_map_create(arguments->message, arguments->fields, relation, desc);
 	else
-		compile_columns(plan, arguments->columns, relation, desc);
+		compile_columns(plan, arguments, relation, desc);
 	note_columns(plan, desc);
 	check_constants(plan);
 	return plan;
@@ -199,11 +184,13 @@ compile_occurred_at(BmwCapturePlan *plan, const char *text, Relation relation, T
 }
 
 static void
-compile_columns(BmwCapturePlan *plan, const char *columns, Relation relation, TupleDesc desc)
+compile_columns(BmwCapturePlan *plan, const BmwCaptureArguments *arguments, Relation relation,
+				TupleDesc desc)
 {
 	int *indexes = palloc(sizeof(int) * Max(desc->natts, 1));
-	int length = columns == NULL ? choose_all(relation, desc, indexes)
-								 : choose_named(columns, relation, desc, indexes);
+	int length = arguments->columns == NULL
+					 ? choose_all(relation, desc, indexes)
+					 : choose_named(arguments->columns, relation, desc, indexes);
 	TupleDesc data_desc = CreateTemplateTupleDesc(length);
 
 	for (int i = 0; i < length; i++)
@@ -214,6 +201,7 @@ compile_columns(BmwCapturePlan *plan, const char *columns, Relation relation, Tu
 						   column->atttypmod, column->attndims);
 		TupleDescInitEntryCollation(data_desc, i + 1, column->attcollation);
 	}
+	plan->relations = bmw_capture_trust_columns(data_desc, arguments->watched);
 	plan->data_desc = BlessTupleDesc(data_desc);
 	plan->data_indexes = indexes;
 }
@@ -261,84 +249,12 @@ is_virtual(Relation relation, const char *name)
 static void
 compile_function(BmwCapturePlan *plan, const BmwCaptureArguments *arguments, TupleDesc desc)
 {
-	Oid row_type;
-	Oid function = find_function(arguments->function, arguments->watched, &row_type);
+	Oid function = bmw_capture_trust_function(arguments->function, arguments->watched);
 
-	check_owner(function, arguments->watched);
-	check_result(function);
 	plan->has_function = true;
 	fmgr_info_cxt(function, &plan->function, CurrentMemoryContext);
-	plan->function_desc = lookup_rowtype_tupdesc_copy(row_type, -1);
+	plan->function_desc = lookup_rowtype_tupdesc_copy(get_rel_type_id(arguments->watched), -1);
 	plan->function_map = convert_tuples_by_name(CreateTupleDescCopy(desc), plan->function_desc);
-}
-
-/* By name and row type, not by OID or signature: so it survives a dump and a rename of the table. */
-static Oid
-find_function(const char *name, Oid watched, Oid *row_type)
-{
-	List *names = textToQualifiedNameList(cstring_to_text(name));
-	Oid function;
-
-	*row_type = get_rel_type_id(watched);
-	function = LookupFuncName(names, 1, row_type, true);
-	if (!OidIsValid(function))
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_FUNCTION),
-				errmsg("function %s(%s) does not exist", name, get_rel_name(watched)),
-				errhint("The function must have one argument, the row type of the watched table."));
-	return function;
-}
-
-/* A stranger who can create objects must not take the place of a function that is gone. */
-static void
-check_owner(Oid function, Oid watched)
-{
-	Oid owner = relation_owner(watched);
-
-	if (!has_privs_of_role(function_owner(function), owner))
-		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				errmsg("function %s does not belong to the owner of \"%s\"",
-					   get_func_name(function), get_rel_name(watched)),
-				errhint("Let \"%s\" own the function.", GetUserNameFromId(owner, false)));
-}
-
-static Oid
-relation_owner(Oid relation)
-{
-	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	Oid owner = HeapTupleIsValid(tuple) ? ((Form_pg_class) GETSTRUCT(tuple))->relowner : InvalidOid;
-
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	return owner;
-}
-
-static Oid
-function_owner(Oid function)
-{
-	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	Oid owner = HeapTupleIsValid(tuple) ? ((Form_pg_proc) GETSTRUCT(tuple))->proowner : InvalidOid;
-
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
-	return owner;
-}
-
-static void
-check_result(Oid function)
-{
-	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-
-	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_FUNCTION),
-				errmsg("function with OID %u does not exist", function));
-
-	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(tuple);
-
-	if (form->prorettype != JSONBOID || form->proretset || form->prokind != PROKIND_FUNCTION)
-		ereport(ERROR, errcode(ERRCODE_DATATYPE_MISMATCH),
-				errmsg("function %s does not return jsonb", NameStr(form->proname)),
-				errhint("The function must return one value of type jsonb."));
-	ReleaseSysCache(tuple);
 }
 
 /* Which columns need care: long ones, and those of types whose functions may raise an error. */

@@ -8,6 +8,7 @@
 
 #include "access/tupconvert.h"
 #include "fmgr.h"
+#include "nodes/pg_list.h"
 #include "pg/capture_arguments.h"
 #include "pg/message_map.h"
 #include "utils/rel.h"
@@ -38,6 +39,7 @@ typedef struct BmwCapturePlan
 	Oid occurred_at_type;
 	TupleDesc data_desc; /* blessed record type of the chosen columns */
 	int *data_indexes;	 /* of the columns that data_desc is made of */
+	List *relations;	 /* OIDs of what data_desc depends on besides the table itself */
 	bool has_function;	 /* then data_desc and data_indexes are not set */
 	FmgrInfo function;
 	TupleDesc function_desc;		  /* the row type that it takes */
@@ -53,8 +55,8 @@ typedef struct BmwCapturePlan
 /*
  * Makes a plan for rows of the shape `desc` of `relation`, in the current
  * memory context, which must live as long as the plan. Ereports 42703 unknown
- * column, 42804 wrong type, 42883 no such function, 22023 malformed template or
- * invalid constant.
+ * column, 42804 wrong type, 42883 no such function, 42501 code that is not of
+ * the table's owner, 22023 malformed template or invalid constant.
  */
 extern BmwCapturePlan *bmw_capture_plan_create(const BmwCaptureArguments *arguments,
 											   Relation relation, TupleDesc desc);
