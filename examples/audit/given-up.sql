@@ -1,4 +1,4 @@
--- What never arrived, and why: psql -v since=2026-08-01 -v until=2026-09-01 -f given-up.sql
+-- What never arrived, and why: psql -v since=yesterday -v until=tomorrow -f given-up.sql
 \set ON_ERROR_STOP on
 SELECT e.message_id, e.type, p.description AS endpoint, d.status, d.attempts, d.first_attempt_at, d.last_attempt_at,
 		d.http_status, d.error_class, d.error

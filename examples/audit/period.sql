@@ -1,4 +1,4 @@
--- Every attempt of a period, as CSV: psql -v since=2026-08-01 -v until=2026-09-01 -f period.sql > attempts.csv
+-- Every attempt of a period, as CSV: psql -v since=yesterday -v until=tomorrow -f period.sql > attempts.csv
 \set ON_ERROR_STOP on
 COPY (
 	SELECT a.attempted_at, a.event_id, e.type, e.message_id, p.description AS endpoint, a.attempt, a.succeeded,

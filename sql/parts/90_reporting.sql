@@ -217,7 +217,7 @@ CREATE FUNCTION bm_webhook.message_history(message_id text, application text = N
 	ORDER BY n.at, n.event_id, n.rank, n.endpoint_id, n.attempt
 $$;
 COMMENT ON FUNCTION bm_webhook.message_history(text, text) IS
-	'all that happened to a message (of one application, or of any), in time order. what: event (when it was captured), attempt (one request, when it began), delivery (how an event ended at an endpoint and after how many attempts: delivered, failed, canceled; or pending, at the time when it is due). url: of the endpoint as it is now, NULL when it is gone';
+	'all that happened to a message (of one application, or of any), in time order. what: event (when it was captured), attempt (one request, when it began), redelivery (when redeliver() was called, and by whom), delivery (how an event ended at an endpoint and after how many attempts: delivered, failed, canceled; or pending, at the time when it is due). url: of the endpoint as it is now, NULL when it is gone';
 
 UPDATE bm_webhook.event_type SET shipped = true;
 

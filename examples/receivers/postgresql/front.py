@@ -6,10 +6,14 @@ an SQL function and answers with the status that it returns.
 
 POST /FUNCTION calls FUNCTION(headers jsonb, body bytea) RETURNS integer; names of
 headers are in lower case. The database is the one of psql (PGHOST, PGDATABASE ...).
+
+A few psql stay open and share the requests: starting one for each request would
+cost more than the receiving, and run into the sender's timeout when many arrive.
 """
 
 import json
 import os
+import queue
 import re
 import subprocess
 import sys
@@ -17,16 +21,53 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 FUNCTIONS = sys.argv[1:]
 MAX_BODY = 1024 * 1024
+SESSIONS = 4
+
+
+class Session:
+    """One psql. It ends at the first error, and is then started anew for the next request."""
+
+    def __init__(self):
+        self.psql = None
+
+    def ask(self, command):
+        """The one line that the command prints; empty when it failed."""
+        if self.psql is None or self.psql.poll() is not None:
+            self.psql = self.start()
+        try:
+            self.psql.stdin.write(command + b";\n")
+            self.psql.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended, as the next line tells
+        line = self.psql.stdout.readline()
+        if not line:
+            self.psql.wait()
+        return line
+
+    def start(self):
+        options = os.environ.get("PGOPTIONS", "") + " -c statement_timeout=60s"
+        return subprocess.Popen(
+            ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PGOPTIONS": options},
+        )
+
+
+sessions = queue.LifoQueue()
+for _ in range(SESSIONS):
+    sessions.put(Session())
 
 
 def call(function, headers, body):
     """What a request says enters the command in hexadecimal: nothing in it is SQL."""
     headers = json.dumps({name.lower(): value for name, value in headers.items()}).encode()
     command = f"SELECT {function}(convert_from('\\x{headers.hex()}', 'UTF8')::jsonb, '\\x{body.hex()}'::bytea)"
-    psql = subprocess.run(
-        ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1"], input=command.encode(), stdout=subprocess.PIPE, timeout=60
-    )
-    return int(psql.stdout) if psql.returncode == 0 else 500
+    session = sessions.get()
+    try:
+        return int(session.ask(command.encode()).strip() or 500)
+    finally:
+        sessions.put(session)
 
 
 class Front(BaseHTTPRequestHandler):
