@@ -5,13 +5,14 @@
 # make test          everything: unit, SQL and TAP tests in a private server, never as root
 # make test-versions the same with PostgreSQL 17 and 18, in Debian chroots; slow, as root
 # make unit          the unit tests of src/core alone
+# make fuzz          its parsers under arbitrary input, FUZZ_SECONDS=60 for each; needs clang
 # make bench         measure throughput and latency in a private server
 # make lint          formatting, warnings of two compilers, static analysis, the rules of the rooms
 # make format        rewrite the sources in our format
 # make clean         remove what was built
 #
 # PG_CONFIG=/path/to/pg_config chooses the server; WERROR= lets warnings pass.
-# test, demo, bench and lint install missing Debian packages first (tools/install-deps).
+# test, demo, bench, fuzz and lint install missing Debian packages first (tools/install-deps).
 
 PG_CONFIG ?= pg_config
 WERROR ?= -Werror
@@ -45,6 +46,11 @@ test-upgrade:
 
 unit:
 	$(MAKE) -C test/unit
+	$(MAKE) -C test/fuzz replay
+
+fuzz:
+	tools/install-deps build fuzz
+	$(MAKE) --no-print-directory -j"$$(nproc)" -C test/fuzz
 
 lint:
 	tools/install-deps build test lint
@@ -54,10 +60,10 @@ format:
 	tools/install-deps lint
 	tools/format
 
-.PHONY: all help test test-versions test-fresh test-upgrade demo bench unit lint format
+.PHONY: all help test test-versions test-fresh test-upgrade demo bench unit fuzz lint format
 
 # The targets above must work before a server is installed, the ones below need its PGXS.
-no_server_goals := help test test-versions test-fresh test-upgrade demo bench unit lint format
+no_server_goals := help test test-versions test-fresh test-upgrade demo bench unit fuzz lint format
 ifneq (,$(filter-out $(no_server_goals),$(or $(MAKECMDGOALS),all)))
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)

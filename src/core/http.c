@@ -17,8 +17,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "core/retry_after.h"
 #include "core/sockets.h"
 
 #define MAX_EVENTS 256
@@ -73,7 +75,6 @@ static void fill_times(BmwHttpTimes *times, CURL *easy);
 static BmwTransport transport_of(const Transfer *transfer);
 static bool has_too_many_headers(CURL *easy);
 static int64_t retry_after_us(CURL *easy);
-static int64_t seconds_until(const char *text);
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *unused);
 static curl_socket_t on_open_socket(void *context, curlsocktype purpose,
 									struct curl_sockaddr *address);
@@ -478,7 +479,6 @@ has_too_many_headers(CURL *easy)
 	return size > HEADERS_MAX;
 }
 
-/* Read here because libcurl's own reading (CURLINFO_RETRY_AFTER) ends at six hours in newer versions. */
 static int64_t
 retry_after_us(CURL *easy)
 {
@@ -486,24 +486,7 @@ retry_after_us(CURL *easy)
 
 	if (curl_easy_header(easy, "Retry-After", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
 		return BMW_RETRY_AFTER_NONE;
-
-	const int64_t seconds = seconds_until(header->value);
-
-	if (seconds <= 0)
-		return BMW_RETRY_AFTER_NONE;
-	return seconds < BMW_RETRY_AFTER_MAX_US / 1000000 ? seconds * 1000000 : BMW_RETRY_AFTER_MAX_US;
-}
-
-/* A number of seconds, as large as can be, or a date; 0: neither. */
-static int64_t
-seconds_until(const char *text)
-{
-	if (text[strspn(text, "0123456789")] == '\0')
-		return strtoll(text, NULL, 10);
-
-	const time_t date = curl_getdate(text, NULL);
-
-	return date == -1 ? 0 : (int64_t) date - time(NULL);
+	return bmw_retry_after_parse(header->value, time(NULL));
 }
 
 static int
