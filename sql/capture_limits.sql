@@ -44,7 +44,13 @@ SELECT bm_webhook.watch('touched', 'touched.bulk', level => 'statement');
 TRUNCATE bm_webhook.event;
 INSERT INTO touched VALUES (1, 'a'), (2, NULL);
 SELECT type, coalesce(message_id, data->>'message_id') AS message_id, data->>'error' AS error FROM bm_webhook.event ORDER BY id;
+-- the names of a message, of a type whose output function may raise an error, or whose text is huge
+CREATE TABLE sent (id jsonb, channel text, sender text, recipient text, status text);
+SELECT bm_webhook.watch_messages('sent', message_id => '{id}');
 TRUNCATE bm_webhook.event;
-DROP TABLE huge, touched CASCADE;
+INSERT INTO sent VALUES ((:many)::jsonb, 'sms', 'shop', '+33612345678', 'sent');
+SELECT type, data->>'error' AS error FROM bm_webhook.event;
+TRUNCATE bm_webhook.event;
+DROP TABLE huge, touched, sent CASCADE;
 DROP FUNCTION touchy_json CASCADE;
 DROP TYPE huge_pair, touchy;

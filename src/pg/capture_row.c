@@ -177,13 +177,10 @@ capture_message(BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event)
 {
 	Reading reading = {.plan = plan, .slot = slot, .event = event};
 
-	*event = (BmwNewEvent){
-		.application = expand(&plan->application, slot, NULL),
-		.channel = expand(&plan->channel, slot, NULL),
-		.message_id = expand(&plan->message_id, slot, NULL),
-	};
-	set_occurred_at(plan, slot, event);
-	if (bmw_message_map_can_raise(plan->message, slot))
+	*event = (BmwNewEvent){0};
+	if (is_too_large(plan, slot, 0, plan->sized_length))
+		return bmw_event_too_large.message;
+	if (plan->can_raise || bmw_message_map_can_raise(plan->message, slot))
 	{
 		const char *error = bmw_capture_guard(read_message, &reading);
 
@@ -202,7 +199,15 @@ read_message(void *argument)
 {
 	Reading *reading = argument;
 
-	reading->fault = bmw_message_map_read(reading->plan->message, reading->slot, reading->event);
+	BmwCapturePlan *plan = reading->plan;
+
+	*reading->event = (BmwNewEvent){
+		.application = expand(&plan->application, reading->slot, NULL),
+		.channel = expand(&plan->channel, reading->slot, NULL),
+		.message_id = expand(&plan->message_id, reading->slot, NULL),
+	};
+	set_occurred_at(plan, reading->slot, reading->event);
+	reading->fault = bmw_message_map_read(plan->message, reading->slot, reading->event);
 }
 
 /* NULL when any of its parts is. */
