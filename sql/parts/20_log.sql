@@ -79,6 +79,39 @@ CREATE TABLE bm_webhook.redelivery (
 CREATE INDEX redelivery_event_id_idx ON bm_webhook.redelivery (event_id, endpoint_id);
 COMMENT ON TABLE bm_webhook.redelivery IS 'what redeliver() was asked for: who asked, and the delivery as it was before';
 
+CREATE TABLE bm_webhook.set_aside (
+	event_id uuid NOT NULL,
+	endpoint_id bigint NOT NULL,
+	since timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	cause text NOT NULL,
+	sqlstate text NOT NULL,
+	status text NOT NULL,
+	attempts integer NOT NULL,
+	next_attempt_at timestamptz,
+	first_attempt_at timestamptz,
+	last_attempt_at timestamptz,
+	http_status integer,
+	error_class text,
+	error text,
+	duration interval,
+	is_failed_attempt boolean NOT NULL,
+	is_exhausted boolean NOT NULL,
+	name_time interval,
+	connect_time interval,
+	tls_time interval,
+	first_byte_time interval,
+	response text,
+	PRIMARY KEY (event_id, endpoint_id)
+);
+-- both have both columns: whichever the planner takes, a look-up is exact
+CREATE INDEX set_aside_endpoint_id_idx ON bm_webhook.set_aside (endpoint_id, event_id);
+COMMENT ON TABLE bm_webhook.set_aside IS 'outcomes that the log refused, by a constraint or a trigger of yours; these deliveries are neither sent nor changed until retry_set_aside() has recorded them';
+COMMENT ON COLUMN bm_webhook.set_aside.since IS 'when the log refused it';
+COMMENT ON COLUMN bm_webhook.set_aside.cause IS 'the error, at the last try';
+COMMENT ON COLUMN bm_webhook.set_aside.status IS 'what delivery is to say; here and in the next columns';
+COMMENT ON COLUMN bm_webhook.set_aside.is_failed_attempt IS 'failed_attempt is to have a row, too';
+COMMENT ON COLUMN bm_webhook.set_aside.is_exhausted IS 'delivery.exhausted is to be emitted';
+
 CREATE TABLE bm_webhook.cursor (
 	shard integer PRIMARY KEY,
 	shards integer NOT NULL,

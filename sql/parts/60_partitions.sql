@@ -65,5 +65,6 @@ ALTER TABLE bm_webhook.failed_attempt_default OWNER TO bm_webhook;
 ALTER TABLE bm_webhook.event OWNER TO bm_webhook;
 ALTER TABLE bm_webhook.delivery OWNER TO bm_webhook;
 ALTER TABLE bm_webhook.failed_attempt OWNER TO bm_webhook;
+ALTER TABLE bm_webhook.set_aside OWNER TO bm_webhook;
 ALTER TABLE bm_webhook.cursor OWNER TO bm_webhook;
 

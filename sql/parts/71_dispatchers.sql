@@ -3,24 +3,25 @@
 -------------------------------------------------------------------------------
 
 CREATE FUNCTION bm_webhook._dispatchers(OUT database oid, OUT shard integer, OUT state text, OUT reason text,
-	OUT since timestamptz, OUT pid integer, OUT in_flight integer, OUT queued integer, OUT sent bigint,
+	OUT since timestamptz, OUT pid integer, OUT in_flight integer, OUT queued integer, OUT unrecorded integer, OUT sent bigint,
 	OUT resent bigint, OUT last_error text, OUT last_error_at timestamptz)
 	RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bm_webhook_dispatchers';
 COMMENT ON FUNCTION bm_webhook._dispatchers() IS 'what shared memory says of the dispatchers; use status()';
 
 CREATE FUNCTION bm_webhook.status(OUT database name, OUT shard integer, OUT state text, OUT reason text,
-	OUT since timestamptz, OUT pid integer, OUT in_flight integer, OUT queued integer, OUT pending bigint,
-	OUT sent bigint, OUT resent bigint, OUT last_error text, OUT last_error_at timestamptz)
+	OUT since timestamptz, OUT pid integer, OUT in_flight integer, OUT queued integer, OUT unrecorded integer,
+	OUT pending bigint, OUT set_aside bigint, OUT sent bigint, OUT resent bigint, OUT last_error text, OUT last_error_at timestamptz)
 	RETURNS SETOF record LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT d.datname, s.shard, s.state, s.reason, s.since, s.pid, s.in_flight, s.queued,
+	SELECT d.datname, s.shard, s.state, s.reason, s.since, s.pid, s.in_flight, s.queued, s.unrecorded,
 		CASE WHEN d.datname = current_database()
 			THEN (SELECT count(*) FROM bm_webhook.delivery WHERE status = 'pending') END,
+		CASE WHEN d.datname = current_database() THEN (SELECT count(*) FROM bm_webhook.set_aside) END,
 		s.sent, s.resent, s.last_error, s.last_error_at
 	FROM bm_webhook._dispatchers() s JOIN pg_database d ON d.oid = s.database
 	ORDER BY d.datname, s.shard
 $$;
 COMMENT ON FUNCTION bm_webhook.status() IS
-	'the dispatchers of this cluster: running or why not and since when, requests in flight, deliveries queued in memory, deliveries pending in the table (of this database, all shards), requests sent since the start and sent again by libcurl itself, last error';
+	'the dispatchers of this cluster: running or why not and since when, requests in flight, deliveries queued in memory, outcomes that are in memory alone, deliveries pending in the table and outcomes set aside (both of this database, all shards), requests sent since the start and sent again by libcurl itself, last error';
 
 CREATE FUNCTION bm_webhook.wait_for_delivery(event uuid, timeout interval) RETURNS boolean
 	LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_wait_for_delivery';
@@ -43,6 +44,7 @@ BEGIN
 		UPDATE bm_webhook.delivery d SET status = 'pending', next_attempt_at = clock_timestamp()
 		FROM (SELECT * FROM bm_webhook.delivery x
 			WHERE x.event_id = redeliver.event AND (redeliver.endpoint IS NULL OR x.endpoint_id = redeliver.endpoint)
+				AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s WHERE s.event_id = x.event_id AND s.endpoint_id = x.endpoint_id)
 			FOR UPDATE) was
 		WHERE d.event_id = redeliver.event AND d.endpoint_id = was.endpoint_id
 			AND d.next_attempt_at IS DISTINCT FROM 'infinity'
@@ -55,7 +57,7 @@ BEGIN
 	IF made_due = 0 THEN
 		RAISE EXCEPTION 'there is no delivery of this event to send again'
 			USING ERRCODE = 'undefined_object',
-				HINT = 'Deliveries are the rows of bm_webhook.delivery; their endpoint must still exist, and what waits for an earlier event of its message is not sent out of turn.';
+				HINT = 'Deliveries are the rows of bm_webhook.delivery; their endpoint must still exist, and what waits for an earlier event of its message is not sent out of turn. What is in bm_webhook.set_aside must be recorded first: retry_set_aside().';
 	END IF;
 	PERFORM bm_webhook._look();
 	RETURN made_due;
@@ -63,6 +65,77 @@ END
 $$;
 COMMENT ON FUNCTION bm_webhook.redeliver(uuid, bigint) IS
 	'sends an event again, with the same webhook-id, to one endpoint or to all that have a delivery of it, whatever became of it, and returns to how many; attempts go on counting, and a delivery whose schedule is used up gets one attempt; 23502, 42704';
+
+-- What has ended meanwhile is not begun again by an outcome that says "later".
+CREATE FUNCTION bm_webhook._record(s bm_webhook.set_aside) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO bm_webhook.delivery AS d (event_id, endpoint_id, status, attempts, next_attempt_at, first_attempt_at,
+			last_attempt_at, http_status, error_class, error, duration)
+		VALUES (s.event_id, s.endpoint_id, s.status, s.attempts, s.next_attempt_at, s.first_attempt_at,
+			s.last_attempt_at, s.http_status, s.error_class, s.error, s.duration)
+		ON CONFLICT (event_id, endpoint_id) DO UPDATE SET status = excluded.status, attempts = excluded.attempts,
+			next_attempt_at = excluded.next_attempt_at, first_attempt_at = excluded.first_attempt_at,
+			last_attempt_at = coalesce(excluded.last_attempt_at, d.last_attempt_at), http_status = excluded.http_status,
+			error_class = excluded.error_class, error = excluded.error, duration = excluded.duration
+		WHERE d.status = 'pending' OR excluded.status <> 'pending';
+	IF s.is_failed_attempt THEN
+		INSERT INTO bm_webhook.failed_attempt (event_id, endpoint_id, attempt, attempted_at, error_class, http_status, error,
+				name_time, connect_time, tls_time, first_byte_time, total_time, response)
+			VALUES (s.event_id, s.endpoint_id, s.attempts, s.last_attempt_at, s.error_class, s.http_status, s.error,
+				s.name_time, s.connect_time, s.tls_time, s.first_byte_time, s.duration, s.response);
+	END IF;
+	IF s.is_exhausted THEN
+		PERFORM bm_webhook.emit('delivery.exhausted', jsonb_build_object('event_id', e.id, 'event_type', e.type,
+				'endpoint_id', s.endpoint_id, 'attempts', s.attempts, 'http_status', s.http_status,
+				'error_class', s.error_class, 'error', s.error), e.application, e.channel, e.message_id)
+			FROM bm_webhook.event e WHERE e.id = s.event_id;
+	END IF;
+	DELETE FROM bm_webhook.set_aside a WHERE a.event_id = s.event_id AND a.endpoint_id = s.endpoint_id;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook._record(bm_webhook.set_aside) IS 'writes an outcome that was set aside into the log';
+
+CREATE FUNCTION bm_webhook.retry_set_aside(event uuid = NULL, endpoint bigint = NULL) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s bm_webhook.set_aside;
+	recorded bigint = 0;
+	refused bigint = 0;
+	last_cause text;
+	last_state text;
+BEGIN
+	FOR s IN SELECT * FROM bm_webhook.set_aside a
+		WHERE (retry_set_aside.event IS NULL OR a.event_id = retry_set_aside.event)
+			AND (retry_set_aside.endpoint IS NULL OR a.endpoint_id = retry_set_aside.endpoint)
+		ORDER BY a.event_id, a.endpoint_id FOR UPDATE
+	LOOP
+		BEGIN
+			PERFORM bm_webhook._record(s);
+			recorded = recorded + 1;
+		EXCEPTION WHEN OTHERS THEN
+			refused = refused + 1;
+			GET STACKED DIAGNOSTICS last_cause = MESSAGE_TEXT, last_state = RETURNED_SQLSTATE;
+			UPDATE bm_webhook.set_aside a SET cause = last_cause, sqlstate = last_state
+				WHERE a.event_id = s.event_id AND a.endpoint_id = s.endpoint_id;
+		END;
+	END LOOP;
+	IF recorded + refused = 0 AND (event IS NOT NULL OR endpoint IS NOT NULL) THEN
+		RAISE EXCEPTION 'nothing of this event or endpoint is set aside'
+			USING ERRCODE = 'undefined_object', HINT = 'What is set aside are the rows of bm_webhook.set_aside.';
+	ELSIF refused > 0 THEN
+		RAISE WARNING '% of % outcomes could still not be recorded, and stay set aside', refused, recorded + refused
+			USING DETAIL = format('The last of them: %s', last_cause),
+				HINT = 'The column "cause" of bm_webhook.set_aside says why for each.';
+	END IF;
+	IF recorded > 0 THEN
+		PERFORM bm_webhook._look();
+	END IF;
+	RETURN recorded;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.retry_set_aside(uuid, bigint) IS
+	'writes outcomes that were set aside (of an event, of an endpoint, all) into the log, and returns how many; those that are refused again stay, with the new cause and a warning; 42704 when nothing of what was named is set aside';
 
 CREATE FUNCTION bm_webhook._announce() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_announce';
 COMMENT ON FUNCTION bm_webhook._announce() IS 'tells the launcher of this database; warns when the library is not preloaded';

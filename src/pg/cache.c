@@ -5,8 +5,9 @@
  * about to be committed (pg/notify.c says why); but not again at once, however
  * many change, because with many endpoints that takes its time. Until then no
  * new pass of intake begins, so that no event is matched with endpoints that are
- * older than itself. The new copy replaces the old
- * one when it is complete; requests in flight need neither. A lane carries its
+ * older than itself. While somebody has locked one of the tables, the old copy
+ * goes on, and intake makes good for it. The new copy replaces the old one when
+ * it is complete; requests in flight need neither. A lane carries its
  * BmwEndpoint as tag; a lane whose endpoint was deleted has none, and closes
  * when nothing is in flight.
  */
@@ -23,6 +24,7 @@
 #define MAX_LANE_IN_FLIGHT 1000
 #define REST_FACTOR 4 /* between two readings, times what one took: a fifth of the time at most */
 #define MAX_REST_US (5 * INT64CONST(1000000))
+#define LOCK_RETRY_US INT64CONST(100000)
 
 typedef struct Loading
 {
@@ -66,9 +68,18 @@ bmw_cache_refresh(BmwDispatcher *dispatcher)
 	instr_time end;
 
 	if (is_current(dispatcher, &generation))
+	{
+		cache->is_locked = false;
 		return true;
+	}
 	if (dispatcher->now_us < cache->read_again_us)
 		return false;
+	cache->is_locked = !bmw_store_can_read_endpoints();
+	if (cache->is_locked)
+	{
+		cache->read_again_us = dispatcher->now_us + LOCK_RETRY_US;
+		return false;
+	}
 	INSTR_TIME_SET_CURRENT(start);
 	read_endpoints(dispatcher);
 	INSTR_TIME_SET_CURRENT(end);
@@ -82,8 +93,11 @@ bmw_cache_refresh(BmwDispatcher *dispatcher)
 bool
 bmw_cache_wants_refresh(const BmwDispatcher *dispatcher)
 {
-	return dispatcher->now_us >= dispatcher->cache.read_again_us &&
-		   dispatcher->cache.generation != pg_atomic_read_u64(&dispatcher->slot->generation);
+	const BmwCache *cache = &dispatcher->cache;
+
+	return dispatcher->now_us >= cache->read_again_us &&
+		   (cache->is_locked ||
+			cache->generation != pg_atomic_read_u64(&dispatcher->slot->generation));
 }
 
 bool
@@ -93,6 +107,12 @@ bmw_cache_is_stale(const BmwDispatcher *dispatcher)
 
 	return dispatcher->now_us < dispatcher->cache.read_again_us &&
 		   !is_current(dispatcher, &generation);
+}
+
+bool
+bmw_cache_is_loaded(const BmwDispatcher *dispatcher)
+{
+	return dispatcher->cache.router != NULL;
 }
 
 bool

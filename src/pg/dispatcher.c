@@ -20,7 +20,8 @@
 #define PARTITION_MINUTES 60 /* between looks whether partitions must be made */
 #define MAX_WAIT_MS 60000
 #define CLOCK_SLACK_US SECOND_US /* that a clock may go back by itself */
-#define MAX_FAILURES 120		 /* transactions in a row: then start afresh */
+#define LOCK_RETRY_US INT64CONST(200000)
+#define MAX_FAILURES 120 /* in a row, that a new process may mend */
 
 static void set_up(void *context);
 static int socket_budget(void);
@@ -28,6 +29,7 @@ static void create_http(BmwDispatcher *dispatcher);
 static void socket_closed(void);
 static void update_now(BmwDispatcher *dispatcher);
 static void look_for_due(BmwDispatcher *dispatcher);
+static void retry_later(BmwDispatcher *dispatcher);
 static bool wants_transaction(BmwDispatcher *dispatcher);
 static void take_in(void *context);
 static void tend(BmwDispatcher *dispatcher);
@@ -68,8 +70,8 @@ bmw_dispatcher_create(BmwSlot *slot)
 				errmsg("could not set up libcurl and OpenSSL"));
 	update_now(dispatcher);
 	dispatcher->next_minute_us = dispatcher->now_us + MINUTE_US;
-	(void) bmw_dispatcher_run(dispatcher, make_partitions);
-	if (!bmw_dispatcher_run(dispatcher, set_up) && dispatcher->has_extension)
+	(void) bmw_dispatcher_run(dispatcher, &dispatcher->chores, make_partitions);
+	if (!bmw_dispatcher_run(dispatcher, &dispatcher->streak, set_up) && dispatcher->has_extension)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("could not read bm_webhook's tables"));
 	return dispatcher;
@@ -82,10 +84,11 @@ bmw_dispatcher_cycle(BmwDispatcher *dispatcher)
 	if (dispatcher->ordering.needs_flush && dispatcher->now_us >= dispatcher->recorder.retry_at_us)
 		bmw_recorder_flush(dispatcher);
 	dispatcher->ordering.needs_flush =
-		dispatcher->ordering.needs_flush && dispatcher->recorder.length > 0;
+		dispatcher->ordering.needs_flush && dispatcher->recorder.fresh.length > 0;
 	look_for_due(dispatcher);
-	if (wants_transaction(dispatcher) && !bmw_dispatcher_run(dispatcher, take_in))
-		dispatcher->retry_at_us = dispatcher->now_us + SECOND_US;
+	if (wants_transaction(dispatcher) &&
+		!bmw_dispatcher_run(dispatcher, &dispatcher->streak, take_in))
+		retry_later(dispatcher);
 	bmw_sender_start(dispatcher);
 	bmw_http_drive(dispatcher->http);
 	update_now(dispatcher);
@@ -100,18 +103,28 @@ bmw_dispatcher_cycle(BmwDispatcher *dispatcher)
 }
 
 bool
-bmw_dispatcher_run(BmwDispatcher *dispatcher, BmwWork work)
+bmw_dispatcher_run(BmwDispatcher *dispatcher, BmwStreak *streak, BmwWork work)
 {
-	BmwTransactionResult result = bmw_transaction_run(dispatcher->slot, work, dispatcher);
+	BmwTransactionResult result = bmw_transaction_run(dispatcher->slot, streak, work, dispatcher);
 
 	if (result == BMW_TRANSACTION_NO_EXTENSION)
 		dispatcher->has_extension = false;
-	if (bmw_transaction_failures() >= MAX_FAILURES)
+	bmw_dispatcher_judge(streak);
+	return result == BMW_TRANSACTION_DONE;
+}
+
+/*
+ * What is in memory is sent again by a new process: so never for want of disk,
+ * for a lock or for a row.
+ */
+void
+bmw_dispatcher_judge(const BmwStreak *streak)
+{
+	if (streak->mendable >= MAX_FAILURES)
 		ereport(
 			ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			errmsg("bm_webhook's dispatcher gives up after %d failed transactions", MAX_FAILURES),
 			errhint("It is started again; what was in memory is read from the tables."));
-	return result == BMW_TRANSACTION_DONE;
 }
 
 /*
@@ -134,9 +147,14 @@ bmw_dispatcher_reload(BmwDispatcher *dispatcher)
 void
 bmw_dispatcher_stop(BmwDispatcher *dispatcher)
 {
+	int before = dispatcher->recorder.fresh.length + 1;
+
 	update_now(dispatcher);
-	if (dispatcher->has_extension)
+	while (dispatcher->has_extension && dispatcher->recorder.fresh.length < before)
+	{
+		before = dispatcher->recorder.fresh.length;
 		bmw_recorder_flush(dispatcher);
+	}
 	bmw_http_destroy(dispatcher->http);
 	dispatcher->http = NULL;
 }
@@ -148,7 +166,10 @@ set_up(void *context)
 
 	bmw_intake_start(dispatcher);
 	(void) bmw_cache_refresh(dispatcher);
-	bmw_store_pending(expect_pending, dispatcher);
+	if (bmw_cache_is_loaded(dispatcher))
+		bmw_store_pending(expect_pending, dispatcher);
+	else
+		pg_atomic_write_u32(&dispatcher->slot->has_due, 1);
 }
 
 /* PostgreSQL lends a third of its descriptors to others. */
@@ -195,14 +216,23 @@ update_now(BmwDispatcher *dispatcher)
 static void
 look_for_due(BmwDispatcher *dispatcher)
 {
-	if (pg_atomic_read_u32(&dispatcher->slot->has_due) == 0 ||
+	if (pg_atomic_read_u32(&dispatcher->slot->has_due) == 0 || !bmw_cache_is_loaded(dispatcher) ||
 		dispatcher->now_us < dispatcher->retry_at_us)
 		return;
 	pg_atomic_write_u32(&dispatcher->slot->has_due, 0);
-	if (bmw_dispatcher_run(dispatcher, look_at_table))
+	if (bmw_dispatcher_run(dispatcher, &dispatcher->streak, look_at_table))
 		return;
 	pg_atomic_write_u32(&dispatcher->slot->has_due, 1);
-	dispatcher->retry_at_us = dispatcher->now_us + SECOND_US;
+	retry_later(dispatcher);
+}
+
+/* After a failure: soon, when it was only somebody's lock. */
+static void
+retry_later(BmwDispatcher *dispatcher)
+{
+	bool is_lock = bmw_transaction_error()->kind == BMW_ERROR_OF_LOCK;
+
+	dispatcher->retry_at_us = dispatcher->now_us + (is_lock ? LOCK_RETRY_US : SECOND_US);
 }
 
 static bool
@@ -242,9 +272,10 @@ tend(BmwDispatcher *dispatcher)
 	if (dispatcher->now_us < dispatcher->next_minute_us)
 		return;
 	dispatcher->next_minute_us = dispatcher->now_us + MINUTE_US;
-	(void) bmw_dispatcher_run(dispatcher, look_at_table);
+	if (bmw_cache_is_loaded(dispatcher))
+		(void) bmw_dispatcher_run(dispatcher, &dispatcher->streak, look_at_table);
 	if (dispatcher->minutes++ % PARTITION_MINUTES == 0)
-		(void) bmw_dispatcher_run(dispatcher, make_partitions);
+		(void) bmw_dispatcher_run(dispatcher, &dispatcher->chores, make_partitions);
 }
 
 /* What waits for long goes to the table, so that the cursor can move on. */
@@ -296,6 +327,8 @@ publish(BmwDispatcher *dispatcher)
 	SpinLockAcquire(&slot->mutex);
 	slot->numbers.in_flight = counts.in_flight;
 	slot->numbers.queued = counts.queued;
+	slot->numbers.unrecorded = bmw_recorder_count(dispatcher);
+	slot->numbers.unrecorded_since = dispatcher->recorder.flush.streak.since;
 	slot->numbers.sent = dispatcher->sent;
 	slot->numbers.resent = dispatcher->resent;
 	SpinLockRelease(&slot->mutex);
@@ -310,6 +343,8 @@ wait_ms(BmwDispatcher *dispatcher)
 
 	if (bmw_lanes_counts(dispatcher->lanes).queued > 0 || bmw_transaction_has_statistics())
 		wakeup = Min(wakeup, dispatcher->next_second_us);
+	if (dispatcher->cache.is_locked)
+		wakeup = Min(wakeup, Max(dispatcher->cache.read_again_us, dispatcher->retry_at_us));
 	if (bmw_ordering_wants(dispatcher))
 		wakeup = Min(wakeup, Max(dispatcher->now_us, dispatcher->retry_at_us));
 	if (bmw_enabled && !dispatcher->is_stopping && !bmw_recorder_is_full(dispatcher))

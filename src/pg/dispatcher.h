@@ -18,6 +18,7 @@
 #include "core/route.h"
 #include "core/sign.h"
 #include "core/snapshot.h"
+#include "pg/flush.h"
 #include "pg/shmem.h"
 #include "pg/store.h"
 #include "pg/transaction.h"
@@ -54,6 +55,7 @@ typedef struct BmwCache
 {
 	uint64 generation;	 /* of what is loaded; 0: nothing yet */
 	int64 read_again_us; /* not before */
+	bool is_locked;		 /* they have changed, and somebody has locked a table of theirs */
 	MemoryContext memory;
 	BmwRouter *router;
 	HTAB *muted; /* application -> patterns */
@@ -64,10 +66,11 @@ typedef struct BmwPass
 {
 	struct BmwPass *next;
 	BmwSnapshot now;
-	int64 since_us;		/* for the cursor: see there */
-	int unsettled;		/* deliveries in memory that have no row yet */
-	bool is_read;		/* all its events are in lanes or recorded */
-	bool has_endpoints; /* they were read after its snapshot was taken */
+	int64 since_us;		 /* for the cursor: see there */
+	int unsettled;		 /* deliveries in memory that have no row yet */
+	bool is_read;		 /* all its events are in lanes or recorded */
+	bool has_endpoints;	 /* they were read after its snapshot was taken */
+	bool is_provisional; /* they could not be: see intake.c */
 } BmwPass;
 
 /* A lane that had little room at the last chunk, and since when. */
@@ -88,8 +91,12 @@ typedef struct BmwIntake
 	int ended_length;
 	bool is_reading_ended; /* still reading their events */
 	BmwPosition position;
-	bool is_recovering; /* the first pass: some deliveries may have rows already */
-	HTAB *recorded;		/* those, for the chunk at hand */
+	bool is_recovering;	  /* in this pass some deliveries may have rows already */
+	HTAB *recorded;		  /* those, for the chunk at hand */
+	HTAB *unrecorded;	  /* deliveries of passes that are in memory and have no row yet */
+	bool has_provisional; /* passes to be matched again, with what came after them */
+	BmwSnapshot provisional_previous; /* from here */
+	int64 provisional_since_us;
 	int64 last_look_us;
 	int64 gather_until_us; /* let rows gather until then */
 	BmwLane *last_lane;	   /* that got an event */
@@ -98,15 +105,27 @@ typedef struct BmwIntake
 	int tight_length;
 } BmwIntake;
 
-typedef struct BmwRecorder
+typedef struct BmwRecords
 {
-	BmwRecord *records; /* malloc'd */
+	BmwRecord *items; /* malloc'd */
 	int length;
 	int capacity;
-	int64 oldest_us;		 /* of the first record; 0: none */
-	int64 retry_at_us;		 /* after a failure; 0: none */
-	int64 tasks_retry_at_us; /* likewise, for tasks */
-	BmwSnapshot settled;	 /* what the cursor may say */
+} BmwRecords;
+
+typedef struct BmwRecorder
+{
+	BmwRecords fresh;
+	BmwRecords stuck;  /* their rows are locked: tried again by themselves */
+	int64 oldest_us;   /* of the first fresh record; 0: none */
+	int64 retry_at_us; /* after a failure; 0: none */
+	int64 stuck_at_us; /* when the stuck ones are tried again */
+	BmwFlush flush;
+	int64 tasks_retry_at_us; /* as retry_at_us, for tasks */
+	BmwStreak tasks_streak;
+	BmwStreak cursor_streak;
+	int64 cursor_retry_at_us;
+	bool is_cursor_updated; /* by the transaction that has just ended */
+	BmwSnapshot settled;	/* what the cursor may say */
 	int64 settled_since_us;
 	bool has_settled; /* and has not been written */
 	int64 cursor_written_us;
@@ -163,6 +182,8 @@ typedef struct BmwDispatcher
 	int64 next_minute_us;
 	int minutes;
 	int64 retry_at_us; /* no transaction to take in before; 0: any time */
+	BmwStreak streak;  /* of failures to take in */
+	BmwStreak chores;  /* of failures of what is not needed to go on */
 	int64 sent;
 	int64 resent;
 	pg_prng_state random;
@@ -179,17 +200,21 @@ extern long bmw_dispatcher_cycle(BmwDispatcher *dispatcher);
 extern bool bmw_dispatcher_reload(BmwDispatcher *dispatcher);
 /* Lets requests in flight end for a moment, and records what is known. */
 extern void bmw_dispatcher_stop(BmwDispatcher *dispatcher);
-extern bool bmw_dispatcher_run(BmwDispatcher *dispatcher, BmwWork work);
+extern bool bmw_dispatcher_run(BmwDispatcher *dispatcher, BmwStreak *streak, BmwWork work);
+/* Ends the process when the last of the failures were such that a new one may do better. */
+extern void bmw_dispatcher_judge(const BmwStreak *streak);
 
 /*
  * cache.c: reads the endpoints if they have changed, unless they were read a
- * moment ago. True when they are those of now. Inside a transaction.
+ * moment ago or somebody has locked a table. True when they are those of now. Inside a transaction.
  */
 extern bool bmw_cache_refresh(BmwDispatcher *dispatcher);
 /* Have they changed, and may they be read? */
 extern bool bmw_cache_wants_refresh(const BmwDispatcher *dispatcher);
 /* Have they changed, and may not be read before cache.read_again_us? */
 extern bool bmw_cache_is_stale(const BmwDispatcher *dispatcher);
+/* False at the start, until they could be read. */
+extern bool bmw_cache_is_loaded(const BmwDispatcher *dispatcher);
 /* Is this event not sent for its application? */
 extern bool bmw_cache_is_muted(const BmwDispatcher *dispatcher, const BmwRouteEvent *event);
 /* Does this dispatcher's shard own the endpoint? */
@@ -201,8 +226,8 @@ extern bool bmw_intake_wants(BmwDispatcher *dispatcher);
 extern void bmw_intake_read(BmwDispatcher *dispatcher); /* inside a transaction */
 extern int64 bmw_intake_wakeup_us(const BmwDispatcher *dispatcher);
 extern void bmw_intake_forget_lane(BmwDispatcher *dispatcher, BmwLane *lane);
-/* A delivery of this pass has got its row. NULL is allowed. */
-extern void bmw_intake_settled(BmwDispatcher *dispatcher, BmwPass *pass);
+/* A delivery has got its row, or has been set aside. */
+extern void bmw_intake_recorded(BmwDispatcher *dispatcher, const BmwRecord *record);
 
 /* ordering.c */
 extern BmwOrderKey bmw_ordering_key(int64 endpoint_id, const uint64_t *message);
@@ -264,8 +289,10 @@ extern void bmw_recorder_hold_back(BmwDispatcher *dispatcher, const BmwEvent *ev
 extern void bmw_recorder_cancel_pending(BmwDispatcher *dispatcher, int64 endpoint_id);
 extern bool bmw_recorder_is_due(const BmwDispatcher *dispatcher);
 extern bool bmw_recorder_is_full(const BmwDispatcher *dispatcher);
-/* Flushes; keeps everything when that fails. */
+/* Flushes; keeps what cannot be written. */
 extern void bmw_recorder_flush(BmwDispatcher *dispatcher);
+/* Outcomes that are in memory alone. */
+extern int bmw_recorder_count(const BmwDispatcher *dispatcher);
 extern int64 bmw_recorder_wakeup_us(const BmwDispatcher *dispatcher);
 
 #endif

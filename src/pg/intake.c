@@ -8,6 +8,11 @@
  * between two snapshots, read in chunks; the cursor moves past it when all its
  * deliveries have a row.
  *
+ * A pass whose endpoints could not be read, because somebody has locked them, is
+ * matched with those known before: provisionally. It does not settle, and as
+ * soon as they can be read everything since is read once more; deliveries that
+ * are in memory or in the tables are then left out.
+ *
  * The flag is_awake must be cleared before the snapshot is taken: a commit in
  * between then wakes us once too often, never once too seldom.
  */
@@ -38,9 +43,13 @@ typedef struct Collecting
 
 static bool has_something_to_look_for(BmwDispatcher *dispatcher);
 static bool is_waiting_for_endpoints(const BmwDispatcher *dispatcher);
+static bool can_match_again(const BmwDispatcher *dispatcher);
 static bool is_blocked_by_lanes(BmwDispatcher *dispatcher);
 static bool is_patient(BmwDispatcher *dispatcher, const BmwLane *lane, int64 since_us);
 static bool begin_pass(BmwDispatcher *dispatcher);
+static void begin_provisional(BmwDispatcher *dispatcher);
+static void match_again(BmwIntake *intake);
+static void copy_snapshot(const BmwSnapshot *from, BmwSnapshot *to);
 static int64 since_of(const BmwIntake *intake, const BmwSnapshot *now);
 static int read_chunk(BmwDispatcher *dispatcher, BmwEventRowFn fn, void *context);
 static void find_recorded(BmwDispatcher *dispatcher);
@@ -50,7 +59,8 @@ static void end_chunk(BmwDispatcher *dispatcher, int rows);
 static void end_pass(BmwDispatcher *dispatcher);
 static void take_event(const BmwEventRow *row, void *context);
 static void place(void *tag, void *context);
-static bool is_recorded(BmwDispatcher *dispatcher, const BmwUuid *event_id, int64 endpoint_id);
+static void queue_or_park(BmwDispatcher *dispatcher, BmwEvent *event, int64 endpoint_id);
+static bool is_taken(const BmwIntake *intake, const BmwDeliveryKey *key);
 static void note_mixed(BmwIntake *intake, BmwLane *lane, int64 now_us);
 static void note_tight(BmwDispatcher *dispatcher, BmwLane *lane);
 static void settle_passes(BmwDispatcher *dispatcher);
@@ -59,7 +69,10 @@ void
 bmw_intake_start(BmwDispatcher *dispatcher)
 {
 	BmwIntake *intake = &dispatcher->intake;
+	HASHCTL control = {.keysize = sizeof(BmwDeliveryKey), .entrysize = sizeof(BmwDeliveryKey)};
 
+	intake->unrecorded =
+		hash_create("bm_webhook unrecorded", 1024, &control, HASH_ELEM | HASH_BLOBS);
 	bmw_store_read_cursor(dispatcher->shard, dispatcher->shards, &intake->previous,
 						  &intake->since_us);
 	/* written by a clock that was ahead: then it bounds nothing */
@@ -73,15 +86,14 @@ bool
 bmw_intake_wants(BmwDispatcher *dispatcher)
 {
 	return bmw_enabled && !dispatcher->is_stopping && !bmw_recorder_is_full(dispatcher) &&
-		   has_something_to_look_for(dispatcher) && !is_blocked_by_lanes(dispatcher) &&
-		   !is_waiting_for_endpoints(dispatcher);
+		   bmw_cache_is_loaded(dispatcher) && has_something_to_look_for(dispatcher) &&
+		   !is_blocked_by_lanes(dispatcher) && !is_waiting_for_endpoints(dispatcher);
 }
 
 void
 bmw_intake_read(BmwDispatcher *dispatcher)
 {
 	BmwIntake *intake = &dispatcher->intake;
-
 	bool has_pass = intake->current != NULL || begin_pass(dispatcher);
 
 	bool is_current = bmw_cache_refresh(dispatcher);
@@ -90,8 +102,10 @@ bmw_intake_read(BmwDispatcher *dispatcher)
 		return;
 	/* after the snapshot: an event that it sees must find the endpoints that were there before it */
 	intake->current->has_endpoints |= is_current;
-	if (!intake->current->has_endpoints)
+	if (is_waiting_for_endpoints(dispatcher))
 		return;
+	if (!intake->current->has_endpoints || intake->has_provisional)
+		begin_provisional(dispatcher);
 	if (intake->is_recovering)
 		find_recorded(dispatcher);
 	end_chunk(dispatcher, read_chunk(dispatcher, take_event, dispatcher));
@@ -108,7 +122,8 @@ bmw_intake_wakeup_us(const BmwDispatcher *dispatcher)
 		return BMW_NEVER_US;
 	if (intake->tight_length > 0)
 		wakeup = Min(wakeup, dispatcher->now_us + PATIENCE_US);
-	if (intake->current != NULL || pg_atomic_read_u32(&dispatcher->slot->is_awake) != 0)
+	if (intake->current != NULL || can_match_again(dispatcher) ||
+		pg_atomic_read_u32(&dispatcher->slot->is_awake) != 0)
 		wakeup = intake->tight_length > 0 ? Min(wakeup, dispatcher->now_us + 10000)
 										  : intake->gather_until_us;
 	if (is_waiting_for_endpoints(dispatcher))
@@ -129,10 +144,14 @@ bmw_intake_forget_lane(BmwDispatcher *dispatcher, BmwLane *lane)
 }
 
 void
-bmw_intake_settled(BmwDispatcher *dispatcher, BmwPass *pass)
+bmw_intake_recorded(BmwDispatcher *dispatcher, const BmwRecord *record)
 {
+	BmwDeliveryKey key = {.event_id = record->event_id, .endpoint_id = record->endpoint_id};
+	BmwPass *pass = record->pass;
+
 	if (pass == NULL)
 		return;
+	hash_search(dispatcher->intake.unrecorded, &key, HASH_REMOVE, NULL);
 	pass->unsettled--;
 	settle_passes(dispatcher);
 }
@@ -142,7 +161,7 @@ has_something_to_look_for(BmwDispatcher *dispatcher)
 {
 	BmwIntake *intake = &dispatcher->intake;
 
-	if (intake->current != NULL)
+	if (intake->current != NULL || can_match_again(dispatcher))
 		return true;
 	if (dispatcher->now_us >= intake->last_look_us + LOOK_INTERVAL_US)
 		return true;
@@ -156,7 +175,14 @@ is_waiting_for_endpoints(const BmwDispatcher *dispatcher)
 {
 	const BmwPass *pass = dispatcher->intake.current;
 
-	return (pass == NULL || !pass->has_endpoints) && bmw_cache_is_stale(dispatcher);
+	return (pass == NULL || !pass->has_endpoints) && bmw_cache_is_stale(dispatcher) &&
+		   !dispatcher->cache.is_locked;
+}
+
+static bool
+can_match_again(const BmwDispatcher *dispatcher)
+{
+	return dispatcher->intake.has_provisional && !dispatcher->cache.is_locked;
 }
 
 /*
@@ -202,6 +228,8 @@ begin_pass(BmwDispatcher *dispatcher)
 
 	if (pass == NULL)
 		return false;
+	if (can_match_again(dispatcher))
+		match_again(intake);
 	pg_atomic_exchange_u32(&dispatcher->slot->is_awake, 0);
 	bmw_store_current_snapshot(&pass->now);
 	pass->since_us = since_of(intake, &pass->now);
@@ -227,6 +255,32 @@ begin_pass(BmwDispatcher *dispatcher)
 		intake->newest->next = pass;
 	intake->current = intake->newest = pass;
 	return true;
+}
+
+/* The pass at hand, and all that come before the endpoints can be read, will be read once more. */
+static void
+begin_provisional(BmwDispatcher *dispatcher)
+{
+	BmwIntake *intake = &dispatcher->intake;
+
+	intake->current->is_provisional = true;
+	if (intake->has_provisional)
+		return;
+	copy_snapshot(&intake->previous, &intake->provisional_previous);
+	intake->provisional_since_us = intake->since_us;
+	intake->has_provisional = true;
+}
+
+/* The pass that begins now reaches back to where they began. */
+static void
+match_again(BmwIntake *intake)
+{
+	bmw_snapshot_free(&intake->previous);
+	intake->previous = intake->provisional_previous;
+	intake->since_us = intake->provisional_since_us;
+	intake->last_look_us = 0; /* that was of a later snapshot */
+	intake->has_provisional = false;
+	intake->is_recovering = true;
 }
 
 /*
@@ -314,14 +368,10 @@ end_pass(BmwDispatcher *dispatcher)
 {
 	BmwIntake *intake = &dispatcher->intake;
 	BmwPass *pass = intake->current;
-	BmwSnapshot copy = pass->now;
+	BmwSnapshot copy;
 
-	copy.xip = malloc(sizeof(uint64) * Max(copy.xip_length, 1));
-	if (copy.xip == NULL)
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+	copy_snapshot(&pass->now, &copy);
 	bmw_ordering_end_pass(dispatcher);
-	if (copy.xip_length > 0)
-		memcpy(copy.xip, pass->now.xip, sizeof(uint64) * copy.xip_length);
 	bmw_snapshot_free(&intake->previous);
 	intake->previous = copy;
 	intake->since_us = pass->since_us;
@@ -329,6 +379,17 @@ end_pass(BmwDispatcher *dispatcher)
 	intake->is_recovering = false;
 	pass->is_read = true;
 	settle_passes(dispatcher);
+}
+
+static void
+copy_snapshot(const BmwSnapshot *from, BmwSnapshot *to)
+{
+	*to = *from;
+	to->xip = malloc(sizeof(uint64) * Max(from->xip_length, 1));
+	if (to->xip == NULL)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+	if (from->xip_length > 0)
+		memcpy(to->xip, from->xip, sizeof(uint64) * from->xip_length);
 }
 
 static void
@@ -344,37 +405,44 @@ take_event(const BmwEventRow *row, void *context)
 	dispatcher->intake.position = row->position;
 }
 
-/* One event for one endpoint: into its lane, or to the table when that is full. */
 static void
 place(void *tag, void *context)
 {
 	Placing *placing = context;
 	BmwDispatcher *dispatcher = placing->dispatcher;
-	BmwPass *pass = dispatcher->intake.current;
 	BmwEndpoint *endpoint = tag;
-	BmwLane *lane = bmw_lanes_find(dispatcher->lanes, endpoint->id);
-	BmwJob *job;
+	BmwDeliveryKey key = {.event_id = placing->row->source.id, .endpoint_id = endpoint->id};
 
-	if (is_recorded(dispatcher, &placing->row->source.id, endpoint->id))
+	if (is_taken(&dispatcher->intake, &key))
 		return;
 	if (placing->event == NULL)
 		placing->event = bmw_event_create(&placing->row->source);
 	if (placing->event == NULL)
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
 	if (endpoint->is_ordered && placing->row->source.message_id != NULL)
-	{
-		bmw_ordering_take(dispatcher, placing->event, endpoint->id, pass);
-		return;
-	}
+		bmw_ordering_take(dispatcher, placing->event, endpoint->id, dispatcher->intake.current);
+	else
+		queue_or_park(dispatcher, placing->event, endpoint->id);
+	hash_search(dispatcher->intake.unrecorded, &key, HASH_ENTER, NULL);
+}
+
+/* One event for one endpoint: into its lane, or to the table when that is full. */
+static void
+queue_or_park(BmwDispatcher *dispatcher, BmwEvent *event, int64 endpoint_id)
+{
+	BmwPass *pass = dispatcher->intake.current;
+	BmwLane *lane = bmw_lanes_find(dispatcher->lanes, endpoint_id);
+	BmwJob *job;
+
 	if (lane == NULL || bmw_lane_room_new(lane) == 0 || dispatcher->bytes >= BMW_MAX_BYTES)
 	{
-		bmw_recorder_park(dispatcher, placing->event, endpoint->id, pass,
+		bmw_recorder_park(dispatcher, event, endpoint_id, pass,
 						  lane != NULL ? bmw_lane_hold_until_us(lane) : 0);
 		pass->unsettled++;
 		return;
 	}
 	note_mixed(&dispatcher->intake, lane, dispatcher->now_us);
-	job = bmw_job_create(dispatcher, placing->event);
+	job = bmw_job_create(dispatcher, event);
 	job->pass = pass;
 	pass->unsettled++;
 	bmw_lane_push_new(lane, job, dispatcher->now_us);
@@ -382,13 +450,13 @@ place(void *tag, void *context)
 		note_tight(dispatcher, lane);
 }
 
+/* Is it in memory, or does it have a row? */
 static bool
-is_recorded(BmwDispatcher *dispatcher, const BmwUuid *event_id, int64 endpoint_id)
+is_taken(const BmwIntake *intake, const BmwDeliveryKey *key)
 {
-	BmwDeliveryKey key = {.event_id = *event_id, .endpoint_id = endpoint_id};
-
-	return dispatcher->intake.recorded != NULL &&
-		   hash_search(dispatcher->intake.recorded, &key, HASH_FIND, NULL) != NULL;
+	return hash_search(intake->unrecorded, key, HASH_FIND, NULL) != NULL ||
+		   (intake->recorded != NULL &&
+			hash_search(intake->recorded, key, HASH_FIND, NULL) != NULL);
 }
 
 /* Are there several lanes that get events? */
@@ -412,7 +480,7 @@ note_tight(BmwDispatcher *dispatcher, BmwLane *lane)
 		intake->tight[intake->tight_length++] = (BmwTightLane){lane, dispatcher->now_us};
 }
 
-/* Passes settle in order: the cursor is one snapshot. */
+/* Passes settle in order: the cursor is one snapshot. A provisional one is settled by the one that reads it again. */
 static void
 settle_passes(BmwDispatcher *dispatcher)
 {
@@ -425,7 +493,10 @@ settle_passes(BmwDispatcher *dispatcher)
 		intake->oldest = pass->next;
 		if (intake->oldest == NULL)
 			intake->newest = NULL;
-		bmw_recorder_settled(dispatcher, &pass->now, pass->since_us);
+		if (pass->is_provisional)
+			bmw_snapshot_free(&pass->now);
+		else
+			bmw_recorder_settled(dispatcher, &pass->now, pass->since_us);
 		free(pass);
 	}
 }

@@ -2,10 +2,11 @@
  * pg/recorder.c - from outcomes to tables.
  *
  * Outcomes gather for a few milliseconds and are written by one transaction, a
- * flush. Until it has committed they stay in memory: a flush that fails is
- * tried again, and nothing is sent while too many wait. Changes of endpoint
- * rows are tasks of their own, each in its own transaction, because a user may
- * have locked such a row; they are tried until they succeed.
+ * flush (pg/flush.h has its rules). Until it has committed they stay in memory:
+ * what could not be written is tried again, and nothing is sent while too many
+ * wait. Changes of endpoint rows are tasks of their own, each in its own
+ * transaction, because a user may have locked such a row; they are tried until
+ * they succeed. So is the cursor, which only ever says what has been committed.
  */
 #include "postgres.h"
 
@@ -15,8 +16,11 @@
 #include "utils/memutils.h"
 
 #define FLUSH_AT 1000 /* records */
-#define FULL_AT 10000 /* records: nothing more is started */
+#define FULL_AT 10000 /* fresh records: nothing more is started */
+#define FULL_OF_STUCK_AT 50000
 #define RETRY_DELAY_US INT64CONST(1000000)
+#define LOCK_RETRY_DELAY_US INT64CONST(200000)
+#define STUCK_SHARE 5 /* at most this part of the time goes into what is stuck */
 #define CURSOR_INTERVAL_US INT64CONST(1000000)
 #define CURSOR_IDLE_INTERVAL_US (INT64CONST(60) * 1000000)
 #define AT_ONCE 1000
@@ -37,15 +41,21 @@ typedef struct Task
 	int64 since_us;
 	const char *reason; /* constant */
 	bool is_done;
+	bool is_moving; /* a batch of many: go on at once */
 } Task;
 
 static BmwRecord *add(BmwDispatcher *dispatcher, const BmwEvent *event, int64 endpoint_id);
 static void fill_failure(BmwRecord *record, const BmwOutcome *outcome, const BmwHttpResult *result);
 static char *copy_text(const char *bytes, size_t len);
 static bool is_text(const char *bytes, size_t len);
-static void write_records(void *context);
+static BmwRecord *append(BmwRecords *list);
+static bool write_list(BmwDispatcher *dispatcher, BmwRecords *list);
+static bool keep(BmwRecorder *recorder, BmwRecords *list, BmwRecord *record);
+static int64 retry_delay(BmwFlushResult result);
+static void write_stuck(BmwDispatcher *dispatcher);
 static bool is_cursor_due(const BmwDispatcher *dispatcher);
-static void written(BmwDispatcher *dispatcher, bool with_cursor);
+static void write_cursor(BmwDispatcher *dispatcher);
+static void update_cursor(void *context);
 static void forget(BmwDispatcher *dispatcher, BmwRecord *record);
 static void broadcast(BmwDispatcher *dispatcher);
 static void add_task(BmwDispatcher *dispatcher, Task task);
@@ -163,7 +173,14 @@ bmw_recorder_cancel_pending(BmwDispatcher *dispatcher, int64 endpoint_id)
 bool
 bmw_recorder_is_full(const BmwDispatcher *dispatcher)
 {
-	return dispatcher->recorder.length >= FULL_AT;
+	return dispatcher->recorder.fresh.length >= FULL_AT ||
+		   dispatcher->recorder.stuck.length >= FULL_OF_STUCK_AT;
+}
+
+int
+bmw_recorder_count(const BmwDispatcher *dispatcher)
+{
+	return dispatcher->recorder.fresh.length + dispatcher->recorder.stuck.length;
 }
 
 bool
@@ -178,14 +195,17 @@ bmw_recorder_wakeup_us(const BmwDispatcher *dispatcher)
 	const BmwRecorder *recorder = &dispatcher->recorder;
 	int64 wakeup = BMW_NEVER_US;
 
-	if (recorder->length >= FLUSH_AT)
+	if (recorder->fresh.length >= FLUSH_AT)
 		wakeup = 0;
-	else if (recorder->length > 0)
+	else if (recorder->fresh.length > 0)
 		wakeup = recorder->oldest_us + bmw_flush_interval * INT64CONST(1000);
+	if (recorder->stuck.length > 0)
+		wakeup = Min(wakeup, recorder->stuck_at_us);
 	if (dispatcher->tasks != NIL)
 		wakeup = Min(wakeup, recorder->tasks_retry_at_us);
 	if (recorder->has_settled)
-		wakeup = Min(wakeup, recorder->cursor_written_us + CURSOR_IDLE_INTERVAL_US);
+		wakeup = Min(wakeup, Max(recorder->cursor_written_us + CURSOR_IDLE_INTERVAL_US,
+								 recorder->cursor_retry_at_us));
 	return Max(wakeup, recorder->retry_at_us);
 }
 
@@ -193,19 +213,19 @@ void
 bmw_recorder_flush(BmwDispatcher *dispatcher)
 {
 	BmwRecorder *recorder = &dispatcher->recorder;
-	bool with_cursor = is_cursor_due(dispatcher);
 
 	recorder->retry_at_us = 0;
-	if (recorder->length > 0 || with_cursor)
+	if (recorder->fresh.length > 0)
 	{
-		if (!bmw_dispatcher_run(dispatcher, write_records))
-		{
-			recorder->retry_at_us = dispatcher->now_us + RETRY_DELAY_US;
-			return;
-		}
-		written(dispatcher, with_cursor);
+		bool can_go_on = write_list(dispatcher, &recorder->fresh);
+
 		broadcast(dispatcher);
+		if (!can_go_on)
+			return;
 	}
+	write_stuck(dispatcher);
+	if (is_cursor_due(dispatcher))
+		write_cursor(dispatcher);
 	run_tasks(dispatcher);
 }
 
@@ -213,26 +233,34 @@ static BmwRecord *
 add(BmwDispatcher *dispatcher, const BmwEvent *event, int64 endpoint_id)
 {
 	BmwRecorder *recorder = &dispatcher->recorder;
-	BmwRecord *record;
+	BmwRecord *record = append(&recorder->fresh);
 
-	if (recorder->length == recorder->capacity)
-	{
-		int capacity = Max(recorder->capacity * 2, 2 * FLUSH_AT);
-		BmwRecord *grown = realloc(recorder->records, sizeof(*grown) * capacity);
-
-		if (grown == NULL)
-			ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
-		recorder->records = grown;
-		recorder->capacity = capacity;
-	}
-	if (recorder->length == 0)
+	if (record == NULL)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+	if (recorder->fresh.length == 1)
 		recorder->oldest_us = dispatcher->now_us;
-	record = &recorder->records[recorder->length++];
 	memset(record, 0, sizeof(*record));
 	record->event_id = event->id;
 	memcpy(record->message, event->message, sizeof(record->message));
 	record->endpoint_id = endpoint_id;
 	return record;
+}
+
+/* NULL: no memory. */
+static BmwRecord *
+append(BmwRecords *list)
+{
+	if (list->length == list->capacity)
+	{
+		int capacity = Max(list->capacity * 2, 2 * FLUSH_AT);
+		BmwRecord *grown = realloc(list->items, sizeof(*grown) * capacity);
+
+		if (grown == NULL)
+			return NULL;
+		list->items = grown;
+		list->capacity = capacity;
+	}
+	return &list->items[list->length++];
 }
 
 static void
@@ -275,16 +303,82 @@ is_text(const char *bytes, size_t len)
 		   pg_encoding_verifymbstr(PG_UTF8, bytes, (int) len) == (int) len;
 }
 
-static void
-write_records(void *context)
+/*
+ * Writes what can be written, and keeps the rest: what is stuck in its own
+ * list. False: nothing more can be written for now.
+ */
+static bool
+write_list(BmwDispatcher *dispatcher, BmwRecords *list)
 {
-	BmwDispatcher *dispatcher = context;
 	BmwRecorder *recorder = &dispatcher->recorder;
+	BmwFlushResult result =
+		bmw_flush_write(&recorder->flush, dispatcher->slot, list->items, list->length);
+	int kept = 0;
 
-	if (recorder->length > 0)
-		bmw_store_record(recorder->records, recorder->length);
-	if (is_cursor_due(dispatcher))
-		bmw_store_write_cursor(dispatcher->shard, &recorder->settled, recorder->settled_since_us);
+	for (int i = 0; i < list->length; i++)
+	{
+		if (keep(recorder, list, &list->items[i]))
+			list->items[kept++] = list->items[i];
+		else if (list->items[i].fate != BMW_RECORD_STUCK)
+			forget(dispatcher, &list->items[i]);
+	}
+	list->length = kept;
+	if (result == BMW_FLUSH_NO_EXTENSION)
+		dispatcher->has_extension = false;
+	bmw_dispatcher_judge(&recorder->flush.streak);
+	if (retry_delay(result) > 0)
+		recorder->retry_at_us = dispatcher->now_us + retry_delay(result);
+	return result == BMW_FLUSH_DONE;
+}
+
+/* Does it stay in this list? A stuck one moves to the list of those. */
+static bool
+keep(BmwRecorder *recorder, BmwRecords *list, BmwRecord *record)
+{
+	BmwRecord *stuck;
+
+	if (record->fate != BMW_RECORD_STUCK || list == &recorder->stuck)
+		return record->fate == BMW_RECORD_UNTRIED || record->fate == BMW_RECORD_STUCK;
+	stuck = append(&recorder->stuck);
+	if (stuck == NULL)
+		return true;
+	*stuck = *record;
+	return false;
+}
+
+/* 0: go on at once. */
+static int64
+retry_delay(BmwFlushResult result)
+{
+	switch (result)
+	{
+		case BMW_FLUSH_LOCKED:
+			return LOCK_RETRY_DELAY_US;
+		case BMW_FLUSH_FAILED:
+			return RETRY_DELAY_US;
+		case BMW_FLUSH_DONE:
+		case BMW_FLUSH_UNFINISHED:
+		case BMW_FLUSH_NO_EXTENSION:
+			break;
+	}
+	return 0;
+}
+
+/* However many are stuck, the others have most of the time. */
+static void
+write_stuck(BmwDispatcher *dispatcher)
+{
+	BmwRecorder *recorder = &dispatcher->recorder;
+	TimestampTz start = GetCurrentTimestamp();
+	int length = recorder->stuck.length;
+
+	if (length == 0 || (dispatcher->now_us < recorder->stuck_at_us && !dispatcher->is_stopping))
+		return;
+	(void) write_list(dispatcher, &recorder->stuck);
+	recorder->stuck_at_us = dispatcher->now_us +
+							Max(LOCK_RETRY_DELAY_US, STUCK_SHARE * (GetCurrentTimestamp() - start));
+	if (recorder->stuck.length < length)
+		broadcast(dispatcher);
 }
 
 static bool
@@ -292,28 +386,38 @@ is_cursor_due(const BmwDispatcher *dispatcher)
 {
 	const BmwRecorder *recorder = &dispatcher->recorder;
 
-	return recorder->has_settled &&
-		   (dispatcher->is_stopping ||
-			dispatcher->now_us - recorder->cursor_written_us >= CURSOR_INTERVAL_US);
+	if (!recorder->has_settled)
+		return false;
+	return dispatcher->is_stopping ||
+		   (dispatcher->now_us - recorder->cursor_written_us >= CURSOR_INTERVAL_US &&
+			dispatcher->now_us >= recorder->cursor_retry_at_us);
 }
 
-/* Only now may what was in memory be forgotten. */
 static void
-written(BmwDispatcher *dispatcher, bool with_cursor)
+write_cursor(BmwDispatcher *dispatcher)
 {
 	BmwRecorder *recorder = &dispatcher->recorder;
-	int length = recorder->length;
 
-	if (with_cursor)
-	{
-		recorder->has_settled = false;
-		recorder->cursor_written_us = dispatcher->now_us;
-	}
-	recorder->length = 0;
-	for (int i = 0; i < length; i++)
-		forget(dispatcher, &recorder->records[i]);
+	recorder->cursor_retry_at_us = dispatcher->now_us + CURSOR_INTERVAL_US;
+	if (!bmw_dispatcher_run(dispatcher, &recorder->cursor_streak, update_cursor) ||
+		!recorder->is_cursor_updated)
+		return;
+	recorder->has_settled = false;
+	recorder->cursor_written_us = dispatcher->now_us;
 }
 
+/* A row that somebody has locked is written later: the cursor may lag behind. */
+static void
+update_cursor(void *context)
+{
+	BmwDispatcher *dispatcher = context;
+	BmwRecorder *recorder = &dispatcher->recorder;
+
+	recorder->is_cursor_updated =
+		bmw_store_write_cursor(dispatcher->shard, &recorder->settled, recorder->settled_since_us);
+}
+
+/* Only when it has been committed may what was in memory be forgotten. */
 static void
 forget(BmwDispatcher *dispatcher, BmwRecord *record)
 {
@@ -327,7 +431,7 @@ forget(BmwDispatcher *dispatcher, BmwRecord *record)
 		bmw_sender_unload(dispatcher, &record->event_id, record->endpoint_id);
 	if (lane != NULL)
 		bmw_lane_expect(lane, record->next_attempt_us);
-	bmw_intake_settled(dispatcher, record->pass);
+	bmw_intake_recorded(dispatcher, record);
 	free(record->error);
 	free(record->response);
 }
@@ -378,9 +482,11 @@ run_tasks(BmwDispatcher *dispatcher)
 		Task *task = lfirst(cell);
 		BmwLane *lane;
 
-		/* a row that somebody has locked is left for later; a batch of many goes on at once */
-		if (bmw_transaction_run(dispatcher->slot, run_task, task) != BMW_TRANSACTION_DONE ||
-			(!task->is_done && task->kind != TASK_CANCEL && task->kind != TASK_LET_GO))
+		/* a row that somebody has locked is left for later */
+		task->is_moving = false;
+		if (bmw_transaction_run(dispatcher->slot, &dispatcher->recorder.tasks_streak, run_task,
+								task) != BMW_TRANSACTION_DONE ||
+			(!task->is_done && !task->is_moving))
 			dispatcher->recorder.tasks_retry_at_us = dispatcher->now_us + RETRY_DELAY_US;
 		if (!task->is_done)
 			add_task(dispatcher, *task);
@@ -406,10 +512,12 @@ run_task(void *context)
 			task->is_done = bmw_store_disable(task->endpoint_id, task->reason);
 			break;
 		case TASK_CANCEL:
-			task->is_done = bmw_store_cancel(task->endpoint_id, task->reason, AT_ONCE) < AT_ONCE;
+			task->is_moving = bmw_store_cancel(task->endpoint_id, task->reason, AT_ONCE,
+											   &task->is_done) >= AT_ONCE;
 			break;
 		case TASK_LET_GO:
-			task->is_done = bmw_store_let_go(task->endpoint_id, AT_ONCE) < AT_ONCE;
+			task->is_moving =
+				bmw_store_let_go(task->endpoint_id, AT_ONCE, &task->is_done) >= AT_ONCE;
 			break;
 	}
 }

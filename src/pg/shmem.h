@@ -34,6 +34,8 @@ typedef struct BmwSlotNumbers
 {
 	int in_flight;
 	int queued;
+	int unrecorded;				  /* outcomes that are in memory alone */
+	TimestampTz unrecorded_since; /* since when the log cannot be written; 0: it can */
 	int64 sent;
 	int64 resent;
 } BmwSlotNumbers;

@@ -6,7 +6,10 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "pg/statement.h"
+#include "storage/lmgr.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 int
@@ -48,6 +51,18 @@ bmw_statement_run_columns(BmwStatement *statement, BmwSqlColumn *columns)
 	for (int i = 0; i < statement->arguments; i++)
 		values[i] = bmw_sql_column_array(&columns[i]);
 	return bmw_statement_run(statement, values);
+}
+
+Oid
+bmw_statement_table(const char *name)
+{
+	return get_relname_relid(name, get_namespace_oid("bm_webhook", false));
+}
+
+bool
+bmw_statement_lock(Oid table, LOCKMODE mode)
+{
+	return OidIsValid(table) && ConditionalLockRelationOid(table, mode);
 }
 
 MemoryContext

@@ -11,8 +11,9 @@
 
 #include "executor/spi.h"
 #include "pg/sql_row.h"
+#include "storage/lockdefs.h"
 
-#define BMW_STATEMENT_ARGUMENTS 14
+#define BMW_STATEMENT_ARGUMENTS 20
 
 typedef struct BmwStatement
 {
@@ -30,6 +31,13 @@ extern int bmw_statement_run_with(BmwStatement *statement, Datum *values, const 
 								  int limit);
 /* Each argument is the array of a column; nothing happens when they are empty. */
 extern int bmw_statement_run_columns(BmwStatement *statement, BmwSqlColumn *columns);
+/* The OID of a table of ours. */
+extern Oid bmw_statement_table(const char *name);
+/*
+ * Locks it until the transaction ends; false, at once, when somebody has a lock
+ * that conflicts, or waits for one.
+ */
+extern bool bmw_statement_lock(Oid table, LOCKMODE mode);
 /* A context for what one row needs, to be reset after each. */
 extern MemoryContext bmw_statement_row_context(void);
 

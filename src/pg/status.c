@@ -24,7 +24,7 @@
 #include "utils/uuid.h"
 #include "utils/wait_event.h"
 
-#define COLUMNS 12
+#define COLUMNS 13
 #define LOOK_AGAIN_MS 1000 /* should nobody broadcast */
 
 PG_FUNCTION_INFO_V1(bm_webhook_dispatchers);
@@ -153,6 +153,7 @@ put_slot(ReturnSetInfo *result, const BmwSlot *slot)
 	char last_error[BMW_LAST_ERROR_SIZE];
 	TimestampTz last_error_at;
 	const char *reason = state_texts[slot->state].reason;
+	bool is_recording;
 
 	SpinLockAcquire((slock_t *) &slot->mutex);
 	numbers = slot->numbers;
@@ -161,20 +162,26 @@ put_slot(ReturnSetInfo *result, const BmwSlot *slot)
 	SpinLockRelease((slock_t *) &slot->mutex);
 	if (slot->state == BMW_SLOT_RUNNING && !bmw_enabled)
 		reason = "bm_webhook.enabled is off: nothing is sent";
+	is_recording = slot->state != BMW_SLOT_RUNNING || numbers.unrecorded_since == 0;
+	if (!is_recording)
+		reason =
+			psprintf("the log cannot be written: %d outcomes wait in memory; last_error says why",
+					 numbers.unrecorded);
 	values[0] = ObjectIdGetDatum(slot->database);
 	values[1] = Int32GetDatum(slot->shard);
-	values[2] = CStringGetTextDatum(state_texts[slot->state].name);
+	values[2] = CStringGetTextDatum(is_recording ? state_texts[slot->state].name : "not recording");
 	values[3] = text_or_null(reason, &nulls[3]);
-	values[4] = TimestampTzGetDatum(slot->since);
+	values[4] = TimestampTzGetDatum(is_recording ? slot->since : numbers.unrecorded_since);
 	values[5] = Int32GetDatum(slot->pid);
 	nulls[5] = slot->pid == 0;
 	values[6] = Int32GetDatum(numbers.in_flight);
 	values[7] = Int32GetDatum(numbers.queued);
-	values[8] = Int64GetDatum(numbers.sent);
-	values[9] = Int64GetDatum(numbers.resent);
-	values[10] = text_or_null(last_error_at != 0 ? last_error : NULL, &nulls[10]);
-	values[11] = TimestampTzGetDatum(last_error_at);
-	nulls[11] = last_error_at == 0;
+	values[8] = Int32GetDatum(numbers.unrecorded);
+	values[9] = Int64GetDatum(numbers.sent);
+	values[10] = Int64GetDatum(numbers.resent);
+	values[11] = text_or_null(last_error_at != 0 ? last_error : NULL, &nulls[11]);
+	values[12] = TimestampTzGetDatum(last_error_at);
+	nulls[12] = last_error_at == 0;
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 

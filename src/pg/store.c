@@ -51,7 +51,9 @@ static BmwStatement reset_cursor = {
 	{INT4OID}};
 
 static BmwStatement write_cursor = {
-	"UPDATE bm_webhook.cursor SET snapshot = $2::pg_snapshot, since = $3, updated_at = pg_catalog.now() WHERE shard = $1",
+	"WITH free AS (SELECT shard FROM bm_webhook.cursor WHERE shard = $1 FOR NO KEY UPDATE SKIP LOCKED)"
+	" UPDATE bm_webhook.cursor c SET snapshot = $2::pg_snapshot, since = $3, updated_at = pg_catalog.now()"
+	" FROM free WHERE c.shard = free.shard",
 	3,
 	{INT4OID, TEXTOID, TIMESTAMPTZOID}};
 
@@ -76,14 +78,16 @@ static BmwStatement events_of = {
 	{XID8ARRAYOID, XID8OID, UUIDOID, UUIDOID, INT8OID}};
 
 static BmwStatement existing = {
-	"SELECT d.event_id, d.endpoint_id FROM bm_webhook.delivery d WHERE d.event_id = ANY ($1)",
+	"SELECT d.event_id, d.endpoint_id FROM bm_webhook.delivery d WHERE d.event_id = ANY ($1)"
+	" UNION ALL"
+	" SELECT s.event_id, s.endpoint_id FROM bm_webhook.set_aside s WHERE s.event_id = ANY ($1)",
 	1,
 	{UUIDARRAYOID}};
 
 static BmwStatement due = {
 	"SELECT " DUE_COLUMNS
-	" FROM (SELECT event_id, attempts, first_attempt_at, next_attempt_at FROM bm_webhook.delivery"
-	"  WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at <= $2"
+	" FROM (SELECT event_id, attempts, first_attempt_at, next_attempt_at FROM bm_webhook.delivery d"
+	"  WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at <= $2 AND" BMW_NOT_SET_ASIDE
 	"  ORDER BY endpoint_id, next_attempt_at LIMIT $3) d"
 	" JOIN bm_webhook.event e ON e.id = d.event_id",
 	3,
@@ -92,15 +96,18 @@ static BmwStatement due = {
 static BmwStatement waiting = {
 	"SELECT " DUE_COLUMNS " FROM pg_catalog.unnest($2) AS wanted(id)"
 	" JOIN bm_webhook.delivery d ON d.event_id = wanted.id AND d.endpoint_id = $1 AND d.status = 'pending'"
-	"  AND d.next_attempt_at = 'infinity'"
+	"  AND d.next_attempt_at = 'infinity' AND" BMW_NOT_SET_ASIDE
 	" JOIN bm_webhook.event e ON e.id = d.event_id",
 	2,
 	{INT8OID, UUIDARRAYOID}};
 
-/* For an endpoint that keeps the order: everything that has not ended. */
+/* For an endpoint that keeps the order: everything that has not ended. What was set aside says so itself. */
 static BmwStatement unfinished = {
 	"SELECT d.event_id, e.application, e.message_id FROM bm_webhook.delivery d JOIN bm_webhook.event e ON e.id = d.event_id"
-	" WHERE d.endpoint_id = $1 AND d.status = 'pending' AND e.message_id IS NOT NULL",
+	" WHERE d.endpoint_id = $1 AND d.status = 'pending' AND e.message_id IS NOT NULL AND" BMW_NOT_SET_ASIDE
+	" UNION ALL"
+	" SELECT s.event_id, e.application, e.message_id FROM bm_webhook.set_aside s JOIN bm_webhook.event e ON e.id = s.event_id"
+	" WHERE s.endpoint_id = $1 AND s.status = 'pending' AND e.message_id IS NOT NULL",
 	1,
 	{INT8OID}};
 
@@ -158,13 +165,14 @@ bmw_store_read_cursor(int shard, int shards, BmwSnapshot *snapshot, int64 *since
 	*since_us = bmw_sql_time(&row, 2);
 }
 
-void
+bool
 bmw_store_write_cursor(int shard, const BmwSnapshot *snapshot, int64 since_us)
 {
 	Datum values[3] = {Int32GetDatum(shard), snapshot_datum(snapshot),
 					   TimestampTzGetDatum(bmw_from_unix_us(since_us))};
 
-	bmw_statement_run(&write_cursor, values);
+	return bmw_statement_lock(bmw_statement_table("cursor"), RowExclusiveLock) &&
+		   bmw_statement_run(&write_cursor, values) > 0;
 }
 
 void

@@ -18,6 +18,14 @@
 #include "nodes/pg_list.h"
 #include "utils/timestamp.h"
 
+/*
+ * Of a delivery d: it is not one whose outcome is known, but could not be
+ * written into the log. Those are neither sent nor changed.
+ */
+#define BMW_NOT_SET_ASIDE                                                                          \
+	" NOT EXISTS (SELECT FROM bm_webhook.set_aside s"                                              \
+	" WHERE s.event_id = d.event_id AND s.endpoint_id = d.endpoint_id)"
+
 /* Where intake is: the next event is the first with (xid, id) greater than this. */
 typedef struct BmwPosition
 {
@@ -75,6 +83,14 @@ typedef void (*BmwMutedFn)(const char *application, const char **patterns, int l
 
 #define BMW_HELD_BACK PG_INT64_MAX /* waits for an earlier event of its message */
 
+typedef enum BmwRecordFate
+{
+	BMW_RECORD_UNTRIED,
+	BMW_RECORD_WRITTEN,
+	BMW_RECORD_STUCK,	 /* somebody has locked it, or nothing of it can be written */
+	BMW_RECORD_SET_ASIDE /* into the table set_aside, because the log refuses it */
+} BmwRecordFate;
+
 /* What is to be recorded of one delivery. */
 typedef struct BmwRecord
 {
@@ -93,8 +109,10 @@ typedef struct BmwRecord
 	char *error;			 /* malloc'd UTF-8 or NULL; the recorder frees it */
 	char *response;			 /* likewise */
 	BmwHttpTimes times;
-	uint64 message[2]; /* of the event */
-	void *pass;		   /* the recorder's */
+	uint64 message[2];	/* of the event */
+	void *pass;			/* the recorder's */
+	bool is_locked;		/* its row was skipped: somebody has locked it */
+	BmwRecordFate fate; /* of the last attempt to write it */
 } BmwRecord;
 
 /* The extension's installed version, NULL when it is not there. Palloc'd. */
@@ -104,7 +122,8 @@ extern Oid bmw_store_cursor_table(void);
 
 /* The cursor of a shard. Rewrites the table when the number of shards has changed. */
 extern void bmw_store_read_cursor(int shard, int shards, BmwSnapshot *snapshot, int64 *since_us);
-extern void bmw_store_write_cursor(int shard, const BmwSnapshot *snapshot, int64 since_us);
+/* False: somebody has locked the row or the table. */
+extern bool bmw_store_write_cursor(int shard, const BmwSnapshot *snapshot, int64 since_us);
 extern void bmw_store_current_snapshot(BmwSnapshot *snapshot);
 
 /*
@@ -130,21 +149,33 @@ extern int bmw_store_waiting(int64 endpoint_id, const BmwUuid *events, int lengt
 typedef void (*BmwUnfinishedFn)(const BmwUuid *event_id, const char *application,
 								const char *message_id, void *context);
 extern void bmw_store_unfinished(int64 endpoint_id, BmwUnfinishedFn fn, void *context);
-/* Makes due what was held back, up to limit; returns how many. */
-extern int bmw_store_let_go(int64 endpoint_id, int limit);
+/* Makes due what was held back, up to limit, but for rows that somebody has locked; returns how many. */
+extern int bmw_store_let_go(int64 endpoint_id, int limit, bool *is_done);
 /* When its first pending delivery after this time is due; PG_INT64_MAX: none. */
 extern int64 bmw_store_next_due(int64 endpoint_id, int64 after_us);
 /* For every endpoint with pending deliveries: when the first is due. */
 typedef void (*BmwPendingFn)(int64 endpoint_id, int64 due_us, void *context);
 extern void bmw_store_pending(BmwPendingFn fn, void *context);
 
-/* Inserts and updates deliveries, inserts failed attempts: one statement each. */
-extern void bmw_store_record(const BmwRecord *records, int length);
+/*
+ * Can the log be written without waiting for somebody who has locked a table of
+ * it? with_partitions: looks at each, not at the parents alone.
+ */
+extern bool bmw_store_log_is_free(bool with_partitions);
+/* Inserts and updates deliveries, inserts failed attempts: one statement each. Sets is_locked. */
+extern void bmw_store_record(BmwRecord *records, int length);
+/* Keeps a record that the log refuses; cause: in the database's encoding. */
+extern void bmw_store_set_aside(const BmwRecord *record, const char *cause, const char *sqlstate);
 
+/* Can they be read without waiting for somebody who has locked a table? */
+extern bool bmw_store_can_read_endpoints(void);
 extern void bmw_store_endpoints(BmwEndpointRowFn fn, void *context);
 extern void bmw_store_muted(BmwMutedFn fn, void *context);
-/* Cancels up to limit pending deliveries of an endpoint that is gone; returns how many. */
-extern int bmw_store_cancel(int64 endpoint_id, const char *reason, int limit);
+/*
+ * Cancels up to limit pending deliveries of an endpoint that is gone, but for
+ * rows that somebody has locked; returns how many.
+ */
+extern int bmw_store_cancel(int64 endpoint_id, const char *reason, int limit, bool *is_done);
 /*
  * Sets failing_since (0: NULL). Skips a row that somebody has locked; returns
  * whether it was done or the endpoint does not exist. With 0, emits

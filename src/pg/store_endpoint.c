@@ -91,10 +91,22 @@ typedef struct Secrets
 	uint64 next;
 } Secrets;
 
+static bool can_change_endpoints(void);
 static void read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint);
 static void read_secrets(Secrets *all, BmwEndpointRow *endpoint);
 static int64 secret_owner(const Secrets *all, uint64 index);
 static void emit_about_endpoint(const char *type, const BmwSqlRow *row);
+
+bool
+bmw_store_can_read_endpoints(void)
+{
+	static const char *const tables[] = {"application", "endpoint", "endpoint_secret"};
+	bool is_free = true;
+
+	for (size_t i = 0; i < lengthof(tables); i++)
+		is_free = is_free && bmw_statement_lock(bmw_statement_table(tables[i]), AccessShareLock);
+	return is_free;
+}
 
 void
 bmw_store_endpoints(BmwEndpointRowFn fn, void *context)
@@ -149,6 +161,8 @@ bmw_store_set_failing(int64 endpoint_id, int64 since_us)
 	Datum values[2] = {Int64GetDatum(endpoint_id), TimestampTzGetDatum(bmw_from_unix_us(since_us))};
 	BmwSqlRow row;
 
+	if (!can_change_endpoints())
+		return false;
 	bmw_statement_run_with(&set_failing, values, since_us == 0 ? " n" : NULL, 0);
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 
@@ -167,6 +181,8 @@ bmw_store_disable(int64 endpoint_id, const char *reason)
 	Datum values[2] = {Int64GetDatum(endpoint_id), bmw_sql_from_utf8(reason)};
 	BmwSqlRow row;
 
+	if (!can_change_endpoints())
+		return false;
 	bmw_statement_run(&disable, values);
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 	if (!bmw_sql_bool(&row, 1))
@@ -203,6 +219,13 @@ void
 bmw_store_create_partitions(void)
 {
 	bmw_statement_run(&create_partitions, NULL);
+}
+
+static bool
+can_change_endpoints(void)
+{
+	return bmw_store_can_read_endpoints() &&
+		   bmw_statement_lock(bmw_statement_table("endpoint"), RowExclusiveLock);
 }
 
 static void

@@ -11,6 +11,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "executor/spi.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pg/event_store.h"
 #include "pg/transaction.h"
@@ -36,7 +37,7 @@ static const Setting settings[] = {
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_deferrable", "off"},
 	{"search_path", "pg_catalog, pg_temp"},
-	{"lock_timeout", "1s"},
+	{"lock_timeout", "100ms"},
 	{"exit_on_error", "off"},
 	{"transaction_timeout", "0"},
 	{"idle_in_transaction_session_timeout", "0"},
@@ -60,14 +61,15 @@ static const Setting settings[] = {
 };
 
 static Oid event_table = InvalidOid; /* whose presence is checked */
-static int failures = 0;
+static BmwTransactionError last_error;
 static bool has_statistics = false;
 
 static void begin(void);
 static void finish(void);
 static bool is_extension_there(void);
 static void become_owner(void);
-static void failed(BmwSlot *slot, MemoryContext caller);
+static void failed(MemoryContext caller);
+static BmwErrorKind kind_of(int sqlstate);
 
 void
 bmw_transaction_init(void)
@@ -79,7 +81,19 @@ bmw_transaction_init(void)
 }
 
 BmwTransactionResult
-bmw_transaction_run(BmwSlot *slot, BmwWork work, void *context)
+bmw_transaction_run(BmwSlot *slot, BmwStreak *streak, BmwWork work, void *context)
+{
+	BmwTransactionResult result = bmw_transaction_try(work, context);
+
+	if (result == BMW_TRANSACTION_FAILED)
+		bmw_transaction_report(slot, streak);
+	else
+		*streak = (BmwStreak){0};
+	return result;
+}
+
+BmwTransactionResult
+bmw_transaction_try(BmwWork work, void *context)
 {
 	volatile BmwTransactionResult result = BMW_TRANSACTION_DONE;
 	MemoryContext caller = CurrentMemoryContext;
@@ -95,12 +109,11 @@ bmw_transaction_run(BmwSlot *slot, BmwWork work, void *context)
 		else
 			result = BMW_TRANSACTION_NO_EXTENSION;
 		finish();
-		failures = 0;
 	}
 	PG_CATCH();
 	{
 		result = BMW_TRANSACTION_FAILED;
-		failed(slot, caller);
+		failed(caller);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
@@ -120,10 +133,34 @@ bmw_transaction_report_statistics(void)
 	has_statistics = false;
 }
 
-int
-bmw_transaction_failures(void)
+const BmwTransactionError *
+bmw_transaction_error(void)
 {
-	return failures;
+	return &last_error;
+}
+
+void
+bmw_transaction_report(BmwSlot *slot, BmwStreak *streak)
+{
+	if (streak->length++ == 0)
+	{
+		streak->since = GetCurrentTimestamp();
+		ereport(LOG, errmsg("bm_webhook could not work on its tables: %s", last_error.message),
+				errdetail_internal("SQLSTATE %s.", unpack_sql_state(last_error.sqlstate)),
+				errhint("It tries again; what is in memory is kept."));
+	}
+	if (last_error.kind == BMW_ERROR_OF_PROCESS || last_error.kind == BMW_ERROR_INTERNAL)
+		streak->mendable++;
+	else
+		streak->mendable = 0;
+	bmw_shmem_error(slot, last_error.message);
+}
+
+void
+bmw_transaction_limit_lock_wait(const char *limit)
+{
+	(void) set_config_option("lock_timeout", limit, PGC_SUSET, PGC_S_OVERRIDE, GUC_ACTION_LOCAL,
+							 true, 0, false);
 }
 
 static void
@@ -166,19 +203,50 @@ become_owner(void)
 }
 
 static void
-failed(BmwSlot *slot, MemoryContext caller)
+failed(MemoryContext caller)
 {
 	ErrorData *error;
+	int len;
 
 	MemoryContextSwitchTo(caller);
 	error = CopyErrorData();
 	FlushErrorState();
 	AbortCurrentTransaction();
 	pgstat_report_stat(false);
-	if (failures++ == 0)
-		ereport(LOG, errmsg("bm_webhook could not work on its tables: %s", error->message),
-				errdetail_internal("SQLSTATE %s.", unpack_sql_state(error->sqlerrcode)),
-				errhint("It tries again; what is in memory is kept."));
-	bmw_shmem_error(slot, error->message);
+	last_error.sqlstate = error->sqlerrcode;
+	last_error.kind = kind_of(error->sqlerrcode);
+	len =
+		pg_mbcliplen(error->message, (int) strlen(error->message), sizeof(last_error.message) - 1);
+	memcpy(last_error.message, error->message, len);
+	last_error.message[len] = '\0';
 	FreeErrorData(error);
+}
+
+/*
+ * What is not known to concern the whole server is taken to be the row's own:
+ * a trigger of the administrator can raise anything.
+ */
+static BmwErrorKind
+kind_of(int sqlstate)
+{
+	if (sqlstate == ERRCODE_LOCK_NOT_AVAILABLE)
+		return BMW_ERROR_OF_LOCK;
+	if (sqlstate == ERRCODE_OUT_OF_MEMORY)
+		return BMW_ERROR_OF_PROCESS;
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case ERRCODE_CONNECTION_EXCEPTION:
+		case ERRCODE_INVALID_TRANSACTION_STATE: /* read-only */
+		case ERRCODE_TRANSACTION_ROLLBACK:		/* deadlock */
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYSTEM_ERROR:
+		case ERRCODE_CONFIG_FILE_ERROR:
+			return BMW_ERROR_OF_SERVER;
+		case ERRCODE_INTERNAL_ERROR:
+			return BMW_ERROR_INTERNAL;
+		default:
+			return BMW_ERROR_OF_ROW;
+	}
 }

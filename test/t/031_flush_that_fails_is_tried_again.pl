@@ -20,20 +20,28 @@ sub all_are_recorded
 	$bmw->wait_for_sql("$count are recorded", "SELECT count(*) = $count FROM bm_webhook.delivery
 		WHERE endpoint_id = $endpoint AND status = 'delivered' AND attempts = 1");
 	$bmw->settle;
+	is($bmw->status(q{state || ' ' || unrecorded}), 'running 0', "$description: status() is content again");
 	$bmw->arrived_exactly_once('ok', $all, "$description: everything arrives once, and is recorded");
 	return;
 }
 
-# Every insert fails.
-$bmw->sql('ALTER TABLE bm_webhook.delivery ADD CONSTRAINT refuse CHECK (attempts < 0) NOT VALID');
+# Every insert fails, as if the disk were full.
+$bmw->sql(q{CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE 'there is no room for it' USING ERRCODE = 'disk_full';
+END
+$$;
+CREATE TRIGGER refuse BEFORE INSERT ON bm_webhook.delivery FOR EACH ROW EXECUTE FUNCTION refuse()});
 $bmw->emit_many(300, 'test.event');
 $bmw->wait_for_requests('ok', 300);
-wait_until('it says so', sub { $bmw->status('last_error') =~ /refuse/ });
-is($bmw->status(q{state = 'running' AND last_error_at > now() - interval '1 min'}), 't', 'the dispatcher goes on running');
+wait_until('it says so', sub { $bmw->status('last_error') =~ /no room/ });
+is($bmw->status(q{state = 'not recording' AND since > now() - interval '1 min' AND unrecorded = 300
+	AND reason LIKE '%300 outcomes wait%' AND last_error_at > now() - interval '1 min'}), 't', 'status() says since when, and how many wait');
 $bmw->emit_many(100, 'test.event');
 $bmw->wait_for_requests('ok', 400);
-pass('and sending');
-$bmw->sql('ALTER TABLE bm_webhook.delivery DROP CONSTRAINT refuse');
+pass('the dispatcher goes on sending');
+is($bmw->sql('SELECT count(*) FROM bm_webhook.set_aside'), 0, 'nothing is set aside: it is no fault of the rows');
+$bmw->sql('DROP TRIGGER refuse ON bm_webhook.delivery');
 all_are_recorded(400, 'a flush that failed');
 
 # The tables cannot be written for a while.
