@@ -36,6 +36,8 @@ typedef struct Transfer
 	CURL *easy;
 	struct curl_slist *headers;
 	CURLcode code;
+	bool is_running; /* libcurl has it */
+	bool is_aborted;
 	bool is_blocked; /* the address policy refused */
 	bool is_local_fault;
 	bool is_too_large;
@@ -70,9 +72,11 @@ static BmwStatus set_request_options(Transfer *transfer, const BmwHttpRequest *r
 static bool append_header(struct curl_slist **list, const char *line);
 static struct curl_slist *make_headers(const BmwHttpRequest *request);
 static void collect_finished(BmwHttp *http);
+static void finish(BmwHttp *http, Transfer *transfer);
 static void fill_result(BmwHttpResult *result, Transfer *transfer);
 static void fill_times(BmwHttpTimes *times, CURL *easy);
 static BmwTransport transport_of(const Transfer *transfer);
+static bool has_name(CURL *easy);
 static bool has_too_many_headers(CURL *easy);
 static int64_t retry_after_us(CURL *easy);
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *unused);
@@ -143,6 +147,7 @@ bmw_http_start(BmwHttp *http, const BmwHttpRequest *request)
 		put_back(http, transfer);
 		return BMW_ERROR_MEMORY;
 	}
+	transfer->is_running = true;
 	http->in_flight++;
 	return BMW_OK;
 }
@@ -182,6 +187,23 @@ bmw_http_drive(BmwHttp *http)
 	}
 	curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 	collect_finished(http);
+	restore_signals(&saved);
+}
+
+void
+bmw_http_abort(BmwHttp *http, bool (*is_wanted)(const void *tag, void *context), void *context)
+{
+	sigset_t saved;
+
+	block_signals(&saved);
+	for (Transfer *transfer = http->made; transfer != NULL; transfer = transfer->next_made)
+	{
+		if (!transfer->is_running || !is_wanted(transfer->tag, context))
+			continue;
+		transfer->is_aborted = true;
+		transfer->code = CURLE_ABORTED_BY_CALLBACK;
+		finish(http, transfer);
+	}
 	restore_signals(&saved);
 }
 
@@ -310,6 +332,7 @@ set_request_options(Transfer *transfer, const BmwHttpRequest *request)
 
 	transfer->code = CURLE_OK;
 	transfer->is_blocked = transfer->is_local_fault = transfer->is_too_large = false;
+	transfer->is_aborted = false;
 	transfer->sends = 0;
 	transfer->received = transfer->kept = 0;
 	transfer->tag = request->tag;
@@ -374,15 +397,22 @@ collect_finished(BmwHttp *http)
 		CURLcode code = message->data.result;
 
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
-		curl_multi_remove_handle(http->multi, transfer->easy);
 		transfer->code = code;
-		transfer->next = NULL;
-		if (http->finished_tail != NULL)
-			http->finished_tail->next = transfer;
-		else
-			http->finished_head = transfer;
-		http->finished_tail = transfer;
+		finish(http, transfer);
 	}
+}
+
+static void
+finish(BmwHttp *http, Transfer *transfer)
+{
+	curl_multi_remove_handle(http->multi, transfer->easy);
+	transfer->is_running = false;
+	transfer->next = NULL;
+	if (http->finished_tail != NULL)
+		http->finished_tail->next = transfer;
+	else
+		http->finished_head = transfer;
+	http->finished_tail = transfer;
 }
 
 static void
@@ -426,6 +456,8 @@ fill_times(BmwHttpTimes *times, CURL *easy)
 static BmwTransport
 transport_of(const Transfer *transfer)
 {
+	if (transfer->is_aborted)
+		return BMW_TRANSPORT_ABORTED;
 	if (transfer->is_blocked)
 		return BMW_TRANSPORT_BLOCKED;
 	/* of two addresses, the other may have been reached */
@@ -443,7 +475,7 @@ transport_of(const Transfer *transfer)
 		case CURLE_INTERFACE_FAILED:
 			return BMW_TRANSPORT_CONNECT;
 		case CURLE_OPERATION_TIMEDOUT:
-			return BMW_TRANSPORT_TIMEOUT;
+			return has_name(transfer->easy) ? BMW_TRANSPORT_TIMEOUT : BMW_TRANSPORT_NAME;
 		case CURLE_SSL_CONNECT_ERROR:
 		case CURLE_PEER_FAILED_VERIFICATION:
 		case CURLE_SSL_CERTPROBLEM:
@@ -468,6 +500,16 @@ transport_of(const Transfer *transfer)
 		default:
 			return BMW_TRANSPORT_PROTOCOL;
 	}
+}
+
+/* Did it get beyond the look-up of the host's name? */
+static bool
+has_name(CURL *easy)
+{
+	curl_off_t name_us = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_NAMELOOKUP_TIME_T, &name_us);
+	return name_us > 0;
 }
 
 static bool

@@ -102,6 +102,12 @@ extern int bmw_http_fd(const BmwHttp *http);
 extern int bmw_http_prepare_wait(BmwHttp *http);
 /* Does what can be done now, without blocking. */
 extern void bmw_http_drive(BmwHttp *http);
+/*
+ * Breaks off the requests whose tag is_wanted() says yes to. Their results follow
+ * like any other, with BMW_TRANSPORT_ABORTED; the receiver may have got them.
+ */
+extern void bmw_http_abort(BmwHttp *http, bool (*is_wanted)(const void *tag, void *context),
+						   void *context);
 /* A finished request, NULL when there is none. */
 extern const BmwHttpResult *bmw_http_next(BmwHttp *http);
 extern int bmw_http_in_flight(const BmwHttp *http);

@@ -3,16 +3,15 @@
  *
  * One lane an endpoint. A lane has two bounded queues: new deliveries, and
  * those that were fetched back from the delivery table because they are due.
- * Lanes take turns (round robin); within a lane new deliveries go before due
+ * Applications take turns, and within each its lanes; within a lane new deliveries go before due
  * ones, but every fourth turn is a due one's, so that neither starves.
  *
  * A lane may have `window` requests in flight: it starts with a few, grows by
  * one with every success up to max_in_flight, and halves when the endpoint asks
  * to slow down. When it is down to one and still asked, the lane also rests:
  * one second, doubling up to 16. While `hold_until_us` is ahead the lane sends
- * nothing. A lane that has nothing in flight may send one request beyond the
- * limit of all lanes (up to twice that limit): so lanes that hang cannot take
- * every place.
+ * nothing. How many requests an application may have open is in share.h: so lanes
+ * that hang cannot take every place.
  *
  * Runs on virtual time: every call that depends on time takes now_us. Does not
  * own the jobs: the caller makes and frees them; a job is in at most one queue.
@@ -50,13 +49,18 @@ typedef struct BmwLaneCounts
 	int in_flight;
 } BmwLaneCounts;
 
-/* max_in_flight: over all lanes. capacity: jobs in each queue of a lane. NULL: no memory. */
+/*
+ * max_in_flight: of the lanes of one application; all together up to twice that.
+ * capacity: jobs in each queue of a lane. NULL: no memory.
+ */
 extern BmwLanes *bmw_lanes_create(int max_in_flight, int capacity);
 extern void bmw_lanes_destroy(BmwLanes *lanes); /* jobs must be gone */
 extern void bmw_lanes_limit(BmwLanes *lanes, int max_in_flight);
 
 /* Finds or makes the lane and sets its limit. NULL: no memory. */
 extern BmwLane *bmw_lanes_open(BmwLanes *lanes, int64_t endpoint_id, int max_in_flight);
+/* Whose share of the requests it uses; NULL, as for a new lane: that of no application. False: no memory. */
+extern bool bmw_lane_set_application(BmwLane *lane, const char *application);
 extern BmwLane *bmw_lanes_find(const BmwLanes *lanes, int64_t endpoint_id);
 /* Forgets a lane that has neither queued jobs nor any in flight. */
 extern void bmw_lanes_close(BmwLanes *lanes, BmwLane *lane);

@@ -11,13 +11,13 @@
 #include "core/heap.h"
 #include "core/lane.h"
 #include "core/lane_queue.h"
+#include "core/share.h"
 
 struct BmwLane
 {
 	BmwLanes *lanes;
 	BmwLane *hash_next;
-	BmwLane *ring_next; /* NULL: not in the ring */
-	BmwLane *ring_previous;
+	BmwShareMember member;
 	BmwHeapNode held;	 /* in lanes->held */
 	BmwHeapNode waiting; /* in lanes->waiting */
 	int64_t endpoint_id;
@@ -42,16 +42,16 @@ struct BmwLanes
 	BmwLane **buckets;
 	int buckets_length; /* a power of two */
 	int length;
-	BmwLane *ring;	 /* whose turn is next; NULL: no lane is ready */
-	BmwHeap held;	 /* lanes with jobs, by the end of their hold */
-	BmwHeap waiting; /* lanes that want to fetch, by when they may */
+	BmwShares shares; /* whose turn is next */
+	BmwHeap held;	  /* lanes with jobs, by the end of their hold */
+	BmwHeap waiting;  /* lanes that want to fetch, by when they may */
 	int capacity;
 	int max_in_flight;
 	BmwLaneCounts total;
 	int64_t now_us; /* the latest that a caller said */
 };
 
-/* lanes.c: puts the lane where its state says: in or out of the ring and the heaps. */
+/* lanes.c: puts the lane where its state says: among the ready ones of its share, and in or out of the heaps. */
 extern void bmw_lane_refresh(BmwLane *lane);
 
 /* lane.c */

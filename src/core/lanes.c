@@ -1,9 +1,9 @@
 /*
  * core/lanes.c - the set of all lanes: finding one, and whose turn it is.
  *
- * A lane is in the ring exactly when it could hand out a job now, in the heap
- * `held` while only its hold keeps it out of the ring, and in the heap `waiting`
- * when rows of the table wait for it, with the time from which it may fetch
+ * A lane is among the ready ones of its share exactly when it could hand out a
+ * job now, in the heap `held` while only its hold keeps it from that, and in the
+ * heap `waiting` when rows of the table wait for it, with the time from which it may fetch
  * them. bmw_lane_refresh() is the one place that decides all three. Two heaps,
  * because a lane that nobody fetches for must not hide one whose hold has ended.
  */
@@ -17,8 +17,6 @@ static bool has_jobs(const BmwLane *lane);
 static bool is_ready(const BmwLane *lane);
 static bool wants_due(const BmwLane *lane);
 static void set_or_remove(BmwHeap *heap, BmwHeapNode *node, bool is_in, int64_t key);
-static void ring_insert(BmwLane *lane);
-static void ring_remove(BmwLane *lane);
 static BmwLane *make_lane(BmwLanes *lanes, int64_t endpoint_id);
 static bool grow_buckets(BmwLanes *lanes);
 static BmwLane **bucket_of(const BmwLanes *lanes, int64_t endpoint_id);
@@ -53,6 +51,7 @@ bmw_lanes_destroy(BmwLanes *lanes)
 		}
 	bmw_heap_free(&lanes->held);
 	bmw_heap_free(&lanes->waiting);
+	bmw_share_free_all(&lanes->shares);
 	free(lanes->buckets);
 	free(lanes);
 }
@@ -76,6 +75,12 @@ bmw_lanes_open(BmwLanes *lanes, int64_t endpoint_id, int max_in_flight)
 	return lane;
 }
 
+bool
+bmw_lane_set_application(BmwLane *lane, const char *application)
+{
+	return bmw_share_join(&lane->lanes->shares, lane, application);
+}
+
 BmwLane *
 bmw_lanes_find(const BmwLanes *lanes, int64_t endpoint_id)
 {
@@ -94,8 +99,7 @@ bmw_lanes_close(BmwLanes *lanes, BmwLane *lane)
 	while (*link != lane)
 		link = &(*link)->hash_next;
 	*link = lane->hash_next;
-	if (lane->ring_next != NULL)
-		ring_remove(lane);
+	bmw_share_leave(&lanes->shares, lane);
 	bmw_heap_remove(&lanes->held, &lane->held);
 	bmw_heap_remove(&lanes->waiting, &lane->waiting);
 	lanes->length--;
@@ -118,7 +122,7 @@ bmw_lanes_next(BmwLanes *lanes, int64_t now_us)
 	lane = next_lane(lanes);
 	if (lane == NULL)
 		return NULL;
-	lanes->ring = lane->ring_next;
+	bmw_share_pass_turn(&lanes->shares, lane);
 	return bmw_lane_hand_out(lane, now_us);
 }
 
@@ -164,13 +168,7 @@ bmw_lane_refresh(BmwLane *lane)
 	BmwLanes *lanes = lane->lanes;
 	bool is_held = lane->hold_until_us > lanes->now_us;
 
-	if (is_ready(lane) != (lane->ring_next != NULL))
-	{
-		if (lane->ring_next == NULL)
-			ring_insert(lane);
-		else
-			ring_remove(lane);
-	}
+	bmw_share_update(&lanes->shares, lane, is_ready(lane));
 	set_or_remove(&lanes->held, &lane->held, is_held && has_jobs(lane) && !lane->is_stopped,
 				  lane->hold_until_us);
 	set_or_remove(&lanes->waiting, &lane->waiting, wants_due(lane),
@@ -186,23 +184,11 @@ end_holds(BmwLanes *lanes)
 		bmw_lane_refresh(top->item);
 }
 
-/* Whose turn it is; beyond the limit only lanes that have nothing in flight. */
+/* Whose turn it is: share.h has the rules. */
 static BmwLane *
 next_lane(const BmwLanes *lanes)
 {
-	BmwLane *lane = lanes->ring;
-
-	if (lane == NULL || lanes->total.in_flight < lanes->max_in_flight)
-		return lane;
-	if (lanes->total.in_flight >= 2 * lanes->max_in_flight)
-		return NULL;
-	do
-	{
-		if (lane->in_flight == 0)
-			return lane;
-		lane = lane->ring_next;
-	} while (lane != lanes->ring);
-	return NULL;
+	return bmw_share_next(&lanes->shares, 2 * lanes->max_in_flight - lanes->total.in_flight);
 }
 
 static bool
@@ -234,36 +220,6 @@ set_or_remove(BmwHeap *heap, BmwHeapNode *node, bool is_in, int64_t key)
 		bmw_heap_remove(heap, node);
 }
 
-/* At the end of the round: before the lane whose turn is next. */
-static void
-ring_insert(BmwLane *lane)
-{
-	BmwLane *next = lane->lanes->ring;
-
-	if (next == NULL)
-	{
-		lane->ring_next = lane->ring_previous = lane;
-		lane->lanes->ring = lane;
-		return;
-	}
-	lane->ring_next = next;
-	lane->ring_previous = next->ring_previous;
-	lane->ring_previous->ring_next = lane;
-	next->ring_previous = lane;
-}
-
-static void
-ring_remove(BmwLane *lane)
-{
-	BmwLanes *lanes = lane->lanes;
-
-	if (lanes->ring == lane)
-		lanes->ring = lane->ring_next == lane ? NULL : lane->ring_next;
-	lane->ring_next->ring_previous = lane->ring_previous;
-	lane->ring_previous->ring_next = lane->ring_next;
-	lane->ring_next = lane->ring_previous = NULL;
-}
-
 static BmwLane *
 make_lane(BmwLanes *lanes, int64_t endpoint_id)
 {
@@ -274,6 +230,11 @@ make_lane(BmwLanes *lanes, int64_t endpoint_id)
 		(lanes->length >= lanes->buckets_length && !grow_buckets(lanes)) ||
 		(lane = calloc(1, sizeof(*lane))) == NULL)
 		return NULL;
+	if (!bmw_share_join(&lanes->shares, lane, NULL))
+	{
+		free(lane);
+		return NULL;
+	}
 	lane->lanes = lanes;
 	lane->endpoint_id = endpoint_id;
 	lane->held.item = lane->waiting.item = lane;

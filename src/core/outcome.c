@@ -34,6 +34,11 @@ bmw_outcome_decide(const BmwAttempt *attempt, const BmwSchedule *schedule)
 
 	BmwOutcome outcome = {.error_class = error_class(attempt->transport)};
 
+	if (attempt->transport == BMW_TRANSPORT_ABORTED)
+	{
+		outcome.verdict = BMW_VERDICT_ABORTED;
+		return outcome;
+	}
 	if (attempt->transport == BMW_TRANSPORT_LOCAL)
 	{
 		outcome.verdict = BMW_VERDICT_LOCAL;
@@ -95,6 +100,7 @@ error_class(BmwTransport transport)
 		case BMW_TRANSPORT_BLOCKED:
 			return "blocked_address";
 		case BMW_TRANSPORT_LOCAL:
+		case BMW_TRANSPORT_ABORTED:
 			return "local";
 	}
 	return "local";

@@ -207,6 +207,7 @@ make_endpoint(const BmwEndpointRow *row)
 	int64 *delays = palloc(sizeof(*delays) * Max(row->delays_length, 1));
 
 	endpoint->id = row->id;
+	endpoint->application = row->application != NULL ? pstrdup(row->application) : NULL;
 	endpoint->url = pstrdup(row->url);
 	endpoint->is_enabled = row->is_enabled;
 	endpoint->is_ordered = row->is_ordered;
@@ -275,6 +276,7 @@ replace(Loading *loading)
 		if (lane == NULL)
 			continue;
 		bmw_lane_set_tag(lane, endpoint);
+		(void) bmw_lane_set_application(lane, endpoint->application);
 	}
 	bmw_router_destroy(cache->router);
 	if (cache->memory != NULL)

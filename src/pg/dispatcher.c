@@ -268,6 +268,7 @@ tend(BmwDispatcher *dispatcher)
 	dispatcher->next_second_us = dispatcher->now_us + SECOND_US;
 	if (bmw_transaction_has_statistics())
 		bmw_transaction_report_statistics();
+	bmw_sender_abort_unwanted(dispatcher);
 	bmw_lanes_each(dispatcher->lanes, park_if_stuck, dispatcher);
 	if (dispatcher->now_us < dispatcher->next_minute_us)
 		return;
@@ -339,9 +340,10 @@ wait_ms(BmwDispatcher *dispatcher)
 {
 	int http_ms = bmw_http_prepare_wait(dispatcher->http);
 	int64 wakeup = Min(bmw_recorder_wakeup_us(dispatcher), dispatcher->next_minute_us);
+	BmwLaneCounts counts = bmw_lanes_counts(dispatcher->lanes);
 	int64 ms;
 
-	if (bmw_lanes_counts(dispatcher->lanes).queued > 0 || bmw_transaction_has_statistics())
+	if (counts.queued > 0 || counts.in_flight > 0 || bmw_transaction_has_statistics())
 		wakeup = Min(wakeup, dispatcher->next_second_us);
 	if (dispatcher->cache.is_locked)
 		wakeup = Min(wakeup, Max(dispatcher->cache.read_again_us, dispatcher->retry_at_us));

@@ -39,6 +39,7 @@ typedef struct BmwDeliveryKey
 typedef struct BmwEndpoint
 {
 	int64 id;
+	const char *application; /* NULL: none */
 	const char *url;
 	bool is_enabled;
 	bool is_ordered; /* by message */
@@ -265,6 +266,8 @@ extern void bmw_sender_fetch_held(BmwDispatcher *dispatcher, BmwLane *lane, cons
 extern bool bmw_sender_has_due(BmwDispatcher *dispatcher);
 extern void bmw_sender_start(BmwDispatcher *dispatcher);
 extern void bmw_sender_collect(BmwDispatcher *dispatcher);
+/* Breaks off what is in flight to endpoints that were disabled or deleted a moment ago. */
+extern void bmw_sender_abort_unwanted(BmwDispatcher *dispatcher);
 /* Takes new jobs out of the lane's queue and leaves them to the table. */
 extern void bmw_sender_park(BmwDispatcher *dispatcher, BmwLane *lane);
 /* Due jobs of the lane are forgotten: their rows stay as they are. */

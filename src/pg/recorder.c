@@ -111,6 +111,7 @@ bmw_recorder_finished(BmwDispatcher *dispatcher, const BmwJob *job, int64 endpoi
 		case BMW_VERDICT_GIVE_UP:
 		case BMW_VERDICT_GONE:
 		case BMW_VERDICT_LOCAL:
+		case BMW_VERDICT_ABORTED:
 			record->status = "failed";
 			/* not of an operational event: it would fail for the same reason, for ever */
 			record->is_exhausted = !job->event->is_operational;

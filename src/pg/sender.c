@@ -18,8 +18,9 @@
 #define MAX_HEADERS (OWN_HEADERS + 64)
 #define MAX_SECRETS 16
 #define CONNECT_TIMEOUT_MS 5000
-#define FETCH_MAX 500	/* due deliveries at a time */
-#define LANES_A_TURN 32 /* lanes that fetch in one transaction */
+#define FETCH_MAX 500				 /* due deliveries at a time */
+#define GRACE_US INT64CONST(1000000) /* for requests of an endpoint that is disabled or deleted */
+#define LANES_A_TURN 32				 /* lanes that fetch in one transaction */
 
 typedef struct Fetching
 {
@@ -45,6 +46,8 @@ static int make_headers(BmwDispatcher *dispatcher, const BmwJob *job, const BmwE
 static void sign(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint,
 				 OwnHeaders *own);
 static void take_result(BmwDispatcher *dispatcher, const BmwHttpResult *result);
+static bool is_unwanted(const void *tag, void *context);
+static void take_back(BmwDispatcher *dispatcher, BmwLane *lane, BmwJob *job);
 static BmwOutcome decide(BmwDispatcher *dispatcher, const BmwJob *job, const BmwHttpResult *result);
 static void judge_endpoint(BmwDispatcher *dispatcher, BmwLane *lane, const BmwOutcome *outcome);
 
@@ -134,6 +137,13 @@ bmw_sender_collect(BmwDispatcher *dispatcher)
 
 	while ((result = bmw_http_next(dispatcher->http)) != NULL)
 		take_result(dispatcher, result);
+}
+
+void
+bmw_sender_abort_unwanted(BmwDispatcher *dispatcher)
+{
+	bmw_http_abort(dispatcher->http, is_unwanted, dispatcher);
+	bmw_sender_collect(dispatcher);
 }
 
 void
@@ -227,6 +237,16 @@ queue_due(Fetching *fetching, const BmwDueRow *row, BmwEvent *event)
 	bmw_lane_push_due(fetching->lane, job, fetching->dispatcher->now_us);
 }
 
+/* Of an endpoint that was disabled or deleted, and it has had its time to end. */
+static bool
+is_unwanted(const void *tag, void *context)
+{
+	const BmwJob *job = tag;
+	const BmwDispatcher *dispatcher = context;
+
+	return bmw_lane_is_stopped(job->lane) && dispatcher->now_us - job->started_us >= GRACE_US;
+}
+
 static bool
 start_job(BmwDispatcher *dispatcher, BmwJob *job)
 {
@@ -298,7 +318,12 @@ take_result(BmwDispatcher *dispatcher, const BmwHttpResult *result)
 	BmwOutcome outcome = decide(dispatcher, job, result);
 
 	dispatcher->resent += result->resent;
-	if (outcome.verdict == BMW_VERDICT_LOCAL)
+	if (outcome.verdict == BMW_VERDICT_ABORTED && bmw_lane_tag(lane) != NULL)
+	{
+		take_back(dispatcher, lane, job);
+		return;
+	}
+	if (outcome.verdict == BMW_VERDICT_LOCAL && bmw_lane_tag(lane) != NULL)
 	{
 		bmw_shmem_error(dispatcher->slot,
 						"no descriptor or memory for a connection: raise max_files_per_process");
@@ -318,6 +343,17 @@ take_result(BmwDispatcher *dispatcher, const BmwHttpResult *result)
 	judge_endpoint(dispatcher, lane, &outcome);
 	bmw_job_free(dispatcher, job);
 	bmw_sender_close_if_deleted(dispatcher, lane);
+}
+
+/* It was no attempt: it waits in the table until the endpoint is enabled, or is sent if it is again. */
+static void
+take_back(BmwDispatcher *dispatcher, BmwLane *lane, BmwJob *job)
+{
+	bmw_lane_give_back(lane, job, 0, dispatcher->now_us);
+	if (!bmw_lane_is_stopped(lane))
+		return;
+	bmw_sender_park(dispatcher, lane);
+	bmw_sender_forget_due(dispatcher, lane);
 }
 
 static BmwOutcome

@@ -10,6 +10,8 @@
 #include "core/http.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -24,6 +26,7 @@
 #define S INT64_C(1000000)
 #define OK_REPLY "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 #define MAX_CONNECTIONS 512
+#define SLOW_NAME "slow.example"
 #define MAX_REQUEST (1024 * 1024)
 
 typedef enum Manner
@@ -618,6 +621,46 @@ test_no_such_name(void)
 	end();
 }
 
+static pthread_mutex_t slow_names = PTHREAD_MUTEX_INITIALIZER;
+static atomic_int slow_answers;
+
+/* libcurl finds this one before the C library's: SLOW_NAME waits until the test lets it go. */
+int
+getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+			struct addrinfo **result)
+{
+	int (*original)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
+		dlsym(RTLD_NEXT, "getaddrinfo");
+
+	if (name == NULL || strcmp(name, SLOW_NAME) != 0)
+		return original(name, service, hints, result);
+	pthread_mutex_lock(&slow_names);
+	pthread_mutex_unlock(&slow_names);
+	atomic_fetch_add(&slow_answers, 1);
+	return EAI_AGAIN;
+}
+
+/* Who waits for a name does not wait for the receiver. */
+static void
+test_slow_name(void)
+{
+	const Script script = {.reply = OK_REPLY};
+	BmwHttpRequest request = request_to("http://" SLOW_NAME "/");
+
+	begin(&script);
+	pthread_mutex_lock(&slow_names);
+	request.timeout_ms = 300;
+	CHECK_INT(send_one(&request)->transport, BMW_TRANSPORT_NAME);
+	request.timeout_ms = 5000;
+	request.connect_timeout_ms = 300;
+	CHECK_INT(send_one(&request)->transport, BMW_TRANSPORT_NAME);
+	pthread_mutex_unlock(&slow_names);
+	while (atomic_load(&slow_answers) < 2)
+		usleep(1000);
+	CHECK_INT(post()->transport, BMW_TRANSPORT_OK);
+	end();
+}
+
 static void
 test_not_tls(void)
 {
@@ -898,6 +941,56 @@ test_destroy_in_flight(void)
 	bmw_http_destroy(NULL);
 }
 
+static bool
+is_odd(const void *tag, void *context)
+{
+	++*(int *) context;
+	return *(const int *) tag % 2 != 0;
+}
+
+/* Only what is asked for, each with a result; the others go on. */
+static void
+test_abort(void)
+{
+	static int tags[20];
+	const Script script = {HANG, NULL, 0, NULL};
+	const Script fine = {.reply = OK_REPLY};
+	BmwHttpRequest request = request_to(server_url);
+	int asked = 0;
+
+	begin(&script);
+	for (int i = 0; i < 20; i++)
+	{
+		tags[i] = i;
+		request.tag = &tags[i];
+		CHECK_INT(bmw_http_start(http, &request), BMW_OK);
+	}
+	while (server.requests < 20)
+	{
+		bmw_http_prepare_wait(http);
+		bmw_http_drive(http);
+	}
+	bmw_http_abort(http, is_odd, &asked);
+	CHECK_INT(asked, 20);
+	for (int i = 0; i < 10; i++)
+	{
+		const BmwHttpResult *result = next();
+
+		CHECK_INT(result->transport, BMW_TRANSPORT_ABORTED);
+		CHECK_INT(*(int *) result->tag % 2, 1);
+	}
+	CHECK_INT(bmw_http_in_flight(http), 10);
+	bmw_http_abort(http, is_odd, &asked);
+	CHECK_INT(asked, 30);
+	CHECK_INT(bmw_http_in_flight(http), 10);
+
+	/* the handles are used again */
+	server.script = &fine;
+	request.tag = &tags[0];
+	CHECK_INT(send_one(&request)->transport, BMW_TRANSPORT_OK);
+	end();
+}
+
 int
 main(void)
 {
@@ -909,6 +1002,7 @@ main(void)
 	test_timeouts();
 	test_refused();
 	test_no_such_name();
+	test_slow_name();
 	test_not_tls();
 	test_blocked();
 	test_blocked_on_a_kept_connection();
@@ -922,6 +1016,7 @@ main(void)
 	test_resent();
 	test_idle_connection_closed_by_the_server();
 	test_destroy_in_flight();
+	test_abort();
 	stop_server();
 	bmw_address_policy_free(&policy);
 	return unit_finish("http");

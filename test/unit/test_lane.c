@@ -192,25 +192,125 @@ test_limits(void)
 	CHECK_INT(bmw_lane_counts(a).in_flight, 2);
 	CHECK_INT(bmw_lane_counts(a).queued, 2);
 
-	/* that of all; beyond it one for a lane that has none */
-	push_new(b, 10, 8);
-	CHECK_INT(next(0), 10);
-	CHECK_INT(next(0), -1);
-	CHECK_INT(bmw_lanes_counts(lanes).in_flight, 3);
-	for (int i = 0; i < 5; i++)
-		push_new(bmw_lanes_open(lanes, 100 + i, 8), 20 + 2 * i, 2);
-	CHECK_INT(next(0), 20);
-	CHECK_INT(next(0), 22);
-	CHECK_INT(next(0), 24);
-	CHECK_INT(bmw_lanes_wakeup_us(lanes, 0), BMW_NEVER_US);
-	CHECK_INT(next(0), -1);
-	CHECK_INT(bmw_lanes_counts(lanes).in_flight, 6);
-	succeed(a, 1, 0);
-	CHECK_INT(bmw_lanes_wakeup_us(lanes, 0), 0);
-	CHECK_INT(next(0), 26);
+	/* it follows when it is changed */
+	bmw_lanes_open(lanes, 1, 3);
+	succeed(a, 1, 1);
+	CHECK_INT(bmw_lanes_wakeup_us(lanes, 1), 1);
+	CHECK_INT(next(1), 2);
+	CHECK_INT(next(1), 3);
+	CHECK_INT(next(1), -1);
 
+	/* beside what its application has open, one for a lane without a success yet */
+	push_new(b, 10, 8);
+	CHECK_INT(next(1), 10);
+	CHECK_INT(next(1), -1);
+	/* and one for a lane that has nothing in flight */
+	succeed(b, 1, 1);
+	CHECK_INT(bmw_lanes_wakeup_us(lanes, 1), 1);
+	CHECK_INT(next(1), 11);
+	CHECK_INT(next(1), -1);
+	CHECK_INT(bmw_lanes_wakeup_us(lanes, 1), BMW_NEVER_US);
+	CHECK_INT(bmw_lanes_counts(lanes).in_flight, 4);
 	bmw_lanes_limit(lanes, 100);
-	CHECK(next(0) != -1);
+	CHECK_INT(next(1), 12);
+	end();
+}
+
+/* Opens a lane of the application with so many jobs, the first being jobs[first]. */
+static BmwLane *
+open_with(const char *application, int64_t id, int first, int count)
+{
+	BmwLane *lane = bmw_lanes_open(lanes, id, 100);
+
+	CHECK(bmw_lane_set_application(lane, application));
+	push_new(lane, first, count);
+	return lane;
+}
+
+/* All that may start now; returns how many. */
+static int
+start_all(int64_t now_us)
+{
+	int count = 0;
+
+	while (next(now_us) != -1)
+		count++;
+	return count;
+}
+
+/* What one application leaves hanging never takes the places of another. */
+static void
+test_hanging_application(void)
+{
+	enum
+	{
+		HANGING = 300
+	};
+	BmwJob *many = calloc(HANGING * 4, sizeof(*many));
+	BmwLane *bank;
+
+	begin(128);
+	for (int i = 0; i < HANGING; i++)
+	{
+		BmwLane *lane = open_with("shop", i, 0, 0);
+
+		for (int j = 0; j < 4; j++)
+			CHECK(bmw_lane_push_new(lane, &many[4 * i + j], 0));
+	}
+	CHECK_INT(start_all(1), 86); /* a third of 256, never more */
+
+	/* the other sends as many as its window allows, again and again, also the first ones */
+	bank = open_with("bank", 1000, 0, 4);
+	for (int i = 0; i < 200; i++)
+	{
+		CHECK_INT(start_all(2 + i), i == 0 ? 4 : CAPACITY);
+		succeed(bank, bmw_lane_counts(bank).in_flight, 2 + i);
+		push_new(bank, 0, CAPACITY);
+	}
+	/* nor does it keep the endpoints of no application from their first request */
+	open_with(NULL, 1001, 10, 4);
+	CHECK(next(300) >= 0);
+	end();
+	free(many);
+}
+
+/* Applications take turns, whatever the number of their endpoints. */
+static void
+test_applications_take_turns(void)
+{
+	const int expected[] = {0, 20, 4, 21, 8, 22, 12, 23, 1, 5};
+
+	begin(100);
+	for (int i = 0; i < 4; i++)
+		open_with("shop", i, 4 * i, 4);
+	open_with("bank", 10, 20, 4);
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+		CHECK_INT(next(1), expected[i]);
+	end();
+}
+
+/* An endpoint changes hands with what it has in flight, and a share that has no lane goes. */
+static void
+test_application_changes(void)
+{
+	BmwLane *lane;
+
+	begin(2);
+	lane = open_with("shop", 1, 0, 4);
+	CHECK_INT(start_all(1), 2);
+	CHECK(bmw_lane_set_application(lane, "shop"));
+	CHECK(bmw_lane_set_application(lane, "bank"));
+	open_with("shop", 2, 10, 4);
+	CHECK_INT(next(1), 10); /* the share of shop is empty: half of the two free */
+	CHECK_INT(next(1), -1);
+	CHECK(bmw_lane_set_application(lane, NULL));
+	bmw_lane_finished(lane, BMW_LANE_FAILURE, 0, 1);
+	bmw_lane_finished(lane, BMW_LANE_FAILURE, 0, 1);
+	while (bmw_lane_take_new(lane) != NULL)
+		;
+	bmw_lanes_close(lanes, lane);
+	CHECK_INT(next(1), 11);
+	CHECK_INT(next(1), -1);
 	end();
 }
 
@@ -603,10 +703,15 @@ typedef struct Model
 	int rests;
 	unsigned turn;
 	bool is_stopped;
+	bool has_succeeded;
+	bool is_failing;
+	int application;
 	int64_t hold_until;
 	int64_t due_us;
-	int passed_over; /* jobs handed out to others while it was ready */
+	int passed_over; /* jobs handed out to others while it might have sent */
 } Model;
+
+static const char *const application_names[] = {NULL, "shop", "bank"};
 
 static Model models[MODEL_LANES];
 static BmwJob model_jobs[MODEL_JOBS];
@@ -621,13 +726,22 @@ pick(int below)
 	return (int) (unit_random(&seed) % (uint64_t) below);
 }
 
+static bool
+model_is_doubtful(const Model *model)
+{
+	return !model->has_succeeded || model->is_failing;
+}
+
+/* Of these lanes: application -1: all. */
 static int
-model_in_flight(void)
+model_in_flight(int application, bool only_doubtful)
 {
 	int sum = 0;
 
 	for (int i = 0; i < MODEL_LANES; i++)
-		sum += models[i].in_flight;
+		if ((application == -1 || models[i].application == application) &&
+			(!only_doubtful || model_is_doubtful(&models[i])))
+			sum += models[i].in_flight;
 	return sum;
 }
 
@@ -642,10 +756,14 @@ model_is_ready(const Model *model)
 static bool
 model_may_send(const Model *model)
 {
-	const int sum = model_in_flight();
+	const int free = 2 * MODEL_LIMIT - model_in_flight(-1, false);
+	const int share = model_in_flight(model->application, false);
 
-	return model_is_ready(model) &&
-		   (sum < MODEL_LIMIT || (sum < 2 * MODEL_LIMIT && model->in_flight == 0));
+	if (!model_is_ready(model) || free <= 0)
+		return false;
+	if (model_is_doubtful(model))
+		return 2 * model_in_flight(model->application, true) < free;
+	return share < (model->in_flight == 0 ? 2 * free : free);
 }
 
 static bool
@@ -705,6 +823,10 @@ step_open(Model *model)
 	if (model->window > max)
 		model->window = max;
 	model->lane = bmw_lanes_open(lanes, model - models, max);
+	if (pick(2) == 0)
+		return;
+	model->application = pick(3);
+	CHECK(bmw_lane_set_application(model->lane, application_names[model->application]));
 }
 
 static void
@@ -754,7 +876,7 @@ step_next(void)
 	CHECK(model_may_send(model));
 	for (int i = 0; i < MODEL_LANES; i++)
 		models[i].passed_over =
-			model_is_ready(&models[i]) && &models[i] != model ? models[i].passed_over + 1 : 0;
+			model_may_send(&models[i]) && &models[i] != model ? models[i].passed_over + 1 : 0;
 	if (is_due_turn || model->fresh_length == 0)
 		CHECK_INT(job - model_jobs, remove_first(model->due, &model->due_length));
 	else
@@ -788,6 +910,8 @@ step_finish(void)
 
 	where[job] = IN_HAND;
 	model->in_flight--;
+	model->has_succeeded |= signal == BMW_LANE_SUCCESS;
+	model->is_failing = signal != BMW_LANE_SUCCESS;
 	if (signal == BMW_LANE_SUCCESS)
 	{
 		model->rests = 0;
@@ -881,7 +1005,10 @@ step_lane(Model *model)
 	else if (pick(10) == 0)
 	{
 		if (model->is_stopped)
+		{
 			model->hold_until = model->rests = 0; /* begins without a past */
+			model->is_failing = false;
+		}
 		model->is_stopped = !model->is_stopped && pick(3) == 0;
 		bmw_lane_set_stopped(model->lane, model->is_stopped);
 	}
@@ -939,7 +1066,7 @@ check_invariants(void)
 		CHECK_INT(bmw_lane_counts(model->lane).queued, model->fresh_length + model->due_length);
 		CHECK_INT(bmw_lane_counts(model->lane).in_flight, model->in_flight);
 		CHECK_INT(bmw_lane_hold_until_us(model->lane), model->hold_until);
-		/* beyond the limit those that have nothing in flight go first, so it is more than a round */
+		/* it goes to the end of another queue when another rule holds for it, so it is more than a round */
 		CHECK(model->passed_over <= 6 * MODEL_LANES);
 		queued += model->fresh_length + model->due_length;
 		in_flight += model->in_flight;
@@ -1000,6 +1127,9 @@ main(void)
 	test_every_fourth_is_due();
 	test_round_robin();
 	test_limits();
+	test_hanging_application();
+	test_applications_take_turns();
+	test_application_changes();
 	test_window();
 	test_burst_of_timeouts_rests_once();
 	test_limit_changes();

@@ -1,0 +1,72 @@
+/*
+ * core/share.h - the places of an application: how many of its requests may be open.
+ *
+ * For lane.c and lanes.c; nobody else includes it. Lanes belong to a share: that
+ * of their endpoint's application, or of no application. Shares take turns, and
+ * within a share its lanes. With max_in_flight = M there are 2 M places in all.
+ *
+ *   a share may start another request while it has fewer open than places are free
+ *
+ * So one alone gets M of them, two that want all get 2/3 M each, three M/2: what
+ * one application leaves hanging always leaves places for those that come, at
+ * once, and for as many as it has itself free. Within a share the same kind of rule
+ * keeps room for its other endpoints:
+ *
+ *   a lane whose last request failed, or that has not had a success yet: while such
+ *   lanes of the share hold less than half as many as are free
+ *   a lane with nothing in flight: also while the share holds less than twice as
+ *   many as are free
+ */
+#ifndef BMW_CORE_SHARE_H
+#define BMW_CORE_SHARE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/lane.h"
+
+typedef struct BmwShare BmwShare;
+
+/* Which rule holds for a lane's next request. */
+typedef enum BmwShareRule
+{
+	BMW_SHARE_IDLE, /* nothing in flight */
+	BMW_SHARE_BUSY,
+	BMW_SHARE_DOUBTFUL,
+	BMW_SHARE_RULES
+} BmwShareRule;
+
+/* What a share keeps in each of its lanes. */
+typedef struct BmwShareMember
+{
+	BmwShare *share;
+	BmwLane *next; /* of the ready lanes of the same rule */
+	BmwLane *previous;
+	BmwShareRule rule;
+	uint64_t turn; /* 0: not ready */
+	int in_flight; /* as the share counts it */
+} BmwShareMember;
+
+/* All shares. Zeroed memory is none. */
+typedef struct BmwShares
+{
+	BmwShare **buckets;
+	int buckets_length; /* a power of two, or 0 */
+	int length;
+	BmwShare *ring; /* those with ready lanes; whose turn is next */
+	uint64_t turns;
+} BmwShares;
+
+extern void bmw_share_free_all(BmwShares *shares);
+/* Moves the lane to the application's share (NULL: none); false: no memory, it stays. */
+extern bool bmw_share_join(BmwShares *shares, BmwLane *lane, const char *application);
+/* The lane is about to be freed. */
+extern void bmw_share_leave(BmwShares *shares, BmwLane *lane);
+/* Counts what the lane has in flight, and puts it among the ready lanes or takes it out. */
+extern void bmw_share_update(BmwShares *shares, BmwLane *lane, bool is_ready);
+/* Whose turn it is when so many places are free; NULL: nobody may start. */
+extern BmwLane *bmw_share_next(const BmwShares *shares, int free);
+/* It was the lane's turn: the next time it is the last. */
+extern void bmw_share_pass_turn(BmwShares *shares, BmwLane *lane);
+
+#endif
