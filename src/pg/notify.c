@@ -22,10 +22,11 @@ static bool is_changing = false; /* this backend has raised `changing` */
 
 static void on_transaction(XactEvent event, void *arg);
 static void begin_change(void);
-static void end_change(void);
+static void end_change(bool is_committed);
 static void wake(void);
 static void note_due(BmwSlot *slot);
 static void raise_changing(BmwSlot *slot);
+static void next_generation(BmwSlot *slot);
 static void lower_changing(BmwSlot *slot);
 static void wake_slot(BmwSlot *slot);
 
@@ -68,11 +69,13 @@ bmw_notify_before_commit_prepared(void)
 }
 
 void
-bmw_notify_after_commit_prepared(void)
+bmw_notify_after_commit_prepared(bool is_committed)
 {
 	if (bmw_shared == NULL)
 		return;
-	end_change();
+	end_change(is_committed);
+	if (!is_committed)
+		return;
 	bmw_shmem_each(MyDatabaseId, note_due);
 	wake();
 }
@@ -90,13 +93,13 @@ on_transaction(XactEvent event, void *arg)
 					begin_change();
 				return;
 			case XACT_EVENT_COMMIT:
-				end_change();
+				end_change(true);
 				if (has_due)
 					bmw_shmem_each(MyDatabaseId, note_due);
 				wake();
 				break;
 			case XACT_EVENT_ABORT:
-				end_change();
+				end_change(false);
 				break;
 			case XACT_EVENT_PREPARE:
 				break;
@@ -118,10 +121,12 @@ begin_change(void)
 }
 
 static void
-end_change(void)
+end_change(bool is_committed)
 {
 	if (!is_changing)
 		return;
+	if (is_committed)
+		bmw_shmem_each(MyDatabaseId, next_generation);
 	bmw_shmem_each(MyDatabaseId, lower_changing);
 	is_changing = false;
 }
@@ -146,12 +151,17 @@ raise_changing(BmwSlot *slot)
 }
 
 static void
+next_generation(BmwSlot *slot)
+{
+	pg_atomic_fetch_add_u64(&slot->generation, 1);
+}
+
+static void
 lower_changing(BmwSlot *slot)
 {
 	/* the slot may have been handed out in between: never below zero */
 	uint32 value = pg_atomic_read_u32(&slot->changing);
 
-	pg_atomic_fetch_add_u64(&slot->generation, 1);
 	while (value > 0 && !pg_atomic_compare_exchange_u32(&slot->changing, &value, value - 1))
 		;
 }

@@ -24,8 +24,8 @@ extern void bmw_notify_endpoint_is_known(void);
 /* Registers the transaction callbacks; called once from _PG_init(). */
 extern void bmw_notify_init(void);
 
-/* A prepared transaction of this database is about to be, and has been, committed. */
+/* A prepared transaction of this database is about to be, and has (not) been, committed. */
 extern void bmw_notify_before_commit_prepared(void);
-extern void bmw_notify_after_commit_prepared(void);
+extern void bmw_notify_after_commit_prepared(bool is_committed);
 
 #endif

@@ -382,7 +382,9 @@ judge_endpoint(BmwDispatcher *dispatcher, BmwLane *lane, const BmwOutcome *outco
 {
 	BmwEndpoint *endpoint = bmw_lane_tag(lane);
 	int64 failing_since = bmw_lane_failing_since_us(lane);
-	const int64 lasting_us = Min(60, bmw_disable_after) * INT64CONST(1000000);
+	/* 0: it is never disabled, which is no reason to write of every failure */
+	const int64 lasting_us =
+		(bmw_disable_after > 0 ? Min(60, bmw_disable_after) : 60) * INT64CONST(1000000);
 
 	if (endpoint == NULL || !endpoint->is_enabled)
 		return;

@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <inttypes.h>
+
 #include "catalog/pg_type.h"
 #include "pg/event_store.h"
 #include "pg/interval.h"
@@ -188,6 +190,8 @@ bmw_store_disable(int64 endpoint_id, const char *reason)
 	if (!bmw_sql_bool(&row, 1))
 		return bmw_sql_bool(&row, 2);
 	emit_about_endpoint("endpoint.disabled", &row);
+	ereport(LOG, errmsg("bm_webhook has disabled endpoint %" PRId64 ": %s", endpoint_id, reason),
+			errhint("Enable it again when it is repaired; what waits for it is then sent."));
 	return true;
 }
 

@@ -20,6 +20,7 @@
 #include "nodes/parsenodes.h"
 #include "pg/compat.h"
 #include "pg/notify.h"
+#include "pg/prepared.h"
 #include "pg/shmem.h"
 #include "pg/utility.h"
 #include "pgstat.h"
@@ -42,9 +43,9 @@ static void on_utility(PlannedStmt *statement, const char *query, bool read_only
 static void run(PlannedStmt *statement, const char *query, bool read_only_tree,
 				ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment,
 				DestReceiver *dest, QueryCompletion *completion);
-static bool is_commit_prepared(Node *node);
+static bool commits_prepared(Node *node);
 static Oid database_to_hold(Node *node);
-static bool may_hold(Node *node, Oid database);
+static bool may_hold(Node *node, Oid database, ProcessUtilityContext context);
 static bool moves_database(AlterDatabaseStmt *statement);
 static Oid template_of(CreatedbStmt *statement);
 static bool drops_extension(DropStmt *statement);
@@ -69,9 +70,9 @@ on_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 {
 	Node *node = statement->utilityStmt;
 	Oid database = database_to_hold(node);
-	bool is_commit = is_commit_prepared(node);
+	bool is_commit = commits_prepared(node);
 
-	if (OidIsValid(database) && may_hold(node, database))
+	if (OidIsValid(database) && may_hold(node, database, context))
 		hold(database);
 	if (is_commit)
 		bmw_notify_before_commit_prepared();
@@ -82,13 +83,13 @@ on_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 	PG_CATCH();
 	{
 		if (is_commit)
-			bmw_notify_after_commit_prepared();
+			bmw_notify_after_commit_prepared(false);
 		release();
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 	if (is_commit)
-		bmw_notify_after_commit_prepared();
+		bmw_notify_after_commit_prepared(true);
 }
 
 static void
@@ -104,11 +105,14 @@ run(PlannedStmt *statement, const char *query, bool read_only_tree, ProcessUtili
 								dest, completion);
 }
 
+/* One that is there, and may be ours: what it has done is not known any more. */
 static bool
-is_commit_prepared(Node *node)
+commits_prepared(Node *node)
 {
-	return IsA(node, TransactionStmt) &&
-		   ((TransactionStmt *) node)->kind == TRANS_STMT_COMMIT_PREPARED;
+	TransactionStmt *statement = (TransactionStmt *) node;
+
+	return IsA(node, TransactionStmt) && statement->kind == TRANS_STMT_COMMIT_PREPARED &&
+		   OidIsValid(get_extension_oid(EXTENSION, true)) && bmw_prepared_is_there(statement->gid);
 }
 
 /* The database whose dispatchers must stop for this command; InvalidOid: none. */
@@ -139,9 +143,9 @@ database_to_hold(Node *node)
 	}
 }
 
-/* Only for those who may run the command: others must not stop anybody. */
+/* Only for those who may run the command, and where it can be run: else nobody is stopped for nothing. */
 static bool
-may_hold(Node *node, Oid database)
+may_hold(Node *node, Oid database, ProcessUtilityContext context)
 {
 	if (IsA(node, DropStmt) || IsA(node, AlterExtensionStmt))
 	{
@@ -149,7 +153,16 @@ may_hold(Node *node, Oid database)
 
 		return OidIsValid(extension) && bmw_owns_extension(extension, GetUserId());
 	}
-	return bmw_owns_database(database, GetUserId());
+	if (!bmw_owns_database(database, GetUserId()))
+		return false;
+	if (IsA(node, RenameStmt))
+		return have_createdb_privilege() && database != MyDatabaseId;
+	/* the other ones refuse to run in a transaction block or a function */
+	if (context != PROCESS_UTILITY_TOPLEVEL || IsTransactionBlock() || IsSubTransaction())
+		return false;
+	if (IsA(node, CreatedbStmt))
+		return have_createdb_privilege();
+	return database != MyDatabaseId;
 }
 
 static bool
