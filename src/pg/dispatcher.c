@@ -6,10 +6,13 @@
  */
 #include "postgres.h"
 
+#include <inttypes.h>
+
 #include "miscadmin.h"
 #include "pg/dispatcher.h"
 #include "pg/guc.h"
 #include "pg/interval.h"
+#include "portability/instr_time.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
 
@@ -18,6 +21,8 @@
 #define SECOND_US INT64CONST(1000000)
 #define MINUTE_US (60 * INT64CONST(1000000))
 #define PARTITION_MINUTES 60 /* between looks whether partitions must be made */
+#define LACKING_MINUTES 10	 /* and while some could not be made */
+#define CLOCK_JUMP_US (10 * SECOND_US)
 #define MAX_WAIT_MS 60000
 #define CLOCK_SLACK_US SECOND_US /* that a clock may go back by itself */
 #define LOCK_RETRY_US INT64CONST(200000)
@@ -28,6 +33,7 @@ static int socket_budget(void);
 static void create_http(BmwDispatcher *dispatcher);
 static void socket_closed(void);
 static void update_now(BmwDispatcher *dispatcher);
+static void judge_clock(BmwDispatcher *dispatcher, int64 elapsed_us, int64 true_us);
 static void look_for_due(BmwDispatcher *dispatcher);
 static void retry_later(BmwDispatcher *dispatcher);
 static bool wants_transaction(BmwDispatcher *dispatcher);
@@ -205,11 +211,32 @@ static void
 update_now(BmwDispatcher *dispatcher)
 {
 	int64 now_us = bmw_unix_us(GetCurrentTimestamp());
+	instr_time monotonic;
 
-	/* all that was planned lies too far ahead now: begin anew from the tables */
-	if (now_us < dispatcher->now_us - CLOCK_SLACK_US)
-		dispatcher->is_clock_back = true;
+	INSTR_TIME_SET_CURRENT(monotonic);
+	if (dispatcher->now_us != 0)
+		judge_clock(dispatcher, now_us - dispatcher->now_us,
+					(int64) INSTR_TIME_GET_MICROSEC(monotonic) - dispatcher->monotonic_us);
 	dispatcher->now_us = now_us;
+	dispatcher->monotonic_us = (int64) INSTR_TIME_GET_MICROSEC(monotonic);
+}
+
+/* So much time has passed by the clock, and so much in truth. */
+static void
+judge_clock(BmwDispatcher *dispatcher, int64 elapsed_us, int64 true_us)
+{
+	if (elapsed_us < -CLOCK_SLACK_US)
+	{
+		/* all that was planned lies too far ahead now: begin anew from the tables */
+		dispatcher->is_clock_back = true;
+		ereport(LOG, errmsg("the clock has gone back by %" PRId64 " s", -elapsed_us / SECOND_US),
+				errdetail("bm_webhook's dispatcher plans anew."));
+	}
+	else if (elapsed_us - true_us > CLOCK_JUMP_US)
+		ereport(LOG,
+				errmsg("the clock has jumped ahead by %" PRId64 " s",
+					   (elapsed_us - true_us) / SECOND_US),
+				errdetail("What bm_webhook's dispatcher has planned for that time is due now."));
 }
 
 /* Somebody has made deliveries due by SQL. */
@@ -275,7 +302,7 @@ tend(BmwDispatcher *dispatcher)
 	dispatcher->next_minute_us = dispatcher->now_us + MINUTE_US;
 	if (bmw_cache_is_loaded(dispatcher))
 		(void) bmw_dispatcher_run(dispatcher, &dispatcher->streak, look_at_table);
-	if (dispatcher->minutes++ % PARTITION_MINUTES == 0)
+	if (--dispatcher->minutes_to_partitions <= 0)
 		(void) bmw_dispatcher_run(dispatcher, &dispatcher->chores, make_partitions);
 }
 
@@ -304,7 +331,23 @@ look_at_table(void *context)
 static void
 make_partitions(void *context)
 {
-	bmw_store_create_partitions();
+	BmwDispatcher *dispatcher = context;
+	const char *missing = bmw_store_create_partitions();
+
+	dispatcher->minutes_to_partitions = missing != NULL ? LACKING_MINUTES : PARTITION_MINUTES;
+	if (dispatcher->lacks_partitions == (missing != NULL))
+		return;
+	dispatcher->lacks_partitions = missing != NULL;
+	if (missing == NULL)
+		ereport(LOG, errmsg("bm_webhook has made all partitions for the coming days"));
+	else
+		ereport(
+			LOG, errmsg("bm_webhook could not make partitions: %s", missing),
+			errdetail(
+				"Somebody holds a lock on the table, or its default partition has rows of that day."),
+			errhint(
+				"It tries again every %d minutes; rows of a day without a partition go to the default one.",
+				LACKING_MINUTES));
 }
 
 static void

@@ -166,7 +166,8 @@ typedef struct BmwDispatcher
 	BmwSlot *slot;
 	int shard;
 	int shards;
-	int64 now_us; /* of this cycle */
+	int64 now_us;		/* of this cycle */
+	int64 monotonic_us; /* the same moment by a clock that nobody sets */
 	BmwAddressPolicy policy;
 	BmwHttp *http;
 	BmwLanes *lanes;
@@ -181,10 +182,11 @@ typedef struct BmwDispatcher
 	char *ca_file;		  /* what libcurl was given */
 	int64 next_second_us; /* when the once-a-second work is due */
 	int64 next_minute_us;
-	int minutes;
-	int64 retry_at_us; /* no transaction to take in before; 0: any time */
-	BmwStreak streak;  /* of failures to take in */
-	BmwStreak chores;  /* of failures of what is not needed to go on */
+	int minutes_to_partitions; /* until the next look whether some must be made */
+	bool lacks_partitions;	   /* some could not be made, which was logged */
+	int64 retry_at_us;		   /* no transaction to take in before; 0: any time */
+	BmwStreak streak;		   /* of failures to take in */
+	BmwStreak chores;		   /* of failures of what is not needed to go on */
 	int64 sent;
 	int64 resent;
 	pg_prng_state random;

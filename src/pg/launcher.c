@@ -19,6 +19,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_database.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pg/compat.h"
 #include "pg/guc.h"
@@ -31,12 +32,14 @@
 #include "storage/latch.h"
 #include "storage/procarray.h"
 #include "tcop/tcopprot.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
 #define LOOK_INTERVAL_MS 10000 /* for databases that nothing announced */
 #define NO_WORKER_DELAY_MS 2000
+#define NO_WORKER_LOG_MS 10000 /* shorter is usual while many databases are tried */
 #define OUTDATED_DELAY_MS 60000
 #define FAILURE_DELAY_MS 1000 /* doubles with each failure in a row */
 #define FAILURE_DELAY_MAX_MS 60000
@@ -47,6 +50,8 @@ typedef struct Start
 	BackgroundWorkerHandle *handle; /* NULL: not running */
 	TimestampTz not_before;
 	int failures;		 /* in a row */
+	TimestampTz refused; /* since when no worker could be had; 0: there is one */
+	bool is_refusal_logged;
 	bool is_asked_again; /* somebody asked after it had started */
 } Start;
 
@@ -65,6 +70,9 @@ static void run_slots(void);
 static void watch_running(int index);
 static void ended(int index);
 static void start(int index);
+static void refused(int index);
+static void accepted(int index);
+static void read_database_name(Oid database, NameData *name);
 static bool is_held(BmwSlot *slot);
 static void set_state(BmwSlot *slot, BmwSlotState state);
 static long delay_ms(void);
@@ -353,14 +361,60 @@ start(int index)
 	starts[index].is_asked_again = false;
 	/* before it runs: from then on the state is the dispatcher's */
 	set_state(&bmw_shared->slots[index], BMW_SLOT_STARTING);
-	if (!RegisterDynamicBackgroundWorker(&worker, &starts[index].handle))
-	{
-		starts[index].handle = NULL;
-		starts[index].not_before =
-			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), NO_WORKER_DELAY_MS);
-		set_state(&bmw_shared->slots[index], BMW_SLOT_NO_WORKER);
-	}
+	if (RegisterDynamicBackgroundWorker(&worker, &starts[index].handle))
+		accepted(index);
+	else
+		refused(index);
 	MemoryContextSwitchTo(caller);
+}
+
+/* All of max_worker_processes are in use. */
+static void
+refused(int index)
+{
+	Start *start = &starts[index];
+	TimestampTz now = GetCurrentTimestamp();
+	NameData name;
+
+	start->handle = NULL;
+	start->not_before = TimestampTzPlusMilliseconds(now, NO_WORKER_DELAY_MS);
+	set_state(&bmw_shared->slots[index], BMW_SLOT_NO_WORKER);
+	if (start->refused == 0)
+		start->refused = now;
+	if (start->is_refusal_logged ||
+		!TimestampDifferenceExceeds(start->refused, now, NO_WORKER_LOG_MS))
+		return;
+	start->is_refusal_logged = true;
+	read_database_name(bmw_shared->slots[index].database, &name);
+	ereport(LOG, errmsg("bm_webhook has no background worker for database \"%s\"", NameStr(name)),
+			errdetail("Nothing is sent there; events are captured and wait."),
+			errhint("Raise \"max_worker_processes\"."));
+}
+
+static void
+accepted(int index)
+{
+	NameData name;
+
+	if (starts[index].is_refusal_logged)
+	{
+		read_database_name(bmw_shared->slots[index].database, &name);
+		ereport(LOG, errmsg("bm_webhook has got a background worker for database \"%s\"",
+							NameStr(name)));
+	}
+	starts[index].refused = 0;
+	starts[index].is_refusal_logged = false;
+}
+
+static void
+read_database_name(Oid database, NameData *name)
+{
+	char *found;
+
+	StartTransactionCommand();
+	found = get_database_name(database);
+	namestrcpy(name, found != NULL ? found : "?");
+	CommitTransactionCommand();
 }
 
 /* By a backend that still lives. */

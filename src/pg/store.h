@@ -196,7 +196,7 @@ typedef enum BmwEventState
 } BmwEventState;
 extern BmwEventState bmw_store_event_state(const BmwUuid *event_id);
 
-/* Makes partitions ahead. */
-extern void bmw_store_create_partitions(void);
+/* Makes partitions ahead; the names of those that are missing all the same, palloc'd, or NULL. */
+extern const char *bmw_store_create_partitions(void);
 
 #endif

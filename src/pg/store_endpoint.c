@@ -86,6 +86,12 @@ static BmwStatement event_state = {
 
 static BmwStatement create_partitions = {"SELECT bm_webhook._create_partitions(4)"};
 
+static BmwStatement missing_partitions = {
+	"SELECT pg_catalog.string_agg(n.name, ', ') FROM"
+	" (SELECT parent || pg_catalog.to_char((pg_catalog.clock_timestamp() AT TIME ZONE 'UTC')::date + day, '_YYYYMMDD') AS name"
+	"  FROM pg_catalog.unnest('{event,delivery,failed_attempt}'::text[]) parent, pg_catalog.generate_series(1, 4) day) n"
+	" WHERE pg_catalog.to_regclass('bm_webhook.' || n.name) IS NULL"};
+
 /* The rows of endpoint_secret, and how far they have been used. */
 typedef struct Secrets
 {
@@ -219,10 +225,15 @@ bmw_store_event_state(const BmwUuid *event_id)
 	return state;
 }
 
-void
+const char *
 bmw_store_create_partitions(void)
 {
+	BmwSqlRow row;
+
 	bmw_statement_run(&create_partitions, NULL);
+	bmw_statement_run(&missing_partitions, NULL);
+	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	return bmw_sql_text(&row, 1, NULL);
 }
 
 static bool
