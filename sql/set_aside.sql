@@ -42,3 +42,4 @@ DELETE FROM bm_webhook.failed_attempt WHERE endpoint_id = -1;
 DROP TABLE given;
 REVOKE USAGE ON SCHEMA bm_webhook FROM bm_regress_nobody;
 DROP ROLE bm_regress_nobody;
+TRUNCATE bm_webhook.event, bm_webhook.delivery, bm_webhook.failed_attempt;
