@@ -52,7 +52,8 @@ $bmw->wait_for_sql('its failure is set aside', "SELECT status = 'pending' AND at
 $receiver->behave('order', 'ok');
 push @held, emit('held', qw(good good));
 my @other = emit('other', qw(good));
-$bmw->wait_for_sql('they are held back', "SELECT count(*) = 2 FROM bm_webhook.delivery WHERE endpoint_id = $endpoint AND next_attempt_at = 'infinity'");
+$bmw->wait_for_sql('they are held back', q{SELECT count(*) = 2 FROM bm_webhook.delivery d JOIN bm_webhook.event e ON e.id = d.event_id
+	WHERE e.message_id = 'held' AND d.next_attempt_at = 'infinity'});
 $bmw->settle;
 is(arrived('held'), '', 'nothing of the message is sent');
 is(arrived('other'), "@other", 'another message is');
