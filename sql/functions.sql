@@ -29,6 +29,15 @@ SELECT what, bm_webhook.verify(h, convert_to('{}', 'UTF8'), :secret) AS verified
 	(11, 'no object', '[]'),
 	(12, 'empty', '{}')) AS t (n, what, h) ORDER BY n;
 SELECT bm_webhook.verify(headers(now() - '6 min'::interval, '{}'), convert_to('{}', 'UTF8'), :secret, '10 min');
+-- null is not verified, and not null either
+SELECT bm_webhook.verify(h, b, s, t) AS bytes, bm_webhook.verify(h, convert_from(b, 'UTF8'), s, t) AS text FROM (VALUES
+	(1, headers(now(), '{}'), '{}'::bytea, :secret, '5 min'::interval), (2, NULL, '{}', :secret, '5 min'), (3, headers(now(), '{}'), NULL, :secret, '5 min'),
+	(4, headers(now(), '{}'), '{}', NULL, '5 min'), (5, headers(now(), '{}'), '{}', :secret, NULL), (6, NULL, NULL, NULL, NULL)) AS t (n, h, b, s, t) ORDER BY n;
+-- the parts of what is signed cannot be shifted: an id has no period
+SELECT bm_webhook.sign(:secret, 'a.1', now(), '');
+SELECT bm_webhook.verify(jsonb_build_object('webhook-id', 'a.' || t, 'webhook-timestamp', t, 'webhook-signature',
+	bm_webhook.sign(:secret, 'a', to_timestamp(t::bigint), convert_to(t || '.X', 'UTF8'))), 'X', :secret) AS shifted
+FROM (SELECT extract(epoch FROM now())::bigint::text) AS t (t);
 SELECT bm_webhook.verify('{}', '', 'whsec_', '10 min');
 SELECT bm_webhook.verify('{}', '', :secret, '-1 s');
 -- schedules

@@ -5,12 +5,12 @@
 CREATE FUNCTION bm_webhook.sign(secret text, id text, at timestamptz, body bytea) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_sign';
 COMMENT ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea) IS
-	'the Standard Webhooks signature, v1,<base64>, of a body sent with this webhook-id at this time (whole seconds); 22023 malformed secret';
+	'the Standard Webhooks signature, v1,<base64>, of a body sent with this webhook-id at this time (whole seconds); 22023 malformed secret, id with a period';
 
 CREATE FUNCTION bm_webhook.verify(headers jsonb, body bytea, secret text, tolerance interval = '5 min') RETURNS boolean
-	LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_verify';
+	LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_verify';
 COMMENT ON FUNCTION bm_webhook.verify(jsonb, bytea, text, interval) IS
-	'was this request signed with the secret, not longer ago (or ahead) than tolerance? headers: an object of strings, names in any case; a missing or malformed header is false; 22023 malformed secret';
+	'was this request signed with the secret, not longer ago (or ahead) than tolerance? headers: an object of strings, names in any case; false, never null, when an argument is null or a header is missing or malformed; 22023 malformed secret';
 
 -- A body given as an untyped literal is text.
 CREATE FUNCTION bm_webhook.verify(headers jsonb, body text, secret text, tolerance interval = '5 min') RETURNS boolean

@@ -49,20 +49,31 @@ is_token_byte(unsigned char c)
 	return c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL;
 }
 
+/*
+ * What frames a request (RFC 9112), what belongs to one connection (RFC 9110
+ * section 7.6.1: a sender that adds it would have to list it in Connection), what
+ * speaks to a proxy, and what asks for answers that nobody here reads.
+ */
 static bool
 is_reserved(const char *name, size_t len)
 {
 	static const char *const reserved[] = {
-		"host",		  "content-length", "content-type", "transfer-encoding",
-		"connection", "expect",			"user-agent",
+		"host",	   "user-agent", "expect",		   "connection",		"keep-alive",	   "te",
+		"trailer", "upgrade",	 "http2-settings", "transfer-encoding", "accept-encoding",
 	};
+	static const char *const families[] = {"content-", "proxy-", "webhook-", "bm-webhook-"};
 
 	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
 	{
 		if (len == strlen(reserved[i]) && has_prefix(name, len, reserved[i]))
 			return true;
 	}
-	return has_prefix(name, len, "webhook-") || has_prefix(name, len, "bm-webhook-");
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
+	{
+		if (has_prefix(name, len, families[i]))
+			return true;
+	}
+	return false;
 }
 
 static bool

@@ -2,9 +2,11 @@
  * core/header.h - may this HTTP header be added to a request?
  *
  * The name is an RFC 9110 token, the value has no byte 0x00-0x1F or 0x7F, no
- * leading or trailing blank. Reserved names, in any case: host,
- * content-length, content-type, transfer-encoding, connection, expect,
- * user-agent, and everything that begins with webhook- or bm-webhook-.
+ * leading or trailing blank. Reserved names, in any case: host, user-agent,
+ * expect, accept-encoding, trailer; those of one connection (RFC 9110 section
+ * 7.6.1: connection, keep-alive, te, transfer-encoding, upgrade,
+ * http2-settings); and everything that begins with content-, proxy-, webhook-
+ * or bm-webhook-.
  */
 #ifndef BMW_CORE_HEADER_H
 #define BMW_CORE_HEADER_H

@@ -119,9 +119,11 @@ bmw_sign(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message, 
 {
 	uint8_t mac[MAC_BYTES];
 	size_t mac_len = 0;
-	BmwStatus status = start(signer, secret);
+	BmwStatus status = BMW_ERROR_MESSAGE_ID;
 
 	out[0] = '\0';
+	if (strchr(message->id, '.') == NULL)
+		status = start(signer, secret);
 	if (status != BMW_OK)
 		return status;
 	if (!update_message(signer->context, message) ||

@@ -48,13 +48,17 @@ extern BmwStatus bmw_secret_format(const uint8_t *key, size_t len, char *out);
 extern BmwSigner *bmw_signer_create(void);
 extern void bmw_signer_destroy(BmwSigner *signer);
 
-/* Writes "v1,<base64>" into out, BMW_SIGNATURE_TEXT_SIZE bytes. */
+/*
+ * Writes "v1,<base64>" into out, BMW_SIGNATURE_TEXT_SIZE bytes.
+ * BMW_ERROR_MESSAGE_ID for an id with a period: what is signed would be the
+ * content of another message as well, with part of its id in the timestamp.
+ */
 extern BmwStatus bmw_sign(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message,
 						  char *out);
 /*
  * Does any of the space-separated signatures in the header match? Unknown
  * schemes are skipped; the comparison takes constant time.
- * BMW_ERROR_SIGNATURE_MISMATCH when none does.
+ * BMW_ERROR_SIGNATURE_MISMATCH when none does, BMW_ERROR_MESSAGE_ID as above.
  */
 extern BmwStatus bmw_verify(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message,
 							const char *signatures);

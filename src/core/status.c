@@ -59,6 +59,8 @@ bmw_status_text(BmwStatus status)
 			return "The timestamp is too far from the current time.";
 		case BMW_ERROR_CRYPTO:
 			return "The cryptographic library failed.";
+		case BMW_ERROR_MESSAGE_ID:
+			return "The id of the message contains a period.";
 		case BMW_ERROR_HEADER_NAME:
 			return "The header name is not a valid HTTP token.";
 		case BMW_ERROR_HEADER_RESERVED:

@@ -34,6 +34,7 @@ PG_FUNCTION_INFO_V1(bm_webhook_uuid_time);
 
 #define GENERATED_SECRET_BYTES 32
 
+static bool has_null_argument(FunctionCallInfo fcinfo);
 static BmwSigner *signer(void);
 static BmwSecret secret_argument(text *value);
 static int64 unix_seconds(TimestampTz at);
@@ -57,16 +58,26 @@ bm_webhook_sign(PG_FUNCTION_ARGS)
 	BmwStatus status = bmw_sign(signer(), &secret, &message, signature);
 
 	explicit_bzero(&secret, sizeof(secret));
+	if (status == BMW_ERROR_MESSAGE_ID)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid message id"),
+				errdetail("%s", bmw_status_text(status)),
+				errhint("Periods separate what is signed: id, timestamp and body."));
 	if (status != BMW_OK)
 		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not sign"),
 				errdetail("%s", bmw_status_text(status)));
 	PG_RETURN_TEXT_P(cstring_to_text(signature));
 }
 
-/* verify(headers jsonb, body bytea, secret text, tolerance interval) */
+/*
+ * verify(headers jsonb, body bytea, secret text, tolerance interval): never null,
+ * so that IF NOT verify(...) refuses what lacks something.
+ */
 Datum
 bm_webhook_verify(PG_FUNCTION_ARGS)
 {
+	if (has_null_argument(fcinfo))
+		PG_RETURN_BOOL(false);
+
 	Jsonb *headers = PG_GETARG_JSONB_P(0);
 	bytea *body = PG_GETARG_BYTEA_PP(1);
 	BmwSecret secret = secret_argument(PG_GETARG_TEXT_PP(2));
@@ -189,6 +200,15 @@ bm_webhook_uuid_time(PG_FUNCTION_ARGS)
 
 	memcpy(id.bytes, PG_GETARG_UUID_P(0)->data, UUID_LEN);
 	PG_RETURN_TIMESTAMPTZ(bmw_from_unix_us(bmw_uuid_unix_us(&id)));
+}
+
+static bool
+has_null_argument(FunctionCallInfo fcinfo)
+{
+	for (int i = 0; i < PG_NARGS(); i++)
+		if (PG_ARGISNULL(i))
+			return true;
+	return false;
 }
 
 /* Kept for the life of the backend. */

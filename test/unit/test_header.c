@@ -17,9 +17,28 @@ static void
 test_reserved(void)
 {
 	static const char *const reserved[] = {
-		"host",		  "content-length", "content-type",		  "transfer-encoding",
-		"connection", "expect",			"user-agent",		  "webhook-id",
-		"webhook-",	  "webhook-x",		"bm-webhook-attempt", "bm-webhook-",
+		"host",
+		"content-length",
+		"content-type",
+		"transfer-encoding",
+		"connection",
+		"expect",
+		"user-agent",
+		"webhook-id",
+		"webhook-",
+		"webhook-x",
+		"bm-webhook-attempt",
+		"bm-webhook-",
+		"keep-alive",
+		"te",
+		"trailer",
+		"upgrade",
+		"http2-settings",
+		"accept-encoding",
+		"content-encoding",
+		"content-range",
+		"proxy-connection",
+		"proxy-authorization",
 	};
 
 	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
@@ -37,6 +56,9 @@ test_reserved(void)
 	CHECK_INT(check("webhooks-id", "x"), BMW_OK);
 	CHECK_INT(check("x-webhook-id", "x"), BMW_OK);
 	CHECK_INT(check("content", "x"), BMW_OK);
+	CHECK_INT(check("tea", "x"), BMW_OK);
+	CHECK_INT(check("accept", "x"), BMW_OK);
+	CHECK_INT(check("x-proxy-authorization", "x"), BMW_OK);
 	CHECK_INT(check("Authorization", "Bearer x y"), BMW_OK);
 }
 

@@ -227,6 +227,8 @@ test_verify(BmwSigner *signer)
 	message = spec_message;
 	message.id = "msg_p5jXN8AQM9LWM0D4loKWxJel";
 	CHECK_INT(bmw_verify(signer, &secret, &message, SPEC_SIGNATURE), BMW_ERROR_SIGNATURE_MISMATCH);
+	message.id = "a.1";
+	CHECK_INT(bmw_verify(signer, &secret, &message, SPEC_SIGNATURE), BMW_ERROR_MESSAGE_ID);
 	secret.key[23] ^= 1;
 	CHECK_INT(bmw_verify(signer, &secret, &spec_message, SPEC_SIGNATURE),
 			  BMW_ERROR_SIGNATURE_MISMATCH);
