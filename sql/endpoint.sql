@@ -45,6 +45,7 @@ SELECT c AS "column", v AS value, a.* FROM (VALUES
 	('max_in_flight', NULL), ('max_in_flight', '0'), ('max_in_flight', '1001'), ('max_in_flight', '1000'),
 	('retry_delays', NULL), ('retry_delays', '{1 s,NULL}'), ('retry_delays', '{-1 s}'), ('retry_delays', '{31 days}'), ('retry_delays', '{{1 s},{2 s}}'),
 	('retry_delays', '{}'), ('retry_delays', '{0 s,30 days}'),
+	('ordering', NULL), ('ordering', 'x'), ('ordering', 'by_message'),
 	('metadata', NULL), ('metadata', '1'), ('metadata', '[]')) AS t (c, v),
 	attempt(format('INSERT INTO bm_webhook.endpoint (url, enabled, %I) VALUES (%L, %s, %L)', c, 'https://example.com/', 'false', v)) a;
 SELECT a.* FROM attempt('INSERT INTO bm_webhook.endpoint (url, enabled) VALUES (''https://example.com/'', NULL)') a;
@@ -54,6 +55,15 @@ SELECT n AS bytes, a.* FROM (VALUES (8100), (8200)) AS t (n), attempt(format(
 	'INSERT INTO bm_webhook.endpoint (url, enabled, headers) SELECT ''https://example.com/'', false, jsonb_build_object(''x'', repeat(''v'', %s))', n)) a;
 SELECT n AS delays, a.* FROM (VALUES (100), (101)) AS t (n), attempt(format(
 	'INSERT INTO bm_webhook.endpoint (url, enabled, retry_delays) SELECT ''https://example.com/'', false, array_agg(interval ''1 s'') FROM generate_series(1, %s) g', n)) a;
+SELECT n AS patterns, a.* FROM (VALUES (100), (101)) AS t (n), attempt(format(
+	'INSERT INTO bm_webhook.endpoint (url, enabled, event_types) SELECT ''https://example.com/'', false, array_agg(''message.*''::text) FROM generate_series(1, %s) g', n)) a;
+-- intervals have one exact form, whatever they were made of
+INSERT INTO bm_webhook.endpoint (url, enabled, timeout, retry_delays) VALUES
+	('https://example.com/', false, '1200 months -36000 days 1 s', '{1200 months -35999 days,1 month,1 day 1 s,1 day -1 s}')
+	RETURNING timeout, retry_delays, extract(epoch FROM timeout) AS seconds;
+-- headers of HTTP itself, of one connection, of proxies, of content
+SELECT h AS header, a.state, a.message FROM unnest('{Host,TE,Trailer,Upgrade,Keep-Alive,Proxy-Connection,Proxy-Authorization,Accept-Encoding,Content-Encoding,Transfer-Encoding,HTTP2-Settings,Accept,Content}'::text[]) h,
+	attempt(format('INSERT INTO bm_webhook.endpoint (url, enabled, headers) VALUES (%L, false, %L)', 'https://example.com/', jsonb_build_object(h, 'x'))) a;
 -- id and created_at stay
 SELECT a.* FROM attempt(format('UPDATE bm_webhook.endpoint SET id = DEFAULT WHERE id = %s', :plain)) a;
 BEGIN;
@@ -79,8 +89,16 @@ SELECT s AS secret, a.* FROM unnest(ARRAY[NULL, '', 'secret', 'whsec_', 'whsec_#
 SELECT a.* FROM attempt('INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret) VALUES (NULL, ''x'')') a;
 SELECT a.* FROM attempt('UPDATE bm_webhook.endpoint_secret SET id = DEFAULT') a;
 SELECT bm_webhook.secret(:plain) = 'whsec_' || encode(repeat('x', 24)::bytea, 'base64') AS newest;
+SELECT n AS secrets, a.* FROM (VALUES (15), (1)) AS t (n), attempt(format('INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret)
+	SELECT %s, bm_webhook._random_secret() FROM generate_series(1, %s)', (SELECT max(id) FROM bm_webhook.endpoint), n)) a;
+-- deleting by function
+SELECT a.* FROM unnest('{-1,NULL}'::text[]) v, unnest('{endpoint,secret}'::text[]) f, attempt(format('SELECT bm_webhook.delete_%s(%L)', f, v)) a;
+SELECT bm_webhook.delete_secret(max(id)) FROM bm_webhook.endpoint_secret WHERE endpoint_id = :plain;
+SELECT bm_webhook.secret(:plain) = 'whsec_' || encode(repeat('x', 24)::bytea, 'base64') AS newest;
+SELECT bm_webhook.delete_endpoint(:plain);
+SELECT count(*) FROM bm_webhook.endpoint_secret WHERE endpoint_id = :plain;
 -- trigger functions are for their triggers
-SELECT a.* FROM unnest('{_check_endpoint,_check_endpoint_secret,_endpoint_changed,_make_endpoint_secret,capture}'::text[]) f, attempt(format('SELECT bm_webhook.%I()', f)) a;
+SELECT a.* FROM unnest('{_check_application,_check_endpoint,_check_endpoint_secret,_endpoint_changed,_make_endpoint_secret,capture}'::text[]) f, attempt(format('SELECT bm_webhook.%I()', f)) a;
 DELETE FROM bm_webhook.endpoint;
 SELECT count(*) FROM bm_webhook.endpoint_secret;
 DROP FUNCTION attempt;

@@ -6,12 +6,14 @@ SET client_min_messages = warning;
 CREATE ROLE bm_regress_writer;
 CREATE ROLE bm_regress_owner;
 CREATE ROLE bm_regress_other;
+CREATE ROLE bm_regress_dropped;
 RESET client_min_messages;
 CREATE TABLE watched (id int PRIMARY KEY, status text);
 GRANT SELECT, INSERT, UPDATE, DELETE ON watched TO bm_regress_writer;
 SELECT bm_webhook.watch('watched', 'watched.{status}', operations => '{INSERT,UPDATE,DELETE}');
 SELECT bm_webhook.watch('watched', 'bulk.{status}', operations => '{INSERT,UPDATE,DELETE}', changed => '{status}', level => 'statement');
 INSERT INTO bm_webhook.application (name, owner) VALUES ('ours', 'bm_regress_owner'), ('theirs', 'bm_regress_other'), ('nobody', 'bm_regress_dropped');
+DROP ROLE bm_regress_dropped;
 INSERT INTO bm_webhook.endpoint (application, url, enabled) VALUES ('ours', 'https://example.com/ours', false), ('theirs', 'https://example.com/theirs', false),
 	(NULL, 'https://example.com/all', false);
 CREATE FUNCTION attempt(statement text) RETURNS text LANGUAGE plpgsql AS $$

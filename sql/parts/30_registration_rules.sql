@@ -2,12 +2,15 @@
 -- Registration: what is checked, and who sees what
 -------------------------------------------------------------------------------
 
+CREATE FUNCTION bm_webhook._check_application() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_check_application';
+COMMENT ON FUNCTION bm_webhook._check_application() IS 'checks an application; 22023, 23502, 42501, 54000';
 CREATE FUNCTION bm_webhook._check_endpoint() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_check_endpoint';
 COMMENT ON FUNCTION bm_webhook._check_endpoint() IS 'checks and normalizes an endpoint; 22023, 23502, 42501, 54000';
 CREATE FUNCTION bm_webhook._check_endpoint_secret() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_check_endpoint_secret';
-COMMENT ON FUNCTION bm_webhook._check_endpoint_secret() IS 'checks a signing secret; 22023, 23502, 42501';
+COMMENT ON FUNCTION bm_webhook._check_endpoint_secret() IS 'checks a signing secret; 22023, 23502, 42501, 54000';
 CREATE FUNCTION bm_webhook._endpoint_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_endpoint_changed';
 COMMENT ON FUNCTION bm_webhook._endpoint_changed() IS 'tells the dispatcher to read the endpoints again';
@@ -25,6 +28,8 @@ END
 $$;
 COMMENT ON FUNCTION bm_webhook._make_endpoint_secret() IS 'gives a new endpoint its first secret';
 
+CREATE TRIGGER check_application BEFORE INSERT OR UPDATE ON bm_webhook.application
+	FOR EACH ROW EXECUTE FUNCTION bm_webhook._check_application();
 CREATE TRIGGER check_endpoint BEFORE INSERT OR UPDATE ON bm_webhook.endpoint
 	FOR EACH ROW EXECUTE FUNCTION bm_webhook._check_endpoint();
 CREATE TRIGGER make_secret AFTER INSERT ON bm_webhook.endpoint
@@ -50,6 +55,7 @@ ALTER TABLE bm_webhook.endpoint ENABLE ALWAYS TRIGGER endpoint_changed;
 ALTER TABLE bm_webhook.endpoint ENABLE ALWAYS TRIGGER endpoint_truncated;
 ALTER TABLE bm_webhook.endpoint_secret ENABLE ALWAYS TRIGGER endpoint_changed;
 ALTER TABLE bm_webhook.endpoint_secret ENABLE ALWAYS TRIGGER endpoint_truncated;
+COMMENT ON TRIGGER check_application ON bm_webhook.application IS 'checks';
 COMMENT ON TRIGGER check_endpoint ON bm_webhook.endpoint IS 'checks and normalizes';
 COMMENT ON TRIGGER make_secret ON bm_webhook.endpoint IS 'gives it its first secret';
 COMMENT ON TRIGGER endpoint_changed ON bm_webhook.endpoint IS 'tells the dispatcher of a row that changed';
@@ -91,3 +97,13 @@ END
 $$;
 COMMENT ON FUNCTION bm_webhook.secret(bigint) IS 'the newest signing secret of an endpoint, for those who may read endpoint_secret; 42704 unknown endpoint';
 
+
+-- Instead of DELETE, the right to which is also one to LOCK TABLE.
+CREATE FUNCTION bm_webhook.delete_endpoint(endpoint bigint) RETURNS void
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_delete_endpoint';
+COMMENT ON FUNCTION bm_webhook.delete_endpoint(bigint) IS
+	'deletes an endpoint of an application that the caller owns, with its secrets; what waits for it is canceled; 22004, 42704 unknown endpoint';
+CREATE FUNCTION bm_webhook.delete_secret(secret bigint) RETURNS void
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_delete_secret';
+COMMENT ON FUNCTION bm_webhook.delete_secret(bigint) IS
+	'deletes a secret (the id of a row of endpoint_secret) of an application that the caller owns; 22004, 42704 unknown secret';

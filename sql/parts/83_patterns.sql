@@ -23,22 +23,3 @@ CREATE TRIGGER notice_unknown_types AFTER INSERT OR UPDATE OF event_types ON bm_
 	FOR EACH ROW EXECUTE FUNCTION bm_webhook._notice_unknown_types();
 COMMENT ON TRIGGER notice_unknown_types ON bm_webhook.endpoint IS 'tells of misspelt event types';
 
-CREATE FUNCTION bm_webhook._check_muted_event_types() RETURNS trigger
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	invalid text = (SELECT string_agg(coalesce('"' || left(p, 128) || '"', 'NULL'), ', ') FROM unnest(NEW.muted_event_types) p
-		WHERE p IS NULL OR octet_length(p) > 128
-			OR p !~ '^(\*|[a-z0-9_]+(\.[a-z0-9_]+)*\.\*|[a-z0-9_]+(\.[a-z0-9_]+)+)$');
-BEGIN
-	IF invalid IS NOT NULL THEN
-		PERFORM bm_webhook._refuse(format('invalid pattern %s in "muted_event_types"', invalid),
-			'A pattern is a type such as message.read, a prefix such as message.*, or * for everything.');
-	END IF;
-	RETURN NEW;
-END
-$$;
-COMMENT ON FUNCTION bm_webhook._check_muted_event_types() IS 'checks the patterns of an application; 22023';
-CREATE TRIGGER check_muted_event_types BEFORE INSERT OR UPDATE OF muted_event_types ON bm_webhook.application
-	FOR EACH ROW EXECUTE FUNCTION bm_webhook._check_muted_event_types();
-COMMENT ON TRIGGER check_muted_event_types ON bm_webhook.application IS 'checks the patterns';
-

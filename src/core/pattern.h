@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 #define BMW_EVENT_TYPE_MAX_BYTES 128
+#define BMW_MAX_PATTERNS 100 /* of an endpoint, and of what an application mutes */
 
 extern bool bmw_event_type_is_valid(const char *type, size_t len);
 /* 0-terminated and valid. */

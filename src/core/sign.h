@@ -16,6 +16,7 @@
 
 #define BMW_SECRET_MIN_BYTES 24
 #define BMW_SECRET_MAX_BYTES 64
+#define BMW_MAX_SECRETS 16		   /* of an endpoint: each is a signature in every request */
 #define BMW_SECRET_TEXT_SIZE 96	   /* whsec_ + base64 of 64 bytes + final 0 */
 #define BMW_SIGNATURE_TEXT_SIZE 48 /* v1, + base64 of 32 bytes + final 0 */
 

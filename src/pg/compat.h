@@ -6,6 +6,7 @@
 #ifndef BMW_PG_COMPAT_H
 #define BMW_PG_COMPAT_H
 
+#include "catalog/dependency.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
@@ -41,6 +42,14 @@
 #else
 #define bmw_owns_database(database, role) pg_database_ownercheck((database), (role))
 #define bmw_owns_extension(extension, role) pg_extension_ownercheck((extension), (role))
+#endif
+
+/* The sequence behind an identity column. */
+#if PG_VERSION_NUM >= 170000
+#define bmw_identity_sequence(relation, attnum) getIdentitySequence((relation), (attnum), false)
+#else
+#define bmw_identity_sequence(relation, attnum)                                                    \
+	getIdentitySequence(RelationGetRelid(relation), (attnum), false)
 #endif
 
 /* A wait event set for the life of the process. */

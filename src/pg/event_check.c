@@ -91,6 +91,12 @@ is_name(const char *name)
 }
 
 bool
+bmw_application_is_valid(const char *name)
+{
+	return is_name(name);
+}
+
+bool
 bmw_channel_is_valid(const char *channel)
 {
 	size_t len = strnlen(channel, CHANNEL_MAX_BYTES + 1);

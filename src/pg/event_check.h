@@ -27,6 +27,9 @@ extern const BmwEventFault *bmw_event_check(const BmwNewEvent *event);
 /* Finite, and in the years that RFC 3339 can write. */
 extern bool bmw_event_time_is_valid(TimestampTz at);
 
+/* 1 to 128 bytes without control characters. */
+extern bool bmw_application_is_valid(const char *name);
+
 /* A lower-case short name: [a-z][a-z0-9_-]{0,31}. */
 extern bool bmw_channel_is_valid(const char *channel);
 

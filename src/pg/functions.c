@@ -134,12 +134,7 @@ bm_webhook_exponential_backoff(PG_FUNCTION_ARGS)
 				"base must be positive, factor at least 1, max between base and 30 days, attempts 1 to %d.",
 				BMW_BACKOFF_MAX_DELAYS + 1));
 	for (int i = 0; i < length; i++)
-	{
-		Interval *delay = palloc0(sizeof(Interval));
-
-		delay->time = delays_us[i];
-		delays[i] = IntervalPGetDatum(delay);
-	}
+		delays[i] = bmw_interval_datum(delays_us[i]);
 	PG_RETURN_ARRAYTYPE_P(
 		construct_array(delays, length, INTERVALOID, sizeof(Interval), false, TYPALIGN_DOUBLE));
 }

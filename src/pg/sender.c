@@ -16,7 +16,6 @@
 
 #define OWN_HEADERS 5
 #define MAX_HEADERS (OWN_HEADERS + 64)
-#define MAX_SECRETS 16
 #define CONNECT_TIMEOUT_MS 5000
 #define FETCH_MAX 500				 /* due deliveries at a time */
 #define GRACE_US INT64CONST(1000000) /* for requests of an endpoint that is disabled or deleted */
@@ -34,7 +33,7 @@ typedef struct OwnHeaders
 {
 	char timestamp[24];
 	char attempt[12];
-	char signatures[MAX_SECRETS * BMW_SIGNATURE_TEXT_SIZE];
+	char signatures[BMW_MAX_SECRETS * BMW_SIGNATURE_TEXT_SIZE];
 } OwnHeaders;
 
 static void fetch_lane(BmwDispatcher *dispatcher, BmwLane *lane);
@@ -300,7 +299,7 @@ sign(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint, 
 	char *end = own->signatures;
 
 	*end = '\0';
-	for (int i = 0; i < Min(endpoint->secrets_length, MAX_SECRETS); i++)
+	for (int i = 0; i < Min(endpoint->secrets_length, BMW_MAX_SECRETS); i++)
 	{
 		if (end != own->signatures)
 			*end++ = ' ';

@@ -18,8 +18,8 @@
 #include "utils/uuid.h"
 #include "utils/xid8.h"
 
+static Datum *array_items(const BmwSqlRow *row, int column, Oid type, bool **nulls, int *length);
 static Datum value_of(const BmwSqlRow *row, int column, bool *is_null);
-static int64 to_us(Datum interval);
 static const char *to_utf8(Datum text, size_t *length);
 static char *convert(char *text, int size);
 
@@ -92,50 +92,47 @@ bmw_sql_text(const BmwSqlRow *row, int column, size_t *length)
 const char **
 bmw_sql_texts(const BmwSqlRow *row, int column, int *length)
 {
-	bool is_null;
-	Datum value = value_of(row, column, &is_null);
-	Datum *items;
 	bool *nulls;
-	const char **texts;
+	Datum *items = array_items(row, column, TEXTOID, &nulls, length);
+	const char **texts = palloc(sizeof(*texts) * Max(*length, 1));
 
-	*length = 0;
-	if (is_null)
-		return NULL;
-	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls,
-					  length);
-	texts = palloc(sizeof(*texts) * Max(*length, 1));
 	for (int i = 0; i < *length; i++)
-		texts[i] = nulls[i] ? "" : to_utf8(items[i], NULL);
+		texts[i] = nulls[i] ? NULL : to_utf8(items[i], NULL);
 	return texts;
 }
 
-int64
-bmw_sql_interval(const BmwSqlRow *row, int column)
-{
-	bool is_null;
-	Datum value = value_of(row, column, &is_null);
-
-	return is_null ? 0 : to_us(value);
-}
-
-int64 *
+const Interval **
 bmw_sql_intervals(const BmwSqlRow *row, int column, int *length)
 {
-	bool is_null;
-	Datum value = value_of(row, column, &is_null);
-	Datum *items;
 	bool *nulls;
-	int64 *numbers;
+	int items_length;
+	Datum *items = array_items(row, column, INTERVALOID, &nulls, &items_length);
+	const Interval **intervals = palloc(sizeof(*intervals) * Max(items_length, 1));
 
 	*length = 0;
-	if (is_null)
-		return NULL;
-	deconstruct_array(DatumGetArrayTypeP(value), INTERVALOID, sizeof(Interval), false,
-					  TYPALIGN_DOUBLE, &items, &nulls, length);
-	numbers = palloc(sizeof(*numbers) * Max(*length, 1));
-	for (int i = 0; i < *length; i++)
-		numbers[i] = nulls[i] ? 0 : to_us(items[i]);
-	return numbers;
+	for (int i = 0; i < items_length; i++)
+		if (!nulls[i])
+			intervals[(*length)++] = DatumGetIntervalP(items[i]);
+	return intervals;
+}
+
+const Interval *
+bmw_sql_interval(const BmwSqlRow *row, int column)
+{
+	static const Interval none = {0};
+	bool is_null;
+	Datum value = value_of(row, column, &is_null);
+
+	return is_null ? &none : DatumGetIntervalP(value);
+}
+
+size_t
+bmw_sql_utf8_length(Datum text)
+{
+	size_t length;
+
+	to_utf8(text, &length);
+	return length;
 }
 
 /* The receiver's bytes were made valid UTF-8 before; another encoding may lack a character. */
@@ -238,18 +235,30 @@ bmw_sql_column_array(const BmwSqlColumn *column)
 											  column->type, length, is_by_value, alignment));
 }
 
+/* A column that is null is an empty array. */
+static Datum *
+array_items(const BmwSqlRow *row, int column, Oid type, bool **nulls, int *length)
+{
+	bool is_null;
+	Datum value = value_of(row, column, &is_null);
+	int16 size;
+	bool is_by_value;
+	char alignment;
+	Datum *items = NULL;
+
+	*length = 0;
+	if (is_null)
+		return NULL;
+	get_typlenbyvalalign(type, &size, &is_by_value, &alignment);
+	deconstruct_array(DatumGetArrayTypeP(value), type, size, is_by_value, alignment, &items, nulls,
+					  length);
+	return items;
+}
+
 static Datum
 value_of(const BmwSqlRow *row, int column, bool *is_null)
 {
 	return heap_getattr(row->tuple, column, row->descriptor, is_null);
-}
-
-static int64
-to_us(Datum interval)
-{
-	int64 us;
-
-	return bmw_interval_us(DatumGetIntervalP(interval), &us) ? Max(us, 0) : 0;
 }
 
 static const char *

@@ -11,6 +11,7 @@
 
 #include "core/uuid.h"
 #include "executor/spi.h"
+#include "utils/timestamp.h"
 
 /* One row of SPI_tuptable. */
 typedef struct BmwSqlRow
@@ -28,11 +29,15 @@ extern int64 bmw_sql_time(const BmwSqlRow *row, int column);
 extern BmwUuid bmw_sql_uuid(const BmwSqlRow *row, int column);
 /* 0-terminated, in the current memory context; length may be NULL. */
 extern const char *bmw_sql_text(const BmwSqlRow *row, int column, size_t *length);
-/* NULL among them is ''. */
+/* Elements that are null are NULL. */
 extern const char **bmw_sql_texts(const BmwSqlRow *row, int column, int *length);
-/* Microseconds, never negative; NULL among them, and one that is out of range, is 0. */
-extern int64 bmw_sql_interval(const BmwSqlRow *row, int column);
-extern int64 *bmw_sql_intervals(const BmwSqlRow *row, int column, int *length);
+/* Elements that are null are left out. */
+extern const Interval **bmw_sql_intervals(const BmwSqlRow *row, int column, int *length);
+/* Never NULL. */
+extern const Interval *bmw_sql_interval(const BmwSqlRow *row, int column);
+
+/* How long a text will be in UTF-8. */
+extern size_t bmw_sql_utf8_length(Datum text);
 
 /* UTF-8 to the database's encoding as a text datum; what cannot be expressed is replaced. */
 extern Datum bmw_sql_from_utf8(const char *text);

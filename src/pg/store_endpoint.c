@@ -10,6 +10,10 @@
 #include <inttypes.h>
 
 #include "catalog/pg_type.h"
+#include "core/backoff.h"
+#include "core/header.h"
+#include "core/pattern.h"
+#include "core/sign.h"
 #include "pg/event_store.h"
 #include "pg/interval.h"
 #include "pg/notify.h"
@@ -20,16 +24,18 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#define MAX_TIMEOUT_US (5 * USECS_PER_MINUTE)
+#define HAS_HEADERS "headers <> '{}' AND pg_catalog.jsonb_typeof(headers) = 'object'"
 
 /*
- * Two scans of an index each, merged here: a plan that was made when there were
+ * Nothing here can fail for a row that came past the triggers. Two scans of an index each, merged here: a plan that was made when there were
  * few endpoints is right when there are many.
  */
 static BmwStatement endpoints = {
 	"SELECT id, application, channel, url, enabled, timeout, max_in_flight, created_at, failing_since, event_types,"
-	" CASE WHEN headers <> '{}' THEN ARRAY(SELECT h.key FROM pg_catalog.jsonb_each_text(headers) h) END,"
-	" CASE WHEN headers <> '{}' THEN ARRAY(SELECT h.value FROM pg_catalog.jsonb_each_text(headers) h) END,"
+	" CASE WHEN " HAS_HEADERS
+	" THEN ARRAY(SELECT h.key FROM pg_catalog.jsonb_each_text(headers) h) END,"
+	" CASE WHEN " HAS_HEADERS
+	" THEN ARRAY(SELECT h.value FROM pg_catalog.jsonb_each_text(headers) h) END,"
 	" retry_delays, ordering = 'by_message'"
 	" FROM bm_webhook.endpoint ORDER BY id",
 	.is_stable = true};
@@ -103,6 +109,10 @@ static bool can_change_endpoints(void);
 static void read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint);
 static void read_secrets(Secrets *all, BmwEndpointRow *endpoint);
 static int64 secret_owner(const Secrets *all, uint64 index);
+static int timeout_ms(const Interval *interval);
+static const char **read_patterns(const BmwSqlRow *row, int column, int *length);
+static void read_headers(const BmwSqlRow *row, BmwEndpointRow *endpoint);
+static void read_delays(const BmwSqlRow *row, BmwEndpointRow *endpoint);
 static void emit_about_endpoint(const char *type, const BmwSqlRow *row);
 
 bool
@@ -157,7 +167,7 @@ bmw_store_muted(BmwMutedFn fn, void *context)
 	{
 		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
 		int length;
-		const char **patterns = bmw_sql_texts(&row, 2, &length);
+		const char **patterns = read_patterns(&row, 2, &length);
 
 		fn(bmw_sql_text(&row, 1, NULL), patterns, length, context);
 	}
@@ -251,14 +261,13 @@ read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint)
 	endpoint->channel = bmw_sql_text(row, 3, NULL);
 	endpoint->url = bmw_sql_text(row, 4, NULL);
 	endpoint->is_enabled = bmw_sql_bool(row, 5);
-	endpoint->timeout_ms = (int) Max(Min(bmw_sql_interval(row, 6), MAX_TIMEOUT_US) / 1000, 1);
+	endpoint->timeout_ms = timeout_ms(bmw_sql_interval(row, 6));
 	endpoint->max_in_flight = bmw_sql_int32(row, 7);
 	endpoint->created_us = bmw_sql_time(row, 8);
 	endpoint->failing_since_us = bmw_sql_time(row, 9);
-	endpoint->patterns = bmw_sql_texts(row, 10, &endpoint->patterns_length);
-	endpoint->header_names = bmw_sql_texts(row, 11, &endpoint->headers_length);
-	endpoint->header_values = bmw_sql_texts(row, 12, &endpoint->headers_length);
-	endpoint->delays_us = bmw_sql_intervals(row, 13, &endpoint->delays_length);
+	endpoint->patterns = read_patterns(row, 10, &endpoint->patterns_length);
+	read_headers(row, endpoint);
+	read_delays(row, endpoint);
 	endpoint->is_ordered = bmw_sql_bool(row, 14);
 }
 
@@ -274,9 +283,9 @@ read_secrets(Secrets *all, BmwEndpointRow *endpoint)
 	first = all->next;
 	while (all->next < all->table->numvals && secret_owner(all, all->next) == endpoint->id)
 		all->next++;
-	endpoint->secrets_length = (int) (all->next - first);
+	endpoint->secrets_length = (int) Min(all->next - first, BMW_MAX_SECRETS);
 	endpoint->secrets = palloc(sizeof(char *) * Max(endpoint->secrets_length, 1));
-	for (uint64 i = all->next; i > first; i--)
+	for (uint64 i = all->next; i > first && length < endpoint->secrets_length; i--)
 	{
 		BmwSqlRow row = {all->table->vals[i - 1], all->table->tupdesc};
 
@@ -290,6 +299,66 @@ secret_owner(const Secrets *all, uint64 index)
 	BmwSqlRow row = {all->table->vals[index], all->table->tupdesc};
 
 	return bmw_sql_int64(&row, 1);
+}
+
+static int
+timeout_ms(const Interval *interval)
+{
+	int64 us;
+
+	(void) bmw_interval_timeout(interval, &us);
+	return (int) (us / 1000);
+}
+
+/* The valid ones: matching relies on that. */
+static const char **
+read_patterns(const BmwSqlRow *row, int column, int *length)
+{
+	int texts_length;
+	const char **texts = bmw_sql_texts(row, column, &texts_length);
+
+	*length = 0;
+	for (int i = 0; i < texts_length; i++)
+		if (texts[i] != NULL && bmw_pattern_is_valid(texts[i], strlen(texts[i])))
+			texts[(*length)++] = texts[i];
+	return texts;
+}
+
+/* Those that cannot split a request. */
+static void
+read_headers(const BmwSqlRow *row, BmwEndpointRow *endpoint)
+{
+	int names_length;
+	int length = 0;
+	const char **names = bmw_sql_texts(row, 11, &names_length);
+	const char **values = bmw_sql_texts(row, 12, &names_length);
+
+	for (int i = 0; i < names_length; i++)
+	{
+		BmwStatus status = values[i] == NULL ? BMW_ERROR_HEADER_VALUE
+											 : bmw_header_check(names[i], strlen(names[i]),
+																values[i], strlen(values[i]));
+
+		if (status == BMW_ERROR_HEADER_NAME || status == BMW_ERROR_HEADER_VALUE)
+			continue;
+		names[length] = names[i];
+		values[length++] = values[i];
+	}
+	endpoint->header_names = names;
+	endpoint->header_values = values;
+	endpoint->headers_length = length;
+}
+
+static void
+read_delays(const BmwSqlRow *row, BmwEndpointRow *endpoint)
+{
+	int length;
+	const Interval **delays = bmw_sql_intervals(row, 13, &length);
+
+	endpoint->delays_length = Min(length, BMW_BACKOFF_MAX_DELAYS);
+	endpoint->delays_us = palloc(sizeof(int64) * Max(endpoint->delays_length, 1));
+	for (int i = 0; i < endpoint->delays_length; i++)
+		(void) bmw_interval_delay(delays[i], &endpoint->delays_us[i]);
 }
 
 /* Columns 3 to 5 of the row: application, channel, data. */
