@@ -2,11 +2,18 @@
 -- Views: with the rights of who reads them
 -------------------------------------------------------------------------------
 
+-- Asked again whenever something that waited is to be sent (core/route.c): an id may have come back with another owner.
+CREATE FUNCTION bm_webhook._fits(p bm_webhook.endpoint, e bm_webhook.event) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT e.created_at >= p.created_at AND (e.endpoint_id = p.id OR p.application IS NULL OR p.application = e.application)
+$$;
+COMMENT ON FUNCTION bm_webhook._fits(bm_webhook.endpoint, bm_webhook.event) IS 'was the endpoint there when this was captured, and is it for its application, or named by it?';
+
 -- The rule by which the dispatcher matches (core/route.c), for views and waits.
 CREATE FUNCTION bm_webhook._wants(p bm_webhook.endpoint, e bm_webhook.event) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT p.enabled AND (e.endpoint_id = p.id
-		OR e.endpoint_id IS NULL AND e.created_at >= p.created_at
+	SELECT p.enabled AND e.created_at >= p.created_at AND (e.endpoint_id = p.id
+		OR e.endpoint_id IS NULL
 		AND (p.application IS NULL OR p.application = e.application)
 		AND (p.channel IS NULL OR p.channel = e.channel)
 		AND (bm_webhook._matches(p.event_types, e.type)

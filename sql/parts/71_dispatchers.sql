@@ -48,7 +48,8 @@ BEGIN
 			FOR UPDATE) was
 		WHERE d.event_id = redeliver.event AND d.endpoint_id = was.endpoint_id
 			AND d.next_attempt_at IS DISTINCT FROM 'infinity'
-			AND EXISTS (SELECT FROM bm_webhook.endpoint p WHERE p.id = d.endpoint_id)
+			AND EXISTS (SELECT FROM bm_webhook.endpoint p, bm_webhook.event e
+				WHERE p.id = d.endpoint_id AND e.id = redeliver.event AND bm_webhook._fits(p, e))
 		RETURNING was.*
 	)
 	INSERT INTO bm_webhook.redelivery (event_id, endpoint_id, status, attempts, last_attempt_at, http_status, duration)
@@ -57,7 +58,7 @@ BEGIN
 	IF made_due = 0 THEN
 		RAISE EXCEPTION 'there is no delivery of this event to send again'
 			USING ERRCODE = 'undefined_object',
-				HINT = 'Deliveries are the rows of bm_webhook.delivery; their endpoint must still exist, and what waits for an earlier event of its message is not sent out of turn. What is in bm_webhook.set_aside must be recorded first: retry_set_aside().';
+				HINT = 'Deliveries are the rows of bm_webhook.delivery; their endpoint must still exist and be for the application of the event, and what waits for an earlier event of its message is not sent out of turn. What is in bm_webhook.set_aside must be recorded first: retry_set_aside().';
 	END IF;
 	PERFORM bm_webhook._look();
 	RETURN made_due;

@@ -41,6 +41,7 @@ typedef struct BmwJob
 	int64_t queued_us;
 	int64_t started_us; /* the current attempt */
 	void *pass;			/* the caller's: which intake pass it belongs to, or NULL */
+	uint64_t matched;	/* the caller's: which endpoint of this id it was matched with */
 } BmwJob;
 
 typedef struct BmwLaneCounts

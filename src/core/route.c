@@ -52,7 +52,7 @@ static Route *create_route(const BmwSubscription *source);
 static char *copy_text(const char *text, char **space);
 static void match_group(const Group *group, const BmwRouteEvent *event, BmwRouteMatch match,
 						void *context);
-static void match_endpoint(const BmwRouter *router, int64_t endpoint_id, BmwRouteMatch match,
+static void match_endpoint(const BmwRouter *router, const BmwRouteEvent *event, BmwRouteMatch match,
 						   void *context);
 static bool accepts(const char *wanted, const char *actual);
 
@@ -132,13 +132,21 @@ bmw_router_match(const BmwRouter *router, const BmwRouteEvent *event, BmwRouteMa
 {
 	if (event->endpoint_id != 0)
 	{
-		match_endpoint(router, event->endpoint_id, match, context);
+		match_endpoint(router, event, match, context);
 		return;
 	}
 	if (event->application != NULL)
 		match_group(find_group(router, event->application, hash_text(event->application)), event,
 					match, context);
 	match_group(router->everyone, event, match, context);
+}
+
+bool
+bmw_route_fits(const BmwSubscription *subscription, const BmwRouteEvent *event)
+{
+	return event->created_us >= subscription->since_us &&
+		   (event->endpoint_id == subscription->endpoint_id ||
+			accepts(subscription->application, event->application));
 }
 
 bool
@@ -178,13 +186,16 @@ match_group(const Group *group, const BmwRouteEvent *event, BmwRouteMatch match,
 }
 
 static void
-match_endpoint(const BmwRouter *router, int64_t endpoint_id, BmwRouteMatch match, void *context)
+match_endpoint(const BmwRouter *router, const BmwRouteEvent *event, BmwRouteMatch match,
+			   void *context)
 {
-	const Route *route = router->route_buckets[hash_id(endpoint_id) & (router->buckets_length - 1)];
+	const Route *route =
+		router->route_buckets[hash_id(event->endpoint_id) & (router->buckets_length - 1)];
 
 	for (; route != NULL; route = route->next_in_bucket)
 	{
-		if (route->subscription.endpoint_id == endpoint_id)
+		if (route->subscription.endpoint_id == event->endpoint_id &&
+			bmw_route_fits(&route->subscription, event))
 			match(route->subscription.tag, context);
 	}
 }

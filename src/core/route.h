@@ -32,8 +32,7 @@ typedef struct BmwRouteEvent
 	const char *application; /* NULL: none */
 	const char *channel;	 /* NULL: none */
 	int64_t created_us;
-	int64_t
-		endpoint_id; /* != 0: for this endpoint alone, whatever it subscribes to and since when */
+	int64_t endpoint_id; /* != 0: for this endpoint alone, whatever it subscribes to */
 } BmwRouteEvent;
 
 typedef struct BmwRouter BmwRouter;
@@ -45,6 +44,14 @@ extern BmwStatus bmw_router_add(BmwRouter *router, const BmwSubscription *subscr
 /* Calls match(tag, context) for each, in the order of bmw_router_add within an application. */
 extern void bmw_router_match(const BmwRouter *router, const BmwRouteEvent *event,
 							 BmwRouteMatch match, void *context);
+
+/*
+ * May the endpoint ever get this event? Asked again whenever an event that
+ * waited is to be sent: an endpoint's id may have come back with another owner.
+ * It was there when the event was captured, and is for its application or is
+ * the one that the event names.
+ */
+extern bool bmw_route_fits(const BmwSubscription *subscription, const BmwRouteEvent *event);
 
 /* The rule for one pair: what SQL views use. Does not look at endpoint_id. */
 extern bool bmw_subscription_matches(const BmwSubscription *subscription,

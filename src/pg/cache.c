@@ -51,6 +51,7 @@ static bool is_current(const BmwDispatcher *dispatcher, uint64 *generation);
 static void read_endpoints(BmwDispatcher *dispatcher);
 static void add_endpoint(const BmwEndpointRow *row, void *context);
 static BmwEndpoint *make_endpoint(const BmwEndpointRow *row);
+static uint64 identity_of(const BmwSubscription *owner);
 static void make_headers(BmwEndpoint *endpoint, const BmwEndpointRow *row);
 static void make_secrets(BmwEndpoint *endpoint, const BmwEndpointRow *row);
 static void subscribe(Loading *loading, const BmwEndpointRow *row, BmwEndpoint *endpoint);
@@ -207,7 +208,12 @@ make_endpoint(const BmwEndpointRow *row)
 	int64 *delays = palloc(sizeof(*delays) * Max(row->delays_length, 1));
 
 	endpoint->id = row->id;
-	endpoint->application = row->application != NULL ? pstrdup(row->application) : NULL;
+	endpoint->owner = (BmwSubscription){
+		.endpoint_id = row->id,
+		.application = row->application != NULL ? pstrdup(row->application) : NULL,
+		.since_us = row->created_us,
+	};
+	endpoint->identity = identity_of(&endpoint->owner);
 	endpoint->url = pstrdup(row->url);
 	endpoint->is_enabled = row->is_enabled;
 	endpoint->is_ordered = row->is_ordered;
@@ -218,6 +224,19 @@ make_endpoint(const BmwEndpointRow *row)
 	make_headers(endpoint, row);
 	make_secrets(endpoint, row);
 	return endpoint;
+}
+
+/* Never 0. */
+static uint64
+identity_of(const BmwSubscription *owner)
+{
+	uint64 application =
+		owner->application != NULL
+			? DatumGetUInt64(hash_any_extended((const unsigned char *) owner->application,
+											   (int) strlen(owner->application), 1))
+			: 0;
+
+	return hash_combine64(application, (uint64) owner->since_us) | 1;
 }
 
 static void
@@ -276,7 +295,7 @@ replace(Loading *loading)
 		if (lane == NULL)
 			continue;
 		bmw_lane_set_tag(lane, endpoint);
-		(void) bmw_lane_set_application(lane, endpoint->application);
+		(void) bmw_lane_set_application(lane, endpoint->owner.application);
 	}
 	bmw_router_destroy(cache->router);
 	if (cache->memory != NULL)
@@ -293,15 +312,21 @@ clear_tag(BmwLane *lane, void *context)
 	bmw_lane_set_tag(lane, NULL);
 }
 
-/* A lane without endpoint is emptied and closed, one that is disabled is parked. */
+/* A lane without endpoint is emptied and closed, one that is disabled or cannot sign is parked. */
 static void
 tend_lane(BmwLane *lane, void *context)
 {
 	BmwDispatcher *dispatcher = context;
 	BmwEndpoint *endpoint = bmw_lane_tag(lane);
 	bool was_stopped = bmw_lane_is_stopped(lane);
-	bool is_stopped = endpoint == NULL || !endpoint->is_enabled;
+	bool lacks_secret = endpoint != NULL && endpoint->secrets_length == 0;
+	bool is_stopped = endpoint == NULL || !endpoint->is_enabled || lacks_secret;
 
+	if (lacks_secret && endpoint->is_enabled && !was_stopped)
+		ereport(
+			LOG,
+			errmsg("endpoint " INT64_FORMAT " of bm_webhook has no usable secret", endpoint->id),
+			errdetail("What is for it waits."));
 	if (is_stopped != was_stopped)
 		bmw_lane_set_stopped(lane, is_stopped);
 	if (endpoint == NULL)

@@ -39,7 +39,8 @@ typedef struct BmwDeliveryKey
 typedef struct BmwEndpoint
 {
 	int64 id;
-	const char *application; /* NULL: none */
+	BmwSubscription owner; /* for bmw_route_fits(): id, application, since when */
+	uint64 identity;	   /* of these: another one when the id has come back */
 	const char *url;
 	bool is_enabled;
 	bool is_ordered; /* by message */
@@ -253,7 +254,8 @@ extern void bmw_ordering_resume_all(BmwDispatcher *dispatcher);
 extern void bmw_ordering_resume(BmwDispatcher *dispatcher, int64 endpoint_id);
 
 /* sender.c */
-extern BmwJob *bmw_job_create(BmwDispatcher *dispatcher, BmwEvent *event);
+extern BmwJob *bmw_job_create(BmwDispatcher *dispatcher, BmwEvent *event,
+							  const BmwEndpoint *endpoint);
 /* The recorder has its outcome. */
 extern void bmw_job_free(BmwDispatcher *dispatcher, BmwJob *job);
 /* A due job is left to the table, which may hand it out again. */
@@ -291,6 +293,9 @@ extern void bmw_recorder_let_go(BmwDispatcher *dispatcher, int64 endpoint_id);
 /* A due delivery is not the head of its message. */
 extern void bmw_recorder_hold_back(BmwDispatcher *dispatcher, const BmwEvent *event,
 								   int64 endpoint_id, int attempts, int64 first_attempt_us);
+/* A due delivery is not for the endpoint that has its id now. */
+extern void bmw_recorder_refuse(BmwDispatcher *dispatcher, const BmwDueRow *row,
+								const BmwEvent *event, int64 endpoint_id);
 extern void bmw_recorder_cancel_pending(BmwDispatcher *dispatcher, int64 endpoint_id);
 extern bool bmw_recorder_is_due(const BmwDispatcher *dispatcher);
 extern bool bmw_recorder_is_full(const BmwDispatcher *dispatcher);

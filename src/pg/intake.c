@@ -59,7 +59,7 @@ static void end_chunk(BmwDispatcher *dispatcher, int rows);
 static void end_pass(BmwDispatcher *dispatcher);
 static void take_event(const BmwEventRow *row, void *context);
 static void place(void *tag, void *context);
-static void queue_or_park(BmwDispatcher *dispatcher, BmwEvent *event, int64 endpoint_id);
+static void queue_or_park(BmwDispatcher *dispatcher, BmwEvent *event, const BmwEndpoint *endpoint);
 static bool is_taken(const BmwIntake *intake, const BmwDeliveryKey *key);
 static void note_mixed(BmwIntake *intake, BmwLane *lane, int64 now_us);
 static void note_tight(BmwDispatcher *dispatcher, BmwLane *lane);
@@ -422,27 +422,28 @@ place(void *tag, void *context)
 	if (endpoint->is_ordered && placing->row->source.message_id != NULL)
 		bmw_ordering_take(dispatcher, placing->event, endpoint->id, dispatcher->intake.current);
 	else
-		queue_or_park(dispatcher, placing->event, endpoint->id);
+		queue_or_park(dispatcher, placing->event, endpoint);
 	hash_search(dispatcher->intake.unrecorded, &key, HASH_ENTER, NULL);
 }
 
 /* One event for one endpoint: into its lane, or to the table when that is full. */
 static void
-queue_or_park(BmwDispatcher *dispatcher, BmwEvent *event, int64 endpoint_id)
+queue_or_park(BmwDispatcher *dispatcher, BmwEvent *event, const BmwEndpoint *endpoint)
 {
 	BmwPass *pass = dispatcher->intake.current;
-	BmwLane *lane = bmw_lanes_find(dispatcher->lanes, endpoint_id);
+	BmwLane *lane = bmw_lanes_find(dispatcher->lanes, endpoint->id);
 	BmwJob *job;
 
-	if (lane == NULL || bmw_lane_room_new(lane) == 0 || dispatcher->bytes >= BMW_MAX_BYTES)
+	if (lane == NULL || bmw_lane_is_stopped(lane) || bmw_lane_room_new(lane) == 0 ||
+		dispatcher->bytes >= BMW_MAX_BYTES)
 	{
-		bmw_recorder_park(dispatcher, event, endpoint_id, pass,
+		bmw_recorder_park(dispatcher, event, endpoint->id, pass,
 						  lane != NULL ? bmw_lane_hold_until_us(lane) : 0);
 		pass->unsettled++;
 		return;
 	}
 	note_mixed(&dispatcher->intake, lane, dispatcher->now_us);
-	job = bmw_job_create(dispatcher, event);
+	job = bmw_job_create(dispatcher, event, endpoint);
 	job->pass = pass;
 	pass->unsettled++;
 	bmw_lane_push_new(lane, job, dispatcher->now_us);

@@ -181,9 +181,9 @@ place(BmwDispatcher *dispatcher, BmwOrdered *item)
 			want(dispatcher, item->key.endpoint_id, &item->id);
 		return;
 	}
-	if (is_head && lane != NULL && bmw_lane_room_new(lane) > 0)
+	if (is_head && lane != NULL && !bmw_lane_is_stopped(lane) && bmw_lane_room_new(lane) > 0)
 	{
-		BmwJob *job = bmw_job_create(dispatcher, item->event);
+		BmwJob *job = bmw_job_create(dispatcher, item->event, bmw_lane_tag(lane));
 
 		job->pass = item->pass;
 		bmw_lane_push_new(lane, job, dispatcher->now_us);

@@ -25,6 +25,8 @@
 #define CURSOR_IDLE_INTERVAL_US (INT64CONST(60) * 1000000)
 #define AT_ONCE 1000
 #define ENDPOINT_DELETED "the endpoint was deleted"
+#define ENDPOINT_REPLACED "the endpoint was deleted, or is for another application now"
+#define NO_SECRET "the endpoint has no usable secret"
 
 typedef enum TaskKind
 {
@@ -45,6 +47,7 @@ typedef struct Task
 } Task;
 
 static BmwRecord *add(BmwDispatcher *dispatcher, const BmwEvent *event, int64 endpoint_id);
+static bool lacks_secret(const BmwDispatcher *dispatcher, int64 endpoint_id);
 static void fill_failure(BmwRecord *record, const BmwOutcome *outcome, const BmwHttpResult *result);
 static char *copy_text(const char *bytes, size_t len);
 static bool is_text(const char *bytes, size_t len);
@@ -71,6 +74,20 @@ bmw_recorder_park(BmwDispatcher *dispatcher, const BmwEvent *event, int64 endpoi
 	record->status = "pending";
 	record->next_attempt_us = Max(due_us, dispatcher->now_us);
 	record->pass = pass;
+	if (lacks_secret(dispatcher, endpoint_id))
+	{
+		record->error_class = "no_secret";
+		record->error = copy_text(NO_SECRET, strlen(NO_SECRET));
+	}
+}
+
+static bool
+lacks_secret(const BmwDispatcher *dispatcher, int64 endpoint_id)
+{
+	const BmwLane *lane = bmw_lanes_find(dispatcher->lanes, endpoint_id);
+	const BmwEndpoint *endpoint = lane != NULL ? bmw_lane_tag(lane) : NULL;
+
+	return endpoint != NULL && endpoint->secrets_length == 0;
 }
 
 void
@@ -131,6 +148,19 @@ bmw_recorder_cancel(BmwDispatcher *dispatcher, const BmwJob *job, int64 endpoint
 	record->attempts = job->attempts;
 	record->first_attempt_us = job->first_attempt_us;
 	record->error = copy_text(ENDPOINT_DELETED, strlen(ENDPOINT_DELETED));
+}
+
+void
+bmw_recorder_refuse(BmwDispatcher *dispatcher, const BmwDueRow *row, const BmwEvent *event,
+					int64 endpoint_id)
+{
+	BmwRecord *record = add(dispatcher, event, endpoint_id);
+
+	record->status = "canceled";
+	record->has_row = true;
+	record->attempts = row->attempts;
+	record->first_attempt_us = row->first_attempt_us;
+	record->error = copy_text(ENDPOINT_REPLACED, strlen(ENDPOINT_REPLACED));
 }
 
 void

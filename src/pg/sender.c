@@ -18,6 +18,7 @@
 #define MAX_HEADERS (OWN_HEADERS + 64)
 #define CONNECT_TIMEOUT_MS 5000
 #define FETCH_MAX 500				 /* due deliveries at a time */
+#define REFUSED_PAUSE_US 20000		 /* until they are recorded, and are not fetched again */
 #define GRACE_US INT64CONST(1000000) /* for requests of an endpoint that is disabled or deleted */
 #define LANES_A_TURN 32				 /* lanes that fetch in one transaction */
 
@@ -26,6 +27,7 @@ typedef struct Fetching
 	BmwDispatcher *dispatcher;
 	BmwLane *lane;
 	int room;
+	bool has_refused;
 } Fetching;
 
 /* The texts of our own headers. */
@@ -39,10 +41,12 @@ typedef struct OwnHeaders
 static void fetch_lane(BmwDispatcher *dispatcher, BmwLane *lane);
 static void take_due(const BmwDueRow *row, void *context);
 static void queue_due(Fetching *fetching, const BmwDueRow *row, BmwEvent *event);
+static bool is_for_endpoint(const BmwJob *job);
+static void empty_lane(BmwDispatcher *dispatcher, BmwJob *job);
 static bool start_job(BmwDispatcher *dispatcher, BmwJob *job);
-static int make_headers(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint,
-						OwnHeaders *own, BmwHttpHeader *headers);
-static void sign(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint,
+static int make_headers(const BmwJob *job, const BmwEndpoint *endpoint, OwnHeaders *own,
+						BmwHttpHeader *headers);
+static bool sign(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint,
 				 OwnHeaders *own);
 static void take_result(BmwDispatcher *dispatcher, const BmwHttpResult *result);
 static bool is_unwanted(const void *tag, void *context);
@@ -51,13 +55,14 @@ static BmwOutcome decide(BmwDispatcher *dispatcher, const BmwJob *job, const Bmw
 static void judge_endpoint(BmwDispatcher *dispatcher, BmwLane *lane, const BmwOutcome *outcome);
 
 BmwJob *
-bmw_job_create(BmwDispatcher *dispatcher, BmwEvent *event)
+bmw_job_create(BmwDispatcher *dispatcher, BmwEvent *event, const BmwEndpoint *endpoint)
 {
 	BmwJob *job = calloc(1, sizeof(*job));
 
 	if (job == NULL)
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
 	job->event = bmw_event_retain(event);
+	job->matched = endpoint != NULL ? endpoint->identity : 0;
 	dispatcher->bytes += event->body_len;
 	return job;
 }
@@ -122,11 +127,34 @@ bmw_sender_start(BmwDispatcher *dispatcher)
 	if (!bmw_enabled || dispatcher->is_stopping || bmw_recorder_is_full(dispatcher))
 		return;
 	while ((job = bmw_lanes_next(dispatcher->lanes, dispatcher->now_us)) != NULL)
-		if (!start_job(dispatcher, job))
+		if (!is_for_endpoint(job))
+			empty_lane(dispatcher, job);
+		else if (!start_job(dispatcher, job))
 		{
 			bmw_lane_give_back(job->lane, job, 1000000, dispatcher->now_us);
 			return;
 		}
+}
+
+/* Or has the id come back with another endpoint, or gone to another application? */
+static bool
+is_for_endpoint(const BmwJob *job)
+{
+	const BmwEndpoint *endpoint = bmw_lane_tag(job->lane);
+
+	return endpoint != NULL && endpoint->identity == job->matched;
+}
+
+/* Its jobs go to the table, and are judged when they are fetched from there. */
+static void
+empty_lane(BmwDispatcher *dispatcher, BmwJob *job)
+{
+	BmwLane *lane = job->lane;
+
+	bmw_lane_give_back(lane, job, 0, dispatcher->now_us);
+	bmw_sender_park(dispatcher, lane);
+	bmw_sender_forget_due(dispatcher, lane);
+	bmw_lane_expect(lane, dispatcher->now_us);
 }
 
 void
@@ -194,7 +222,9 @@ fetch_lane(BmwDispatcher *dispatcher, BmwLane *lane)
 	int limit = fetching.room + bmw_lane_loaded(lane);
 	int rows = bmw_store_due(endpoint_id, dispatcher->now_us, limit, take_due, &fetching);
 
-	if (rows < limit && fetching.room > 0)
+	if (fetching.has_refused)
+		bmw_lane_set_due(lane, dispatcher->now_us + REFUSED_PAUSE_US);
+	else if (rows < limit && fetching.room > 0)
 		bmw_lane_set_due(lane, bmw_store_next_due(endpoint_id, dispatcher->now_us));
 	else
 		bmw_lane_set_due(lane, dispatcher->now_us);
@@ -207,9 +237,11 @@ take_due(const BmwDueRow *row, void *context)
 	BmwDispatcher *dispatcher = fetching->dispatcher;
 	BmwDeliveryKey key = {.event_id = row->event.source.id,
 						  .endpoint_id = bmw_lane_endpoint(fetching->lane)};
+	const BmwEndpoint *endpoint = bmw_lane_tag(fetching->lane);
 	BmwEvent *event;
 
-	if (fetching->room == 0 || hash_search(dispatcher->loaded, &key, HASH_FIND, NULL) != NULL)
+	if (endpoint == NULL || fetching->room == 0 ||
+		hash_search(dispatcher->loaded, &key, HASH_FIND, NULL) != NULL)
 		return;
 	event = bmw_event_create(&row->event.source);
 	if (event == NULL)
@@ -217,7 +249,12 @@ take_due(const BmwDueRow *row, void *context)
 	hash_search(dispatcher->loaded, &key, HASH_ENTER, NULL);
 	bmw_lane_add_loaded(fetching->lane, 1);
 	fetching->room--;
-	if (bmw_ordering_is_head(dispatcher, fetching->lane, &event->id, event->message))
+	if (!bmw_route_fits(&endpoint->owner, &row->event.route))
+	{
+		fetching->has_refused = true;
+		bmw_recorder_refuse(dispatcher, row, event, key.endpoint_id);
+	}
+	else if (bmw_ordering_is_head(dispatcher, fetching->lane, &event->id, event->message))
 		queue_due(fetching, row, event);
 	else
 		bmw_recorder_hold_back(dispatcher, event, key.endpoint_id, row->attempts,
@@ -228,7 +265,7 @@ take_due(const BmwDueRow *row, void *context)
 static void
 queue_due(Fetching *fetching, const BmwDueRow *row, BmwEvent *event)
 {
-	BmwJob *job = bmw_job_create(fetching->dispatcher, event);
+	BmwJob *job = bmw_job_create(fetching->dispatcher, event, bmw_lane_tag(fetching->lane));
 
 	job->has_row = true;
 	job->attempts = row->attempts;
@@ -236,16 +273,18 @@ queue_due(Fetching *fetching, const BmwDueRow *row, BmwEvent *event)
 	bmw_lane_push_due(fetching->lane, job, fetching->dispatcher->now_us);
 }
 
-/* Of an endpoint that was disabled or deleted, and it has had its time to end. */
+/* Of an endpoint that was disabled or deleted, or is another one now, and it has had its time to end. */
 static bool
 is_unwanted(const void *tag, void *context)
 {
 	const BmwJob *job = tag;
 	const BmwDispatcher *dispatcher = context;
 
-	return bmw_lane_is_stopped(job->lane) && dispatcher->now_us - job->started_us >= GRACE_US;
+	return (bmw_lane_is_stopped(job->lane) || !is_for_endpoint(job)) &&
+		   dispatcher->now_us - job->started_us >= GRACE_US;
 }
 
+/* Nothing is ever sent without a signature. */
 static bool
 start_job(BmwDispatcher *dispatcher, BmwJob *job)
 {
@@ -255,7 +294,6 @@ start_job(BmwDispatcher *dispatcher, BmwJob *job)
 	BmwHttpRequest request = {
 		.url = endpoint->url,
 		.headers = headers,
-		.headers_length = make_headers(dispatcher, job, endpoint, &own, headers),
 		.body = job->event->body,
 		.body_len = job->event->body_len,
 		.timeout_ms = endpoint->timeout_ms,
@@ -263,31 +301,35 @@ start_job(BmwDispatcher *dispatcher, BmwJob *job)
 		.tag = job,
 	};
 
+	if (!sign(dispatcher, job, endpoint, &own))
+	{
+		bmw_shmem_error(dispatcher->slot, "could not sign a request");
+		return false;
+	}
+	request.headers_length = make_headers(job, endpoint, &own, headers);
 	return bmw_http_start(dispatcher->http, &request) == BMW_OK;
 }
 
 static int
-make_headers(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint,
-			 OwnHeaders *own, BmwHttpHeader *headers)
+make_headers(const BmwJob *job, const BmwEndpoint *endpoint, OwnHeaders *own,
+			 BmwHttpHeader *headers)
 {
 	int length = 0;
 
 	snprintf(own->timestamp, sizeof(own->timestamp), "%" PRId64, job->started_us / 1000000);
 	snprintf(own->attempt, sizeof(own->attempt), "%d", job->attempts + 1);
-	sign(dispatcher, job, endpoint, own);
 	headers[length++] = (BmwHttpHeader){"content-type", "application/json"};
 	headers[length++] = (BmwHttpHeader){"webhook-id", job->event->id_text};
 	headers[length++] = (BmwHttpHeader){"webhook-timestamp", own->timestamp};
-	if (own->signatures[0] != '\0')
-		headers[length++] = (BmwHttpHeader){"webhook-signature", own->signatures};
+	headers[length++] = (BmwHttpHeader){"webhook-signature", own->signatures};
 	headers[length++] = (BmwHttpHeader){"bm-webhook-attempt", own->attempt};
 	for (int i = 0; i < endpoint->headers_length && length < MAX_HEADERS; i++)
 		headers[length++] = endpoint->headers[i];
 	return length;
 }
 
-/* One signature for each secret, newest first, separated by a space. */
-static void
+/* One signature for each secret, newest first, separated by a space; false: not all, or none. */
+static bool
 sign(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint, OwnHeaders *own)
 {
 	BmwMessage message = {
@@ -304,9 +346,10 @@ sign(BmwDispatcher *dispatcher, const BmwJob *job, const BmwEndpoint *endpoint, 
 		if (end != own->signatures)
 			*end++ = ' ';
 		if (bmw_sign(dispatcher->signer, &endpoint->secrets[i], &message, end) != BMW_OK)
-			*end = '\0';
+			return false;
 		end += strlen(end);
 	}
+	return end != own->signatures;
 }
 
 static void
@@ -339,7 +382,8 @@ take_result(BmwDispatcher *dispatcher, const BmwHttpResult *result)
 		bmw_recorder_cancel(dispatcher, job, bmw_lane_endpoint(lane));
 	else
 		bmw_recorder_finished(dispatcher, job, bmw_lane_endpoint(lane), &outcome, result);
-	judge_endpoint(dispatcher, lane, &outcome);
+	if (is_for_endpoint(job))
+		judge_endpoint(dispatcher, lane, &outcome);
 	bmw_job_free(dispatcher, job);
 	bmw_sender_close_if_deleted(dispatcher, lane);
 }

@@ -122,7 +122,8 @@ count_wrong(const BmwRouter *router, const BmwSubscription *subscriptions, int l
 	for (int i = 0; i < length; i++)
 	{
 		const bool is_wanted = event->endpoint_id != 0
-								   ? subscriptions[i].endpoint_id == event->endpoint_id
+								   ? subscriptions[i].endpoint_id == event->endpoint_id &&
+										 event->created_us >= subscriptions[i].since_us
 								   : bmw_subscription_matches(&subscriptions[i], event);
 
 		wrong += seen.counts[i] != is_wanted;
@@ -190,6 +191,28 @@ test_random_sets(void)
 	CHECK_INT(wrong, 0);
 }
 
+/* An id that has come back is not the endpoint that events waited for. */
+static void
+test_fits(void)
+{
+	const BmwSubscription bank = {.endpoint_id = 7, .application = "bank", .since_us = 100};
+	const BmwSubscription all = {.endpoint_id = 7, .since_us = 100};
+	BmwRouteEvent event = {.type = "a.b", .application = "bank", .created_us = 100};
+
+	CHECK_INT(bmw_route_fits(&bank, &event), true);
+	event.application = "shop";
+	CHECK_INT(bmw_route_fits(&bank, &event), false);
+	CHECK_INT(bmw_route_fits(&all, &event), true);
+	event.application = NULL;
+	CHECK_INT(bmw_route_fits(&bank, &event), false);
+	CHECK_INT(bmw_route_fits(&all, &event), true);
+	event.endpoint_id = 7;
+	CHECK_INT(bmw_route_fits(&bank, &event), true);
+	event.created_us = 99;
+	CHECK_INT(bmw_route_fits(&bank, &event), false);
+	CHECK_INT(bmw_route_fits(&all, &event), false);
+}
+
 /* Ten thousand applications of one endpoint each: one candidate an event. */
 static void
 test_many_applications(void)
@@ -242,6 +265,7 @@ main(void)
 	bmw_router_destroy(NULL);
 	test_rule();
 	test_random_sets();
+	test_fits();
 	test_many_applications();
 	return unit_finish("route");
 }
