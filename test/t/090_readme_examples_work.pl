@@ -196,7 +196,10 @@ is(as('shop_app', q{SELECT bm_webhook.watch('shop_table', 'shop.changed'); INSER
 	SELECT bm_webhook.unwatch('shop_table')}), '', 'and watch its own table');
 is(as('shop_admin', q{INSERT INTO bm_webhook.endpoint (url, application, enabled) VALUES ('https://shop.example.com/', 'shop', false);
 	SELECT bm_webhook.secret(max(id)) FROM bm_webhook.endpoint;
-	DELETE FROM bm_webhook.endpoint}), '', 'shop_admin manages its endpoints');
+	INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret) SELECT max(id), bm_webhook.secret(max(id)) FROM bm_webhook.endpoint;
+	UPDATE bm_webhook.endpoint SET description = 'ours';
+	SELECT bm_webhook.delete_secret(max(id)) FROM bm_webhook.endpoint_secret;
+	SELECT bm_webhook.delete_endpoint(id) FROM (SELECT * FROM bm_webhook.endpoint) e}), '', 'shop_admin manages its endpoints');
 is(as('shop_admin', q{INSERT INTO bm_webhook.endpoint (url) VALUES ('https://shop.example.com/')}), '42501', 'but no other');
 is(as('webhook_monitor', q{SELECT * FROM bm_webhook.backlog; SELECT * FROM bm_webhook.attempt; SELECT * FROM bm_webhook.status()}), '',
 	'webhook_monitor sees all');
@@ -216,6 +219,8 @@ is(as('migration', q{CREATE TABLE of_migration.sent (id int PRIMARY KEY, channel
 is(as('analyst', q{SELECT * FROM bm_webhook.message_state; SELECT * FROM bm_webhook.message_rate; SELECT * FROM bm_webhook.delivery_rate;
 	SELECT * FROM bm_webhook.message_history('m_17')}), '', 'analyst reads the reports');
 is(as('analyst', q{SELECT headers FROM bm_webhook.endpoint}), '42501', 'but no header of an endpoint');
+is(as('webhook_monitor', q{SELECT id, url FROM bm_webhook.endpoint e
+	WHERE NOT EXISTS (SELECT FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = e.id)}), '', 'endpoints without a secret as well');
 is(as('webhook_monitor', q{SELECT * FROM bm_webhook.endpoint_secret}), '42501', 'but secrets');
 
 # Now it is sent: the endpoint of the first page gets all that it should.
