@@ -40,7 +40,7 @@ SELECT s AS statement, attempt(s) FROM unnest(ARRAY[
 	'SELECT * FROM bm_webhook.endpoint_secret',
 	'INSERT INTO bm_webhook.event (id) VALUES (gen_random_uuid())']) s;
 RESET ROLE;
-SELECT type, message_id FROM bm_webhook.event ORDER BY type, message_id;
+SELECT type, message_id FROM bm_webhook.event WHERE type ~ '^(bulk|watched)' ORDER BY type, message_id;
 -- with USAGE on the schema it is still nothing but the harmless functions
 GRANT USAGE ON SCHEMA bm_webhook TO bm_regress_writer;
 SET ROLE bm_regress_writer;
