@@ -110,6 +110,18 @@ bmw_cache_is_stale(const BmwDispatcher *dispatcher)
 		   !is_current(dispatcher, &generation);
 }
 
+void
+bmw_cache_disable(BmwDispatcher *dispatcher, int64 endpoint_id)
+{
+	BmwLane *lane = bmw_lanes_find(dispatcher->lanes, endpoint_id);
+	BmwEndpoint *endpoint = lane != NULL ? bmw_lane_tag(lane) : NULL;
+
+	if (endpoint == NULL)
+		return;
+	endpoint->is_enabled = false;
+	tend_lane(lane, dispatcher);
+}
+
 bool
 bmw_cache_is_loaded(const BmwDispatcher *dispatcher)
 {

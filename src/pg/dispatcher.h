@@ -219,6 +219,8 @@ extern bool bmw_cache_wants_refresh(const BmwDispatcher *dispatcher);
 extern bool bmw_cache_is_stale(const BmwDispatcher *dispatcher);
 /* False at the start, until they could be read. */
 extern bool bmw_cache_is_loaded(const BmwDispatcher *dispatcher);
+/* The dispatcher itself has disabled it, and that has been committed. */
+extern void bmw_cache_disable(BmwDispatcher *dispatcher, int64 endpoint_id);
 /* Is this event not sent for its application? */
 extern bool bmw_cache_is_muted(const BmwDispatcher *dispatcher, const BmwRouteEvent *event);
 /* Does this dispatcher's shard own the endpoint? */

@@ -413,7 +413,8 @@ place(void *tag, void *context)
 	BmwEndpoint *endpoint = tag;
 	BmwDeliveryKey key = {.event_id = placing->row->source.id, .endpoint_id = endpoint->id};
 
-	if (is_taken(&dispatcher->intake, &key))
+	/* the router has it until the endpoints are read again, when the dispatcher itself has disabled it */
+	if (!endpoint->is_enabled || is_taken(&dispatcher->intake, &key))
 		return;
 	if (placing->event == NULL)
 		placing->event = bmw_event_create(&placing->row->source);

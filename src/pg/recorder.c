@@ -24,6 +24,7 @@
 #define CURSOR_INTERVAL_US INT64CONST(1000000)
 #define CURSOR_IDLE_INTERVAL_US (INT64CONST(60) * 1000000)
 #define AT_ONCE 1000
+#define TASKS_AT_ONCE 100
 #define ENDPOINT_DELETED "the endpoint was deleted"
 #define ENDPOINT_REPLACED "the endpoint was deleted, or is for another application now"
 #define NO_SECRET "the endpoint has no usable secret"
@@ -63,6 +64,7 @@ static void forget(BmwDispatcher *dispatcher, BmwRecord *record);
 static void broadcast(BmwDispatcher *dispatcher);
 static void add_task(BmwDispatcher *dispatcher, Task task);
 static void run_tasks(BmwDispatcher *dispatcher);
+static void put_off(BmwDispatcher *dispatcher, List *tasks, bool is_any_done);
 static void run_task(void *context);
 
 void
@@ -503,6 +505,7 @@ run_tasks(BmwDispatcher *dispatcher)
 {
 	List *tasks = dispatcher->tasks;
 	ListCell *cell;
+	bool is_any_done = false;
 
 	if (dispatcher->now_us < dispatcher->recorder.tasks_retry_at_us)
 		return;
@@ -512,21 +515,45 @@ run_tasks(BmwDispatcher *dispatcher)
 	{
 		Task *task = lfirst(cell);
 		BmwLane *lane;
+		bool is_committed;
 
+		if (foreach_current_index(cell) == TASKS_AT_ONCE)
+		{
+			put_off(dispatcher, tasks, is_any_done);
+			break;
+		}
 		/* a row that somebody has locked is left for later */
 		task->is_moving = false;
-		if (bmw_transaction_run(dispatcher->slot, &dispatcher->recorder.tasks_streak, run_task,
-								task) != BMW_TRANSACTION_DONE ||
-			(!task->is_done && !task->is_moving))
+		is_committed = bmw_transaction_run(dispatcher->slot, &dispatcher->recorder.tasks_streak,
+										   run_task, task) == BMW_TRANSACTION_DONE;
+		task->is_done &= is_committed;
+		is_any_done |= task->is_done;
+		if (!is_committed || (!task->is_done && !task->is_moving))
 			dispatcher->recorder.tasks_retry_at_us = dispatcher->now_us + RETRY_DELAY_US;
 		if (!task->is_done)
 			add_task(dispatcher, *task);
+		else if (task->kind == TASK_DISABLE)
+			bmw_cache_disable(dispatcher, task->endpoint_id);
 		else if (task->kind == TASK_LET_GO &&
 				 (lane = bmw_lanes_find(dispatcher->lanes, task->endpoint_id)) != NULL)
 			bmw_lane_expect(lane, dispatcher->now_us);
 		pfree(task);
 	}
 	list_free(tasks);
+}
+
+/* The others have their turn in the next cycle, or when it is tried again: nobody waits for thousands of them. */
+static void
+put_off(BmwDispatcher *dispatcher, List *tasks, bool is_any_done)
+{
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+	List *undone = dispatcher->tasks;
+
+	dispatcher->tasks = list_concat(list_copy_tail(tasks, TASKS_AT_ONCE), undone);
+	if (is_any_done)
+		dispatcher->recorder.tasks_retry_at_us = 0;
+	list_free(undone);
+	MemoryContextSwitchTo(caller);
 }
 
 static void

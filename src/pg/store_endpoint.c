@@ -203,6 +203,7 @@ bmw_store_disable(int64 endpoint_id, const char *reason)
 		return false;
 	bmw_statement_run(&disable, values);
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	bmw_notify_endpoint_is_known();
 	if (!bmw_sql_bool(&row, 1))
 		return bmw_sql_bool(&row, 2);
 	emit_about_endpoint("endpoint.disabled", &row);

@@ -77,6 +77,14 @@ cmp_ok($share, '<', 0.6, 'reading endpoints takes the smaller part of the time')
 ok($changes->finish, 'the changes');
 $bmw->settle;
 
+# All of them get an event, and all of them go at once.
+$bmw->emit('test.shop', application => 'shop');
+cmp_ok(percentile(100, latencies_of('all', 20)), '<', 10_000, 'while an event goes to all of them');
+$bmw->wait_for_requests('shop', $many);
+$bmw->sql(q{DELETE FROM bm_webhook.endpoint WHERE application = 'shop'});
+cmp_ok(percentile(100, latencies_of('deleted', 20)), '<', 10_000, 'while all of them are deleted');
+$bmw->settle;
+
 $before = cpu_of($pid);
 my $nothing = $bmw->pgbench("UPDATE bm_webhook.endpoint SET description = 'x' WHERE id = -1;", '-c', 1, '-t', 500);
 ok($nothing->finish, 'statements that change no row');

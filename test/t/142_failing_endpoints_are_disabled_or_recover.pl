@@ -61,6 +61,10 @@ my $log = PostgreSQL::Test::Utils::slurp_file($bmw->node->logfile);
 is(() = $log =~ /LOG:  bm_webhook has disabled endpoint $dead: /g, 1, 'the log says it once');
 is($bmw->sql("SELECT status FROM bm_webhook.delivery WHERE event_id = '$waiting'"), 'pending', 'what is for it waits');
 
+my $missed = $bmw->emit('test.dead');
+$bmw->settle;
+is($bmw->sql("SELECT count(*) FROM bm_webhook.delivery WHERE event_id = '$missed'"), 0, 'new events are not for it');
+
 # Enabled again it begins anew.
 $receiver->behave('dead', 'ok');
 $bmw->sql("UPDATE bm_webhook.endpoint SET enabled = true WHERE id = $dead");
