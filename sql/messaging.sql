@@ -105,7 +105,7 @@ SELECT t.f AS function, a.*, left(t.argument || ' => ' || t.value, 150) AS with 
 	(15, 'status', 'status', $$'failed'$$), (16, 'status', 'status', $$'expired'$$),
 	(17, 'status', 'provider', $$'twilio'$$), (18, 'status', 'provider', $$'nobody'$$), (19, 'status', 'provider', $$'sinch'$$),
 	(20, 'status', 'sender', $$NULL$$), (21, 'status', 'recipient', $$NULL$$), (22, 'status', 'sender', $$''$$), (23, 'status', 'sender', $$'+0123456789'$$), (24, 'status', 'sender', $$'+33 1 23 45'$$),
-	(25, 'status', 'recipient', $$'33123456789'$$), (26, 'status', 'recipient', $$'+1234567890123456'$$), (27, 'status', 'recipient', $$'whatsapp:+33123456789'$$), (28, 'status', 'recipient', $$repeat('x', 129)$$),
+	(25, 'status', 'recipient', $$'33123456789'$$), (26, 'status', 'recipient', $$'+1234567890123456'$$), (27, 'status', 'recipient', $$'whatsapp:+33123456789'$$), (33, 'status', 'recipient', $$'sms:+33123456789'$$), (34, 'status', 'sender', $$'sms:'$$), (35, 'received', 'sender', $$'sms:sms:+33123456789'$$), (28, 'status', 'recipient', $$repeat('x', 129)$$),
 	(29, 'status', 'sender', $$'12345'$$), (30, 'status', 'sender', $$'3Mobile'$$), (31, 'status', 'sender', $$E'a\nb'$$), (32, 'status', 'sender', $$'x '$$),
 	(40, 'status', 'occurred_at', $$'infinity'$$), (41, 'status', 'occurred_at', $$'0044-03-15 BC'$$), (42, 'status', 'occurred_at', $$'10000-01-01 00:00+00'$$), (43, 'status', 'occurred_at', $$'0001-01-01 00:00+00'$$),
 	(50, 'status', 'client_ref', $$''$$), (51, 'status', 'client_ref', $$repeat('ä', 257)$$), (52, 'status', 'client_ref', $$repeat('ä', 256)$$), (53, 'status', 'provider_message_id', $$''$$), (54, 'status', 'conversation_id', $$E'\t'$$),

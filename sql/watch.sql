@@ -86,3 +86,22 @@ SELECT bm_webhook.unwatch(NULL);
 DROP FUNCTION attempt;
 SET client_min_messages = warning;
 DROP SCHEMA app CASCADE;
+
+RESET client_min_messages;
+\set VERBOSITY terse
+-- what no row can make valid is refused at once; what may be a slip of the pen is noticed
+CREATE TABLE slip (id int PRIMARY KEY, channel text, status text);
+SELECT bm_webhook.watch('slip', 'Message.{status}');
+SELECT bm_webhook.watch('slip', 'message.{status}.');
+SELECT bm_webhook.watch('slip', 'message {status}');
+SELECT bm_webhook.watch('slip', 'message.{status}', channel => 'SMS');
+SELECT bm_webhook.watch('slip', 'message.{status}', channel => 'channel');
+SELECT bm_webhook.unwatch('slip');
+SELECT bm_webhook.watch('slip', '{status}', channel => '{channel}');
+
+-- a row without status yet is no event, and no failure
+INSERT INTO slip VALUES (1, 'sms', NULL), (2, 'sms', 'slip.made');
+UPDATE slip SET status = 'slip.changed' WHERE id = 1;
+SELECT type, message_id FROM bm_webhook.event WHERE type LIKE 'slip.%' OR data->>'relation' = 'public.slip' ORDER BY id;
+DROP TABLE slip;
+TRUNCATE bm_webhook.event;

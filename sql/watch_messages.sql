@@ -248,3 +248,12 @@ DROP VIEW sent;
 DROP FUNCTION attempt;
 SET client_min_messages = warning;
 DROP SCHEMA app CASCADE;
+
+-- a message without status yet is no event, and no failure
+CREATE TABLE drafted (id bigint PRIMARY KEY, channel text, sender text, recipient text, status text, error jsonb);
+SELECT bm_webhook.watch_messages('drafted', message_id => 'draft-{id}');
+INSERT INTO drafted VALUES (1, 'sms', 'shop', '+33612345678', NULL, NULL);
+UPDATE drafted SET status = 'sent';
+SELECT type, message_id FROM bm_webhook.event WHERE message_id = 'draft-1' OR data->>'relation' = 'public.drafted';
+DROP TABLE drafted;
+TRUNCATE bm_webhook.event;

@@ -4,24 +4,26 @@
 
 CREATE FUNCTION bm_webhook._dispatchers(OUT database oid, OUT shard integer, OUT state text, OUT reason text,
 	OUT since timestamptz, OUT pid integer, OUT in_flight integer, OUT queued integer, OUT unrecorded integer, OUT sent bigint,
-	OUT resent bigint, OUT last_error text, OUT last_error_at timestamptz)
+	OUT resent bigint, OUT last_error text, OUT last_error_at timestamptz, OUT capture_failures bigint,
+	OUT last_capture_error text, OUT last_capture_error_at timestamptz)
 	RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bm_webhook_dispatchers';
 COMMENT ON FUNCTION bm_webhook._dispatchers() IS 'what shared memory says of the dispatchers; use status()';
 
 CREATE FUNCTION bm_webhook.status(OUT database name, OUT shard integer, OUT state text, OUT reason text,
 	OUT since timestamptz, OUT pid integer, OUT in_flight integer, OUT queued integer, OUT unrecorded integer,
-	OUT pending bigint, OUT set_aside bigint, OUT sent bigint, OUT resent bigint, OUT last_error text, OUT last_error_at timestamptz)
+	OUT pending bigint, OUT set_aside bigint, OUT sent bigint, OUT resent bigint, OUT last_error text, OUT last_error_at timestamptz,
+	OUT capture_failures bigint, OUT last_capture_error text, OUT last_capture_error_at timestamptz)
 	RETURNS SETOF record LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT d.datname, s.shard, s.state, s.reason, s.since, s.pid, s.in_flight, s.queued, s.unrecorded,
 		CASE WHEN d.datname = current_database()
 			THEN (SELECT count(*) FROM bm_webhook.delivery WHERE status = 'pending') END,
 		CASE WHEN d.datname = current_database() THEN (SELECT count(*) FROM bm_webhook.set_aside) END,
-		s.sent, s.resent, s.last_error, s.last_error_at
+		s.sent, s.resent, s.last_error, s.last_error_at, s.capture_failures, s.last_capture_error, s.last_capture_error_at
 	FROM bm_webhook._dispatchers() s JOIN pg_database d ON d.oid = s.database
 	ORDER BY d.datname, s.shard
 $$;
 COMMENT ON FUNCTION bm_webhook.status() IS
-	'the dispatchers of this cluster: running or why not and since when, requests in flight, deliveries queued in memory, outcomes that are in memory alone, deliveries pending in the table and outcomes set aside (both of this database, all shards), requests sent since the start and sent again by libcurl itself, last error';
+	'the dispatchers of this cluster: running or why not and since when, requests in flight, deliveries queued in memory, outcomes that are in memory alone, deliveries pending in the table and outcomes set aside (both of this database, all shards), requests sent since the start and sent again by libcurl itself, last error; rows of watched tables that could not be captured since the dispatcher was first started, in transactions that were rolled back too, and the last reason';
 
 CREATE FUNCTION bm_webhook.wait_for_delivery(event uuid, timeout interval) RETURNS boolean
 	LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_wait_for_delivery';

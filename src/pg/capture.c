@@ -70,7 +70,8 @@ bm_webhook_check_capture(PG_FUNCTION_ARGS)
 
 	bmw_capture_arguments_parse(texts, length, &arguments);
 	arguments.watched = RelationGetRelid(relation);
-	bmw_capture_plan_create(&arguments, relation, RelationGetDescr(relation));
+	bmw_capture_plan_notice(
+		bmw_capture_plan_create(&arguments, relation, RelationGetDescr(relation)), relation);
 	relation_close(relation, NoLock);
 	PG_RETURN_VOID();
 }
@@ -110,8 +111,8 @@ capture_row(TriggerData *trigger)
 		TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newslot : trigger->tg_trigslot;
 	BmwNewEvent event;
 
-	bmw_capture_row(cached.plan, trigger->tg_relation, operation_of(trigger), slot, &event);
-	bmw_event_store_insert(&event, 1);
+	if (bmw_capture_row(cached.plan, trigger->tg_relation, operation_of(trigger), slot, &event))
+		bmw_event_store_insert(&event, 1);
 }
 
 static void
@@ -191,8 +192,9 @@ add_row(Batch *batch, TriggerData *trigger, const BmwCaptureCached *cached, Tupl
 {
 	MemoryContext before = MemoryContextSwitchTo(batch->context);
 
-	bmw_capture_row(cached->plan, trigger->tg_relation, operation_of(trigger), slot,
-					&batch->events[batch->length++]);
+	if (bmw_capture_row(cached->plan, trigger->tg_relation, operation_of(trigger), slot,
+						&batch->events[batch->length]))
+		batch->length++;
 	MemoryContextSwitchTo(before);
 	if (batch->length == BATCH_ROWS ||
 		MemoryContextMemAllocated(batch->context, true) > BATCH_BYTES)

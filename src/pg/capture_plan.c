@@ -36,11 +36,13 @@ static int choose_named(const char *columns, Relation relation, TupleDesc desc, 
 static bool is_virtual(Relation relation, const char *name);
 static void compile_function(BmwCapturePlan *plan, const BmwCaptureArguments *arguments,
 							 TupleDesc desc);
+static void notice_constant(const char *name, const BmwCaptureTemplate *template,
+							Relation relation);
 static void note_columns(BmwCapturePlan *plan, TupleDesc desc);
 static void note_parts(BmwCapturePlan *plan, const BmwCaptureTemplate *template, TupleDesc desc);
 static void note_column(BmwCapturePlan *plan, TupleDesc desc, int index);
 static void check_constants(const BmwCapturePlan *plan);
-static const char *constant_of(const BmwCaptureTemplate *template);
+static const char *example_of(const BmwCaptureTemplate *template, const char *value);
 
 BmwCapturePlan *
 bmw_capture_plan_create(const BmwCaptureArguments *arguments, Relation relation, TupleDesc desc)
@@ -81,6 +83,26 @@ bmw_capture_plan_create_broken(const BmwCaptureArguments *arguments, Relation re
 	plan->message_id = compile_template("message_id", arguments->message_id,
 										arguments->function != NULL, relation, desc);
 	return plan;
+}
+
+void
+bmw_capture_plan_notice(const BmwCapturePlan *plan, Relation relation)
+{
+	notice_constant("application", &plan->application, relation);
+	notice_constant("channel", &plan->channel, relation);
+	notice_constant("message_id", &plan->message_id, relation);
+}
+
+static void
+notice_constant(const char *name, const BmwCaptureTemplate *template, Relation relation)
+{
+	const char *constant = template->length == 1 ? template->parts[0].constant : NULL;
+
+	if (constant != NULL && get_attnum(RelationGetRelid(relation), constant) != InvalidAttrNumber)
+		ereport(
+			NOTICE,
+			errmsg("\"%s\" is the constant \"%s\", not the value of the column", name, constant),
+			errhint("Write it as {%s} for its value.", constant));
 }
 
 int
@@ -293,27 +315,42 @@ note_column(BmwCapturePlan *plan, TupleDesc desc, int index)
 	plan->can_raise |= type >= FirstNormalObjectId;
 }
 
-/* What does not depend on a row is judged now. */
+/* What does not depend on a row is judged now: no row would make a valid event of a wrong constant. */
 static void
 check_constants(const BmwCapturePlan *plan)
 {
-	const char *type = constant_of(&plan->type);
-	BmwNewEvent probe = {
-		.type = type == NULL ? "placeholder.type" : type,
-		.application = constant_of(&plan->application),
-		.channel = constant_of(&plan->channel),
-		.message_id = constant_of(&plan->message_id),
-		.data = "{}",
-	};
-	const BmwEventFault *fault = bmw_event_check(&probe);
+	const BmwEventFault *fault = NULL;
 
+	/* a column may hold a whole type, or one word of it */
+	for (int i = 0; i < 2 && (i == 0 || fault != NULL); i++)
+	{
+		const char *value = i == 0 ? "x" : "x.x";
+		BmwNewEvent probe = {
+			.type = example_of(&plan->type, value),
+			.application = example_of(&plan->application, "x"),
+			.channel = example_of(&plan->channel, "x"),
+			.message_id = example_of(&plan->message_id, "x"),
+			.data = "{}",
+		};
+
+		fault = bmw_event_check(&probe);
+	}
 	if (fault != NULL)
 		ereport(ERROR, errcode(fault->sqlstate), errmsg("%s", fault->message),
 				errhint("%s", fault->hint));
 }
 
+/* The template with a value for each column; NULL when it is not set. */
 static const char *
-constant_of(const BmwCaptureTemplate *template)
+example_of(const BmwCaptureTemplate *template, const char *value)
 {
-	return template->length == 1 ? template->parts[0].constant : NULL;
+	StringInfoData text;
+
+	if (template->length == 0)
+		return NULL;
+	initStringInfo(&text);
+	for (int i = 0; i < template->length; i++)
+		appendStringInfoString(
+			&text, template->parts[i].constant != NULL ? template->parts[i].constant : value);
+	return text.data;
 }

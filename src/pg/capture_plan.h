@@ -66,6 +66,9 @@ extern BmwCapturePlan *bmw_capture_plan_create_broken(const BmwCaptureArguments 
 													  Relation relation, TupleDesc desc,
 													  const char *fault);
 
+/* Tells of constants that are called like a column. */
+extern void bmw_capture_plan_notice(const BmwCapturePlan *plan, Relation relation);
+
 /* The index of a live column in desc; ereports 42703. */
 extern int bmw_capture_column(Relation relation, TupleDesc desc, const char *name);
 

@@ -13,10 +13,12 @@
 #include "executor/executor.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "pg/capture_guard.h"
 #include "pg/capture_row.h"
 #include "pg/event_check.h"
 #include "pg/guc.h"
+#include "pg/shmem.h"
 #include "pg/text_size.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -38,6 +40,7 @@ typedef struct Reading
 	const BmwEventFault *fault;
 } Reading;
 
+static bool is_without_type(const BmwCapturePlan *plan, TupleTableSlot *slot);
 static const char *capture_columns(BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event);
 static bool is_too_large(const BmwCapturePlan *plan, TupleTableSlot *slot, int first, int end);
 static void read_columns(void *argument);
@@ -59,26 +62,38 @@ static void report_failure(Relation relation, const char *operation, const char 
 static void append_member(StringInfo json, const char *name, const char *value);
 static void log_failure(const char *relation, const char *error);
 
-void
+bool
 bmw_capture_row(BmwCapturePlan *plan, Relation relation, const char *operation,
 				TupleTableSlot *slot, BmwNewEvent *event)
 {
-	const char *error = NULL;
+	const char *error;
 
 	slot_getallattrs(slot);
-
-	if (plan->fault != NULL || plan->message != NULL)
-	{
-		error =
-			plan->fault != NULL ? name_row(plan, slot, event) : capture_message(plan, slot, event);
-		if (error != NULL)
-			report_failure(relation, operation, error, event);
-		return;
-	}
-
-	error = capture_columns(plan, slot, event);
+	if (plan->fault != NULL)
+		error = name_row(plan, slot, event);
+	else if (plan->message != NULL)
+		error = capture_message(plan, slot, event);
+	else
+		error = capture_columns(plan, slot, event);
+	if (is_without_type(plan, slot))
+		return false;
 	if (error != NULL)
 		report_failure(relation, operation, error, event);
+	return true;
+}
+
+/* A row that has no status yet is nothing to report. */
+static bool
+is_without_type(const BmwCapturePlan *plan, TupleTableSlot *slot)
+{
+	for (int i = 0; i < plan->type.length; i++)
+	{
+		const BmwCapturePart *part = &plan->type.parts[i];
+
+		if (part->constant == NULL && part->key == NULL && slot->tts_isnull[part->index])
+			return true;
+	}
+	return plan->message != NULL && bmw_message_map_is_without_status(plan->message, slot);
 }
 
 void
@@ -351,6 +366,7 @@ report_failure(Relation relation, const char *operation, const char *error, BmwN
 	append_member(&json, "error", error);
 	appendStringInfoChar(&json, '}');
 	*event = (BmwNewEvent){.type = "webhook.capture_failed", .data = json.data};
+	bmw_shmem_capture_failed(MyDatabaseId, psprintf("%s: %s", name, error));
 	log_failure(name, error);
 }
 

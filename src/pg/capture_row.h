@@ -14,8 +14,9 @@
  * whose function fails, gives an event of type webhook.capture_failed instead,
  * with {"relation", "operation"[, "type"][, "message_id"], "error"}, and at most
  * one line a minute in the server log. operation: INSERT, UPDATE or DELETE.
+ * False: the column of its type is null, so there is nothing to tell.
  */
-extern void bmw_capture_row(BmwCapturePlan *plan, Relation relation, const char *operation,
+extern bool bmw_capture_row(BmwCapturePlan *plan, Relation relation, const char *operation,
 							TupleTableSlot *slot, BmwNewEvent *event);
 
 /* The same for a statement whose rows cannot be told apart: one event, which says why. */

@@ -183,9 +183,9 @@ typedef struct BmwMessage
 /*
  * What is wrong with it, NULL when nothing is: allocated in the current memory
  * context, and never raised. The fields of the envelope only are looked at for
- * NULL. The type must be set.
+ * NULL. The type must be set. An address loses the channel's name before it.
  */
-extern const BmwEventFault *bmw_message_check(const BmwMessage *message);
+extern const BmwEventFault *bmw_message_check(BmwMessage *message);
 /* The same for the value of one field. */
 extern const BmwEventFault *bmw_message_check_value(const BmwMessage *message,
 													const BmwMessageField *field);

@@ -11,6 +11,7 @@
 
 typedef const BmwEventFault *(*Check)(const BmwMessage *message, const BmwMessageField *field);
 
+static void strip_channel(BmwMessage *message, int address);
 static const BmwEventFault *check_missing(const BmwMessage *message);
 static const BmwEventFault *check_presence(const BmwMessage *message, const BmwMessageField *field);
 static bool is_present(const BmwMessageValue *value);
@@ -45,13 +46,32 @@ static const Check checks[] = {
 };
 
 const BmwEventFault *
-bmw_message_check(const BmwMessage *message)
+bmw_message_check(BmwMessage *message)
 {
 	const BmwEventFault *fault = check_missing(message);
+
+	strip_channel(message, BMW_FIELD_SENDER);
+	strip_channel(message, BMW_FIELD_RECIPIENT);
 
 	for (int i = 0; i < BMW_MESSAGE_FIELDS && fault == NULL; i++)
 		fault = bmw_message_check_value(message, &bmw_message_fields[i]);
 	return fault;
+}
+
+/* Some providers write whatsapp:+33612345678; the channel is a field of its own. */
+static void
+strip_channel(BmwMessage *message, int address)
+{
+	const BmwMessageValue *channel = &message->values[BMW_FIELD_CHANNEL];
+	BmwMessageValue *value = &message->values[address];
+
+	if (!channel->is_set || channel->text == NULL || !value->is_set || value->text == NULL)
+		return;
+
+	size_t len = strlen(channel->text);
+
+	if (strncmp(value->text, channel->text, len) == 0 && value->text[len] == ':')
+		value->text += len + 1;
 }
 
 const BmwEventFault *

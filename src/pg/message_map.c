@@ -111,6 +111,15 @@ bmw_message_map_can_raise(const BmwMessageMap *map, TupleTableSlot *slot)
 	return false;
 }
 
+bool
+bmw_message_map_is_without_status(const BmwMessageMap *map, TupleTableSlot *slot)
+{
+	for (int i = 0; i < map->length; i++)
+		if (map->sources[i].field->id == BMW_FIELD_STATUS && map->sources[i].constant == NULL)
+			return slot->tts_isnull[map->sources[i].index];
+	return false;
+}
+
 const BmwEventFault *
 bmw_message_map_read(BmwMessageMap *map, TupleTableSlot *slot, BmwNewEvent *event)
 {

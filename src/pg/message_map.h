@@ -31,6 +31,9 @@ extern BmwMessageMap *bmw_message_map_create(const char *direction, const char *
  */
 extern bool bmw_message_map_can_raise(const BmwMessageMap *map, TupleTableSlot *slot);
 
+/* A message that has no status yet. */
+extern bool bmw_message_map_is_without_status(const BmwMessageMap *map, TupleTableSlot *slot);
+
 /*
  * Sets type, data and time of an event whose application, channel and
  * message_id are set, from the row in slot, all of whose columns are fetched.

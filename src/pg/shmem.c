@@ -21,6 +21,7 @@ BmwShared *bmw_shared = NULL;
 static shmem_request_hook_type previous_request_hook = NULL;
 static shmem_startup_hook_type previous_startup_hook = NULL;
 
+static void copy_text(char *to, const char *message);
 static void request(void);
 static void startup(void);
 static void init_slot(BmwSlot *slot);
@@ -76,13 +77,44 @@ bmw_shmem_each(Oid database, void (*fn)(BmwSlot *slot))
 void
 bmw_shmem_error(BmwSlot *slot, const char *message)
 {
-	int len = pg_mbcliplen(message, (int) strlen(message), BMW_LAST_ERROR_SIZE - 1);
-
 	SpinLockAcquire(&slot->mutex);
-	memcpy(slot->last_error, message, len);
-	slot->last_error[len] = '\0';
+	copy_text(slot->last_error, message);
 	slot->last_error_at = GetCurrentTimestamp();
 	SpinLockRelease(&slot->mutex);
+}
+
+void
+bmw_shmem_capture_failed(Oid database, const char *message)
+{
+	BmwSlot *slot = bmw_shmem_first(database);
+
+	if (slot == NULL)
+		return;
+	SpinLockAcquire(&slot->mutex);
+	slot->capture_failures++;
+	slot->capture_failed_at = GetCurrentTimestamp();
+	copy_text(slot->capture_error, message);
+	SpinLockRelease(&slot->mutex);
+}
+
+BmwSlot *
+bmw_shmem_first(Oid database)
+{
+	if (bmw_shared == NULL)
+		return NULL;
+	for (int i = 0; i < bmw_shared->slots_length; i++)
+		if (bmw_shared->slots[i].database == database)
+			return &bmw_shared->slots[i];
+	return NULL;
+}
+
+static void
+copy_text(char *to, const char *message)
+{
+	int len = pg_mbcliplen(message, (int) strlen(message), BMW_LAST_ERROR_SIZE - 1);
+
+	memcpy(to, message, len);
+	to[len] = '\0';
 }
 
 static void

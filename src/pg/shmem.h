@@ -63,6 +63,10 @@ typedef struct BmwSlot
 	BmwSlotNumbers numbers;
 	TimestampTz last_error_at; /* 0: none */
 	char last_error[BMW_LAST_ERROR_SIZE];
+	int64
+		capture_failures; /* rows that could not be captured; of the database, in its first slot */
+	TimestampTz capture_failed_at; /* 0: none */
+	char capture_error[BMW_LAST_ERROR_SIZE];
 } BmwSlot;
 
 typedef struct BmwShared
@@ -89,5 +93,9 @@ extern void bmw_shmem_request(Oid database);
 extern int bmw_shmem_each(Oid database, void (*fn)(BmwSlot *slot));
 /* Records what status() shows as the last error; cut to fit. */
 extern void bmw_shmem_error(BmwSlot *slot, const char *message);
+/* Counts a row that could not be captured; status() shows the count and the last message. */
+extern void bmw_shmem_capture_failed(Oid database, const char *message);
+/* The first slot of a database; NULL: there is none. */
+extern BmwSlot *bmw_shmem_first(Oid database);
 
 #endif

@@ -24,7 +24,7 @@
 #include "utils/uuid.h"
 #include "utils/wait_event.h"
 
-#define COLUMNS 13
+#define COLUMNS 16
 #define LOOK_AGAIN_MS 1000 /* should nobody broadcast */
 
 PG_FUNCTION_INFO_V1(bm_webhook_dispatchers);
@@ -55,7 +55,6 @@ static void put_slot(ReturnSetInfo *result, const BmwSlot *slot);
 static void put_absence(ReturnSetInfo *result, const char *state, const char *reason);
 static const char *absence(void);
 static Datum text_or_null(const char *text, bool *is_null);
-static BmwSlot *own_slot(void);
 static const char *why_not_delivered(BmwEventState state, const BmwSlot *slot);
 static void check_can_wait(const BmwUuid *id);
 static const char *uuid_text(const BmwUuid *id);
@@ -86,7 +85,7 @@ bm_webhook_wait_for_delivery(PG_FUNCTION_ARGS)
 	pg_uuid_t *event = PG_GETARG_UUID_P(0);
 	TimestampTz deadline = DatumGetTimestampTz(DirectFunctionCall2(
 		timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()), PG_GETARG_DATUM(1)));
-	BmwSlot *slot = own_slot();
+	BmwSlot *slot = bmw_shmem_first(MyDatabaseId); /* of other shards it hears once a second */
 	BmwUuid id;
 	BmwEventState state;
 
@@ -149,39 +148,39 @@ put_slot(ReturnSetInfo *result, const BmwSlot *slot)
 {
 	Datum values[COLUMNS] = {0};
 	bool nulls[COLUMNS] = {0};
-	BmwSlotNumbers numbers;
-	char last_error[BMW_LAST_ERROR_SIZE];
-	TimestampTz last_error_at;
+	BmwSlot copy;
 	const char *reason = state_texts[slot->state].reason;
 	bool is_recording;
 
 	SpinLockAcquire((slock_t *) &slot->mutex);
-	numbers = slot->numbers;
-	memcpy(last_error, slot->last_error, sizeof(last_error));
-	last_error_at = slot->last_error_at;
+	copy = *slot;
 	SpinLockRelease((slock_t *) &slot->mutex);
 	if (slot->state == BMW_SLOT_RUNNING && !bmw_enabled)
 		reason = "bm_webhook.enabled is off: nothing is sent";
-	is_recording = slot->state != BMW_SLOT_RUNNING || numbers.unrecorded_since == 0;
+	is_recording = slot->state != BMW_SLOT_RUNNING || copy.numbers.unrecorded_since == 0;
 	if (!is_recording)
 		reason =
 			psprintf("the log cannot be written: %d outcomes wait in memory; last_error says why",
-					 numbers.unrecorded);
+					 copy.numbers.unrecorded);
 	values[0] = ObjectIdGetDatum(slot->database);
 	values[1] = Int32GetDatum(slot->shard);
 	values[2] = CStringGetTextDatum(is_recording ? state_texts[slot->state].name : "not recording");
 	values[3] = text_or_null(reason, &nulls[3]);
-	values[4] = TimestampTzGetDatum(is_recording ? slot->since : numbers.unrecorded_since);
+	values[4] = TimestampTzGetDatum(is_recording ? slot->since : copy.numbers.unrecorded_since);
 	values[5] = Int32GetDatum(slot->pid);
 	nulls[5] = slot->pid == 0;
-	values[6] = Int32GetDatum(numbers.in_flight);
-	values[7] = Int32GetDatum(numbers.queued);
-	values[8] = Int32GetDatum(numbers.unrecorded);
-	values[9] = Int64GetDatum(numbers.sent);
-	values[10] = Int64GetDatum(numbers.resent);
-	values[11] = text_or_null(last_error_at != 0 ? last_error : NULL, &nulls[11]);
-	values[12] = TimestampTzGetDatum(last_error_at);
-	nulls[12] = last_error_at == 0;
+	values[6] = Int32GetDatum(copy.numbers.in_flight);
+	values[7] = Int32GetDatum(copy.numbers.queued);
+	values[8] = Int32GetDatum(copy.numbers.unrecorded);
+	values[9] = Int64GetDatum(copy.numbers.sent);
+	values[10] = Int64GetDatum(copy.numbers.resent);
+	values[11] = text_or_null(copy.last_error_at != 0 ? copy.last_error : NULL, &nulls[11]);
+	values[12] = TimestampTzGetDatum(copy.last_error_at);
+	nulls[12] = copy.last_error_at == 0;
+	values[13] = Int64GetDatum(copy.capture_failures);
+	values[14] = text_or_null(copy.capture_failed_at != 0 ? copy.capture_error : NULL, &nulls[14]);
+	values[15] = TimestampTzGetDatum(copy.capture_failed_at);
+	nulls[15] = copy.capture_failed_at == 0;
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
@@ -214,18 +213,6 @@ text_or_null(const char *text, bool *is_null)
 {
 	*is_null = text == NULL;
 	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
-}
-
-/* The first slot of this database; with several shards it is woken once a second besides. */
-static BmwSlot *
-own_slot(void)
-{
-	if (bmw_shared == NULL)
-		return NULL;
-	for (int i = 0; i < bmw_shared->slots_length; i++)
-		if (bmw_shared->slots[i].database == MyDatabaseId)
-			return &bmw_shared->slots[i];
-	return NULL;
 }
 
 static const char *
