@@ -77,7 +77,7 @@ version := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" $(here)/bm_we
 
 EXTENSION = bm_webhook
 MODULE_big = bm_webhook
-OBJS = $(patsubst $(here)/%.c,%.o,$(wildcard $(here)/src/core/*.c $(here)/src/pg/*.c))
+OBJS = $(patsubst $(here)/%.c,%.o,$(wildcard $(here)/src/core/*.c $(here)/src/pg/*/*.c))
 DATA = $(patsubst $(here)/%,%,$(wildcard $(here)/sql/bm_webhook--*.sql))
 DATA_built = build/bm_webhook--$(version).sql
 REGRESS = $(sort $(filter-out bm_webhook--%,$(patsubst $(here)/sql/%.sql,%,$(wildcard $(here)/sql/*.sql))))
@@ -104,7 +104,7 @@ ifneq (,$(findstring clang,$(CC)))
 override CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument -Wno-ignored-attributes
 endif
 # PostgreSQL's headers and calling convention do not pass these two.
-src/pg/%.o: override CFLAGS += -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+$(filter src/pg/%,$(OBJS)): override CFLAGS += -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
 
 # Another server's headers make other objects.
 $(shell $(PG_CONFIG) --version | cmp -s - build/server || $(PG_CONFIG) --version >build/server)

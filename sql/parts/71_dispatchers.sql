@@ -26,7 +26,7 @@ COMMENT ON FUNCTION bm_webhook.status() IS
 	'the dispatchers of this cluster: running or why not and since when, requests in flight, deliveries queued in memory, outcomes that are in memory alone, deliveries pending in the table and outcomes set aside (both of this database, all shards), requests sent since the start and sent again by libcurl itself, last error; rows of watched tables that could not be captured since the dispatcher was first started, in transactions that were rolled back too, and the last reason';
 
 CREATE FUNCTION bm_webhook.wait_for_delivery(event uuid, timeout interval) RETURNS boolean
-	LANGUAGE c STRICT VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_wait_for_delivery';
+	LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'bm_webhook_wait_for_delivery';
 COMMENT ON FUNCTION bm_webhook.wait_for_delivery(uuid, interval) IS
 	'waits until every delivery of a committed event has ended: true when all were delivered; false when one failed or was canceled, when no endpoint matches, or at the timeout; 42704 for an unknown event, 55000 for one of the same transaction';
 

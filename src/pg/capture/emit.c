@@ -1,0 +1,130 @@
+/*
+ * pg/capture/emit.c - the SQL functions emit() and ping(): one event, made by hand.
+ *
+ * Unlike capture(), a bad argument is the caller's error and fails the
+ * statement. Both run as the invoker; event_store.c switches the role.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "pg/capture/emit.h"
+#include "pg/capture/check.h"
+#include "pg/sql/insert.h"
+#include "pg/server/settings.h"
+#include "pg/capture/text_size.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/uuid.h"
+
+PG_FUNCTION_INFO_V1(bm_webhook_emit);
+PG_FUNCTION_INFO_V1(bm_webhook_ping);
+
+static const char *text_argument(FunctionCallInfo fcinfo, int n);
+static const char *data_argument(FunctionCallInfo fcinfo, int n);
+static void raise(const BmwEventFault *fault);
+static void require_valid(const BmwNewEvent *event);
+static bool require_endpoint(int64 endpoint_id);
+static Datum insert(BmwNewEvent *event);
+
+/* emit(type, data, application, channel, message_id, occurred_at, endpoint) */
+Datum
+bm_webhook_emit(PG_FUNCTION_ARGS)
+{
+	BmwNewEvent event = {
+		.type = text_argument(fcinfo, 0),
+		.data = data_argument(fcinfo, 1),
+		.application = text_argument(fcinfo, 2),
+		.channel = text_argument(fcinfo, 3),
+		.message_id = text_argument(fcinfo, 4),
+		.has_occurred_at = !PG_ARGISNULL(5),
+		.occurred_at = PG_ARGISNULL(5) ? 0 : PG_GETARG_TIMESTAMPTZ(5),
+		.endpoint_id = PG_ARGISNULL(6) ? 0 : PG_GETARG_INT64(6),
+	};
+
+	require_valid(&event);
+	if (!PG_ARGISNULL(6))
+		(void) require_endpoint(event.endpoint_id);
+	return insert(&event);
+}
+
+Datum
+bm_webhook_ping(PG_FUNCTION_ARGS)
+{
+	int64 endpoint_id = PG_GETARG_INT64(0);
+	BmwNewEvent event = {
+		.type = "webhook.ping",
+		.data = psprintf("{\"endpoint_id\":" INT64_FORMAT "}", endpoint_id),
+		.endpoint_id = endpoint_id,
+	};
+
+	if (!require_endpoint(endpoint_id))
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("endpoint " INT64_FORMAT " is disabled: it gets no events", endpoint_id),
+				errhint("Set its column \"enabled\" to true."));
+	return insert(&event);
+}
+
+Datum
+bmw_emit_event(BmwNewEvent *event)
+{
+	require_valid(event);
+	return insert(event);
+}
+
+static const char *
+text_argument(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+static const char *
+data_argument(FunctionCallInfo fcinfo, int n)
+{
+	if (PG_ARGISNULL(n))
+		return NULL;
+
+	Jsonb *data = PG_GETARG_JSONB_P(n);
+
+	/* before it is written: the text of a small value may be huge */
+	if (bmw_text_size_jsonb(data, bmw_max_payload) > bmw_max_payload)
+		raise(&bmw_event_too_large);
+
+	return JsonbToCString(NULL, &data->root, VARSIZE(data));
+}
+
+static void
+require_valid(const BmwNewEvent *event)
+{
+	raise(bmw_event_check(event));
+}
+
+static void
+raise(const BmwEventFault *fault)
+{
+	if (fault != NULL)
+		ereport(ERROR, errcode(fault->sqlstate), errmsg("%s", fault->message),
+				errhint("%s", fault->hint));
+}
+
+/* Is it enabled? */
+static bool
+require_endpoint(int64 endpoint_id)
+{
+	bool is_enabled;
+
+	if (!bmw_event_store_has_endpoint(endpoint_id, &is_enabled))
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("endpoint " INT64_FORMAT " does not exist", endpoint_id),
+				errhint("Endpoints are the rows of bm_webhook.endpoint."));
+	return is_enabled;
+}
+
+static Datum
+insert(BmwNewEvent *event)
+{
+	pg_uuid_t *id = palloc(sizeof(pg_uuid_t));
+
+	bmw_event_store_insert(event, 1);
+	*id = event->id;
+	return UUIDPGetDatum(id);
+}

@@ -1,0 +1,12 @@
+/*
+ * pg/capture/emit.h - one event, made by hand.
+ */
+#ifndef BMW_PG_CAPTURE_EMIT_H
+#define BMW_PG_CAPTURE_EMIT_H
+
+#include "pg/sql/insert.h"
+
+/* Checks and inserts it, and returns its id as a Datum. Ereports what is wrong with it. */
+extern Datum bmw_emit_event(BmwNewEvent *event);
+
+#endif

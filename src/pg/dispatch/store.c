@@ -1,0 +1,385 @@
+/*
+ * pg/dispatch/store.c - the statements by which the dispatcher reads the log.
+ *
+ * Intake must not depend on the planner's mood: with sorts and bitmap scans
+ * ruled out (pg/dispatch/transaction.c) it merges index scans of the partitions that its
+ * floor leaves over. Rows are handed out one at a time; what a row needed is
+ * freed before the next. What is written is in store_record.c, what concerns
+ * endpoints in store_endpoint.c.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "pg/sql/interval.h"
+#include "pg/sql/sql_row.h"
+#include "pg/sql/statement.h"
+#include "pg/dispatch/store.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/xid8.h"
+
+#define EVENT_COLUMNS                                                                                                  \
+	"e.xid, e.id, e.type, e.application, e.channel, e.message_id, e.endpoint_id, e.occurred_at, e.created_at, e.data," \
+	" e.reply_to IS NOT NULL AS is_reply"
+
+#define DUE_COLUMNS EVENT_COLUMNS ", d.attempts, d.first_attempt_at"
+
+static BmwStatement version = {
+	"SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'bm_webhook'"};
+
+static BmwStatement current_snapshot = {"SELECT pg_catalog.pg_current_snapshot()::text"};
+
+static BmwStatement read_cursor = {
+	"SELECT snapshot::text, since FROM bm_webhook.cursor WHERE shard = $1 AND shards = $2",
+	2,
+	{INT4OID, INT4OID}};
+
+static BmwStatement lock_cursor = {"LOCK TABLE bm_webhook.cursor IN EXCLUSIVE MODE"};
+
+/* The new shards all start where the slowest of the old ones was. */
+static BmwStatement reset_cursor = {
+	"WITH old AS (DELETE FROM bm_webhook.cursor RETURNING pg_catalog.pg_snapshot_xmin(snapshot) AS xmin, since),"
+	" oldest AS (SELECT coalesce((SELECT xmin FROM old ORDER BY xmin LIMIT 1),"
+	"  pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())) AS xmin,"
+	"  coalesce((SELECT since FROM old ORDER BY since LIMIT 1), pg_catalog.now()) AS since)"
+	" INSERT INTO bm_webhook.cursor"
+	" SELECT shard, $1, (xmin::text || ':' || xmin::text || ':')::pg_snapshot, since, pg_catalog.now()"
+	" FROM oldest, pg_catalog.generate_series(0, $1 - 1) AS shard",
+	1,
+	{INT4OID}};
+
+static BmwStatement write_cursor = {
+	"WITH free AS (SELECT shard FROM bm_webhook.cursor WHERE shard = $1 FOR NO KEY UPDATE SKIP LOCKED)"
+	" UPDATE bm_webhook.cursor c SET snapshot = $2::pg_snapshot, since = $3, updated_at = pg_catalog.now()"
+	" FROM free WHERE c.shard = free.shard",
+	3,
+	{INT4OID, TEXTOID, TIMESTAMPTZOID}};
+
+static BmwStatement new_events = {"SELECT " EVENT_COLUMNS " FROM bm_webhook.event e"
+								  " WHERE (e.xid, e.id) > ($1, $2) AND e.id >= $3"
+								  " AND pg_catalog.pg_visible_in_snapshot(e.xid, $4::pg_snapshot)"
+								  " ORDER BY e.xid, e.id LIMIT $5",
+								  5,
+								  {XID8OID, UUIDOID, UUIDOID, TEXTOID, INT8OID}};
+
+/*
+ * A range of (xid, id) rather than xid = ..., after which the planner would take
+ * the order of id for enough and read the primary key from its beginning.
+ */
+static BmwStatement events_of = {
+	"SELECT e.* FROM pg_catalog.unnest($1) AS ended(xid) CROSS JOIN LATERAL"
+	" (SELECT " EVENT_COLUMNS " FROM bm_webhook.event e"
+	"  WHERE (e.xid, e.id) > (ended.xid, CASE WHEN ended.xid = $2 THEN $3 ELSE '00000000-0000-0000-0000-000000000000' END)"
+	"  AND (e.xid, e.id) <= (ended.xid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AND e.id >= $4"
+	"  ORDER BY e.xid, e.id LIMIT $5) e LIMIT $5",
+	5,
+	{XID8ARRAYOID, XID8OID, UUIDOID, UUIDOID, INT8OID}};
+
+static BmwStatement existing = {
+	"SELECT d.event_id, d.endpoint_id FROM bm_webhook.delivery d WHERE d.event_id = ANY ($1)"
+	" UNION ALL"
+	" SELECT s.event_id, s.endpoint_id FROM bm_webhook.set_aside s WHERE s.event_id = ANY ($1)",
+	1,
+	{UUIDARRAYOID}};
+
+static BmwStatement due = {
+	"SELECT " DUE_COLUMNS
+	" FROM (SELECT event_id, attempts, first_attempt_at, next_attempt_at FROM bm_webhook.delivery d"
+	"  WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at <= $2 AND" BMW_NOT_SET_ASIDE
+	"  ORDER BY endpoint_id, next_attempt_at LIMIT $3) d"
+	" JOIN bm_webhook.event e ON e.id = d.event_id",
+	3,
+	{INT8OID, TIMESTAMPTZOID, INT8OID}};
+
+static BmwStatement waiting = {
+	"SELECT " DUE_COLUMNS " FROM pg_catalog.unnest($2) AS wanted(id)"
+	" JOIN bm_webhook.delivery d ON d.event_id = wanted.id AND d.endpoint_id = $1 AND d.status = 'pending'"
+	"  AND d.next_attempt_at = 'infinity' AND" BMW_NOT_SET_ASIDE
+	" JOIN bm_webhook.event e ON e.id = d.event_id",
+	2,
+	{INT8OID, UUIDARRAYOID}};
+
+/* For an endpoint that keeps the order: everything that has not ended. What was set aside says so itself. */
+static BmwStatement unfinished = {
+	"SELECT d.event_id, e.application, e.message_id FROM bm_webhook.delivery d JOIN bm_webhook.event e ON e.id = d.event_id"
+	" WHERE d.endpoint_id = $1 AND d.status = 'pending' AND e.message_id IS NOT NULL AND" BMW_NOT_SET_ASIDE
+	" UNION ALL"
+	" SELECT s.event_id, e.application, e.message_id FROM bm_webhook.set_aside s JOIN bm_webhook.event e ON e.id = s.event_id"
+	" WHERE s.endpoint_id = $1 AND s.status = 'pending' AND e.message_id IS NOT NULL",
+	1,
+	{INT8OID}};
+
+static BmwStatement next_due = {
+	"SELECT next_attempt_at FROM bm_webhook.delivery"
+	" WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at > $2 AND next_attempt_at < 'infinity'"
+	" ORDER BY endpoint_id, next_attempt_at LIMIT 1",
+	2,
+	{INT8OID, TIMESTAMPTZOID}};
+
+static BmwStatement pending = {
+	"SELECT endpoint_id, min(next_attempt_at) FROM bm_webhook.delivery WHERE status = 'pending'"
+	" AND next_attempt_at < 'infinity' GROUP BY endpoint_id"};
+
+static int each_event(int rows, BmwEventRowFn fn, void *context);
+static int each_due(int rows, BmwDueRowFn fn, void *context);
+static void read_event(const BmwSqlRow *row, BmwEventRow *event);
+static void parse_snapshot(const char *text, BmwSnapshot *snapshot);
+static Datum snapshot_datum(const BmwSnapshot *snapshot);
+
+char *
+bmw_store_version(void)
+{
+	BmwSqlRow row;
+
+	if (bmw_statement_run(&version, NULL) == 0)
+		return NULL;
+	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	return pstrdup(bmw_sql_text(&row, 1, NULL));
+}
+
+Oid
+bmw_store_cursor_table(void)
+{
+	return get_relname_relid("cursor", get_namespace_oid("bm_webhook", false));
+}
+
+void
+bmw_store_read_cursor(int shard, int shards, BmwSnapshot *snapshot, int64 *since_us)
+{
+	Datum values[2] = {Int32GetDatum(shard), Int32GetDatum(shards)};
+	BmwSqlRow row;
+
+	if (bmw_statement_run(&read_cursor, values) == 0)
+	{
+		bmw_statement_run(&lock_cursor, NULL);
+		if (bmw_statement_run(&read_cursor, values) == 0)
+			bmw_statement_run(&reset_cursor, &values[1]);
+		if (bmw_statement_run(&read_cursor, values) == 0)
+			ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
+					errmsg("could not reset the cursor of shard %d", shard));
+	}
+	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	parse_snapshot(bmw_sql_text(&row, 1, NULL), snapshot);
+	*since_us = bmw_sql_time(&row, 2);
+}
+
+bool
+bmw_store_write_cursor(int shard, const BmwSnapshot *snapshot, int64 since_us)
+{
+	Datum values[3] = {Int32GetDatum(shard), snapshot_datum(snapshot),
+					   TimestampTzGetDatum(bmw_from_unix_us(since_us))};
+
+	return bmw_statement_lock(bmw_statement_table("cursor"), RowExclusiveLock) &&
+		   bmw_statement_run(&write_cursor, values) > 0;
+}
+
+void
+bmw_store_current_snapshot(BmwSnapshot *snapshot)
+{
+	BmwSqlRow row;
+
+	bmw_statement_run(&current_snapshot, NULL);
+	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	parse_snapshot(bmw_sql_text(&row, 1, NULL), snapshot);
+}
+
+int
+bmw_store_new_events(const BmwPosition *after, const BmwUuid *floor, const BmwSnapshot *now,
+					 int limit, BmwEventRowFn fn, void *context)
+{
+	Datum values[5] = {FullTransactionIdGetDatum(FullTransactionIdFromU64(after->xid)),
+					   PointerGetDatum(after->id.bytes), PointerGetDatum(floor->bytes),
+					   snapshot_datum(now), Int64GetDatum(limit)};
+
+	return each_event(bmw_statement_run(&new_events, values), fn, context);
+}
+
+int
+bmw_store_events_of(const uint64 *xids, int xids_length, const BmwPosition *after,
+					const BmwUuid *floor, int limit, BmwEventRowFn fn, void *context)
+{
+	BmwSqlColumn column;
+	Datum values[5];
+
+	bmw_sql_column_init(&column, XID8OID, xids_length);
+	for (int i = 0; i < xids_length; i++)
+		if (xids[i] >= after->xid)
+			bmw_sql_column_add(&column,
+							   FullTransactionIdGetDatum(FullTransactionIdFromU64(xids[i])));
+	values[0] = bmw_sql_column_array(&column);
+	values[1] = FullTransactionIdGetDatum(FullTransactionIdFromU64(after->xid));
+	values[2] = PointerGetDatum(after->id.bytes);
+	values[3] = PointerGetDatum(floor->bytes);
+	values[4] = Int64GetDatum(limit);
+	return each_event(bmw_statement_run(&events_of, values), fn, context);
+}
+
+void
+bmw_store_existing(const BmwUuid *events, int length, BmwDeliveryFn fn, void *context)
+{
+	BmwSqlColumn column;
+	Datum values[1];
+	int rows;
+
+	bmw_sql_column_init(&column, UUIDOID, length);
+	for (int i = 0; i < length; i++)
+		bmw_sql_column_add_uuid(&column, &events[i]);
+	values[0] = bmw_sql_column_array(&column);
+	rows = bmw_statement_run(&existing, values);
+	for (int i = 0; i < rows; i++)
+	{
+		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+		BmwUuid id = bmw_sql_uuid(&row, 1);
+
+		fn(&id, bmw_sql_int64(&row, 2), context);
+	}
+}
+
+int
+bmw_store_due(int64 endpoint_id, int64 now_us, int limit, BmwDueRowFn fn, void *context)
+{
+	Datum values[3] = {Int64GetDatum(endpoint_id), TimestampTzGetDatum(bmw_from_unix_us(now_us)),
+					   Int64GetDatum(limit)};
+
+	return each_due(bmw_statement_run(&due, values), fn, context);
+}
+
+int
+bmw_store_waiting(int64 endpoint_id, const BmwUuid *events, int length, BmwDueRowFn fn,
+				  void *context)
+{
+	BmwSqlColumn column;
+	Datum values[2];
+
+	bmw_sql_column_init(&column, UUIDOID, length);
+	for (int i = 0; i < length; i++)
+		bmw_sql_column_add_uuid(&column, &events[i]);
+	values[0] = Int64GetDatum(endpoint_id);
+	values[1] = bmw_sql_column_array(&column);
+	return each_due(bmw_statement_run(&waiting, values), fn, context);
+}
+
+void
+bmw_store_unfinished(int64 endpoint_id, BmwUnfinishedFn fn, void *context)
+{
+	Datum values[1] = {Int64GetDatum(endpoint_id)};
+	int rows = bmw_statement_run(&unfinished, values);
+
+	for (int i = 0; i < rows; i++)
+	{
+		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+		BmwUuid id = bmw_sql_uuid(&row, 1);
+
+		fn(&id, bmw_sql_text(&row, 2, NULL), bmw_sql_text(&row, 3, NULL), context);
+	}
+}
+
+int64
+bmw_store_next_due(int64 endpoint_id, int64 after_us)
+{
+	Datum values[2] = {Int64GetDatum(endpoint_id), TimestampTzGetDatum(bmw_from_unix_us(after_us))};
+	BmwSqlRow row;
+
+	if (bmw_statement_run(&next_due, values) == 0)
+		return PG_INT64_MAX;
+	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	return bmw_sql_time(&row, 1);
+}
+
+void
+bmw_store_pending(BmwPendingFn fn, void *context)
+{
+	int rows = bmw_statement_run(&pending, NULL);
+
+	for (int i = 0; i < rows; i++)
+	{
+		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+
+		fn(bmw_sql_int64(&row, 1), bmw_sql_time(&row, 2), context);
+	}
+}
+
+static int
+each_event(int rows, BmwEventRowFn fn, void *context)
+{
+	SPITupleTable *table = SPI_tuptable;
+	MemoryContext row_context = bmw_statement_row_context();
+	MemoryContext caller = MemoryContextSwitchTo(row_context);
+
+	for (int i = 0; i < rows; i++)
+	{
+		BmwSqlRow row = {table->vals[i], table->tupdesc};
+		BmwEventRow event;
+
+		read_event(&row, &event);
+		fn(&event, context);
+		MemoryContextReset(row_context);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(row_context);
+	return rows;
+}
+
+static int
+each_due(int rows, BmwDueRowFn fn, void *context)
+{
+	SPITupleTable *table = SPI_tuptable;
+	MemoryContext row_context = bmw_statement_row_context();
+	MemoryContext caller = MemoryContextSwitchTo(row_context);
+
+	for (int i = 0; i < rows; i++)
+	{
+		BmwSqlRow row = {table->vals[i], table->tupdesc};
+		BmwDueRow due_row;
+
+		read_event(&row, &due_row.event);
+		due_row.attempts = bmw_sql_int32(&row, 12);
+		due_row.first_attempt_us = bmw_sql_time(&row, 13);
+		fn(&due_row, context);
+		MemoryContextReset(row_context);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(row_context);
+	return rows;
+}
+
+static void
+read_event(const BmwSqlRow *row, BmwEventRow *event)
+{
+	BmwEventSource *source = &event->source;
+
+	event->position.xid = bmw_sql_xid8(row, 1);
+	event->position.id = source->id = bmw_sql_uuid(row, 2);
+	event->route.type = source->type = bmw_sql_text(row, 3, NULL);
+	event->route.application = source->application = bmw_sql_text(row, 4, NULL);
+	event->route.channel = source->channel = bmw_sql_text(row, 5, NULL);
+	source->message_id = bmw_sql_text(row, 6, NULL);
+	event->route.endpoint_id = bmw_sql_int64(row, 7);
+	source->timestamp_us = bmw_sql_time(row, 8);
+	event->route.created_us = bmw_sql_time(row, 9);
+	source->data = bmw_sql_text(row, 10, &source->data_len);
+	event->route.alias = bmw_sql_bool(row, 11) ? "message.replied" : NULL;
+}
+
+static void
+parse_snapshot(const char *text, BmwSnapshot *snapshot)
+{
+	if (bmw_snapshot_parse(text, snapshot) != BMW_OK)
+		ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
+				errmsg("could not read snapshot \"%s\"", text));
+}
+
+static Datum
+snapshot_datum(const BmwSnapshot *snapshot)
+{
+	char *text = bmw_snapshot_format(snapshot);
+	Datum datum;
+
+	if (text == NULL)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+	datum = CStringGetTextDatum(text);
+	free(text);
+	return datum;
+}

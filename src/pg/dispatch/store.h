@@ -1,0 +1,189 @@
+/*
+ * pg/dispatch/store.h - every SQL statement of the dispatcher.
+ *
+ * All functions run inside bmw_transaction_run() and may ereport. Times are
+ * Unix microseconds. Texts handed to a callback are UTF-8 and live until it
+ * returns.
+ */
+#ifndef BMW_PG_DISPATCH_STORE_H
+#define BMW_PG_DISPATCH_STORE_H
+
+#include "postgres.h"
+
+#include "core/event.h"
+#include "core/http.h"
+#include "core/route.h"
+#include "core/snapshot.h"
+#include "nodes/pg_list.h"
+#include "utils/timestamp.h"
+
+/*
+ * Of a delivery d: it is not one whose outcome is known, but could not be
+ * written into the log. Those are neither sent nor changed.
+ */
+#define BMW_NOT_SET_ASIDE                                                                          \
+	" NOT EXISTS (SELECT FROM bm_webhook.set_aside s"                                              \
+	" WHERE s.event_id = d.event_id AND s.endpoint_id = d.endpoint_id)"
+
+/* Where intake is: the next event is the first with (xid, id) greater than this. */
+typedef struct BmwPosition
+{
+	uint64 xid;
+	BmwUuid id;
+} BmwPosition;
+
+typedef struct BmwEventRow
+{
+	BmwPosition position;
+	BmwRouteEvent route; /* type, application, channel, created, endpoint */
+	BmwEventSource source;
+} BmwEventRow;
+
+typedef void (*BmwEventRowFn)(const BmwEventRow *row, void *context);
+
+/* A delivery that waits in the table. */
+typedef struct BmwDueRow
+{
+	BmwEventRow event;
+	int attempts;
+	int64 first_attempt_us; /* 0: none yet */
+} BmwDueRow;
+
+typedef void (*BmwDueRowFn)(const BmwDueRow *row, void *context);
+
+typedef struct BmwEndpointRow
+{
+	int64 id;
+	const char *application;
+	const char *channel;
+	const char *url;
+	bool is_enabled;
+	int timeout_ms;
+	int max_in_flight;
+	int64 created_us;
+	int64 failing_since_us; /* 0: not failing */
+	const char **patterns;
+	int patterns_length;
+	const char **header_names;
+	const char **header_values;
+	int headers_length;
+	int64 *delays_us;
+	int delays_length;
+	const char **secrets;
+	int secrets_length;
+	bool is_ordered; /* by message */
+} BmwEndpointRow;
+
+typedef void (*BmwEndpointRowFn)(const BmwEndpointRow *row, void *context);
+
+/* An application's patterns of event types that are not sent. */
+typedef void (*BmwMutedFn)(const char *application, const char **patterns, int length,
+						   void *context);
+
+#define BMW_HELD_BACK PG_INT64_MAX /* waits for an earlier event of its message */
+
+typedef enum BmwRecordFate
+{
+	BMW_RECORD_UNTRIED,
+	BMW_RECORD_WRITTEN,
+	BMW_RECORD_STUCK,	 /* somebody has locked it, or nothing of it can be written */
+	BMW_RECORD_SET_ASIDE /* into the table set_aside, because the log refuses it */
+} BmwRecordFate;
+
+/* What is to be recorded of one delivery. */
+typedef struct BmwRecord
+{
+	BmwUuid event_id;
+	int64 endpoint_id;
+	bool has_row;			/* a delivery row exists: update it */
+	bool is_failed_attempt; /* goes into failed_attempt as well */
+	bool is_exhausted;		/* given up: emit delivery.exhausted */
+	const char *status;		/* constant */
+	int attempts;
+	int64 next_attempt_us;	 /* 0: none; BMW_HELD_BACK */
+	int64 first_attempt_us;	 /* 0: none */
+	int64 last_attempt_us;	 /* 0: none */
+	int http_status;		 /* 0: none */
+	const char *error_class; /* constant or NULL */
+	char *error;			 /* malloc'd UTF-8 or NULL; the recorder frees it */
+	char *response;			 /* likewise */
+	BmwHttpTimes times;
+	uint64 message[2];	/* of the event */
+	void *pass;			/* the recorder's */
+	bool is_locked;		/* its row was skipped: somebody has locked it */
+	BmwRecordFate fate; /* of the last attempt to write it */
+} BmwRecord;
+
+/* The extension's installed version, NULL when it is not there. Palloc'd. */
+extern char *bmw_store_version(void);
+/* The OID of the cursor table. */
+extern Oid bmw_store_cursor_table(void);
+
+/* The cursor of a shard. Rewrites the table when the number of shards has changed. */
+extern void bmw_store_read_cursor(int shard, int shards, BmwSnapshot *snapshot, int64 *since_us);
+/* False: somebody has locked the row or the table. */
+extern bool bmw_store_write_cursor(int shard, const BmwSnapshot *snapshot, int64 since_us);
+extern void bmw_store_current_snapshot(BmwSnapshot *snapshot);
+
+/*
+ * Events with (xid, id) after the position that `now` sees, ascending, at most
+ * limit; none with an id below floor. Returns how many.
+ */
+extern int bmw_store_new_events(const BmwPosition *after, const BmwUuid *floor,
+								const BmwSnapshot *now, int limit, BmwEventRowFn fn, void *context);
+/* The events of these transactions (ascending), with (xid, id) after the position, ascending. */
+extern int bmw_store_events_of(const uint64 *xids, int xids_length, const BmwPosition *after,
+							   const BmwUuid *floor, int limit, BmwEventRowFn fn, void *context);
+
+/* For each of these events and its endpoints that have a row. */
+typedef void (*BmwDeliveryFn)(const BmwUuid *event_id, int64 endpoint_id, void *context);
+extern void bmw_store_existing(const BmwUuid *events, int length, BmwDeliveryFn fn, void *context);
+
+/* The endpoint's pending deliveries that are due, oldest first. Returns how many. */
+extern int bmw_store_due(int64 endpoint_id, int64 now_us, int limit, BmwDueRowFn fn, void *context);
+/* Those of these deliveries of the endpoint that are held back. Returns how many. */
+extern int bmw_store_waiting(int64 endpoint_id, const BmwUuid *events, int length, BmwDueRowFn fn,
+							 void *context);
+/* All pending deliveries of the endpoint whose event has a message. */
+typedef void (*BmwUnfinishedFn)(const BmwUuid *event_id, const char *application,
+								const char *message_id, void *context);
+extern void bmw_store_unfinished(int64 endpoint_id, BmwUnfinishedFn fn, void *context);
+/* Makes due what was held back, up to limit, but for rows that somebody has locked; returns how many. */
+extern int bmw_store_let_go(int64 endpoint_id, int limit, bool *is_done);
+/* When its first pending delivery after this time is due; PG_INT64_MAX: none. */
+extern int64 bmw_store_next_due(int64 endpoint_id, int64 after_us);
+/* For every endpoint with pending deliveries: when the first is due. */
+typedef void (*BmwPendingFn)(int64 endpoint_id, int64 due_us, void *context);
+extern void bmw_store_pending(BmwPendingFn fn, void *context);
+
+/*
+ * Can the log be written without waiting for somebody who has locked a table of
+ * it? with_partitions: looks at each, not at the parents alone.
+ */
+extern bool bmw_store_log_is_free(bool with_partitions);
+/* Inserts and updates deliveries, inserts failed attempts: one statement each. Sets is_locked. */
+extern void bmw_store_record(BmwRecord *records, int length);
+/* Keeps a record that the log refuses; cause: in the database's encoding. */
+extern void bmw_store_set_aside(const BmwRecord *record, const char *cause, const char *sqlstate);
+
+/* Makes partitions ahead; the names of those that are missing all the same, palloc'd, or NULL. */
+extern const char *bmw_store_create_partitions(void);
+/* Can they be read without waiting for somebody who has locked a table? */
+extern bool bmw_store_can_read_endpoints(void);
+extern void bmw_store_endpoints(BmwEndpointRowFn fn, void *context);
+extern void bmw_store_muted(BmwMutedFn fn, void *context);
+/*
+ * Cancels up to limit pending deliveries of an endpoint that is gone, but for
+ * rows that somebody has locked; returns how many.
+ */
+extern int bmw_store_cancel(int64 endpoint_id, const char *reason, int limit, bool *is_done);
+/*
+ * Sets failing_since (0: NULL). Skips a row that somebody has locked; returns
+ * whether it was done or the endpoint does not exist. With 0, emits
+ * endpoint.recovered if it was failing.
+ */
+extern bool bmw_store_set_failing(int64 endpoint_id, int64 since_us);
+/* Disables it with a reason and emits endpoint.disabled. Returns likewise. */
+extern bool bmw_store_disable(int64 endpoint_id, const char *reason);
+
+#endif

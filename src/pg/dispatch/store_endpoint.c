@@ -1,0 +1,334 @@
+/*
+ * pg/dispatch/store_endpoint.c - the statements about endpoints, and those few that are about neither
+ * them nor single rows of the log.
+ *
+ * The dispatcher changes an endpoint only when nobody has locked its row: it
+ * waits for no user.
+ */
+#include "postgres.h"
+
+#include <inttypes.h>
+
+#include "catalog/pg_type.h"
+#include "core/backoff.h"
+#include "core/header.h"
+#include "core/pattern.h"
+#include "core/sign.h"
+#include "pg/sql/insert.h"
+#include "pg/sql/interval.h"
+#include "pg/server/notify.h"
+#include "pg/sql/sql_row.h"
+#include "pg/sql/statement.h"
+#include "pg/dispatch/store.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#define HAS_HEADERS "headers <> '{}' AND pg_catalog.jsonb_typeof(headers) = 'object'"
+
+/*
+ * Nothing here can fail for a row that came past the triggers. Two scans of an index each, merged here: a plan that was made when there were
+ * few endpoints is right when there are many.
+ */
+static BmwStatement endpoints = {
+	"SELECT id, application, channel, url, enabled, timeout, max_in_flight, created_at, failing_since, event_types,"
+	" CASE WHEN " HAS_HEADERS
+	" THEN ARRAY(SELECT h.key FROM pg_catalog.jsonb_each_text(headers) h) END,"
+	" CASE WHEN " HAS_HEADERS
+	" THEN ARRAY(SELECT h.value FROM pg_catalog.jsonb_each_text(headers) h) END,"
+	" retry_delays, ordering = 'by_message'"
+	" FROM bm_webhook.endpoint ORDER BY id",
+	.is_stable = true};
+
+static BmwStatement secrets = {
+	"SELECT endpoint_id, secret FROM bm_webhook.endpoint_secret ORDER BY endpoint_id, id",
+	.is_stable = true};
+
+static BmwStatement muted = {
+	"SELECT name, muted_event_types FROM bm_webhook.application WHERE muted_event_types <> '{}'"};
+
+/* A row that a user has locked is left for later: the dispatcher waits for nobody. */
+static BmwStatement set_failing = {
+	"WITH free AS (SELECT id, failing_since FROM bm_webhook.endpoint WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED),"
+	" changed AS (UPDATE bm_webhook.endpoint e SET failing_since = $2 FROM free WHERE e.id = free.id"
+	"  RETURNING e.application, e.channel, free.failing_since AS was_failing_since)"
+	" SELECT EXISTS (SELECT FROM changed) OR NOT EXISTS (SELECT FROM bm_webhook.endpoint WHERE id = $1),"
+	"  (SELECT was_failing_since IS NOT NULL AND $2 IS NULL FROM changed),"
+	"  (SELECT application FROM changed), (SELECT channel FROM changed),"
+	"  pg_catalog.json_build_object('endpoint_id', $1, 'failing_since', (SELECT was_failing_since FROM changed))::text",
+	2,
+	{INT8OID, TIMESTAMPTZOID}};
+
+static BmwStatement disable = {
+	"WITH free AS (SELECT id FROM bm_webhook.endpoint WHERE id = $1 AND enabled FOR NO KEY UPDATE SKIP LOCKED),"
+	" changed AS (UPDATE bm_webhook.endpoint e SET enabled = false, disabled_reason = $2"
+	"  FROM free WHERE e.id = free.id RETURNING e.application, e.channel, e.failing_since)"
+	" SELECT EXISTS (SELECT FROM changed),"
+	"  NOT EXISTS (SELECT FROM bm_webhook.endpoint WHERE id = $1 AND enabled),"
+	"  (SELECT application FROM changed), (SELECT channel FROM changed),"
+	"  pg_catalog.json_build_object('endpoint_id', $1, 'reason', $2,"
+	"   'failing_since', (SELECT failing_since FROM changed))::text",
+	2,
+	{INT8OID, TEXTOID}};
+
+static BmwStatement create_partitions = {"SELECT bm_webhook._create_partitions(4)"};
+
+static BmwStatement missing_partitions = {
+	"SELECT pg_catalog.string_agg(n.name, ', ') FROM"
+	" (SELECT parent || pg_catalog.to_char((pg_catalog.clock_timestamp() AT TIME ZONE 'UTC')::date + day, '_YYYYMMDD') AS name"
+	"  FROM pg_catalog.unnest('{event,delivery,failed_attempt}'::text[]) parent, pg_catalog.generate_series(1, 4) day) n"
+	" WHERE pg_catalog.to_regclass('bm_webhook.' || n.name) IS NULL"};
+
+/* The rows of endpoint_secret, and how far they have been used. */
+typedef struct Secrets
+{
+	SPITupleTable *table;
+	uint64 next;
+} Secrets;
+
+static bool can_change_endpoints(void);
+static void read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint);
+static void read_secrets(Secrets *all, BmwEndpointRow *endpoint);
+static int64 secret_owner(const Secrets *all, uint64 index);
+static int timeout_ms(const Interval *interval);
+static const char **read_patterns(const BmwSqlRow *row, int column, int *length);
+static void read_headers(const BmwSqlRow *row, BmwEndpointRow *endpoint);
+static void read_delays(const BmwSqlRow *row, BmwEndpointRow *endpoint);
+static void emit_about_endpoint(const char *type, const BmwSqlRow *row);
+
+bool
+bmw_store_can_read_endpoints(void)
+{
+	static const char *const tables[] = {"application", "endpoint", "endpoint_secret"};
+	bool is_free = true;
+
+	for (size_t i = 0; i < lengthof(tables); i++)
+		is_free = is_free && bmw_statement_lock(bmw_statement_table(tables[i]), AccessShareLock);
+	return is_free;
+}
+
+void
+bmw_store_endpoints(BmwEndpointRowFn fn, void *context)
+{
+	MemoryContext row_context = bmw_statement_row_context();
+	MemoryContext caller;
+	SPITupleTable *table;
+	Secrets all = {0};
+
+	/* one for both: an endpoint is never seen without its secrets */
+	PushActiveSnapshot(GetLatestSnapshot());
+	bmw_statement_run(&endpoints, NULL);
+	table = SPI_tuptable;
+	bmw_statement_run(&secrets, NULL);
+	all.table = SPI_tuptable;
+	PopActiveSnapshot();
+	caller = MemoryContextSwitchTo(row_context);
+	for (uint64 i = 0; i < table->numvals; i++)
+	{
+		BmwSqlRow row = {table->vals[i], table->tupdesc};
+		BmwEndpointRow endpoint;
+
+		read_endpoint(&row, &endpoint);
+		read_secrets(&all, &endpoint);
+		fn(&endpoint, context);
+		MemoryContextReset(row_context);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(row_context);
+	SPI_freetuptable(table);
+	SPI_freetuptable(all.table);
+}
+
+void
+bmw_store_muted(BmwMutedFn fn, void *context)
+{
+	int rows = bmw_statement_run(&muted, NULL);
+
+	for (int i = 0; i < rows; i++)
+	{
+		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+		int length;
+		const char **patterns = read_patterns(&row, 2, &length);
+
+		fn(bmw_sql_text(&row, 1, NULL), patterns, length, context);
+	}
+}
+
+bool
+bmw_store_set_failing(int64 endpoint_id, int64 since_us)
+{
+	Datum values[2] = {Int64GetDatum(endpoint_id), TimestampTzGetDatum(bmw_from_unix_us(since_us))};
+	BmwSqlRow row;
+
+	if (!can_change_endpoints())
+		return false;
+	bmw_statement_run_with(&set_failing, values, since_us == 0 ? " n" : NULL, 0);
+	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+
+	bool is_done = bmw_sql_bool(&row, 1);
+
+	if (bmw_sql_bool(&row, 2))
+		emit_about_endpoint("endpoint.recovered", &row);
+	/* nobody else uses it: it is no reason to read the endpoints again */
+	bmw_notify_endpoint_is_known();
+	return is_done;
+}
+
+bool
+bmw_store_disable(int64 endpoint_id, const char *reason)
+{
+	Datum values[2] = {Int64GetDatum(endpoint_id), bmw_sql_from_utf8(reason)};
+	BmwSqlRow row;
+
+	if (!can_change_endpoints())
+		return false;
+	bmw_statement_run(&disable, values);
+	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	bmw_notify_endpoint_is_known();
+	if (!bmw_sql_bool(&row, 1))
+		return bmw_sql_bool(&row, 2);
+	emit_about_endpoint("endpoint.disabled", &row);
+	ereport(LOG, errmsg("bm_webhook has disabled endpoint %" PRId64 ": %s", endpoint_id, reason),
+			errhint("Enable it again when it is repaired; what waits for it is then sent."));
+	return true;
+}
+
+const char *
+bmw_store_create_partitions(void)
+{
+	BmwSqlRow row;
+
+	bmw_statement_run(&create_partitions, NULL);
+	bmw_statement_run(&missing_partitions, NULL);
+	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	return bmw_sql_text(&row, 1, NULL);
+}
+
+static bool
+can_change_endpoints(void)
+{
+	return bmw_store_can_read_endpoints() &&
+		   bmw_statement_lock(bmw_statement_table("endpoint"), RowExclusiveLock);
+}
+
+static void
+read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint)
+{
+	endpoint->id = bmw_sql_int64(row, 1);
+	endpoint->application = bmw_sql_text(row, 2, NULL);
+	endpoint->channel = bmw_sql_text(row, 3, NULL);
+	endpoint->url = bmw_sql_text(row, 4, NULL);
+	endpoint->is_enabled = bmw_sql_bool(row, 5);
+	endpoint->timeout_ms = timeout_ms(bmw_sql_interval(row, 6));
+	endpoint->max_in_flight = bmw_sql_int32(row, 7);
+	endpoint->created_us = bmw_sql_time(row, 8);
+	endpoint->failing_since_us = bmw_sql_time(row, 9);
+	endpoint->patterns = read_patterns(row, 10, &endpoint->patterns_length);
+	read_headers(row, endpoint);
+	read_delays(row, endpoint);
+	endpoint->is_ordered = bmw_sql_bool(row, 14);
+}
+
+/* Newest first. Both tables are in the order of endpoints. */
+static void
+read_secrets(Secrets *all, BmwEndpointRow *endpoint)
+{
+	uint64 first;
+	int length = 0;
+
+	while (all->next < all->table->numvals && secret_owner(all, all->next) < endpoint->id)
+		all->next++;
+	first = all->next;
+	while (all->next < all->table->numvals && secret_owner(all, all->next) == endpoint->id)
+		all->next++;
+	endpoint->secrets_length = (int) Min(all->next - first, BMW_MAX_SECRETS);
+	endpoint->secrets = palloc(sizeof(char *) * Max(endpoint->secrets_length, 1));
+	for (uint64 i = all->next; i > first && length < endpoint->secrets_length; i--)
+	{
+		BmwSqlRow row = {all->table->vals[i - 1], all->table->tupdesc};
+
+		endpoint->secrets[length++] = bmw_sql_text(&row, 2, NULL);
+	}
+}
+
+static int64
+secret_owner(const Secrets *all, uint64 index)
+{
+	BmwSqlRow row = {all->table->vals[index], all->table->tupdesc};
+
+	return bmw_sql_int64(&row, 1);
+}
+
+static int
+timeout_ms(const Interval *interval)
+{
+	int64 us;
+
+	(void) bmw_interval_timeout(interval, &us);
+	return (int) (us / 1000);
+}
+
+/* The valid ones: matching relies on that. */
+static const char **
+read_patterns(const BmwSqlRow *row, int column, int *length)
+{
+	int texts_length;
+	const char **texts = bmw_sql_texts(row, column, &texts_length);
+
+	*length = 0;
+	for (int i = 0; i < texts_length; i++)
+		if (texts[i] != NULL && bmw_pattern_is_valid(texts[i], strlen(texts[i])))
+			texts[(*length)++] = texts[i];
+	return texts;
+}
+
+/* Those that cannot split a request. */
+static void
+read_headers(const BmwSqlRow *row, BmwEndpointRow *endpoint)
+{
+	int names_length;
+	int length = 0;
+	const char **names = bmw_sql_texts(row, 11, &names_length);
+	const char **values = bmw_sql_texts(row, 12, &names_length);
+
+	for (int i = 0; i < names_length; i++)
+	{
+		BmwStatus status = values[i] == NULL ? BMW_ERROR_HEADER_VALUE
+											 : bmw_header_check(names[i], strlen(names[i]),
+																values[i], strlen(values[i]));
+
+		if (status == BMW_ERROR_HEADER_NAME || status == BMW_ERROR_HEADER_VALUE)
+			continue;
+		names[length] = names[i];
+		values[length++] = values[i];
+	}
+	endpoint->header_names = names;
+	endpoint->header_values = values;
+	endpoint->headers_length = length;
+}
+
+static void
+read_delays(const BmwSqlRow *row, BmwEndpointRow *endpoint)
+{
+	int length;
+	const Interval **delays = bmw_sql_intervals(row, 13, &length);
+
+	endpoint->delays_length = Min(length, BMW_BACKOFF_MAX_DELAYS);
+	endpoint->delays_us = palloc(sizeof(int64) * Max(endpoint->delays_length, 1));
+	for (int i = 0; i < endpoint->delays_length; i++)
+		(void) bmw_interval_delay(delays[i], &endpoint->delays_us[i]);
+}
+
+/* Columns 3 to 5 of the row: application, channel, data. */
+static void
+emit_about_endpoint(const char *type, const BmwSqlRow *row)
+{
+	BmwNewEvent event = {
+		.type = type,
+		.application = SPI_getvalue(row->tuple, row->descriptor, 3),
+		.channel = SPI_getvalue(row->tuple, row->descriptor, 4),
+		.data = SPI_getvalue(row->tuple, row->descriptor, 5),
+	};
+
+	bmw_event_store_insert(&event, 1);
+}

@@ -1,0 +1,204 @@
+/*
+ * pg/dispatch/worker.c - the process in which a dispatcher lives: start, wait, end.
+ *
+ * The only wait of the program: for the latch, for the death of the postmaster
+ * and for the one descriptor that stands for all sockets. Ends by leaving the
+ * reason in its slot, for the launcher: FREE (no extension here), OUTDATED,
+ * HELD (asked to stop), or whatever it was when an error ended it.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pg/server/compat.h"
+#include "pg/dispatch/dispatcher.h"
+#include "pg/dispatch/worker.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lock.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/wait_event.h"
+
+#define STOP_MS 1000 /* for requests in flight, when asked to stop */
+
+static void attach(BmwSlot *slot);
+static void detach(int code, Datum slot);
+static void set_state(BmwSlot *slot, BmwSlotState state);
+static bool may_run(BmwSlot *slot);
+static bool own_shard(BmwSlot *slot, Oid cursor);
+static void run(BmwDispatcher *dispatcher);
+static void stop(BmwDispatcher *dispatcher, WaitEventSet *events);
+static void wait(WaitEventSet *events, long timeout_ms);
+static void reload(BmwDispatcher *dispatcher);
+
+void
+bmw_worker_main(Datum arg)
+{
+	BmwSlot *slot = &bmw_shared->slots[DatumGetInt32(arg)];
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	attach(slot);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(slot->database, InvalidOid, 0);
+	bmw_transaction_init();
+	if (!may_run(slot))
+		proc_exit(0);
+	set_state(slot, BMW_SLOT_RUNNING);
+	run(bmw_dispatcher_create(slot));
+	proc_exit(0);
+}
+
+static void
+attach(BmwSlot *slot)
+{
+	bool is_held;
+
+	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
+	is_held = slot->holder != 0;
+	slot->pid = is_held ? 0 : MyProcPid;
+	LWLockRelease(bmw_shared->lock);
+	if (is_held)
+	{
+		set_state(slot, BMW_SLOT_HELD);
+		proc_exit(0);
+	}
+	pg_atomic_write_u32(&slot->proc, BMW_MY_PROC_NUMBER + 1);
+	before_shmem_exit(detach, PointerGetDatum(slot));
+}
+
+static void
+detach(int code, Datum slot_datum)
+{
+	BmwSlot *slot = (BmwSlot *) DatumGetPointer(slot_datum);
+
+	/* a session lock outlives proc_exit() outside a transaction, on a PGPROC that others get */
+	LockReleaseAll(DEFAULT_LOCKMETHOD, true);
+	ConditionVariableCancelSleep();
+	pg_atomic_write_u32(&slot->proc, 0);
+	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
+	slot->pid = 0;
+	LWLockRelease(bmw_shared->lock);
+	ConditionVariableBroadcast(&slot->flushed);
+	bmw_shmem_wake(&bmw_shared->launcher);
+}
+
+static void
+set_state(BmwSlot *slot, BmwSlotState state)
+{
+	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
+	slot->state = state;
+	slot->since = GetCurrentTimestamp();
+	LWLockRelease(bmw_shared->lock);
+}
+
+/* Is the extension here, is it the one that this library belongs to, and is the shard free? */
+static bool
+may_run(BmwSlot *slot)
+{
+	char *version;
+	bool is_ours = false;
+
+	StartTransactionCommand();
+	SPI_connect();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	version = bmw_store_version();
+	if (version == NULL)
+		set_state(slot, BMW_SLOT_FREE);
+	else if (strcmp(version, BMW_VERSION) != 0)
+	{
+		set_state(slot, BMW_SLOT_OUTDATED);
+		ereport(
+			WARNING, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("extension \"bm_webhook\" has version %s, its library %s", version, BMW_VERSION),
+			errhint(
+				"Run ALTER EXTENSION bm_webhook UPDATE, or restart the server when the library is the older one."));
+	}
+	else
+		is_ours = own_shard(slot, bmw_store_cursor_table());
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return is_ours;
+}
+
+/*
+ * A session lock that nobody else can take: an object lock on the cursor table,
+ * which conflicts with no command, with the shard as part of its name.
+ */
+static bool
+own_shard(BmwSlot *slot, Oid cursor)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationRelationId, cursor, slot->shard + 1);
+	if (LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL)
+		return true;
+	set_state(slot, BMW_SLOT_FAILED);
+	bmw_shmem_error(slot, "another dispatcher still owns the shard");
+	return false;
+}
+
+static void
+run(BmwDispatcher *dispatcher)
+{
+	WaitEventSet *events = bmw_create_wait_event_set(3);
+
+	AddWaitEventToSet(events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	AddWaitEventToSet(events, WL_SOCKET_READABLE, bmw_http_fd(dispatcher->http), NULL, NULL);
+	pgstat_report_activity(STATE_RUNNING, "bm_webhook: sending");
+	while (!ShutdownRequestPending && dispatcher->has_extension && !dispatcher->is_clock_back)
+	{
+		long timeout_ms;
+
+		reload(dispatcher);
+		timeout_ms = bmw_dispatcher_cycle(dispatcher);
+		wait(events, timeout_ms);
+	}
+	stop(dispatcher, events);
+	set_state(dispatcher->slot, dispatcher->has_extension ? BMW_SLOT_HELD : BMW_SLOT_FREE);
+}
+
+static void
+stop(BmwDispatcher *dispatcher, WaitEventSet *events)
+{
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), STOP_MS);
+
+	dispatcher->is_stopping = true;
+	while (dispatcher->has_extension && bmw_http_in_flight(dispatcher->http) > 0 &&
+		   GetCurrentTimestamp() < deadline)
+		wait(events, Min(bmw_dispatcher_cycle(dispatcher), 50));
+	bmw_dispatcher_stop(dispatcher);
+}
+
+static void
+wait(WaitEventSet *events, long timeout_ms)
+{
+	WaitEvent event;
+
+	(void) WaitEventSetWait(events, timeout_ms, &event, 1, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	/* pg_cancel_backend() may end a statement, not the process and what it has in flight */
+	QueryCancelPending = false;
+	CHECK_FOR_INTERRUPTS();
+}
+
+static void
+reload(BmwDispatcher *dispatcher)
+{
+	if (!ConfigReloadPending)
+		return;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	bmw_transaction_init();
+	if (!bmw_dispatcher_reload(dispatcher))
+		ShutdownRequestPending = true;
+}

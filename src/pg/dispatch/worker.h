@@ -1,0 +1,12 @@
+/*
+ * pg/dispatch/worker.h - the process in which a dispatcher lives.
+ */
+#ifndef BMW_PG_DISPATCH_WORKER_H
+#define BMW_PG_DISPATCH_WORKER_H
+
+#include "postgres.h"
+
+/* arg: the index of its slot. */
+extern PGDLLEXPORT void bmw_worker_main(Datum arg);
+
+#endif

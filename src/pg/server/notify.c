@@ -1,0 +1,174 @@
+/*
+ * pg/server/notify.c - what a backend tells the dispatcher of its database at commit.
+ *
+ * XACT_EVENT_COMMIT runs after the transaction has become visible, so a
+ * dispatcher that wakes then sees its rows. Between becoming visible and that
+ * callback there is a gap in which a dispatcher that is awake anyway could take
+ * an event of the transaction without its endpoints: therefore `changing` is
+ * raised before the commit and makes the dispatcher read endpoints at every
+ * look. The callbacks can neither fail nor wait.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pg/server/notify.h"
+#include "pg/server/shared_memory.h"
+
+static bool has_event = false; /* or anything else to wake for */
+static bool has_due = false;
+static bool has_endpoint = false;
+static bool is_changing = false; /* this backend has raised `changing` */
+
+static void on_transaction(XactEvent event, void *arg);
+static void begin_change(void);
+static void end_change(bool is_committed);
+static void wake(void);
+static void note_due(BmwSlot *slot);
+static void raise_changing(BmwSlot *slot);
+static void next_generation(BmwSlot *slot);
+static void lower_changing(BmwSlot *slot);
+static void wake_slot(BmwSlot *slot);
+
+void
+bmw_notify_init(void)
+{
+	RegisterXactCallback(on_transaction, NULL);
+}
+
+void
+bmw_notify_event(void)
+{
+	has_event = true;
+}
+
+void
+bmw_notify_due(void)
+{
+	has_event = has_due = true;
+}
+
+void
+bmw_notify_endpoint(void)
+{
+	has_endpoint = true;
+}
+
+void
+bmw_notify_endpoint_is_known(void)
+{
+	has_endpoint = false;
+}
+
+/* What was prepared is not known any more: assume that it holds both. */
+void
+bmw_notify_before_commit_prepared(void)
+{
+	if (bmw_shared != NULL)
+		begin_change();
+}
+
+void
+bmw_notify_after_commit_prepared(bool is_committed)
+{
+	if (bmw_shared == NULL)
+		return;
+	end_change(is_committed);
+	if (!is_committed)
+		return;
+	bmw_shmem_each(MyDatabaseId, note_due);
+	wake();
+}
+
+static void
+on_transaction(XactEvent event, void *arg)
+{
+	if (!has_event && !has_endpoint)
+		return;
+	if (bmw_shared != NULL)
+		switch (event)
+		{
+			case XACT_EVENT_PRE_COMMIT:
+				if (has_endpoint)
+					begin_change();
+				return;
+			case XACT_EVENT_COMMIT:
+				end_change(true);
+				if (has_due)
+					bmw_shmem_each(MyDatabaseId, note_due);
+				wake();
+				break;
+			case XACT_EVENT_ABORT:
+				end_change(false);
+				break;
+			case XACT_EVENT_PREPARE:
+				break;
+			default:
+				return;
+		}
+	else if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+		return;
+	has_event = has_endpoint = has_due = false;
+}
+
+static void
+begin_change(void)
+{
+	if (is_changing)
+		return;
+	bmw_shmem_each(MyDatabaseId, raise_changing);
+	is_changing = true;
+}
+
+static void
+end_change(bool is_committed)
+{
+	if (!is_changing)
+		return;
+	if (is_committed)
+		bmw_shmem_each(MyDatabaseId, next_generation);
+	bmw_shmem_each(MyDatabaseId, lower_changing);
+	is_changing = false;
+}
+
+static void
+wake(void)
+{
+	if (bmw_shmem_each(MyDatabaseId, wake_slot) == 0)
+		bmw_shmem_request(MyDatabaseId);
+}
+
+static void
+note_due(BmwSlot *slot)
+{
+	pg_atomic_write_u32(&slot->has_due, 1);
+}
+
+static void
+raise_changing(BmwSlot *slot)
+{
+	pg_atomic_fetch_add_u32(&slot->changing, 1);
+}
+
+static void
+next_generation(BmwSlot *slot)
+{
+	pg_atomic_fetch_add_u64(&slot->generation, 1);
+}
+
+static void
+lower_changing(BmwSlot *slot)
+{
+	/* the slot may have been handed out in between: never below zero */
+	uint32 value = pg_atomic_read_u32(&slot->changing);
+
+	while (value > 0 && !pg_atomic_compare_exchange_u32(&slot->changing, &value, value - 1))
+		;
+}
+
+static void
+wake_slot(BmwSlot *slot)
+{
+	if (pg_atomic_exchange_u32(&slot->is_awake, 1) == 0)
+		bmw_shmem_wake(&slot->proc);
+}

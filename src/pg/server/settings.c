@@ -1,0 +1,178 @@
+/*
+ * pg/server/settings.c - the settings bm_webhook.*: one table row each, checked when set.
+ *
+ * A text that is not well-formed is refused by its check hook, so whoever reads
+ * a setting later can rely on it. Settings that open the network are
+ * superuser-only (PGC_SIGHUP: the configuration file, ALTER SYSTEM).
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "miscadmin.h"
+#include "pg/server/settings.h"
+#include "utils/guc.h"
+
+bool bmw_enabled = true;
+bool bmw_require_https = true;
+char *bmw_allowed_networks = NULL;
+char *bmw_denied_networks = NULL;
+char *bmw_allowed_ports = NULL;
+int bmw_shards = 1;
+int bmw_max_in_flight = 128;
+int bmw_max_payload = 262144;
+int bmw_flush_interval = 10;
+int bmw_disable_after = 432000;
+char *bmw_ca_file = NULL;
+
+typedef struct BoolSetting
+{
+	const char *name;
+	const char *description;
+	bool *variable;
+	bool initial;
+} BoolSetting;
+
+typedef struct IntSetting
+{
+	const char *name;
+	const char *description;
+	int *variable;
+	int initial;
+	int min;
+	int max;
+	GucContext context;
+	int flags;
+} IntSetting;
+
+typedef struct TextSetting
+{
+	const char *name;
+	const char *description;
+	char **variable;
+	const char *initial;
+	GucStringCheckHook check;
+} TextSetting;
+
+static bool check_networks(char **newval, void **extra, GucSource source);
+static bool check_ports(char **newval, void **extra, GucSource source);
+
+static bool check_file(char **newval, void **extra, GucSource source);
+
+static const BoolSetting bool_settings[] = {
+	{"bm_webhook.enabled", "Sends webhooks; off: they are captured and wait.", &bmw_enabled, true},
+	{"bm_webhook.require_https", "Refuses endpoints whose URL is not https.", &bmw_require_https,
+	 true},
+};
+
+static const IntSetting int_settings[] = {
+	{"bm_webhook.disable_after",
+	 "Disables an endpoint that has failed without a break for this long; 0 never does.",
+	 &bmw_disable_after, 432000, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S},
+	{"bm_webhook.flush_interval",
+	 "Longest time that the outcome of a request waits to be recorded.", &bmw_flush_interval, 10, 1,
+	 10000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"bm_webhook.max_in_flight", "Requests that a dispatcher has open at the same time.",
+	 &bmw_max_in_flight, 128, 1, 10000, PGC_SIGHUP, 0},
+	{"bm_webhook.max_payload", "Largest data of an event.", &bmw_max_payload, 262144, 1024,
+	 64 * 1024 * 1024, PGC_SUSET, GUC_UNIT_BYTE},
+	{"bm_webhook.shards", "Dispatchers that serve each database.", &bmw_shards, 1, 1, 16,
+	 PGC_POSTMASTER, 0},
+};
+
+static const TextSetting text_settings[] = {
+	{"bm_webhook.allowed_networks",
+	 "Networks that are open although the address policy denies them.", &bmw_allowed_networks, "",
+	 check_networks},
+	{"bm_webhook.allowed_ports", "Ports that endpoints may use.", &bmw_allowed_ports,
+	 "80,443,1024-65535", check_ports},
+	{"bm_webhook.ca_file",
+	 "File with the certificates of trusted authorities; empty for the system's.", &bmw_ca_file, "",
+	 check_file},
+	{"bm_webhook.denied_networks", "Networks that are closed whatever else allows them.",
+	 &bmw_denied_networks, "", check_networks},
+};
+
+void
+bmw_guc_define(void)
+{
+	for (size_t i = 0; i < lengthof(bool_settings); i++)
+	{
+		const BoolSetting *s = &bool_settings[i];
+
+		DefineCustomBoolVariable(s->name, s->description, NULL, s->variable, s->initial, PGC_SIGHUP,
+								 0, NULL, NULL, NULL);
+	}
+	for (size_t i = 0; i < lengthof(int_settings); i++)
+	{
+		const IntSetting *s = &int_settings[i];
+
+		/* a postmaster setting can only be defined while the library is preloaded */
+		DefineCustomIntVariable(
+			s->name, s->description, NULL, s->variable, s->initial, s->min, s->max,
+			s->context == PGC_POSTMASTER && !process_shared_preload_libraries_in_progress
+				? PGC_SIGHUP
+				: s->context,
+			s->flags, NULL, NULL, NULL);
+	}
+	for (size_t i = 0; i < lengthof(text_settings); i++)
+	{
+		const TextSetting *s = &text_settings[i];
+
+		DefineCustomStringVariable(s->name, s->description, NULL, s->variable, s->initial,
+								   PGC_SIGHUP, 0, s->check, NULL, NULL);
+	}
+	MarkGUCPrefixReserved("bm_webhook");
+}
+
+void
+bmw_guc_address_policy(BmwAddressPolicy *policy)
+{
+	memset(policy, 0, sizeof(*policy));
+	if (bmw_networks_parse(bmw_allowed_networks, &policy->allowed) != BMW_OK ||
+		bmw_networks_parse(bmw_denied_networks, &policy->denied) != BMW_OK ||
+		bmw_ports_parse(bmw_allowed_ports, &policy->ports) != BMW_OK ||
+		bmw_networks_local(&policy->local) != BMW_OK)
+	{
+		bmw_address_policy_free(policy);
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not read the address policy"));
+	}
+}
+
+static bool
+check_networks(char **newval, void **extra, GucSource source)
+{
+	BmwNetworks networks;
+
+	if (bmw_networks_parse(*newval, &networks) != BMW_OK)
+	{
+		GUC_check_errdetail(
+			"A comma-separated list of networks such as 10.1.0.0/16 or fd00::/8 is expected, without bits beyond the prefix.");
+		return false;
+	}
+	bmw_networks_free(&networks);
+	return true;
+}
+
+static bool
+check_ports(char **newval, void **extra, GucSource source)
+{
+	BmwPorts ports;
+
+	if (bmw_ports_parse(*newval, &ports) != BMW_OK)
+	{
+		GUC_check_errdetail(
+			"A comma-separated list of ports and ranges such as 443,8000-8999 is expected.");
+		return false;
+	}
+	return true;
+}
+
+static bool
+check_file(char **newval, void **extra, GucSource source)
+{
+	if (**newval == '\0' || is_absolute_path(*newval))
+		return true;
+	GUC_check_errdetail("An absolute path is expected, or nothing.");
+	return false;
+}

@@ -1,0 +1,30 @@
+/*
+ * pg/server/settings.h - the settings bm_webhook.*, and the address policy made of them.
+ */
+#ifndef BMW_PG_SERVER_SETTINGS_H
+#define BMW_PG_SERVER_SETTINGS_H
+
+#include "core/address.h"
+
+extern bool bmw_enabled;		   /* off: dispatchers send nothing, capture goes on */
+extern bool bmw_require_https;	   /* endpoints must be https */
+extern char *bmw_allowed_networks; /* superuser opens these */
+extern char *bmw_denied_networks;  /* denied whatever else says */
+extern char *bmw_allowed_ports;
+extern int bmw_shards;		   /* dispatchers a database; postmaster */
+extern int bmw_max_in_flight;  /* requests at the same time, a dispatcher */
+extern int bmw_max_payload;	   /* bytes of an event's data */
+extern int bmw_flush_interval; /* ms that an outcome may wait to be recorded */
+extern int bmw_disable_after;  /* s of unbroken failure; 0: never */
+extern char *bmw_ca_file;	   /* '': libcurl's default */
+
+extern void bmw_guc_define(void);
+
+/*
+ * The address policy that the settings describe, local interfaces included.
+ * Made anew at each call; free with bmw_address_policy_free(). May ereport
+ * only when out of memory: the texts were checked when they were set.
+ */
+extern void bmw_guc_address_policy(BmwAddressPolicy *policy);
+
+#endif

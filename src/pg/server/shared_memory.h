@@ -1,0 +1,101 @@
+/*
+ * pg/server/shared_memory.h - what backends, the launcher and the dispatchers share.
+ *
+ * One slot for each dispatcher that runs or should run. Plain numbers only:
+ * other processes are named by their PGPROC number, whose latch can be set at
+ * any time (a wake-up too many does no harm). bmw_shared is NULL when the
+ * library was not preloaded.
+ */
+#ifndef BMW_PG_SERVER_SHARED_MEMORY_H
+#define BMW_PG_SERVER_SHARED_MEMORY_H
+
+#include "postgres.h"
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+#include "storage/lwlock.h"
+#include "utils/timestamp.h"
+
+#define BMW_MAX_SLOTS 256
+#define BMW_MAX_REQUESTS 64
+#define BMW_LAST_ERROR_SIZE 256
+
+typedef enum BmwSlotState
+{
+	BMW_SLOT_FREE,
+	BMW_SLOT_STARTING, /* asked for, or looking for the extension */
+	BMW_SLOT_RUNNING,
+	BMW_SLOT_HELD,		/* a command needs the database or the extension alone */
+	BMW_SLOT_NO_WORKER, /* max_worker_processes is used up */
+	BMW_SLOT_FAILED,	/* ended by an error, starts again */
+	BMW_SLOT_OUTDATED	/* the extension's version is not the library's */
+} BmwSlotState;
+
+typedef struct BmwSlotNumbers
+{
+	int in_flight;
+	int queued;
+	int unrecorded;				  /* outcomes that are in memory alone */
+	TimestampTz unrecorded_since; /* since when the log cannot be written; 0: it can */
+	int64 sent;
+	int64 resent;
+} BmwSlotNumbers;
+
+typedef struct BmwSlot
+{
+	/* changed under lock, by the launcher, the dispatcher and the utility hook */
+	Oid database; /* InvalidOid: free */
+	int shard;
+	BmwSlotState state;
+	TimestampTz since;
+	pid_t pid;	  /* of the dispatcher; 0: none */
+	pid_t holder; /* the backend that holds it; 0: none */
+
+	/* without lock */
+	pg_atomic_uint32 proc;		 /* the dispatcher's PGPROC number + 1; 0: none */
+	pg_atomic_uint32 is_awake;	 /* something was announced that it has not looked for yet */
+	pg_atomic_uint32 changing;	 /* transactions about to commit a change of endpoints */
+	pg_atomic_uint64 generation; /* of the endpoints */
+	pg_atomic_uint32 has_due;	 /* deliveries were made due by SQL */
+
+	ConditionVariable flushed; /* broadcast after each flush */
+
+	slock_t mutex; /* for what follows */
+	BmwSlotNumbers numbers;
+	TimestampTz last_error_at; /* 0: none */
+	char last_error[BMW_LAST_ERROR_SIZE];
+	int64
+		capture_failures; /* rows that could not be captured; of the database, in its first slot */
+	TimestampTz capture_failed_at; /* 0: none */
+	char capture_error[BMW_LAST_ERROR_SIZE];
+} BmwSlot;
+
+typedef struct BmwShared
+{
+	LWLock *lock;
+	pg_atomic_uint32 launcher; /* PGPROC number + 1; 0: not running */
+	int requests_length;
+	Oid requests[BMW_MAX_REQUESTS]; /* databases to look at now */
+	bool look_at_all;				/* the list was full */
+	int slots_length;				/* slots beyond were never used */
+	BmwSlot slots[BMW_MAX_SLOTS];
+} BmwShared;
+
+extern BmwShared *bmw_shared;
+
+/* Asks for shared memory; from _PG_init() while preloading. */
+extern void bmw_shmem_init(void);
+
+/* Sets the latch of a process; number: PGPROC number + 1, 0 does nothing. */
+extern void bmw_shmem_wake(pg_atomic_uint32 *number);
+/* Asks the launcher to look at this database soon. */
+extern void bmw_shmem_request(Oid database);
+/* Calls fn for every slot of the database; without lock, so fn must only touch what needs none. */
+extern int bmw_shmem_each(Oid database, void (*fn)(BmwSlot *slot));
+/* Records what status() shows as the last error; cut to fit. */
+extern void bmw_shmem_error(BmwSlot *slot, const char *message);
+/* Counts a row that could not be captured; status() shows the count and the last message. */
+extern void bmw_shmem_capture_failed(Oid database, const char *message);
+/* The first slot of a database; NULL: there is none. */
+extern BmwSlot *bmw_shmem_first(Oid database);
+
+#endif

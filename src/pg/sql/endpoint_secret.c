@@ -1,0 +1,81 @@
+/*
+ * pg/sql/endpoint_secret.c - the trigger that checks a signing secret.
+ *
+ * No message has the secret in it. (What a client sent is logged by PostgreSQL
+ * itself when its statement fails: README.md says how to avoid that.)
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "core/sign.h"
+#include "pg/sql/identity.h"
+#include "pg/sql/row.h"
+#include "pg/sql/statement.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(bm_webhook_check_endpoint_secret);
+
+static BmwStatement count = {"SELECT pg_catalog.count(*) FROM bm_webhook.endpoint_secret"
+							 " WHERE endpoint_id OPERATOR(pg_catalog.=) $1",
+							 1,
+							 {INT8OID}};
+
+static void check_secret(const BmwRow *row);
+static void check_count(const BmwRow *row);
+
+Datum
+bm_webhook_check_endpoint_secret(PG_FUNCTION_ARGS)
+{
+	static const char *const required[] = {"endpoint_id", "secret"};
+	static BmwLastId last;
+	BmwRow row = bmw_row_begin(fcinfo, "endpoint_secret");
+
+	bmw_row_check_id(&row, &last);
+	bmw_row_require(&row, required, lengthof(required));
+	if (bmw_row_has_changed(&row, "secret"))
+		check_secret(&row);
+	if (bmw_row_has_changed(&row, "endpoint_id"))
+		check_count(&row);
+	bmw_row_keep_created_at(&row);
+	return bmw_row_end(&row);
+}
+
+static void
+check_secret(const BmwRow *row)
+{
+	text *written = DatumGetTextPP(bmw_row_value(row, "secret"));
+	BmwSecret secret;
+	BmwStatus status = bmw_secret_parse(VARDATA_ANY(written), VARSIZE_ANY_EXHDR(written), &secret);
+
+	explicit_bzero(&secret, sizeof(secret));
+	if (status != BMW_OK)
+		bmw_row_refuse("invalid secret", bmw_status_text(status),
+					   "A secret is whsec_ followed by the base64 of 24 to 64 bytes.");
+}
+
+/*
+ * Counted as who owns the table, whom policies do not bind: a dump is restored
+ * with row_security off. Sessions that do not see each other's rows may get
+ * beyond the limit: the dispatcher uses the newest.
+ */
+static void
+check_count(const BmwRow *row)
+{
+	Datum value = bmw_row_value(row, "endpoint_id");
+	BmwIdentity before = bmw_identity_become(row->relation->rd_rel->relowner);
+	BmwSqlRow result;
+
+	SPI_connect();
+	bmw_statement_run(&count, &value);
+	result = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+
+	int64 length = bmw_sql_int64(&result, 1);
+
+	SPI_finish();
+	bmw_identity_return(before);
+	if (length >= BMW_MAX_SECRETS)
+		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				errmsg("the endpoint has too many secrets"),
+				errhint("At most %d are allowed: delete old ones by bm_webhook.delete_secret().",
+						BMW_MAX_SECRETS));
+}

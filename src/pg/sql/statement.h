@@ -1,0 +1,44 @@
+/*
+ * pg/sql/statement.h - SQL statements that are prepared at their first use and kept.
+ *
+ * For store*.c, where the text of every statement of the dispatcher is. All may
+ * ereport; all need a connection to SPI. Rows are in SPI_tuptable.
+ */
+#ifndef BMW_PG_SQL_STATEMENT_H
+#define BMW_PG_SQL_STATEMENT_H
+
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "pg/sql/sql_row.h"
+#include "storage/lockdefs.h"
+
+#define BMW_STATEMENT_ARGUMENTS 20
+
+typedef struct BmwStatement
+{
+	const char *sql;
+	int arguments;
+	Oid types[BMW_STATEMENT_ARGUMENTS];
+	bool is_stable;	 /* reads with the active snapshot, not with a new one */
+	SPIPlanPtr plan; /* NULL until the first use */
+} BmwStatement;
+
+/* Runs it and returns the number of rows. */
+extern int bmw_statement_run(BmwStatement *statement, Datum *values);
+/* nulls: a blank or an 'n' for each argument; limit: rows at most, 0 for all. */
+extern int bmw_statement_run_with(BmwStatement *statement, Datum *values, const char *nulls,
+								  int limit);
+/* Each argument is the array of a column; nothing happens when they are empty. */
+extern int bmw_statement_run_columns(BmwStatement *statement, BmwSqlColumn *columns);
+/* The OID of a table of ours. */
+extern Oid bmw_statement_table(const char *name);
+/*
+ * Locks it until the transaction ends; false, at once, when somebody has a lock
+ * that conflicts, or waits for one.
+ */
+extern bool bmw_statement_lock(Oid table, LOCKMODE mode);
+/* A context for what one row needs, to be reset after each. */
+extern MemoryContext bmw_statement_row_context(void);
+
+#endif

@@ -1,0 +1,89 @@
+/*
+ * pg/sql/unregister.c - the SQL functions delete_endpoint() and delete_secret().
+ *
+ * They take the place of DELETE for roles that own an application: with the
+ * right to DELETE a role could also LOCK TABLE, and stop everybody. The row goes
+ * if row-level security would show it to the caller; what belongs to somebody
+ * else is as unknown as what does not exist.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "pg/sql/insert.h"
+#include "pg/sql/identity.h"
+#include "pg/sql/statement.h"
+#include "utils/acl.h"
+
+PG_FUNCTION_INFO_V1(bm_webhook_delete_endpoint);
+PG_FUNCTION_INFO_V1(bm_webhook_delete_secret);
+
+/* The policy "member" of these tables, for the role $2; $3: policies do not bind it. */
+#define MAY_SEE                                                                                      \
+	"($3 OR EXISTS (SELECT FROM bm_webhook.application a JOIN pg_catalog.pg_roles r"                 \
+	" ON r.rolname OPERATOR(pg_catalog.=) a.owner WHERE a.name OPERATOR(pg_catalog.=) e.application" \
+	" AND pg_catalog.pg_has_role($2, r.oid, 'MEMBER')))"
+
+static BmwStatement delete_endpoint = {
+	"DELETE FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) $1 AND " MAY_SEE,
+	3,
+	{INT8OID, OIDOID, BOOLOID}};
+
+static BmwStatement delete_secret = {
+	"DELETE FROM bm_webhook.endpoint_secret s USING bm_webhook.endpoint e"
+	" WHERE s.id OPERATOR(pg_catalog.=) $1 AND e.id OPERATOR(pg_catalog.=) s.endpoint_id AND " MAY_SEE,
+	3,
+	{INT8OID, OIDOID, BOOLOID}};
+
+static void require(FunctionCallInfo fcinfo, const char *argument);
+static bool delete (BmwStatement *statement, int64 id);
+
+/* delete_endpoint(endpoint bigint) */
+Datum
+bm_webhook_delete_endpoint(PG_FUNCTION_ARGS)
+{
+	require(fcinfo, "endpoint");
+	if (!delete (&delete_endpoint, PG_GETARG_INT64(0)))
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("endpoint " INT64_FORMAT " does not exist", PG_GETARG_INT64(0)),
+				errhint("Endpoints are the rows of bm_webhook.endpoint."));
+	PG_RETURN_VOID();
+}
+
+/* delete_secret(secret bigint) */
+Datum
+bm_webhook_delete_secret(PG_FUNCTION_ARGS)
+{
+	require(fcinfo, "secret");
+	if (!delete (&delete_secret, PG_GETARG_INT64(0)))
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("secret " INT64_FORMAT " does not exist", PG_GETARG_INT64(0)),
+				errhint("Secrets are the rows of bm_webhook.endpoint_secret."));
+	PG_RETURN_VOID();
+}
+
+static void
+require(FunctionCallInfo fcinfo, const char *argument)
+{
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				errmsg("\"%s\" must not be null", argument), errhint("Name an id."));
+}
+
+/* False when there is no such row that the caller may see. */
+static bool delete (BmwStatement *statement, int64 id)
+{
+	Oid user = GetUserId();
+	Datum values[3] = {Int64GetDatum(id), ObjectIdGetDatum(user),
+					   BoolGetDatum(has_bypassrls_privilege(user))};
+	BmwIdentity before = bmw_identity_become(bmw_event_store_owner());
+
+	SPI_connect();
+
+	bool is_deleted = bmw_statement_run(statement, values) > 0;
+
+	SPI_finish();
+	bmw_identity_return(before);
+	return is_deleted;
+}
