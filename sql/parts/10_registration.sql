@@ -15,7 +15,7 @@ COMMENT ON COLUMN bm_webhook.application.owner IS 'the database role that it bel
 
 CREATE TABLE bm_webhook.endpoint (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	application text REFERENCES bm_webhook.application (name) ON UPDATE CASCADE,
+	application text REFERENCES bm_webhook.application (name),
 	channel text CHECK (channel ~ '^[a-z][a-z0-9_-]{0,31}$'),
 	event_types text[] NOT NULL DEFAULT '{*}',
 	url text NOT NULL,

@@ -171,7 +171,7 @@ nothing_hostile('reports');
 run(q{
 	SELECT bm_webhook.unwatch('ours.orders');
 	SELECT bm_webhook.unwatch('ours.sms');
-	UPDATE bm_webhook.application SET name = 'store';
+	UPDATE bm_webhook.application SET description = 'store';
 	DELETE FROM bm_webhook.endpoint;
 	DELETE FROM bm_webhook.application;
 	DROP EXTENSION bm_webhook CASCADE;
