@@ -53,6 +53,7 @@ my $url = $bmw->receiver->url('/ok/chain');
 $bmw->sql("UPDATE bm_webhook.endpoint SET url = '$url' WHERE id = $chain");
 $bmw->set('bm_webhook.enabled', 'off');
 $bmw->wait_for_sql('nothing is sent', q{SELECT bool_and(in_flight = 0 AND coalesce(reason, '') LIKE 'bm_webhook.enabled is off%') FROM bm_webhook.status()});
+$bmw->sql("UPDATE bm_webhook.delivery SET next_attempt_at = now() WHERE status = 'pending'");
 
 my %content = map { $_ => content($_) } qw(postgres second);
 my %objects = map { $_ => objects($_) } qw(postgres second);
@@ -88,7 +89,6 @@ $new->adjust_conf('postgresql.conf', 'bm_webhook.enabled', 'on');
 $new->reload;
 $bmw->sql(q{INSERT INTO orders VALUES ('o-3', 'made', 'Cleo'), ('o-4', 'muted', 'Dan'), ('o-5', 'made', NULL)});
 $bmw->sql(q{UPDATE sms SET status = 'delivered'});
-$bmw->sql("UPDATE bm_webhook.delivery SET next_attempt_at = now() WHERE status = 'pending'");
 $bmw->wait_for_delivery($bmw->emit('order.made', database => 'second'), 'second');
 $bmw->wait_for_requests('orders', 3);
 $bmw->wait_for_sql('the chain has gone on', "SELECT count(*) = 3 FROM bm_webhook.delivery WHERE endpoint_id = $chain AND status = 'delivered'");
@@ -121,14 +121,14 @@ sub content
 	return { map { $_ => $bmw->sql("SELECT count(*), md5(string_agg(t::text, ' ' ORDER BY t::text)) FROM $_ t", $database) } @tables };
 }
 
-# Objects of the extension with their comments, grants to others than the owner, policies, triggers and partitions' bounds.
+# Objects of the extension (without row types, which PostgreSQL 17 counts and 15 does not) with their comments, grants to others than the owner, policies, triggers and partitions' bounds.
 sub objects
 {
 	my ($database) = @_;
 	return [ split /\n/, $bmw->sql(q{
 		SELECT pg_describe_object(d.classid, d.objid, 0) || ' ' || coalesce(obj_description(d.objid, c.relname), '') AS object
 			FROM pg_depend d JOIN pg_class c ON c.oid = d.classid
-			WHERE d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
+			WHERE d.deptype = 'e' AND d.classid <> 'pg_type'::regclass AND d.refclassid = 'pg_extension'::regclass
 				AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'bm_webhook')
 		UNION ALL
 		SELECT format('%s: %s to %s', c.oid::regclass, a.privilege_type, a.grantee::regrole)
