@@ -50,7 +50,7 @@ unit:
 
 fuzz:
 	tools/install-deps build fuzz
-	$(MAKE) --no-print-directory -j"$$(nproc)" -C test/fuzz
+	$(MAKE) --silent --no-print-directory -j"$$(nproc)" -C test/fuzz
 
 lint:
 	tools/install-deps build test lint
