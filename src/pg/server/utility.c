@@ -13,7 +13,9 @@
 
 #include <signal.h>
 
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
@@ -28,6 +30,7 @@
 #include "storage/latch.h"
 #include "storage/proc.h"
 #include "tcop/utility.h"
+#include "utils/syscache.h"
 #include "utils/wait_event.h"
 
 #define EXTENSION "bm_webhook"
@@ -46,6 +49,7 @@ static void run(PlannedStmt *statement, const char *query, bool read_only_tree,
 static bool commits_prepared(Node *node);
 static Oid database_to_hold(Node *node);
 static bool may_hold(Node *node, Oid database, ProcessUtilityContext context);
+static bool may_create_databases(void);
 static bool moves_database(AlterDatabaseStmt *statement);
 static Oid template_of(CreatedbStmt *statement);
 static bool drops_extension(DropStmt *statement);
@@ -156,13 +160,30 @@ may_hold(Node *node, Oid database, ProcessUtilityContext context)
 	if (!bmw_owns_database(database, GetUserId()))
 		return false;
 	if (IsA(node, RenameStmt))
-		return have_createdb_privilege() && database != MyDatabaseId;
+		return may_create_databases() && database != MyDatabaseId;
 	/* the other ones refuse to run in a transaction block or a function */
 	if (context != PROCESS_UTILITY_TOPLEVEL || IsTransactionBlock() || IsSubTransaction())
 		return false;
 	if (IsA(node, CreatedbStmt))
-		return have_createdb_privilege();
+		return may_create_databases();
 	return database != MyDatabaseId;
+}
+
+/* The server has a function for it, but not every minor release declares it. */
+static bool
+may_create_databases(void)
+{
+	HeapTuple role;
+	bool may;
+
+	if (superuser())
+		return true;
+	role = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	if (!HeapTupleIsValid(role))
+		return false;
+	may = ((Form_pg_authid) GETSTRUCT(role))->rolcreatedb;
+	ReleaseSysCache(role);
+	return may;
 }
 
 static bool
