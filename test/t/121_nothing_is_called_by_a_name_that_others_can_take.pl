@@ -172,6 +172,10 @@ run(q{
 	SELECT bm_webhook.unwatch('ours.orders');
 	SELECT bm_webhook.unwatch('ours.sms');
 	UPDATE bm_webhook.application SET description = 'store';
+	SELECT bm_webhook.retry_set_aside();
+	INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret) VALUES (1, bm_webhook.secret(1));
+	SELECT bm_webhook.delete_secret(1);
+	SELECT bm_webhook.delete_endpoint(1);
 	DELETE FROM bm_webhook.endpoint;
 	DELETE FROM bm_webhook.application;
 	DROP EXTENSION bm_webhook CASCADE;
