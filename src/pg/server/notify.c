@@ -18,6 +18,7 @@
 static bool has_event = false; /* or anything else to wake for */
 static bool has_due = false;
 static bool has_endpoint = false;
+static bool is_new = false;		 /* the extension itself */
 static bool is_changing = false; /* this backend has raised `changing` */
 
 static void on_transaction(XactEvent event, void *arg);
@@ -40,6 +41,12 @@ void
 bmw_notify_event(void)
 {
 	has_event = true;
+}
+
+void
+bmw_notify_extension(void)
+{
+	has_event = is_new = true;
 }
 
 void
@@ -108,7 +115,7 @@ on_transaction(XactEvent event, void *arg)
 		}
 	else if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
 		return;
-	has_event = has_endpoint = has_due = false;
+	has_event = has_endpoint = has_due = is_new = false;
 }
 
 static void
@@ -131,10 +138,11 @@ end_change(bool is_committed)
 	is_changing = false;
 }
 
+/* A dispatcher of an extension that was dropped may still be there, and is about to end. */
 static void
 wake(void)
 {
-	if (bmw_shmem_each(MyDatabaseId, wake_slot) == 0)
+	if (bmw_shmem_each(MyDatabaseId, wake_slot) == 0 || is_new)
 		bmw_shmem_request(MyDatabaseId);
 }
 

@@ -10,6 +10,9 @@
 /* This transaction wrote an event: wake the dispatcher when it commits. */
 extern void bmw_notify_event(void);
 
+/* This transaction creates the extension: there is to be a dispatcher that has begun after it. */
+extern void bmw_notify_extension(void);
+
 /* This transaction made deliveries due: the dispatcher looks for them when it commits. */
 extern void bmw_notify_due(void);
 

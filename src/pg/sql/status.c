@@ -110,7 +110,7 @@ bm_webhook_announce(PG_FUNCTION_ARGS)
 		ereport(WARNING, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("bm_webhook is not preloaded: events are captured, but nothing is sent"),
 				errhint("Add bm_webhook to shared_preload_libraries and restart the server."));
-	bmw_notify_event();
+	bmw_notify_extension();
 	PG_RETURN_VOID();
 }
 
