@@ -102,3 +102,6 @@ SELECT a.* FROM unnest('{_check_application,_check_endpoint,_check_endpoint_secr
 DELETE FROM bm_webhook.endpoint;
 SELECT count(*) FROM bm_webhook.endpoint_secret;
 DROP FUNCTION attempt;
+
+-- what an administrator can change is named
+INSERT INTO bm_webhook.endpoint (url) VALUES ('https://localhost/');

@@ -105,3 +105,16 @@ UPDATE slip SET status = 'slip.changed' WHERE id = 1;
 SELECT type, message_id FROM bm_webhook.event WHERE type LIKE 'slip.%' OR data->>'relation' = 'public.slip' ORDER BY id;
 DROP TABLE slip;
 TRUNCATE bm_webhook.event;
+-- a slip of the pen in the name of a column
+CREATE TABLE slip (id int PRIMARY KEY, status text);
+DO $$
+DECLARE
+	hint text;
+BEGIN
+	PERFORM bm_webhook.watch('slip', 'slip.{stauts}');
+EXCEPTION WHEN undefined_column THEN
+	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+	RAISE NOTICE '%: %', sqlerrm, hint;
+END
+$$;
+DROP TABLE slip;

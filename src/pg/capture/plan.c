@@ -19,9 +19,11 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
+#include "utils/varlena.h"
 
 /* {data.key}: not a column, but a member of what the function returns */
 #define DATA_PREFIX "data."
+#define MAX_TYPING_ERRORS 3
 
 static BmwCaptureTemplate compile_template(const char *name, const char *text, bool has_function,
 										   Relation relation, TupleDesc desc);
@@ -33,6 +35,7 @@ static void compile_columns(BmwCapturePlan *plan, const BmwCaptureArguments *arg
 							Relation relation, TupleDesc desc);
 static int choose_all(Relation relation, TupleDesc desc, int *indexes);
 static int choose_named(const char *columns, Relation relation, TupleDesc desc, int *indexes);
+static const char *nearest_column(TupleDesc desc, const char *name);
 static bool is_virtual(Relation relation, const char *name);
 static void compile_function(BmwCapturePlan *plan, const BmwCaptureArguments *arguments,
 							 TupleDesc desc);
@@ -120,12 +123,39 @@ bmw_capture_column(Relation relation, TupleDesc desc, const char *name)
 						errhint("Make it STORED, or use the columns that it is computed from."));
 			return i;
 		}
-	ereport(
-		ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
-		errmsg("column \"%s\" of relation \"%s\" does not exist", name,
-			   RelationGetRelationName(relation)),
-		errhint(
-			"After a column is renamed or dropped, call bm_webhook.unwatch() and bm_webhook.watch() again."));
+
+	const char *nearest = nearest_column(desc, name);
+
+	ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
+			errmsg("column \"%s\" of relation \"%s\" does not exist", name,
+				   RelationGetRelationName(relation)),
+			nearest != NULL
+				? errhint("Perhaps you mean the column \"%s\".", nearest)
+				: errhint("After a column is renamed or dropped, watch the table again."));
+}
+
+/* The column whose name differs least, by three letters at most; NULL: none. */
+static const char *
+nearest_column(TupleDesc desc, const char *name)
+{
+	const char *nearest = NULL;
+	int distance = MAX_TYPING_ERRORS + 1;
+
+	for (int i = 0; i < desc->natts && strlen(name) < NAMEDATALEN; i++)
+	{
+		const char *column = NameStr(TupleDescAttr(desc, i)->attname);
+		int other = TupleDescAttr(desc, i)->attisdropped
+						? distance
+						: varstr_levenshtein_less_equal(name, strlen(name), column, strlen(column),
+														1, 1, 1, distance, true);
+
+		if (other < distance && other * 2 < (int) strlen(name))
+		{
+			nearest = column;
+			distance = other;
+		}
+	}
+	return nearest;
 }
 
 static BmwCaptureTemplate

@@ -45,6 +45,7 @@ static void check_name(BmwRow *row, const char *column);
 static void check_owner(BmwRow *row, const char *column);
 static void check_patterns(BmwRow *row, const char *column);
 static void check_url(BmwRow *row, const char *column);
+static const char *url_hint(BmwStatus status);
 static void check_channel(BmwRow *row, const char *column);
 static void check_event_types(BmwRow *row, const char *column);
 static void check_headers(BmwRow *row, const char *column);
@@ -159,9 +160,18 @@ check_url(BmwRow *row, const char *column)
 			errhint(
 				"An administrator can open networks with bm_webhook.allowed_networks, and ports with bm_webhook.allowed_ports."));
 	if (status != BMW_OK)
-		bmw_row_refuse("invalid URL", bmw_status_text(status),
-					   "Use a URL such as https://hooks.example.com/path.");
+		bmw_row_refuse("invalid URL", bmw_status_text(status), url_hint(status));
 	bmw_row_set(row, column, CStringGetTextDatum(normal));
+}
+
+static const char *
+url_hint(BmwStatus status)
+{
+	if (status == BMW_ERROR_URL_HTTPS_REQUIRED)
+		return "An administrator can allow http with bm_webhook.require_https = off.";
+	if (status == BMW_ERROR_URL_LOCALHOST)
+		return "Write it as 127.0.0.1, which an administrator can open with bm_webhook.allowed_networks.";
+	return "Use a URL such as https://hooks.example.com/path.";
 }
 
 static void
