@@ -9,6 +9,7 @@
  */
 #include "core/http.h"
 
+#include <errno.h>
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <netinet/in.h>
@@ -82,6 +83,7 @@ static int64_t retry_after_us(CURL *easy);
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *unused);
 static curl_socket_t on_open_socket(void *context, curlsocktype purpose,
 									struct curl_sockaddr *address);
+static bool is_short_of_something(int error);
 static int on_close_socket(void *context, curl_socket_t fd);
 static int on_before_request(void *context, char *remote_ip, char *local_ip, int remote_port,
 							 int local_port);
@@ -567,12 +569,19 @@ on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *addres
 	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 	if (fd >= 0 && bmw_sockets_opened(&transfer->http->sockets, fd))
 		return fd;
-	transfer->is_local_fault = true;
+	/* anything else is about the address: IPv6 on a host without it, for example */
+	transfer->is_local_fault = fd >= 0 || is_short_of_something(errno);
 	if (fd >= 0)
 		close(fd);
 	if (config->socket_closed != NULL)
 		config->socket_closed();
 	return CURL_SOCKET_BAD;
+}
+
+static bool
+is_short_of_something(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
 static int

@@ -216,6 +216,21 @@ bmw_lane_expect(BmwLane *lane, int64_t due_us)
 		bmw_lane_set_due(lane, due_us);
 }
 
+void
+bmw_lane_shift(BmwLane *lane, int64_t by_us)
+{
+	lane->hold_until_us -= by_us;
+	if (lane->due_us != BMW_NEVER_US)
+		lane->due_us -= by_us;
+	if (lane->last_success_us != 0)
+		lane->last_success_us -= by_us;
+	if (lane->failing_since_us != 0)
+		lane->failing_since_us -= by_us;
+	for (BmwJob *job = lane->fresh.head; job != NULL; job = job->next)
+		job->queued_us -= by_us;
+	bmw_lane_refresh(lane);
+}
+
 static bool
 push(BmwLane *lane, BmwLaneQueue *queue, BmwJob *job, int64_t now_us)
 {

@@ -130,6 +130,9 @@ extern BmwLane *bmw_lanes_next_due(BmwLanes *lanes, int64_t now_us);
 /* When something can happen without an event from outside: the next due or held-back lane. */
 extern int64_t bmw_lanes_wakeup_us(const BmwLanes *lanes, int64_t now_us);
 
+/* The clock was set back by so much: what was planned by it comes earlier. */
+extern void bmw_lanes_shift(BmwLanes *lanes, int64_t by_us, int64_t now_us);
+
 /* Visits every lane; fn may close the lane it is given. */
 extern void bmw_lanes_each(BmwLanes *lanes, void (*fn)(BmwLane *lane, void *context),
 						   void *context);

@@ -56,6 +56,8 @@ extern void bmw_lane_refresh(BmwLane *lane);
 
 /* lane.c */
 extern void bmw_lane_set_limit(BmwLane *lane, int max_in_flight);
+/* See bmw_lanes_shift(). */
+extern void bmw_lane_shift(BmwLane *lane, int64_t by_us);
 /* Takes the job whose turn it is; there must be one. It is in flight from now on. */
 extern BmwJob *bmw_lane_hand_out(BmwLane *lane, int64_t now_us);
 

@@ -163,6 +163,15 @@ bmw_lanes_each(BmwLanes *lanes, void (*fn)(BmwLane *lane, void *context), void *
 }
 
 void
+bmw_lanes_shift(BmwLanes *lanes, int64_t by_us, int64_t now_us)
+{
+	lanes->now_us = now_us;
+	for (int i = 0; i < lanes->buckets_length; i++)
+		for (BmwLane *lane = lanes->buckets[i]; lane != NULL; lane = lane->hash_next)
+			bmw_lane_shift(lane, by_us);
+}
+
+void
 bmw_lane_refresh(BmwLane *lane)
 {
 	BmwLanes *lanes = lane->lanes;

@@ -3,40 +3,31 @@
  *
  * A hash table of chains, one for each endpoint and message that has something
  * waiting. Nearly all chains have one to three ids, so a chain is a sorted
- * array; an empty one is freed at once.
+ * array whose first entries may be used up; an empty one is freed at once. The
+ * chains of an endpoint hang together, so that what concerns one endpoint costs
+ * nothing of the others.
  */
 #include "core/order.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct Chain
-{
-	struct Chain *next; /* in its bucket */
-	BmwOrderKey key;
-	int length;
-	int capacity;
-	BmwUuid *ids; /* ascending */
-} Chain;
-
-struct BmwOrder
-{
-	Chain **buckets;
-	uint64_t buckets_length; /* a power of two */
-	uint64_t chains;
-	int64_t count;
-};
+#include "core/order_internal.h"
 
 static uint64_t hash_text(uint64_t hash, const char *text);
-static Chain *find(const BmwOrder *order, const BmwOrderKey *key);
-static Chain *find_or_add(BmwOrder *order, const BmwOrderKey *key);
+static BmwOrderChain *find_or_add(BmwOrder *order, const BmwOrderKey *key);
+static BmwOrderChain *add_chain(BmwOrder *order, const BmwOrderKey *key);
+static BmwOrderGroup *find_or_add_group(BmwOrder *order, int64_t endpoint_id);
 static bool grow(BmwOrder *order);
-static Chain **bucket_of(const BmwOrder *order, const BmwOrderKey *key);
+static void move_to(const BmwOrder *order, BmwOrder *grown);
+static BmwOrderChain **bucket_of(const BmwOrder *order, const BmwOrderKey *key);
+static BmwOrderGroup **group_bucket_of(const BmwOrder *order, int64_t endpoint_id);
 static bool same_key(const BmwOrderKey *a, const BmwOrderKey *b);
-static int place_of(const Chain *chain, const BmwUuid *id);
-static bool holds(const Chain *chain, int place, const BmwUuid *id);
-static bool make_room(Chain *chain);
-static void drop(BmwOrder *order, Chain **link);
+static int place_of(const BmwOrderChain *chain, const BmwUuid *id);
+static bool holds(const BmwOrderChain *chain, int place, const BmwUuid *id);
+static bool make_room(BmwOrderChain *chain);
+static void drop(BmwOrder *order, BmwOrderChain *chain);
+static void drop_group(BmwOrder *order, BmwOrderGroup *group);
 
 BmwOrder *
 bmw_order_create(void)
@@ -56,8 +47,9 @@ bmw_order_destroy(BmwOrder *order)
 		return;
 	for (uint64_t i = 0; i < order->buckets_length; i++)
 		while (order->buckets[i] != NULL)
-			drop(order, &order->buckets[i]);
+			drop(order, order->buckets[i]);
 	free(order->buckets);
+	free(order->groups);
 	free(order);
 }
 
@@ -74,18 +66,22 @@ bmw_order_key(int64_t endpoint_id, const char *application, const char *message_
 BmwStatus
 bmw_order_add(BmwOrder *order, const BmwOrderKey *key, const BmwUuid *id)
 {
-	Chain *chain = find_or_add(order, key);
+	BmwOrderChain *chain = find_or_add(order, key);
 	int place;
 
 	if (chain == NULL)
 		return BMW_ERROR_MEMORY;
-	place = place_of(chain, id);
-	if (holds(chain, place, id))
+	if (holds(chain, place_of(chain, id), id))
 		return BMW_OK;
 	if (!make_room(chain))
+	{
+		if (chain->length == 0)
+			drop(order, chain);
 		return BMW_ERROR_MEMORY;
+	}
+	place = place_of(chain, id);
 	memmove(&chain->ids[place + 1], &chain->ids[place],
-			(size_t) (chain->length - place) * sizeof(*id));
+			(size_t) (chain->start + chain->length - place) * sizeof(*id));
 	chain->ids[place] = *id;
 	chain->length++;
 	order->count++;
@@ -95,56 +91,68 @@ bmw_order_add(BmwOrder *order, const BmwOrderKey *key, const BmwUuid *id)
 bool
 bmw_order_is_head(const BmwOrder *order, const BmwOrderKey *key, const BmwUuid *id)
 {
-	const Chain *chain = find(order, key);
+	const BmwOrderChain *chain = bmw_order_find(order, key);
 
-	return chain == NULL || chain->length == 0 || place_of(chain, id) == 0;
+	return chain == NULL || place_of(chain, id) == chain->start;
+}
+
+bool
+bmw_order_has_others(const BmwOrder *order, const BmwOrderKey *key, const BmwUuid *id)
+{
+	const BmwOrderChain *chain = bmw_order_find(order, key);
+
+	return chain != NULL && chain->length > (holds(chain, place_of(chain, id), id) ? 1 : 0);
 }
 
 bool
 bmw_order_remove(BmwOrder *order, const BmwOrderKey *key, const BmwUuid *id, BmwUuid *next)
 {
-	Chain *chain = find(order, key);
+	BmwOrderChain *chain = bmw_order_find(order, key);
 	int place = chain != NULL ? place_of(chain, id) : 0;
-	Chain **link;
+	bool was_head;
 
 	if (chain == NULL || !holds(chain, place, id))
 		return false;
+	was_head = place == chain->start;
 	chain->length--;
 	order->count--;
-	memmove(&chain->ids[place], &chain->ids[place + 1],
-			(size_t) (chain->length - place) * sizeof(*id));
+	if (was_head)
+		chain->start++;
+	else
+		memmove(&chain->ids[place], &chain->ids[place + 1],
+				(size_t) (chain->start + chain->length - place) * sizeof(*id));
 	if (chain->length > 0)
 	{
-		*next = chain->ids[0];
-		return place == 0;
+		*next = chain->ids[chain->start];
+		return was_head;
 	}
-	for (link = bucket_of(order, key); *link != chain;)
-		link = &(*link)->next;
-	drop(order, link);
+	drop(order, chain);
 	return false;
 }
 
 void
 bmw_order_forget(BmwOrder *order, int64_t endpoint_id)
 {
-	for (uint64_t i = 0; i < order->buckets_length; i++)
-		for (Chain **link = &order->buckets[i]; *link != NULL;)
-		{
-			if ((*link)->key.endpoint_id == endpoint_id)
-				drop(order, link);
-			else
-				link = &(*link)->next;
-		}
+	BmwOrderGroup *group = bmw_order_group(order, endpoint_id);
+
+	/* the last one takes the group with it */
+	for (BmwOrderChain *chain = group != NULL ? group->chains : NULL, *next; chain != NULL;
+		 chain = next)
+	{
+		next = chain->group_next;
+		drop(order, chain);
+	}
 }
 
 void
 bmw_order_heads(const BmwOrder *order, int64_t endpoint_id,
 				void (*fn)(const BmwUuid *id, void *context), void *context)
 {
-	for (uint64_t i = 0; i < order->buckets_length; i++)
-		for (const Chain *chain = order->buckets[i]; chain != NULL; chain = chain->next)
-			if (chain->key.endpoint_id == endpoint_id && chain->length > 0)
-				fn(&chain->ids[0], context);
+	const BmwOrderGroup *group = bmw_order_group(order, endpoint_id);
+
+	for (const BmwOrderChain *chain = group != NULL ? group->chains : NULL; chain != NULL;
+		 chain = chain->group_next)
+		fn(&chain->ids[chain->start], context);
 }
 
 int64_t
@@ -163,33 +171,72 @@ hash_text(uint64_t hash, const char *text)
 	return (hash ^ (hash >> 29)) * UINT64_C(0xbf58476d1ce4e5b9);
 }
 
-static Chain *
-find(const BmwOrder *order, const BmwOrderKey *key)
+BmwOrderChain *
+bmw_order_find(const BmwOrder *order, const BmwOrderKey *key)
 {
-	Chain *chain = *bucket_of(order, key);
+	BmwOrderChain *chain = *bucket_of(order, key);
 
 	while (chain != NULL && !same_key(&chain->key, key))
 		chain = chain->next;
 	return chain;
 }
 
-static Chain *
+static BmwOrderChain *
 find_or_add(BmwOrder *order, const BmwOrderKey *key)
 {
-	Chain *chain = find(order, key);
+	BmwOrderChain *chain = bmw_order_find(order, key);
 
 	if (chain != NULL)
 		return chain;
 	if (order->chains >= order->buckets_length && !grow(order))
 		return NULL;
-	chain = calloc(1, sizeof(*chain));
-	if (chain == NULL)
+	return add_chain(order, key);
+}
+
+static BmwOrderChain *
+add_chain(BmwOrder *order, const BmwOrderKey *key)
+{
+	BmwOrderChain *chain = calloc(1, sizeof(*chain));
+	BmwOrderGroup *group = chain != NULL ? find_or_add_group(order, key->endpoint_id) : NULL;
+
+	if (group == NULL)
+	{
+		free(chain);
 		return NULL;
+	}
 	chain->key = *key;
 	chain->next = *bucket_of(order, key);
 	*bucket_of(order, key) = chain;
+	chain->group = group;
+	chain->group_next = group->chains;
+	if (group->chains != NULL)
+		group->chains->group_previous = chain;
+	group->chains = chain;
 	order->chains++;
 	return chain;
+}
+
+BmwOrderGroup *
+bmw_order_group(const BmwOrder *order, int64_t endpoint_id)
+{
+	BmwOrderGroup *group = *group_bucket_of(order, endpoint_id);
+
+	while (group != NULL && group->endpoint_id != endpoint_id)
+		group = group->next;
+	return group;
+}
+
+static BmwOrderGroup *
+find_or_add_group(BmwOrder *order, int64_t endpoint_id)
+{
+	BmwOrderGroup *group = bmw_order_group(order, endpoint_id);
+
+	if (group != NULL || (group = calloc(1, sizeof(*group))) == NULL)
+		return group;
+	group->endpoint_id = endpoint_id;
+	group->next = *group_bucket_of(order, endpoint_id);
+	*group_bucket_of(order, endpoint_id) = group;
+	return group;
 }
 
 static bool
@@ -198,29 +245,60 @@ grow(BmwOrder *order)
 	BmwOrder grown = {.buckets_length = order->buckets_length > 0 ? order->buckets_length * 2 : 64};
 
 	grown.buckets = calloc(grown.buckets_length, sizeof(*grown.buckets));
-	if (grown.buckets == NULL)
+	grown.groups = calloc(grown.buckets_length, sizeof(*grown.groups));
+	if (grown.buckets == NULL || grown.groups == NULL)
+	{
+		free(grown.buckets);
+		free(grown.groups);
 		return false;
+	}
+	move_to(order, &grown);
+	free(order->buckets);
+	free(order->groups);
+	order->buckets = grown.buckets;
+	order->groups = grown.groups;
+	order->buckets_length = grown.buckets_length;
+	return true;
+}
+
+static void
+move_to(const BmwOrder *order, BmwOrder *grown)
+{
 	for (uint64_t i = 0; i < order->buckets_length; i++)
-		for (Chain *chain = order->buckets[i], *next; chain != NULL; chain = next)
+	{
+		for (BmwOrderChain *chain = order->buckets[i], *next; chain != NULL; chain = next)
 		{
-			Chain **bucket = bucket_of(&grown, &chain->key);
+			BmwOrderChain **bucket = bucket_of(grown, &chain->key);
 
 			next = chain->next;
 			chain->next = *bucket;
 			*bucket = chain;
 		}
-	free(order->buckets);
-	order->buckets = grown.buckets;
-	order->buckets_length = grown.buckets_length;
-	return true;
+		for (BmwOrderGroup *group = order->groups[i], *next; group != NULL; group = next)
+		{
+			BmwOrderGroup **bucket = group_bucket_of(grown, group->endpoint_id);
+
+			next = group->next;
+			group->next = *bucket;
+			*bucket = group;
+		}
+	}
 }
 
-static Chain **
+static BmwOrderChain **
 bucket_of(const BmwOrder *order, const BmwOrderKey *key)
 {
 	uint64_t hash = key->message[0] ^ ((uint64_t) key->endpoint_id * UINT64_C(0x9E3779B97F4A7C15));
 
 	return &order->buckets[(hash >> 20) & (order->buckets_length - 1)];
+}
+
+static BmwOrderGroup **
+group_bucket_of(const BmwOrder *order, int64_t endpoint_id)
+{
+	uint64_t hash = (uint64_t) endpoint_id * UINT64_C(0x9E3779B97F4A7C15);
+
+	return &order->groups[(hash >> 32) & (order->buckets_length - 1)];
 }
 
 static bool
@@ -230,29 +308,46 @@ same_key(const BmwOrderKey *a, const BmwOrderKey *b)
 		   a->message[1] == b->message[1];
 }
 
-/* Where the id is, or would be. */
+/* Where the id is, or would be: nearly always at one of the ends. */
 static int
-place_of(const Chain *chain, const BmwUuid *id)
+place_of(const BmwOrderChain *chain, const BmwUuid *id)
 {
-	int place = chain->length;
+	int low = chain->start;
+	int high = chain->start + chain->length;
 
-	while (place > 0 && memcmp(chain->ids[place - 1].bytes, id->bytes, sizeof(id->bytes)) >= 0)
-		place--;
-	return place;
+	if (high > low && memcmp(chain->ids[high - 1].bytes, id->bytes, sizeof(id->bytes)) < 0)
+		return high;
+	while (low < high)
+	{
+		int middle = low + (high - low) / 2;
+
+		if (memcmp(chain->ids[middle].bytes, id->bytes, sizeof(id->bytes)) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 static bool
-holds(const Chain *chain, int place, const BmwUuid *id)
+holds(const BmwOrderChain *chain, int place, const BmwUuid *id)
 {
-	return place < chain->length &&
+	return place < chain->start + chain->length &&
 		   memcmp(chain->ids[place].bytes, id->bytes, sizeof(id->bytes)) == 0;
 }
 
+/* What is used up at the front is given back when it is half of all. */
 static bool
-make_room(Chain *chain)
+make_room(BmwOrderChain *chain)
 {
-	if (chain->length < chain->capacity)
+	if (chain->start + chain->length < chain->capacity)
 		return true;
+	if (chain->start > 0 && chain->start >= chain->capacity / 2)
+	{
+		memmove(chain->ids, &chain->ids[chain->start], (size_t) chain->length * sizeof(BmwUuid));
+		chain->start = 0;
+		return true;
+	}
 
 	int capacity = chain->capacity > 0 ? chain->capacity * 2 : 2;
 	BmwUuid *ids = realloc(chain->ids, (size_t) capacity * sizeof(*ids));
@@ -265,13 +360,36 @@ make_room(Chain *chain)
 }
 
 static void
-drop(BmwOrder *order, Chain **link)
+drop(BmwOrder *order, BmwOrderChain *chain)
 {
-	Chain *chain = *link;
+	BmwOrderGroup *group = chain->group;
+	BmwOrderChain **link = bucket_of(order, &chain->key);
 
+	while (*link != chain)
+		link = &(*link)->next;
 	*link = chain->next;
+	bmw_order_unwant(order, chain);
+	if (chain->group_previous != NULL)
+		chain->group_previous->group_next = chain->group_next;
+	else
+		group->chains = chain->group_next;
+	if (chain->group_next != NULL)
+		chain->group_next->group_previous = chain->group_previous;
+	if (group->chains == NULL)
+		drop_group(order, group);
 	order->chains--;
 	order->count -= chain->length;
 	free(chain->ids);
 	free(chain);
+}
+
+static void
+drop_group(BmwOrder *order, BmwOrderGroup *group)
+{
+	BmwOrderGroup **link = group_bucket_of(order, group->endpoint_id);
+
+	while (*link != group)
+		link = &(*link)->next;
+	*link = group->next;
+	free(group);
 }

@@ -56,6 +56,47 @@ test_heads(void)
 	bmw_order_destroy(order);
 }
 
+/* A head is wanted once, endpoints take turns, and what has gone is wanted no longer. */
+static void
+test_wanted(void)
+{
+	BmwOrder *order = bmw_order_create();
+	BmwOrderKey keys[] = {bmw_order_key(1, "app", "m1"), bmw_order_key(1, "app", "m2"),
+						  bmw_order_key(2, "app", "m1")};
+	BmwOrderHead heads[4];
+	BmwUuid next;
+	int64_t endpoint_id;
+
+	for (unsigned i = 0; i < 3; i++)
+		for (unsigned n = 0; n < 2; n++)
+		{
+			BmwUuid id = id_of(10 * i + n);
+
+			CHECK_INT(bmw_order_add(order, &keys[i], &id), BMW_OK);
+		}
+	CHECK(!bmw_order_is_wanting(order));
+	bmw_order_want(order, &keys[0]);
+	bmw_order_want_all(order, 1);
+	bmw_order_want_some(order, 1000);
+	CHECK(bmw_order_next_wanting(order, &endpoint_id));
+	CHECK_INT(endpoint_id, 1);
+	CHECK(bmw_order_next_wanting(order, &endpoint_id));
+	CHECK_INT(endpoint_id, 2);
+	CHECK_INT(bmw_order_take_wanted(order, 1, heads, 1), 1);
+	CHECK_INT(heads[0].id.bytes[15], 0);
+	next = id_of(10);
+	CHECK(bmw_order_remove(order, &keys[1], &next, &next));
+	CHECK_INT(bmw_order_take_wanted(order, 1, heads, 4), 1);
+	CHECK_INT(heads[0].id.bytes[15], 11);
+	CHECK_INT(bmw_order_take_wanted(order, 1, heads, 4), 0);
+	bmw_order_forget(order, 2);
+	CHECK(!bmw_order_is_wanting(order));
+	bmw_order_want_all(order, 1);
+	bmw_order_unwant_all(order, 1);
+	CHECK(!bmw_order_next_wanting(order, &endpoint_id));
+	bmw_order_destroy(order);
+}
+
 static void
 test_keys(void)
 {
@@ -121,6 +162,7 @@ int
 main(void)
 {
 	test_heads();
+	test_wanted();
 	test_keys();
 	test_against_model();
 	return unit_finish("order");

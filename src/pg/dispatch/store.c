@@ -24,7 +24,8 @@
 	"e.xid, e.id, e.type, e.application, e.channel, e.message_id, e.endpoint_id, e.occurred_at, e.created_at, e.data," \
 	" e.reply_to IS NOT NULL AS is_reply"
 
-#define DUE_COLUMNS EVENT_COLUMNS ", d.attempts, d.first_attempt_at"
+#define DUE_COLUMNS                                                                                \
+	"d.event_id, d.status = 'pending', d.attempts, d.first_attempt_at, d.next_attempt_at"
 
 static BmwStatement version = {
 	"SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'bm_webhook'"};
@@ -86,20 +87,22 @@ static BmwStatement existing = {
 
 static BmwStatement due = {
 	"SELECT " DUE_COLUMNS
-	" FROM (SELECT event_id, attempts, first_attempt_at, next_attempt_at FROM bm_webhook.delivery d"
-	"  WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at <= $2 AND" BMW_NOT_SET_ASIDE
-	"  ORDER BY endpoint_id, next_attempt_at LIMIT $3) d"
-	" JOIN bm_webhook.event e ON e.id = d.event_id",
-	3,
-	{INT8OID, TIMESTAMPTZOID, INT8OID}};
+	" FROM bm_webhook.delivery d WHERE d.endpoint_id = $1 AND d.status = 'pending'"
+	" AND d.next_attempt_at >= $2 AND d.next_attempt_at <= $3 AND" BMW_NOT_SET_ASIDE
+	" ORDER BY d.endpoint_id, d.next_attempt_at LIMIT $4",
+	4,
+	{INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}};
 
-static BmwStatement waiting = {
+static BmwStatement rows_of = {
 	"SELECT " DUE_COLUMNS " FROM pg_catalog.unnest($2) AS wanted(id)"
-	" JOIN bm_webhook.delivery d ON d.event_id = wanted.id AND d.endpoint_id = $1 AND d.status = 'pending'"
-	"  AND d.next_attempt_at = 'infinity' AND" BMW_NOT_SET_ASIDE
-	" JOIN bm_webhook.event e ON e.id = d.event_id",
+	" JOIN bm_webhook.delivery d ON d.event_id = wanted.id AND d.endpoint_id = $1 AND" BMW_NOT_SET_ASIDE,
 	2,
 	{INT8OID, UUIDARRAYOID}};
+
+static BmwStatement bodies = {"SELECT " EVENT_COLUMNS " FROM pg_catalog.unnest($1) AS wanted(id)"
+							  " JOIN bm_webhook.event e ON e.id = wanted.id",
+							  1,
+							  {UUIDARRAYOID}};
 
 /* For an endpoint that keeps the order: everything that has not ended. What was set aside says so itself. */
 static BmwStatement unfinished = {
@@ -124,6 +127,7 @@ static BmwStatement pending = {
 
 static int each_event(int rows, BmwEventRowFn fn, void *context);
 static int each_due(int rows, BmwDueRowFn fn, void *context);
+static Datum ids_datum(const BmwUuid *ids, int length);
 static void read_event(const BmwSqlRow *row, BmwEventRow *event);
 static void parse_snapshot(const char *text, BmwSnapshot *snapshot);
 static Datum snapshot_datum(const BmwSnapshot *snapshot);
@@ -238,27 +242,48 @@ bmw_store_existing(const BmwUuid *events, int length, BmwDeliveryFn fn, void *co
 }
 
 int
-bmw_store_due(int64 endpoint_id, int64 now_us, int limit, BmwDueRowFn fn, void *context)
+bmw_store_due(int64 endpoint_id, int64 from_us, int64 to_us, int limit, BmwDueRowFn fn,
+			  void *context)
 {
-	Datum values[3] = {Int64GetDatum(endpoint_id), TimestampTzGetDatum(bmw_from_unix_us(now_us)),
-					   Int64GetDatum(limit)};
+	Datum values[4] = {Int64GetDatum(endpoint_id), TimestampTzGetDatum(bmw_from_unix_us(from_us)),
+					   TimestampTzGetDatum(bmw_from_unix_us(to_us)), Int64GetDatum(limit)};
 
 	return each_due(bmw_statement_run(&due, values), fn, context);
 }
 
 int
-bmw_store_waiting(int64 endpoint_id, const BmwUuid *events, int length, BmwDueRowFn fn,
-				  void *context)
+bmw_store_rows(int64 endpoint_id, const BmwUuid *events, int length, BmwDueRowFn fn, void *context)
 {
-	BmwSqlColumn column;
-	Datum values[2];
+	Datum values[2] = {Int64GetDatum(endpoint_id), ids_datum(events, length)};
 
-	bmw_sql_column_init(&column, UUIDOID, length);
-	for (int i = 0; i < length; i++)
-		bmw_sql_column_add_uuid(&column, &events[i]);
-	values[0] = Int64GetDatum(endpoint_id);
-	values[1] = bmw_sql_column_array(&column);
-	return each_due(bmw_statement_run(&waiting, values), fn, context);
+	return each_due(bmw_statement_run(&rows_of, values), fn, context);
+}
+
+/* What is long is stored out of line: a row as it comes from the table has no more than its address. */
+void
+bmw_store_bodies(const BmwUuid *events, int length, BmwSizeFn is_wanted, BmwEventRowFn fn,
+				 void *context)
+{
+	Datum values[1] = {ids_datum(events, length)};
+	int rows = bmw_statement_run(&bodies, values);
+	SPITupleTable *table = SPI_tuptable;
+	MemoryContext row_context = bmw_statement_row_context();
+	MemoryContext caller = MemoryContextSwitchTo(row_context);
+
+	for (int i = 0; i < rows; i++)
+	{
+		BmwSqlRow row = {table->vals[i], table->tupdesc};
+		BmwUuid id = bmw_sql_uuid(&row, 2);
+		BmwEventRow event;
+
+		if (!is_wanted(&id, bmw_sql_size(&row, 10), context))
+			continue;
+		read_event(&row, &event);
+		fn(&event, context);
+		MemoryContextReset(row_context);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(row_context);
 }
 
 void
@@ -326,23 +351,30 @@ static int
 each_due(int rows, BmwDueRowFn fn, void *context)
 {
 	SPITupleTable *table = SPI_tuptable;
-	MemoryContext row_context = bmw_statement_row_context();
-	MemoryContext caller = MemoryContextSwitchTo(row_context);
 
 	for (int i = 0; i < rows; i++)
 	{
 		BmwSqlRow row = {table->vals[i], table->tupdesc};
-		BmwDueRow due_row;
+		BmwDueRow due_row = {.event_id = bmw_sql_uuid(&row, 1),
+							 .is_pending = bmw_sql_bool(&row, 2),
+							 .attempts = bmw_sql_int32(&row, 3),
+							 .first_attempt_us = bmw_sql_time(&row, 4),
+							 .due_us = bmw_sql_due(&row, 5)};
 
-		read_event(&row, &due_row.event);
-		due_row.attempts = bmw_sql_int32(&row, 12);
-		due_row.first_attempt_us = bmw_sql_time(&row, 13);
 		fn(&due_row, context);
-		MemoryContextReset(row_context);
 	}
-	MemoryContextSwitchTo(caller);
-	MemoryContextDelete(row_context);
 	return rows;
+}
+
+static Datum
+ids_datum(const BmwUuid *ids, int length)
+{
+	BmwSqlColumn column;
+
+	bmw_sql_column_init(&column, UUIDOID, length);
+	for (int i = 0; i < length; i++)
+		bmw_sql_column_add_uuid(&column, &ids[i]);
+	return bmw_sql_column_array(&column);
 }
 
 static void

@@ -11,9 +11,8 @@
 #include "postgres.h"
 
 #include "core/event.h"
-#include "core/http.h"
 #include "core/route.h"
-#include "core/snapshot.h"
+#include "core/scheduler.h"
 #include "nodes/pg_list.h"
 #include "utils/timestamp.h"
 
@@ -25,13 +24,6 @@
 	" NOT EXISTS (SELECT FROM bm_webhook.set_aside s"                                              \
 	" WHERE s.event_id = d.event_id AND s.endpoint_id = d.endpoint_id)"
 
-/* Where intake is: the next event is the first with (xid, id) greater than this. */
-typedef struct BmwPosition
-{
-	uint64 xid;
-	BmwUuid id;
-} BmwPosition;
-
 typedef struct BmwEventRow
 {
 	BmwPosition position;
@@ -40,14 +32,6 @@ typedef struct BmwEventRow
 } BmwEventRow;
 
 typedef void (*BmwEventRowFn)(const BmwEventRow *row, void *context);
-
-/* A delivery that waits in the table. */
-typedef struct BmwDueRow
-{
-	BmwEventRow event;
-	int attempts;
-	int64 first_attempt_us; /* 0: none yet */
-} BmwDueRow;
 
 typedef void (*BmwDueRowFn)(const BmwDueRow *row, void *context);
 
@@ -80,40 +64,6 @@ typedef void (*BmwEndpointRowFn)(const BmwEndpointRow *row, void *context);
 typedef void (*BmwMutedFn)(const char *application, const char **patterns, int length,
 						   void *context);
 
-#define BMW_HELD_BACK PG_INT64_MAX /* waits for an earlier event of its message */
-
-typedef enum BmwRecordFate
-{
-	BMW_RECORD_UNTRIED,
-	BMW_RECORD_WRITTEN,
-	BMW_RECORD_STUCK,	 /* somebody has locked it, or nothing of it can be written */
-	BMW_RECORD_SET_ASIDE /* into the table set_aside, because the log refuses it */
-} BmwRecordFate;
-
-/* What is to be recorded of one delivery. */
-typedef struct BmwRecord
-{
-	BmwUuid event_id;
-	int64 endpoint_id;
-	bool has_row;			/* a delivery row exists: update it */
-	bool is_failed_attempt; /* goes into failed_attempt as well */
-	bool is_exhausted;		/* given up: emit delivery.exhausted */
-	const char *status;		/* constant */
-	int attempts;
-	int64 next_attempt_us;	 /* 0: none; BMW_HELD_BACK */
-	int64 first_attempt_us;	 /* 0: none */
-	int64 last_attempt_us;	 /* 0: none */
-	int http_status;		 /* 0: none */
-	const char *error_class; /* constant or NULL */
-	char *error;			 /* malloc'd UTF-8 or NULL; the recorder frees it */
-	char *response;			 /* likewise */
-	BmwHttpTimes times;
-	uint64 message[2];	/* of the event */
-	void *pass;			/* the recorder's */
-	bool is_locked;		/* its row was skipped: somebody has locked it */
-	BmwRecordFate fate; /* of the last attempt to write it */
-} BmwRecord;
-
 /* The extension's installed version, NULL when it is not there. Palloc'd. */
 extern char *bmw_store_version(void);
 /* The OID of the cursor table. */
@@ -139,17 +89,29 @@ extern int bmw_store_events_of(const uint64 *xids, int xids_length, const BmwPos
 typedef void (*BmwDeliveryFn)(const BmwUuid *event_id, int64 endpoint_id, void *context);
 extern void bmw_store_existing(const BmwUuid *events, int length, BmwDeliveryFn fn, void *context);
 
-/* The endpoint's pending deliveries that are due, oldest first. Returns how many. */
-extern int bmw_store_due(int64 endpoint_id, int64 now_us, int limit, BmwDueRowFn fn, void *context);
-/* Those of these deliveries of the endpoint that are held back. Returns how many. */
-extern int bmw_store_waiting(int64 endpoint_id, const BmwUuid *events, int length, BmwDueRowFn fn,
-							 void *context);
+/* The endpoint's pending deliveries that are due from then to then, at most limit, oldest first. Returns how many. */
+extern int bmw_store_due(int64 endpoint_id, int64 from_us, int64 to_us, int limit, BmwDueRowFn fn,
+						 void *context);
+/* Those of these deliveries of the endpoint that have a row. Returns how many. */
+extern int bmw_store_rows(int64 endpoint_id, const BmwUuid *events, int length, BmwDueRowFn fn,
+						  void *context);
+/* Of these events those that are there and whose data is wanted: its length in bytes is known before it is read. */
+typedef bool (*BmwSizeFn)(const BmwUuid *event_id, int64 size, void *context);
+extern void bmw_store_bodies(const BmwUuid *events, int length, BmwSizeFn is_wanted,
+							 BmwEventRowFn fn, void *context);
 /* All pending deliveries of the endpoint whose event has a message. */
 typedef void (*BmwUnfinishedFn)(const BmwUuid *event_id, const char *application,
 								const char *message_id, void *context);
 extern void bmw_store_unfinished(int64 endpoint_id, BmwUnfinishedFn fn, void *context);
-/* Makes due what was held back, up to limit, but for rows that somebody has locked; returns how many. */
-extern int bmw_store_let_go(int64 endpoint_id, int limit, bool *is_done);
+/*
+ * Makes due what was held back (what its schedule would not have planned so late), up
+ * to limit, but for rows that somebody has locked; calls fn for each, returns how many.
+ */
+typedef void (*BmwMovedFn)(const BmwUuid *event_id, int64 due_us, void *context);
+extern int bmw_store_let_go(int64 endpoint_id, int limit, bool *is_done, BmwMovedFn fn,
+							void *context);
+extern int bmw_store_clamp(int64 endpoint_id, int limit, bool *is_done, BmwMovedFn fn,
+						   void *context);
 /* When its first pending delivery after this time is due; PG_INT64_MAX: none. */
 extern int64 bmw_store_next_due(int64 endpoint_id, int64 after_us);
 /* For every endpoint with pending deliveries: when the first is due. */
@@ -161,7 +123,7 @@ extern void bmw_store_pending(BmwPendingFn fn, void *context);
  * it? with_partitions: looks at each, not at the parents alone.
  */
 extern bool bmw_store_log_is_free(bool with_partitions);
-/* Inserts and updates deliveries, inserts failed attempts: one statement each. Sets is_locked. */
+/* Inserts and updates deliveries, inserts failed attempts: one statement each. Sets is_locked, and the fate of what was overtaken. */
 extern void bmw_store_record(BmwRecord *records, int length);
 /* Keeps a record that the log refuses; cause: in the database's encoding. */
 extern void bmw_store_set_aside(const BmwRecord *record, const char *cause, const char *sqlstate);

@@ -37,9 +37,9 @@ static BmwStatement update_deliveries = {
 	 TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 	 INTERVALARRAYOID}};
 
-/* Which of these deliveries (counted from 1) nobody else has locked; they are locked now. */
+/* Which of these deliveries (counted from 1) nobody else has locked; they are locked now. When they are due. */
 static BmwStatement lock_deliveries = {
-	"SELECT r.n FROM ROWS FROM (unnest($1, $2)) WITH ORDINALITY AS r (event_id, endpoint_id, n)"
+	"SELECT r.n, CASE d.status WHEN 'pending' THEN d.next_attempt_at END FROM ROWS FROM (unnest($1, $2)) WITH ORDINALITY AS r (event_id, endpoint_id, n)"
 	" JOIN bm_webhook.delivery d ON d.event_id = r.event_id AND d.endpoint_id = r.endpoint_id"
 	" FOR NO KEY UPDATE OF d SKIP LOCKED",
 	2,
@@ -105,9 +105,28 @@ static BmwStatement find_waiting = {"SELECT " WAITING " LIMIT 1", 1, {INT8OID}};
 static BmwStatement let_go = {"WITH held AS MATERIALIZED (SELECT " HELD
 							  " LIMIT $2 FOR NO KEY UPDATE OF d SKIP LOCKED)"
 							  " UPDATE bm_webhook.delivery d SET next_attempt_at = pg_catalog.now()"
-							  " FROM held WHERE d.event_id = held.event_id AND d.endpoint_id = $1",
+							  " FROM held WHERE d.event_id = held.event_id AND d.endpoint_id = $1"
+							  " RETURNING d.event_id, d.next_attempt_at",
 							  2,
 							  {INT8OID, INT8OID}};
+
+/* Planned by a clock that was ahead: later than the schedule and its jitter can be from now. */
+#define LATEST                                                                                     \
+	"pg_catalog.now() + 1.2 * coalesce(p.retry_delays[greatest(d.attempts, 1)], '0'::interval)"
+#define TOO_LATE                                                                                   \
+	"d.event_id, " LATEST " AS latest FROM bm_webhook.delivery d"                                  \
+	" JOIN bm_webhook.endpoint p ON p.id = d.endpoint_id"                                          \
+	" WHERE d.endpoint_id = $1 AND d.status = 'pending' AND d.next_attempt_at > " LATEST           \
+	" AND d.next_attempt_at < 'infinity' AND" BMW_NOT_SET_ASIDE
+
+static BmwStatement find_too_late = {"SELECT " TOO_LATE " LIMIT 1", 1, {INT8OID}};
+static BmwStatement clamp = {"WITH late AS MATERIALIZED (SELECT " TOO_LATE
+							 " LIMIT $2 FOR NO KEY UPDATE OF d SKIP LOCKED)"
+							 " UPDATE bm_webhook.delivery d SET next_attempt_at = late.latest"
+							 " FROM late WHERE d.event_id = late.event_id AND d.endpoint_id = $1"
+							 " RETURNING d.event_id, d.next_attempt_at",
+							 2,
+							 {INT8OID, INT8OID}};
 
 static BmwStatement cancel = {
 	"WITH waiting AS MATERIALIZED (SELECT " WAITING " LIMIT $3 FOR NO KEY UPDATE OF d SKIP LOCKED)"
@@ -116,8 +135,11 @@ static BmwStatement cancel = {
 	3,
 	{INT8OID, TEXTOID, INT8OID}};
 
+static int move(BmwStatement *statement, BmwStatement *find, int64 endpoint_id, int limit,
+				bool *is_done, BmwMovedFn fn, void *context);
 static void lock_existing(BmwRecord *records, int length);
 static void mark_locked(BmwSqlColumn *keys, BmwRecord **existing);
+static void mark_overtaken(BmwRecord *record, const BmwSqlRow *row);
 static bool *ordinals(int rows, int length);
 static void record_deliveries(BmwStatement *statement, const BmwRecord *records, int length,
 							  bool has_row);
@@ -158,7 +180,8 @@ bmw_store_record(BmwRecord *records, int length)
 	record_deliveries(&update_deliveries, records, length, true);
 	record_attempts(records, length);
 	for (int i = 0; i < length; i++)
-		if (records[i].is_exhausted && !records[i].is_locked)
+		if (records[i].is_exhausted && !records[i].is_locked &&
+			records[i].fate != BMW_RECORD_OVERTAKEN)
 			emit_exhausted(&records[i]);
 }
 
@@ -185,13 +208,18 @@ bmw_store_set_aside(const BmwRecord *record, const char *cause, const char *sqls
 }
 
 int
-bmw_store_let_go(int64 endpoint_id, int limit, bool *is_done)
+bmw_store_let_go(int64 endpoint_id, int limit, bool *is_done, BmwMovedFn fn, void *context)
 {
-	Datum values[2] = {Int64GetDatum(endpoint_id), Int64GetDatum(limit)};
-	int changed = bmw_statement_run(&let_go, values);
+	return move(&let_go, &find_held, endpoint_id, limit, is_done, fn, context);
+}
 
-	*is_done = changed < limit && bmw_statement_run(&find_held, values) == 0;
-	return changed;
+int
+bmw_store_clamp(int64 endpoint_id, int limit, bool *is_done, BmwMovedFn fn, void *context)
+{
+	*is_done = false;
+	if (!bmw_store_can_read_endpoints())
+		return 0;
+	return move(&clamp, &find_too_late, endpoint_id, limit, is_done, fn, context);
 }
 
 int
@@ -205,6 +233,24 @@ bmw_store_cancel(int64 endpoint_id, const char *reason, int limit, bool *is_done
 		return 0;
 	changed = bmw_statement_run(&cancel, values);
 	*is_done = changed < limit && bmw_statement_run(&find_waiting, values) == 0;
+	return changed;
+}
+
+static int
+move(BmwStatement *statement, BmwStatement *find, int64 endpoint_id, int limit, bool *is_done,
+	 BmwMovedFn fn, void *context)
+{
+	Datum values[2] = {Int64GetDatum(endpoint_id), Int64GetDatum(limit)};
+	int changed = bmw_statement_run(statement, values);
+
+	for (int i = 0; i < changed; i++)
+	{
+		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+		BmwUuid id = bmw_sql_uuid(&row, 1);
+
+		fn(&id, bmw_sql_due(&row, 2), context);
+	}
+	*is_done = changed < limit && bmw_statement_run(find, values) == 0;
 	return changed;
 }
 
@@ -241,12 +287,30 @@ mark_locked(BmwSqlColumn *keys, BmwRecord **existing)
 	bool *is_ours;
 	bool *is_there;
 
+	for (int i = 0; i < rows; i++)
+	{
+		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+
+		mark_overtaken(existing[bmw_sql_int64(&row, 1) - 1], &row);
+	}
 	if (rows == length)
 		return;
 	is_ours = ordinals(rows, length);
 	is_there = ordinals(bmw_statement_run_columns(&find_deliveries, keys), length);
 	for (int i = 0; i < length; i++)
 		existing[i]->is_locked = is_there[i] && !is_ours[i];
+}
+
+/* Somebody has made it due at another time since it was fetched: that stays. */
+static void
+mark_overtaken(BmwRecord *record, const BmwSqlRow *row)
+{
+	int64 due_us = bmw_sql_due(row, 2);
+
+	if (due_us == 0 || due_us == record->fetched_due_us)
+		return;
+	record->fate = BMW_RECORD_OVERTAKEN;
+	record->kept_due_us = due_us;
 }
 
 /* The numbers (from 1) in the first column of the rows, as a set. */
@@ -287,14 +351,23 @@ init_columns(BmwSqlColumn *columns, const Oid *types, int columns_length, int le
 static void
 add_delivery(BmwSqlColumn *c, const BmwRecord *r)
 {
+	static const char *const statuses[] = {
+		[BMW_PENDING] = "pending",
+		[BMW_DELIVERED] = "delivered",
+		[BMW_FAILED] = "failed",
+		[BMW_CANCELED] = "canceled",
+	};
+	bool is_overtaken = r->fate == BMW_RECORD_OVERTAKEN;
+	int64 due_us = is_overtaken ? r->kept_due_us : r->next_attempt_us;
+
 	bmw_sql_column_add_uuid(&c[0], &r->event_id);
 	bmw_sql_column_add(&c[1], Int64GetDatum(r->endpoint_id));
-	bmw_sql_column_add_text(&c[2], r->status);
+	bmw_sql_column_add_text(&c[2], statuses[is_overtaken ? BMW_PENDING : r->status]);
 	bmw_sql_column_add(&c[3], Int32GetDatum(r->attempts));
-	if (r->next_attempt_us == BMW_HELD_BACK)
+	if (due_us == BMW_HELD_BACK)
 		bmw_sql_column_add(&c[4], TimestampTzGetDatum(DT_NOEND));
 	else
-		bmw_sql_column_add_time(&c[4], r->next_attempt_us);
+		bmw_sql_column_add_time(&c[4], due_us);
 	bmw_sql_column_add_time(&c[5], r->first_attempt_us);
 	bmw_sql_column_add_time(&c[6], r->last_attempt_us);
 	bmw_sql_column_add_int32(&c[7], r->http_status);

@@ -13,7 +13,9 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pg/server/compat.h"
-#include "pg/dispatch/dispatcher.h"
+#include "pg/dispatch/cycle.h"
+#include "pg/dispatch/store.h"
+#include "pg/dispatch/transaction.h"
 #include "pg/dispatch/worker.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -33,10 +35,10 @@ static void detach(int code, Datum slot);
 static void set_state(BmwSlot *slot, BmwSlotState state);
 static bool may_run(BmwSlot *slot);
 static bool own_shard(BmwSlot *slot, Oid cursor);
-static void run(BmwDispatcher *dispatcher);
-static void stop(BmwDispatcher *dispatcher, WaitEventSet *events);
+static void run(BmwSlot *slot);
+static void stop(BmwCycle *cycle, WaitEventSet *events);
 static void wait(WaitEventSet *events, long timeout_ms);
-static void reload(BmwDispatcher *dispatcher);
+static void reload(BmwCycle *cycle);
 
 void
 bmw_worker_main(Datum arg)
@@ -52,7 +54,7 @@ bmw_worker_main(Datum arg)
 	if (!may_run(slot))
 		proc_exit(0);
 	set_state(slot, BMW_SLOT_RUNNING);
-	run(bmw_dispatcher_create(slot));
+	run(slot);
 	proc_exit(0);
 }
 
@@ -147,36 +149,36 @@ own_shard(BmwSlot *slot, Oid cursor)
 }
 
 static void
-run(BmwDispatcher *dispatcher)
+run(BmwSlot *slot)
 {
+	BmwCycle *cycle = bmw_cycle_create(slot);
 	WaitEventSet *events = bmw_create_wait_event_set(3);
 
 	AddWaitEventToSet(events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	AddWaitEventToSet(events, WL_SOCKET_READABLE, bmw_http_fd(dispatcher->http), NULL, NULL);
+	AddWaitEventToSet(events, WL_SOCKET_READABLE, bmw_cycle_fd(cycle), NULL, NULL);
 	pgstat_report_activity(STATE_RUNNING, "bm_webhook: sending");
-	while (!ShutdownRequestPending && dispatcher->has_extension && !dispatcher->is_clock_back)
+	while (!ShutdownRequestPending && bmw_cycle_has_extension(cycle))
 	{
 		long timeout_ms;
 
-		reload(dispatcher);
-		timeout_ms = bmw_dispatcher_cycle(dispatcher);
+		reload(cycle);
+		timeout_ms = bmw_cycle_run(cycle);
 		wait(events, timeout_ms);
 	}
-	stop(dispatcher, events);
-	set_state(dispatcher->slot, dispatcher->has_extension ? BMW_SLOT_HELD : BMW_SLOT_FREE);
+	stop(cycle, events);
+	set_state(slot, bmw_cycle_has_extension(cycle) ? BMW_SLOT_HELD : BMW_SLOT_FREE);
 }
 
 static void
-stop(BmwDispatcher *dispatcher, WaitEventSet *events)
+stop(BmwCycle *cycle, WaitEventSet *events)
 {
 	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), STOP_MS);
 
-	dispatcher->is_stopping = true;
-	while (dispatcher->has_extension && bmw_http_in_flight(dispatcher->http) > 0 &&
+	while (bmw_cycle_has_extension(cycle) && bmw_cycle_stop(cycle) &&
 		   GetCurrentTimestamp() < deadline)
-		wait(events, Min(bmw_dispatcher_cycle(dispatcher), 50));
-	bmw_dispatcher_stop(dispatcher);
+		wait(events, Min(bmw_cycle_run(cycle), 50));
+	bmw_cycle_end(cycle);
 }
 
 static void
@@ -192,13 +194,13 @@ wait(WaitEventSet *events, long timeout_ms)
 }
 
 static void
-reload(BmwDispatcher *dispatcher)
+reload(BmwCycle *cycle)
 {
 	if (!ConfigReloadPending)
 		return;
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
 	bmw_transaction_init();
-	if (!bmw_dispatcher_reload(dispatcher))
+	if (!bmw_cycle_reload(cycle))
 		ShutdownRequestPending = true;
 }

@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/namespace.h"
@@ -66,6 +67,27 @@ bmw_sql_time(const BmwSqlRow *row, int column)
 	Datum value = value_of(row, column, &is_null);
 
 	return is_null ? 0 : bmw_unix_us(DatumGetTimestampTz(value));
+}
+
+int64
+bmw_sql_due(const BmwSqlRow *row, int column)
+{
+	bool is_null;
+	Datum value = value_of(row, column, &is_null);
+
+	if (is_null)
+		return 0;
+	return TIMESTAMP_IS_NOEND(DatumGetTimestampTz(value)) ? PG_INT64_MAX
+														  : bmw_unix_us(DatumGetTimestampTz(value));
+}
+
+int64
+bmw_sql_size(const BmwSqlRow *row, int column)
+{
+	bool is_null;
+	Datum value = value_of(row, column, &is_null);
+
+	return is_null ? 0 : (int64) toast_raw_datum_size(value) - VARHDRSZ;
 }
 
 BmwUuid

@@ -26,6 +26,10 @@ extern int bmw_sql_int32(const BmwSqlRow *row, int column);
 extern bool bmw_sql_bool(const BmwSqlRow *row, int column);
 extern uint64 bmw_sql_xid8(const BmwSqlRow *row, int column);
 extern int64 bmw_sql_time(const BmwSqlRow *row, int column);
+/* PG_INT64_MAX for infinity. */
+extern int64 bmw_sql_due(const BmwSqlRow *row, int column);
+/* The bytes of a value of variable length, without reading what is stored out of line. */
+extern int64 bmw_sql_size(const BmwSqlRow *row, int column);
 extern BmwUuid bmw_sql_uuid(const BmwSqlRow *row, int column);
 /* 0-terminated, in the current memory context; length may be NULL. */
 extern const char *bmw_sql_text(const BmwSqlRow *row, int column, size_t *length);

@@ -1,0 +1,223 @@
+/*
+ * core/scheduler.c - the whole: limits, time, when to wake.
+ */
+#include "core/scheduler.h"
+
+#include <stdlib.h>
+
+#include "core/scheduler_internal.h"
+
+#define CLOCK_SLACK_US BMW_SECOND_US /* that a clock may go back by itself */
+#define STUCK_US (5 * BMW_SECOND_US) /* in a queue; then it is left to the table */
+#define FULL_AT 10000				 /* fresh records: nothing more is started */
+#define FULL_OF_STUCK_AT 50000
+
+static void clock_went_back(BmwScheduler *scheduler, int64_t by_us);
+static void clamp(BmwLane *lane, void *context);
+static void every_second(BmwScheduler *scheduler);
+static void park_if_stuck(BmwLane *lane, void *context);
+static int64_t earlier(int64_t a, int64_t b);
+static int64_t reading_wakeup_us(const BmwScheduler *scheduler);
+static void free_target(BmwLane *lane, void *context);
+
+BmwScheduler *
+bmw_scheduler_create(const BmwLimits *limits, int64_t now_us)
+{
+	BmwScheduler *scheduler = calloc(1, sizeof(*scheduler));
+
+	if (scheduler == NULL)
+		return NULL;
+	scheduler->limits = *limits;
+	scheduler->now_us = now_us;
+	scheduler->next_second_us = now_us + BMW_SECOND_US;
+	scheduler->abort_at_us = scheduler->errands_at_us = BMW_NEVER_US;
+	scheduler->kept_end = &scheduler->kept;
+	scheduler->errands_end = &scheduler->errands;
+	scheduler->lanes = bmw_lanes_create(limits->max_in_flight, limits->lane_capacity);
+	scheduler->order = bmw_order_create();
+	if (scheduler->lanes != NULL && scheduler->order != NULL)
+		return scheduler;
+	bmw_scheduler_destroy(scheduler);
+	return NULL;
+}
+
+void
+bmw_scheduler_destroy(BmwScheduler *scheduler)
+{
+	if (scheduler == NULL)
+		return;
+	bmw_memory_destroy(scheduler);
+	bmw_record_destroy(scheduler);
+	bmw_errand_destroy(scheduler);
+	bmw_passes_destroy(&scheduler->passes);
+	if (scheduler->lanes != NULL)
+		bmw_lanes_each(scheduler->lanes, free_target, NULL);
+	bmw_lanes_destroy(scheduler->lanes);
+	bmw_order_destroy(scheduler->order);
+	free(scheduler);
+}
+
+void
+bmw_scheduler_set_limits(BmwScheduler *scheduler, const BmwLimits *limits)
+{
+	scheduler->limits = *limits;
+	bmw_lanes_limit(scheduler->lanes, limits->max_in_flight);
+}
+
+void
+bmw_scheduler_set_mode(BmwScheduler *scheduler, BmwMode mode)
+{
+	scheduler->mode = mode;
+}
+
+int64_t
+bmw_scheduler_set_time(BmwScheduler *scheduler, int64_t now_us)
+{
+	int64_t back_us = scheduler->now_us - now_us;
+
+	scheduler->now_us = now_us;
+	scheduler->turns = scheduler->errands_made = 0;
+	if (back_us > CLOCK_SLACK_US)
+		clock_went_back(scheduler, back_us);
+	if (now_us >= scheduler->next_second_us)
+		every_second(scheduler);
+	return back_us > CLOCK_SLACK_US ? back_us : 0;
+}
+
+void
+bmw_scheduler_rest(BmwScheduler *scheduler, int64_t us)
+{
+	scheduler->rest_until_us = scheduler->now_us + us;
+}
+
+bool
+bmw_scheduler_is_resting(const BmwScheduler *scheduler)
+{
+	return scheduler->now_us < scheduler->rest_until_us;
+}
+
+int64_t
+bmw_scheduler_wakeup_us(const BmwScheduler *scheduler)
+{
+	BmwLaneCounts counts = bmw_lanes_counts(scheduler->lanes);
+	int64_t wakeup = earlier(bmw_record_wakeup_us(scheduler), scheduler->errands_at_us);
+
+	if (counts.queued > 0)
+		wakeup = earlier(wakeup, scheduler->next_second_us);
+	if (counts.in_flight > 0)
+		wakeup = earlier(wakeup, scheduler->abort_at_us);
+	if (scheduler->mode == BMW_RUNNING && !bmw_scheduler_is_full(scheduler))
+		wakeup = earlier(wakeup, reading_wakeup_us(scheduler));
+	return wakeup;
+}
+
+BmwSchedulerCounts
+bmw_scheduler_counts(const BmwScheduler *scheduler)
+{
+	BmwLaneCounts counts = bmw_lanes_counts(scheduler->lanes);
+	const BmwWriter *writer = &scheduler->writer;
+
+	return (BmwSchedulerCounts){.queued = counts.queued,
+								.in_flight = counts.in_flight,
+								.unwritten = writer->fresh.length + writer->stuck.length,
+								.stuck = writer->stuck.length,
+								.deliveries = scheduler->deliveries,
+								.bytes = scheduler->bytes,
+								.ordered = bmw_order_count(scheduler->order)};
+}
+
+bool
+bmw_scheduler_may_read(const BmwScheduler *scheduler)
+{
+	return scheduler->mode == BMW_RUNNING && scheduler->now_us >= scheduler->rest_until_us &&
+		   !bmw_scheduler_is_full(scheduler);
+}
+
+bool
+bmw_scheduler_is_full(const BmwScheduler *scheduler)
+{
+	return scheduler->writer.fresh.length >= FULL_AT ||
+		   scheduler->writer.stuck.length >= FULL_OF_STUCK_AT;
+}
+
+/* All times that were planned by the clock that was wrong move with it. */
+static void
+clock_went_back(BmwScheduler *scheduler, int64_t by_us)
+{
+	scheduler->rest_until_us -= by_us;
+	scheduler->next_second_us -= by_us;
+	scheduler->readings.again_us -= by_us;
+	scheduler->mixed_us -= by_us;
+	scheduler->heads_at_us -= by_us;
+	if (scheduler->abort_at_us != BMW_NEVER_US)
+		scheduler->abort_at_us -= by_us;
+	for (int i = 0; i < scheduler->tight_length; i++)
+		scheduler->tight[i].since_us -= by_us;
+	for (BmwWaitingErrand *waiting = scheduler->errands; waiting != NULL; waiting = waiting->next)
+		waiting->not_before_us = 0;
+	bmw_lanes_shift(scheduler->lanes, by_us, scheduler->now_us);
+	bmw_passes_shift(&scheduler->passes, by_us);
+	bmw_record_shift(scheduler, by_us);
+	bmw_lanes_each(scheduler->lanes, clamp, scheduler);
+}
+
+static void
+clamp(BmwLane *lane, void *context)
+{
+	BmwErrand errand = {.kind = BMW_ERRAND_CLAMP, .endpoint_id = bmw_lane_endpoint(lane)};
+	BmwTarget *target = bmw_lane_tag(lane);
+
+	target->from_us = 0;
+	bmw_errand_add(context, &errand);
+}
+
+static void
+every_second(BmwScheduler *scheduler)
+{
+	scheduler->next_second_us = scheduler->now_us + BMW_SECOND_US;
+	bmw_lanes_each(scheduler->lanes, park_if_stuck, scheduler);
+}
+
+/* What waits for long goes to the table, so that the cursor can move on. */
+static void
+park_if_stuck(BmwLane *lane, void *context)
+{
+	BmwScheduler *scheduler = context;
+	int64_t oldest_us = bmw_lane_oldest_us(lane);
+
+	if (oldest_us != BMW_NEVER_US && scheduler->now_us - oldest_us > STUCK_US)
+		bmw_target_park_new(scheduler, bmw_lane_tag(lane));
+}
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* For what is read from the tables: not before they can be. */
+static int64_t
+reading_wakeup_us(const BmwScheduler *scheduler)
+{
+	int64_t wakeup = earlier(bmw_passes_wakeup_us(scheduler),
+							 bmw_lanes_wakeup_us(scheduler->lanes, scheduler->now_us));
+
+	if (scheduler->readings.has_changed)
+		wakeup = earlier(wakeup, scheduler->readings.again_us);
+	if (scheduler->readings.unlearnt > 0)
+		wakeup = earlier(wakeup, scheduler->now_us);
+	if (bmw_fetch_wants_heads(scheduler))
+		wakeup = earlier(wakeup, scheduler->heads_at_us);
+	return wakeup > scheduler->rest_until_us ? wakeup : scheduler->rest_until_us;
+}
+
+static void
+free_target(BmwLane *lane, void *context)
+{
+	BmwTarget *target = bmw_lane_tag(lane);
+
+	(void) context;
+	free((void *) target->rules.application);
+	free((void *) target->rules.schedule.delays_us);
+	free(target);
+}

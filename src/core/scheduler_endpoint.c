@@ -1,0 +1,369 @@
+/*
+ * core/scheduler_endpoint.c - endpoints: what happens when one changes or goes.
+ *
+ * An endpoint is stopped while it is disabled, gone, has no secret, or while the
+ * order of its messages is not known yet. What waits in memory is then left to
+ * the table, but for the last case, which lasts a moment.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/scheduler_internal.h"
+
+#define MAX_LANE_IN_FLIGHT 1000
+#define REST_FACTOR 4 /* between two readings, times what one took: a fifth of the time at most */
+#define MAX_REST_US (5 * BMW_SECOND_US)
+#define LOCK_RETRY_US (BMW_SECOND_US / 10)
+#define GRACE_US BMW_SECOND_US /* for requests of an endpoint that is stopped */
+
+static BmwTarget *open_target(BmwScheduler *scheduler, const BmwEndpointRules *rules);
+static int limit_of(const BmwEndpointRules *rules);
+static BmwStatus copy_rules(BmwTarget *target, const BmwEndpointRules *rules);
+static void stop(BmwScheduler *scheduler, BmwTarget *target);
+static void start(BmwScheduler *scheduler, BmwTarget *target);
+static void begin_order(BmwScheduler *scheduler, BmwTarget *target);
+static void end_order(BmwScheduler *scheduler, BmwTarget *target);
+static void learn_from_memory(BmwScheduler *scheduler, BmwDelivery *delivery, void *context);
+static void sweep(BmwLane *lane, void *context);
+static void cancel_new(BmwScheduler *scheduler, BmwTarget *target);
+static void find_unlearnt(BmwLane *lane, void *context);
+
+bool
+bmw_scheduler_wants_endpoints(BmwScheduler *scheduler, bool has_changed)
+{
+	BmwReadings *readings = &scheduler->readings;
+	BmwPass *pass = scheduler->passes.current;
+
+	readings->has_changed = has_changed;
+	if (!has_changed)
+	{
+		readings->is_locked = false;
+		if (pass != NULL)
+			pass->has_endpoints = true;
+	}
+	return has_changed && scheduler->now_us >= readings->again_us;
+}
+
+void
+bmw_scheduler_endpoints_locked(BmwScheduler *scheduler)
+{
+	scheduler->readings.is_locked = true;
+	scheduler->readings.again_us = scheduler->now_us + LOCK_RETRY_US;
+}
+
+void
+bmw_scheduler_begin_reading(BmwScheduler *scheduler)
+{
+	scheduler->readings.number++;
+}
+
+void
+bmw_scheduler_end_reading(BmwScheduler *scheduler, int64_t took_us)
+{
+	BmwReadings *readings = &scheduler->readings;
+	int64_t rest_us = took_us < MAX_REST_US / REST_FACTOR ? took_us * REST_FACTOR : MAX_REST_US;
+
+	bmw_lanes_each(scheduler->lanes, sweep, scheduler);
+	readings->has_changed = readings->is_locked = false;
+	readings->again_us = scheduler->now_us + rest_us;
+	if (scheduler->passes.current != NULL)
+		scheduler->passes.current->has_endpoints = true;
+}
+
+BmwStatus
+bmw_scheduler_set_endpoint(BmwScheduler *scheduler, const BmwEndpointRules *rules)
+{
+	BmwTarget *target = open_target(scheduler, rules);
+	BmwTarget before;
+
+	if (target == NULL)
+		return BMW_ERROR_MEMORY;
+	before = *target;
+	if (copy_rules(target, rules) != BMW_OK)
+		return BMW_ERROR_MEMORY;
+	target->is_gone = false;
+	target->reading = scheduler->readings.number;
+	(void) bmw_lanes_open(scheduler->lanes, rules->id, limit_of(rules));
+	(void) bmw_lane_set_application(target->lane, rules->application);
+	if (before.rules.identity != 0 && before.rules.identity != rules->identity)
+		stop(scheduler, target);
+	if (rules->is_ordered && !before.rules.is_ordered)
+		begin_order(scheduler, target);
+	if (!rules->is_ordered && before.rules.is_ordered)
+		end_order(scheduler, target);
+	if (!rules->is_enabled || !rules->has_secret)
+		stop(scheduler, target);
+	else if (target->is_learnt)
+		start(scheduler, target);
+	return BMW_OK;
+}
+
+void
+bmw_scheduler_remove_endpoint(BmwScheduler *scheduler, int64_t endpoint_id, BmwGone why)
+{
+	BmwErrand errand = {.kind = BMW_ERRAND_CANCEL,
+						.endpoint_id = endpoint_id,
+						.reason = BMW_ENDPOINT_DELETED};
+	BmwTarget *target = bmw_target_find(scheduler, endpoint_id);
+
+	if (target == NULL || target->is_gone)
+		return;
+	if (why == BMW_GONE_DELETED)
+	{
+		cancel_new(scheduler, target);
+		bmw_errand_add(scheduler, &errand);
+	}
+	stop(scheduler, target);
+	if (!target->is_learnt)
+		scheduler->readings.unlearnt--;
+	target->is_learnt = true;
+	target->is_gone = true;
+	target->rules.is_ordered = false;
+	bmw_order_forget(scheduler->order, endpoint_id);
+	bmw_target_close_if_gone(scheduler, target);
+}
+
+bool
+bmw_scheduler_lacks_secret(const BmwScheduler *scheduler, int64_t endpoint_id)
+{
+	const BmwTarget *target = bmw_target_find(scheduler, endpoint_id);
+
+	return target != NULL && !target->is_gone && !target->rules.has_secret;
+}
+
+bool
+bmw_scheduler_next_unlearnt(const BmwScheduler *scheduler, int64_t *endpoint_id)
+{
+	*endpoint_id = 0;
+	if (scheduler->readings.unlearnt > 0)
+		bmw_lanes_each(scheduler->lanes, find_unlearnt, endpoint_id);
+	return *endpoint_id != 0;
+}
+
+BmwStatus
+bmw_scheduler_learn(BmwScheduler *scheduler, int64_t endpoint_id, const char *application,
+					const char *message_id, const BmwUuid *event_id)
+{
+	BmwOrderKey key = bmw_order_key(endpoint_id, application, message_id);
+
+	return bmw_order_add(scheduler->order, &key, event_id);
+}
+
+void
+bmw_scheduler_learnt(BmwScheduler *scheduler, int64_t endpoint_id)
+{
+	BmwTarget *target = bmw_target_find(scheduler, endpoint_id);
+
+	if (target == NULL || target->is_learnt)
+		return;
+	target->is_learnt = true;
+	scheduler->readings.unlearnt--;
+	if (target->rules.is_enabled && target->rules.has_secret)
+		start(scheduler, target);
+}
+
+BmwTarget *
+bmw_target_find(const BmwScheduler *scheduler, int64_t endpoint_id)
+{
+	BmwLane *lane = bmw_lanes_find(scheduler->lanes, endpoint_id);
+
+	return lane != NULL ? bmw_lane_tag(lane) : NULL;
+}
+
+void
+bmw_target_close_if_gone(BmwScheduler *scheduler, BmwTarget *target)
+{
+	BmwLaneCounts counts = bmw_lane_counts(target->lane);
+
+	if (!target->is_gone || counts.in_flight > 0 || counts.queued > 0 || target->bytes > 0 ||
+		target->loaded > 0)
+		return;
+	bmw_lanes_close(scheduler->lanes, target->lane);
+	free((void *) target->rules.application);
+	free((void *) target->rules.schedule.delays_us);
+	free(target);
+}
+
+void
+bmw_target_disable(BmwScheduler *scheduler, BmwTarget *target)
+{
+	if (target->is_gone)
+		return;
+	target->rules.is_enabled = false;
+	stop(scheduler, target);
+}
+
+bool
+bmw_target_is_stopped(const BmwTarget *target)
+{
+	return bmw_lane_is_stopped(target->lane);
+}
+
+bool
+bmw_target_keeps_order(const BmwTarget *target, const BmwDelivery *delivery)
+{
+	return target != NULL && target->rules.is_ordered &&
+		   (delivery->message[0] != 0 || delivery->message[1] != 0);
+}
+
+void
+bmw_target_park_new(BmwScheduler *scheduler, BmwTarget *target)
+{
+	BmwJob *job;
+
+	while ((job = bmw_lane_take_new(target->lane)) != NULL)
+		bmw_record_park(scheduler, (BmwDelivery *) job, bmw_lane_hold_until_us(target->lane));
+}
+
+void
+bmw_target_forget_due(BmwScheduler *scheduler, BmwTarget *target)
+{
+	BmwJob *job;
+	bool is_gone = target->is_gone;
+
+	target->is_gone = false; /* not closed under our hands */
+	while ((job = bmw_lane_take_due(target->lane)) != NULL)
+		bmw_memory_forget(scheduler, (BmwDelivery *) job);
+	target->is_gone = is_gone;
+	target->from_us = 0;
+}
+
+void
+bmw_target_expect(BmwTarget *target, int64_t due_us)
+{
+	if (due_us < target->from_us)
+		target->from_us = due_us;
+	bmw_lane_expect(target->lane, due_us);
+}
+
+static BmwTarget *
+open_target(BmwScheduler *scheduler, const BmwEndpointRules *rules)
+{
+	BmwTarget *target = bmw_target_find(scheduler, rules->id);
+
+	if (target != NULL)
+		return target;
+	target = calloc(1, sizeof(*target));
+	if (target == NULL ||
+		(target->lane = bmw_lanes_open(scheduler->lanes, rules->id, limit_of(rules))) == NULL)
+	{
+		free(target);
+		return NULL;
+	}
+	target->is_learnt = true;
+	bmw_lane_set_tag(target->lane, target);
+	bmw_lane_set_stopped(target->lane, true);
+	return target;
+}
+
+static int
+limit_of(const BmwEndpointRules *rules)
+{
+	return rules->max_in_flight < MAX_LANE_IN_FLIGHT ? rules->max_in_flight : MAX_LANE_IN_FLIGHT;
+}
+
+static BmwStatus
+copy_rules(BmwTarget *target, const BmwEndpointRules *rules)
+{
+	const size_t delays_size = sizeof(int64_t) * (size_t) rules->schedule.length;
+	char *application = rules->application != NULL ? strdup(rules->application) : NULL;
+	int64_t *delays = malloc(delays_size + 1);
+
+	if (delays == NULL || (rules->application != NULL && application == NULL))
+	{
+		free(application);
+		free(delays);
+		return BMW_ERROR_MEMORY;
+	}
+	if (delays_size > 0)
+		memcpy(delays, rules->schedule.delays_us, delays_size);
+	free((void *) target->rules.application);
+	free((void *) target->rules.schedule.delays_us);
+	target->rules = *rules;
+	target->rules.application = application;
+	target->rules.schedule.delays_us = delays;
+	return BMW_OK;
+}
+
+static void
+stop(BmwScheduler *scheduler, BmwTarget *target)
+{
+	if (!bmw_target_is_stopped(target) && bmw_lane_counts(target->lane).in_flight > 0)
+		scheduler->abort_at_us = scheduler->now_us + GRACE_US;
+	bmw_lane_set_stopped(target->lane, true);
+	bmw_target_park_new(scheduler, target);
+	bmw_target_forget_due(scheduler, target);
+}
+
+static void
+start(BmwScheduler *scheduler, BmwTarget *target)
+{
+	if (!bmw_target_is_stopped(target))
+		return;
+	bmw_lane_set_stopped(target->lane, false);
+	bmw_target_expect(target, scheduler->now_us);
+	bmw_order_want_all(scheduler->order, target->rules.id);
+}
+
+/* What is in memory may be later than what waits in the table: nothing goes before that is known. */
+static void
+begin_order(BmwScheduler *scheduler, BmwTarget *target)
+{
+	if (target->is_learnt)
+		scheduler->readings.unlearnt++;
+	target->is_learnt = false;
+	stop(scheduler, target);
+	bmw_memory_each(scheduler, learn_from_memory, target);
+}
+
+static void
+end_order(BmwScheduler *scheduler, BmwTarget *target)
+{
+	BmwErrand errand = {.kind = BMW_ERRAND_LET_GO, .endpoint_id = target->rules.id};
+
+	if (!target->is_learnt)
+		scheduler->readings.unlearnt--;
+	target->is_learnt = true;
+	bmw_order_forget(scheduler->order, target->rules.id);
+	bmw_errand_add(scheduler, &errand);
+}
+
+/* Without memory for it, the table still has it when it is parked; one in flight goes on alone. */
+static void
+learn_from_memory(BmwScheduler *scheduler, BmwDelivery *delivery, void *context)
+{
+	BmwTarget *target = context;
+	BmwOrderKey key = bmw_delivery_key(delivery);
+
+	if (delivery->endpoint_id == target->rules.id && bmw_target_keeps_order(target, delivery))
+		(void) bmw_order_add(scheduler->order, &key, &delivery->event_id);
+}
+
+static void
+sweep(BmwLane *lane, void *context)
+{
+	BmwScheduler *scheduler = context;
+	BmwTarget *target = bmw_lane_tag(lane);
+
+	if (target->reading != scheduler->readings.number)
+		bmw_scheduler_remove_endpoint(scheduler, target->rules.id, BMW_GONE_DELETED);
+}
+
+static void
+cancel_new(BmwScheduler *scheduler, BmwTarget *target)
+{
+	BmwJob *job;
+
+	while ((job = bmw_lane_take_new(target->lane)) != NULL)
+		bmw_record_cancel(scheduler, (BmwDelivery *) job, BMW_ENDPOINT_DELETED);
+}
+
+static void
+find_unlearnt(BmwLane *lane, void *context)
+{
+	const BmwTarget *target = bmw_lane_tag(lane);
+	int64_t *endpoint_id = context;
+
+	if (*endpoint_id == 0 && !target->is_learnt && !target->is_gone)
+		*endpoint_id = target->rules.id;
+}

@@ -1,0 +1,371 @@
+/*
+ * pg/dispatch/cycle.c - the cycle of a dispatcher: take in, send, collect, record.
+ *
+ * The clerks do what the scheduler says (core/scheduler.h); here is when each has
+ * its turn. No transaction is open while anything is sent or waited for: take_in
+ * and what is written each run one of their own, and between them only the core
+ * works. Times are Unix microseconds.
+ */
+#include "postgres.h"
+
+#include "pg/dispatch/cycle.h"
+
+#include <inttypes.h>
+
+#include "core/lane.h"
+#include "pg/dispatch/endpoints.h"
+#include "pg/dispatch/fetch.h"
+#include "pg/server/settings.h"
+#include "pg/dispatch/intake.h"
+#include "pg/sql/interval.h"
+#include "pg/dispatch/record.h"
+#include "pg/dispatch/send.h"
+#include "pg/dispatch/store.h"
+#include "pg/dispatch/transaction.h"
+#include "portability/instr_time.h"
+#include "storage/spin.h"
+#include "utils/memutils.h"
+
+#define LANE_CAPACITY 4096 /* deliveries in each queue of a lane */
+#define MAX_BYTES                                                                                  \
+	(128 * 1024 * 1024) /* of bodies in memory; beyond, deliveries wait in the table */
+#define SECOND_US INT64CONST(1000000)
+#define MINUTE_US (60 * INT64CONST(1000000))
+#define PARTITION_MINUTES 60 /* between looks whether partitions must be made */
+#define LACKING_MINUTES 10	 /* and while some could not be made */
+#define CLOCK_JUMP_US (10 * SECOND_US)
+#define MAX_WAIT_MS 60000
+#define LOCK_RETRY_US INT64CONST(200000)
+#define MAX_FAILURES 120 /* in a row, that a new process may mend */
+
+struct BmwCycle
+{
+	BmwSlot *slot;
+	BmwScheduler *scheduler;
+	BmwEndpoints endpoints;
+	BmwIntake intake;
+	BmwFetcher fetcher;
+	BmwSender sender;
+	BmwRecorder recorder;
+	int64 now_us;			/* of this turn */
+	int64 monotonic_us;		/* the same moment by a clock that nobody sets */
+	int64 partitions_at_us; /* the next look whether some must be made */
+	int64 statistics_at_us; /* the next report of those that were held back */
+	bool lacks_partitions;	/* some could not be made, which was logged */
+	BmwStreak streak;		/* of failures to take in */
+	BmwStreak chores;		/* of failures of what is not needed to go on */
+	bool is_stopping;
+	bool has_extension;
+};
+
+static BmwLimits limits(void);
+static bool is_ours(int64 endpoint_id, void *context);
+static bool run(BmwCycle *cycle, BmwStreak *streak, BmwWork work);
+static void judge(const BmwStreak *streak);
+static void set_up(void *context);
+static void set_mode(BmwCycle *cycle);
+static void update_now(BmwCycle *cycle);
+static void log_jump(int64 elapsed_us, int64 true_us, int64 back_us);
+static void take_in(BmwCycle *cycle);
+static bool wants_transaction(BmwCycle *cycle);
+static void read_tables(void *context);
+static void record(BmwCycle *cycle);
+static void report_statistics(BmwCycle *cycle);
+static void make_partitions(void *context);
+static void publish(BmwCycle *cycle);
+static long wait_ms(BmwCycle *cycle);
+
+BmwCycle *
+bmw_cycle_create(BmwSlot *slot)
+{
+	BmwCycle *cycle = MemoryContextAllocZero(TopMemoryContext, sizeof(*cycle));
+	BmwLimits now = limits();
+
+	cycle->slot = slot;
+	cycle->has_extension = true;
+	update_now(cycle);
+	cycle->scheduler = bmw_scheduler_create(&now, cycle->now_us);
+	if (cycle->scheduler == NULL)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+	bmw_endpoints_init(&cycle->endpoints, cycle->scheduler, slot, bmw_shards);
+	bmw_intake_init(&cycle->intake, cycle->scheduler, slot, &cycle->endpoints);
+	bmw_fetch_init(&cycle->fetcher, cycle->scheduler, slot, is_ours, &cycle->endpoints);
+	bmw_send_init(&cycle->sender, cycle->scheduler, slot);
+	bmw_record_init(&cycle->recorder, cycle->scheduler, slot);
+	(void) run(cycle, &cycle->chores, make_partitions);
+	if (!run(cycle, &cycle->streak, set_up) && cycle->has_extension)
+		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("could not read bm_webhook's tables"));
+	return cycle;
+}
+
+long
+bmw_cycle_run(BmwCycle *cycle)
+{
+	update_now(cycle);
+	set_mode(cycle);
+	bmw_record_look(&cycle->recorder);
+	take_in(cycle);
+	bmw_send_start(&cycle->sender);
+	bmw_send_drive(&cycle->sender);
+	update_now(cycle);
+	bmw_send_collect(&cycle->sender);
+	bmw_send_start(&cycle->sender);
+	record(cycle);
+	if (cycle->now_us >= cycle->partitions_at_us)
+		(void) run(cycle, &cycle->chores, make_partitions);
+	report_statistics(cycle);
+	publish(cycle);
+	return wait_ms(cycle);
+}
+
+int
+bmw_cycle_fd(const BmwCycle *cycle)
+{
+	return bmw_http_fd(cycle->sender.http);
+}
+
+bool
+bmw_cycle_reload(BmwCycle *cycle)
+{
+	BmwLimits now = limits();
+
+	bmw_scheduler_set_limits(cycle->scheduler, &now);
+	return bmw_send_reload(&cycle->sender);
+}
+
+bool
+bmw_cycle_stop(BmwCycle *cycle)
+{
+	cycle->is_stopping = true;
+	return bmw_scheduler_counts(cycle->scheduler).in_flight > 0;
+}
+
+void
+bmw_cycle_end(BmwCycle *cycle)
+{
+	int before;
+
+	cycle->is_stopping = true;
+	update_now(cycle);
+	set_mode(cycle);
+	do
+	{
+		before = bmw_scheduler_counts(cycle->scheduler).unwritten;
+		record(cycle);
+	} while (cycle->has_extension && bmw_scheduler_counts(cycle->scheduler).unwritten < before);
+	bmw_send_end(&cycle->sender);
+}
+
+bool
+bmw_cycle_has_extension(const BmwCycle *cycle)
+{
+	return cycle->has_extension;
+}
+
+static BmwLimits
+limits(void)
+{
+	return (BmwLimits){.max_in_flight = bmw_send_places(),
+					   .lane_capacity = LANE_CAPACITY,
+					   .max_bytes = MAX_BYTES,
+					   .flush_interval_us = bmw_flush_interval * INT64CONST(1000),
+					   .disable_after_us = bmw_disable_after * SECOND_US};
+}
+
+static bool
+is_ours(int64 endpoint_id, void *context)
+{
+	return bmw_endpoints_is_ours(context, endpoint_id);
+}
+
+static bool
+run(BmwCycle *cycle, BmwStreak *streak, BmwWork work)
+{
+	BmwTransactionResult result = bmw_transaction_run(cycle->slot, streak, work, cycle);
+
+	if (result == BMW_TRANSACTION_NO_EXTENSION)
+		cycle->has_extension = false;
+	judge(streak);
+	return result == BMW_TRANSACTION_DONE;
+}
+
+/*
+ * What is in memory is sent again by a new process: so never for want of disk,
+ * for a lock or for a row.
+ */
+static void
+judge(const BmwStreak *streak)
+{
+	if (streak->mendable >= MAX_FAILURES)
+		ereport(
+			ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			errmsg("bm_webhook's dispatcher gives up after %d failed transactions", MAX_FAILURES),
+			errhint("It is started again; what was in memory is read from the tables."));
+}
+
+static void
+set_up(void *context)
+{
+	BmwCycle *cycle = context;
+
+	bmw_intake_start(&cycle->intake, cycle->endpoints.shards);
+	bmw_endpoints_refresh(&cycle->endpoints);
+}
+
+static void
+set_mode(BmwCycle *cycle)
+{
+	bmw_scheduler_set_mode(cycle->scheduler, cycle->is_stopping ? BMW_STOPPING
+											 : bmw_enabled		? BMW_RUNNING
+																: BMW_HOLDING);
+}
+
+static void
+update_now(BmwCycle *cycle)
+{
+	int64 now_us = bmw_unix_us(GetCurrentTimestamp());
+	int64 elapsed_us = now_us - cycle->now_us;
+	int64 true_us;
+	instr_time monotonic;
+
+	INSTR_TIME_SET_CURRENT(monotonic);
+	true_us = (int64) INSTR_TIME_GET_MICROSEC(monotonic) - cycle->monotonic_us;
+	cycle->monotonic_us += true_us;
+	cycle->now_us = now_us;
+	if (cycle->scheduler == NULL)
+		return;
+	log_jump(elapsed_us, true_us, bmw_scheduler_set_time(cycle->scheduler, now_us));
+}
+
+/* So much time has passed by the clock, and so much in truth. */
+static void
+log_jump(int64 elapsed_us, int64 true_us, int64 back_us)
+{
+	if (back_us > 0)
+		ereport(LOG, errmsg("the clock has gone back by %" PRId64 " s", back_us / SECOND_US),
+				errdetail("bm_webhook's dispatcher plans anew."));
+	else if (elapsed_us - true_us > CLOCK_JUMP_US)
+		ereport(LOG,
+				errmsg("the clock has jumped ahead by %" PRId64 " s",
+					   (elapsed_us - true_us) / SECOND_US),
+				errdetail("What bm_webhook's dispatcher has planned for that time is due now."));
+}
+
+/* After a failure: soon again, when it was only somebody's lock. */
+static void
+take_in(BmwCycle *cycle)
+{
+	bool is_lock;
+
+	if (!wants_transaction(cycle) || run(cycle, &cycle->streak, read_tables))
+		return;
+	is_lock = bmw_transaction_error()->kind == BMW_ERROR_OF_LOCK;
+	bmw_scheduler_rest(cycle->scheduler, is_lock ? LOCK_RETRY_US : SECOND_US);
+}
+
+static bool
+wants_transaction(BmwCycle *cycle)
+{
+	bool wants_endpoints = bmw_endpoints_wants(&cycle->endpoints);
+
+	if (bmw_scheduler_is_resting(cycle->scheduler))
+		return false;
+	return wants_endpoints || bmw_intake_wants(&cycle->intake) ||
+		   (bmw_endpoints_are_loaded(&cycle->endpoints) &&
+			bmw_fetch_wants(&cycle->fetcher, cycle->now_us));
+}
+
+/*
+ * The endpoints are read after the snapshot of a new pass was taken, and before
+ * its events are matched: bmw_intake_read() sees to that.
+ */
+static void
+read_tables(void *context)
+{
+	BmwCycle *cycle = context;
+
+	if (bmw_intake_wants(&cycle->intake))
+		bmw_intake_read(&cycle->intake);
+	else
+		bmw_endpoints_refresh(&cycle->endpoints);
+	if (bmw_endpoints_are_loaded(&cycle->endpoints))
+		bmw_fetch_run(&cycle->fetcher, cycle->now_us);
+}
+
+static void
+record(BmwCycle *cycle)
+{
+	bmw_record_run(&cycle->recorder);
+	cycle->has_extension = cycle->has_extension && cycle->recorder.has_extension;
+	judge(&cycle->recorder.streak);
+}
+
+/* At most once a second. */
+static void
+report_statistics(BmwCycle *cycle)
+{
+	if (cycle->now_us < cycle->statistics_at_us)
+		return;
+	cycle->statistics_at_us = cycle->now_us + SECOND_US;
+	if (bmw_transaction_has_statistics())
+		bmw_transaction_report_statistics();
+}
+
+/* Not a condition of anything else: there is a default partition. */
+static void
+make_partitions(void *context)
+{
+	BmwCycle *cycle = context;
+	const char *missing = bmw_store_create_partitions();
+	bool is_lacking = missing != NULL;
+
+	cycle->partitions_at_us =
+		cycle->now_us + (is_lacking ? LACKING_MINUTES : PARTITION_MINUTES) * MINUTE_US;
+	if (cycle->lacks_partitions == is_lacking)
+		return;
+	cycle->lacks_partitions = is_lacking;
+	if (!is_lacking)
+		ereport(LOG, errmsg("bm_webhook has made all partitions for the coming days"));
+	else
+		ereport(
+			LOG, errmsg("bm_webhook could not make partitions: %s", missing),
+			errdetail(
+				"Somebody holds a lock on the table, or its default partition has rows of that day."),
+			errhint(
+				"It tries again every %d minutes; rows of a day without a partition go to the default one.",
+				LACKING_MINUTES));
+}
+
+static void
+publish(BmwCycle *cycle)
+{
+	BmwSlot *slot = cycle->slot;
+	BmwSchedulerCounts counts = bmw_scheduler_counts(cycle->scheduler);
+
+	SpinLockAcquire(&slot->mutex);
+	slot->numbers.in_flight = counts.in_flight;
+	slot->numbers.queued = counts.queued;
+	slot->numbers.unrecorded = counts.unwritten;
+	slot->numbers.unrecorded_since = cycle->recorder.streak.since;
+	slot->numbers.sent = cycle->sender.sent;
+	slot->numbers.resent = cycle->sender.resent;
+	SpinLockRelease(&slot->mutex);
+}
+
+static long
+wait_ms(BmwCycle *cycle)
+{
+	int http_ms = bmw_http_prepare_wait(cycle->sender.http);
+	int64 wakeup = bmw_scheduler_wakeup_us(cycle->scheduler);
+	int64 ms;
+
+	wakeup = Min(wakeup, Max(cycle->fetcher.look_at_us, cycle->now_us + SECOND_US));
+	wakeup = Min(wakeup, Max(cycle->partitions_at_us, cycle->now_us + SECOND_US));
+	if (bmw_transaction_has_statistics())
+		wakeup = Min(wakeup, cycle->statistics_at_us);
+	ms = wakeup <= cycle->now_us ? 0 : (wakeup - cycle->now_us + 999) / 1000;
+	if (http_ms >= 0)
+		ms = Min(ms, http_ms);
+	return (long) Min(ms, MAX_WAIT_MS);
+}

@@ -1,0 +1,56 @@
+/*
+ * pg/dispatch/endpoints.h - the clerk of a dispatcher who knows the endpoints.
+ *
+ * Reads them when they have changed, tells the scheduler their rules, and keeps
+ * what sending to them needs. The endpoints of a reading live until the next one.
+ */
+#ifndef BMW_PG_DISPATCH_ENDPOINTS_H
+#define BMW_PG_DISPATCH_ENDPOINTS_H
+
+#include "postgres.h"
+
+#include "core/http.h"
+#include "core/route.h"
+#include "core/scheduler.h"
+#include "core/sign.h"
+#include "pg/server/shared_memory.h"
+#include "utils/hsearch.h"
+
+/* What is needed to send to an endpoint: the tag of its rules. */
+typedef struct BmwEndpoint
+{
+	BmwSubscription owner; /* for bmw_route_fits(): id, application, since when */
+	const char *url;
+	int timeout_ms;
+	BmwHttpHeader *headers;
+	int headers_length;
+	BmwSecret *secrets;
+	int secrets_length;
+} BmwEndpoint;
+
+typedef struct BmwEndpoints
+{
+	BmwScheduler *scheduler;
+	BmwSlot *slot;
+	int shards;
+	uint64 generation;	  /* of what is loaded; 0: nothing yet */
+	MemoryContext memory; /* of the last reading */
+	BmwRouter *router;
+	HTAB *muted; /* application -> patterns */
+} BmwEndpoints;
+
+extern void bmw_endpoints_init(BmwEndpoints *endpoints, BmwScheduler *scheduler, BmwSlot *slot,
+							   int shards);
+/* Is a transaction wanted, to read them? */
+extern bool bmw_endpoints_wants(BmwEndpoints *endpoints);
+/* Reads them if it is time to. Inside a transaction; in a pass after its snapshot was taken. */
+extern void bmw_endpoints_refresh(BmwEndpoints *endpoints);
+/* False at the start, until they could be read. */
+extern bool bmw_endpoints_are_loaded(const BmwEndpoints *endpoints);
+/* Calls fn with the endpoint's BmwSubscription for each that gets the event. */
+extern void bmw_endpoints_match(const BmwEndpoints *endpoints, const BmwRouteEvent *event,
+								BmwRouteMatch fn, void *context);
+/* Does this dispatcher's shard own the endpoint? */
+extern bool bmw_endpoints_is_ours(const BmwEndpoints *endpoints, int64 endpoint_id);
+
+#endif

@@ -1,0 +1,214 @@
+/*
+ * pg/dispatch/fetch.c - the clerk of a dispatcher who fetches what waits in the table.
+ *
+ * First the rows of deliveries, then the events of those that the scheduler
+ * wants; an event's data is only read when its bytes fit.
+ */
+#include "postgres.h"
+
+#include "pg/dispatch/fetch.h"
+
+#include "pg/dispatch/endpoints.h"
+#include "pg/dispatch/store.h"
+
+#define LOOK_INTERVAL_US (60 * INT64CONST(1000000))
+
+/* One fetch. */
+typedef struct Fetching
+{
+	BmwScheduler *scheduler;
+	BmwFetch fetch;
+	BmwDueRow *rows; /* that are wanted */
+	BmwUuid *ids;	 /* of these */
+	bool *is_found;	 /* their event is there */
+	int length;
+	int last; /* that was found */
+} Fetching;
+
+static void look(BmwFetcher *fetcher);
+static void expect(int64 endpoint_id, int64 due_us, void *context);
+static void learn(BmwScheduler *scheduler);
+static void learn_one(const BmwUuid *event_id, const char *application, const char *message_id,
+					  void *context);
+static void fetch_one(Fetching *fetching);
+static void offer(const BmwDueRow *row, void *context);
+static bool fits(const BmwUuid *event_id, int64 size, void *context);
+static void load(const BmwEventRow *event, void *context);
+static void cancel_lost(Fetching *fetching);
+static int find(Fetching *fetching, const BmwUuid *event_id);
+static void check(BmwStatus status);
+
+void
+bmw_fetch_init(BmwFetcher *fetcher, BmwScheduler *scheduler, BmwSlot *slot,
+			   bool (*is_ours)(int64 endpoint_id, void *context), void *context)
+{
+	*fetcher =
+		(BmwFetcher){.scheduler = scheduler, .slot = slot, .is_ours = is_ours, .context = context};
+}
+
+bool
+bmw_fetch_wants(BmwFetcher *fetcher, int64 now_us)
+{
+	int64_t endpoint_id;
+
+	return bmw_scheduler_wants_fetch(fetcher->scheduler) ||
+		   bmw_scheduler_next_unlearnt(fetcher->scheduler, &endpoint_id) ||
+		   now_us >= fetcher->look_at_us || pg_atomic_read_u32(&fetcher->slot->has_due) != 0;
+}
+
+void
+bmw_fetch_run(BmwFetcher *fetcher, int64 now_us)
+{
+	Fetching fetching = {.scheduler = fetcher->scheduler};
+
+	if (now_us >= fetcher->look_at_us || pg_atomic_read_u32(&fetcher->slot->has_due) != 0)
+	{
+		look(fetcher);
+		fetcher->look_at_us = now_us + LOOK_INTERVAL_US;
+	}
+	learn(fetcher->scheduler);
+	while (bmw_scheduler_next_fetch(fetcher->scheduler, &fetching.fetch))
+		fetch_one(&fetching);
+}
+
+/* At all that waits: what SQL has made due, and whatever else was not heard of. */
+static void
+look(BmwFetcher *fetcher)
+{
+	/* before the statement: what comes in between is looked for again */
+	pg_atomic_write_u32(&fetcher->slot->has_due, 0);
+	PG_TRY();
+	{
+		bmw_store_pending(expect, fetcher);
+	}
+	PG_CATCH();
+	{
+		pg_atomic_write_u32(&fetcher->slot->has_due, 1);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	bmw_scheduler_look_again(fetcher->scheduler);
+}
+
+static void
+expect(int64 endpoint_id, int64 due_us, void *context)
+{
+	BmwFetcher *fetcher = context;
+
+	if (fetcher->is_ours(endpoint_id, fetcher->context))
+		bmw_scheduler_expect(fetcher->scheduler, endpoint_id, due_us);
+}
+
+static void
+learn(BmwScheduler *scheduler)
+{
+	Fetching fetching = {.scheduler = scheduler};
+
+	while (bmw_scheduler_next_unlearnt(scheduler, &fetching.fetch.endpoint_id))
+	{
+		bmw_store_unfinished(fetching.fetch.endpoint_id, learn_one, &fetching);
+		bmw_scheduler_learnt(scheduler, fetching.fetch.endpoint_id);
+	}
+}
+
+static void
+learn_one(const BmwUuid *event_id, const char *application, const char *message_id, void *context)
+{
+	const Fetching *fetching = context;
+
+	check(bmw_scheduler_learn(fetching->scheduler, fetching->fetch.endpoint_id, application,
+							  message_id, event_id));
+}
+
+static void
+fetch_one(Fetching *fetching)
+{
+	const BmwFetch *fetch = &fetching->fetch;
+	int64 next_due_us = PG_INT64_MAX;
+	int rows;
+
+	fetching->length = fetching->last = 0;
+	fetching->rows = palloc(sizeof(*fetching->rows) * fetch->limit);
+	fetching->ids = palloc(sizeof(*fetching->ids) * fetch->limit);
+	fetching->is_found = palloc0(sizeof(*fetching->is_found) * fetch->limit);
+	if (fetch->heads != NULL)
+		rows =
+			bmw_store_rows(fetch->endpoint_id, fetch->heads, fetch->heads_length, offer, fetching);
+	else
+		rows = bmw_store_due(fetch->endpoint_id, fetch->from_us, fetch->to_us, fetch->limit, offer,
+							 fetching);
+	if (fetching->length > 0)
+	{
+		bmw_store_bodies(fetching->ids, fetching->length, fits, load, fetching);
+		cancel_lost(fetching);
+	}
+	if (fetch->heads == NULL && rows < fetch->limit)
+		next_due_us = bmw_store_next_due(fetch->endpoint_id, fetch->to_us);
+	bmw_scheduler_end_fetch(fetching->scheduler, fetch, rows, next_due_us);
+	pfree(fetching->rows);
+	pfree(fetching->ids);
+	pfree(fetching->is_found);
+}
+
+static void
+offer(const BmwDueRow *row, void *context)
+{
+	Fetching *fetching = context;
+
+	if (!bmw_scheduler_offer(fetching->scheduler, &fetching->fetch, row))
+		return;
+	fetching->ids[fetching->length] = row->event_id;
+	fetching->rows[fetching->length++] = *row;
+}
+
+static bool
+fits(const BmwUuid *event_id, int64 size, void *context)
+{
+	Fetching *fetching = context;
+	int i = find(fetching, event_id);
+
+	fetching->is_found[i] = true;
+	return bmw_scheduler_has_room(fetching->scheduler, &fetching->fetch, &fetching->rows[i], size);
+}
+
+static void
+load(const BmwEventRow *event, void *context)
+{
+	Fetching *fetching = context;
+	const BmwEndpoint *endpoint = fetching->fetch.endpoint;
+	const BmwDueRow *row = &fetching->rows[find(fetching, &event->source.id)];
+
+	check(bmw_scheduler_load(fetching->scheduler, &fetching->fetch, row, &event->source,
+							 bmw_route_fits(&endpoint->owner, &event->route)));
+}
+
+/* Their partition was dropped while they waited. */
+static void
+cancel_lost(Fetching *fetching)
+{
+	for (int i = 0; i < fetching->length; i++)
+		if (!fetching->is_found[i])
+			check(bmw_scheduler_load(fetching->scheduler, &fetching->fetch, &fetching->rows[i],
+									 NULL, false));
+}
+
+/* Events come in the order in which they were asked for, nearly always: from the last one on, around. */
+static int
+find(Fetching *fetching, const BmwUuid *event_id)
+{
+	for (int n = 0; n < fetching->length; n++)
+	{
+		int i = (fetching->last + n) % fetching->length;
+
+		if (memcmp(&fetching->ids[i], event_id, sizeof(*event_id)) == 0)
+			return fetching->last = i;
+	}
+	pg_unreachable();
+}
+
+static void
+check(BmwStatus status)
+{
+	if (status != BMW_OK)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+}

@@ -1,0 +1,27 @@
+/*
+ * pg/dispatch/fetch.h - the clerk of a dispatcher who fetches what waits in the table.
+ */
+#ifndef BMW_PG_DISPATCH_FETCH_H
+#define BMW_PG_DISPATCH_FETCH_H
+
+#include "postgres.h"
+
+#include "core/scheduler.h"
+#include "pg/server/shared_memory.h"
+
+typedef struct BmwFetcher
+{
+	BmwScheduler *scheduler;
+	BmwSlot *slot;
+	bool (*is_ours)(int64 endpoint_id, void *context); /* of the shard? */
+	void *context;
+	int64 look_at_us; /* at all that waits, once a minute */
+} BmwFetcher;
+
+extern void bmw_fetch_init(BmwFetcher *fetcher, BmwScheduler *scheduler, BmwSlot *slot,
+						   bool (*is_ours)(int64 endpoint_id, void *context), void *context);
+/* Is a transaction wanted? Rows that SQL made due are looked for at once. */
+extern bool bmw_fetch_wants(BmwFetcher *fetcher, int64 now_us);
+extern void bmw_fetch_run(BmwFetcher *fetcher, int64 now_us); /* inside a transaction */
+
+#endif

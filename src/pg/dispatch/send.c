@@ -1,0 +1,286 @@
+/*
+ * pg/dispatch/send.c - the clerk of a dispatcher who sends: from requests to results.
+ */
+#include "postgres.h"
+
+#include "pg/dispatch/send.h"
+
+#include <inttypes.h>
+
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pg/dispatch/endpoints.h"
+#include "pg/server/settings.h"
+#include "storage/fd.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define OWN_HEADERS 5
+#define MAX_HEADERS (OWN_HEADERS + 64)
+#define CONNECT_TIMEOUT_MS 5000
+
+/* The texts of our own headers. */
+typedef struct OwnHeaders
+{
+	char timestamp[24];
+	char attempt[12];
+	char signatures[BMW_MAX_SECRETS * BMW_SIGNATURE_TEXT_SIZE];
+} OwnHeaders;
+
+static int socket_budget(void);
+static void create_http(BmwSender *sender);
+static void socket_closed(void);
+static bool start(BmwSender *sender, const BmwRequest *request);
+static int make_headers(const BmwRequest *request, OwnHeaders *own, BmwHttpHeader *headers);
+static bool sign(BmwSender *sender, const BmwRequest *request, OwnHeaders *own);
+static bool is_unwanted(const void *tag, void *context);
+static void take_results(BmwSender *sender);
+static void take_result(BmwSender *sender, const BmwHttpResult *result);
+static void add_texts(BmwRecord *record, const BmwHttpResult *result);
+static char *copy_text(const char *bytes, size_t len);
+static bool is_text(const char *bytes, size_t len);
+
+void
+bmw_send_init(BmwSender *sender, BmwScheduler *scheduler, BmwSlot *slot)
+{
+	*sender = (BmwSender){.scheduler = scheduler, .slot = slot};
+	pg_prng_seed(&sender->random, (uint64) GetCurrentTimestamp() ^ MyProcPid);
+	sender->ca_file = MemoryContextStrdup(TopMemoryContext, bmw_ca_file);
+	sender->signer = bmw_signer_create();
+	create_http(sender);
+	if (sender->signer == NULL || sender->http == NULL)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY),
+				errmsg("could not set up libcurl and OpenSSL"));
+}
+
+int
+bmw_send_places(void)
+{
+	return Min(bmw_max_in_flight, socket_budget() / 2);
+}
+
+/*
+ * Connections that are open are judged by the new address policy before each
+ * request. Authorities are read into libcurl's caches and connections: a new
+ * file of them takes a new process, which the launcher starts at once.
+ */
+bool
+bmw_send_reload(BmwSender *sender)
+{
+	BmwAddressPolicy policy;
+
+	bmw_guc_address_policy(&policy);
+	bmw_address_policy_free(&sender->policy);
+	sender->policy = policy;
+	return strcmp(sender->ca_file, bmw_ca_file) == 0;
+}
+
+void
+bmw_send_start(BmwSender *sender)
+{
+	BmwRequest request;
+
+	while (bmw_scheduler_next_request(sender->scheduler, &request))
+		if (!start(sender, &request))
+		{
+			bmw_scheduler_not_started(sender->scheduler, request.delivery);
+			return;
+		}
+}
+
+void
+bmw_send_drive(BmwSender *sender)
+{
+	bmw_http_drive(sender->http);
+}
+
+void
+bmw_send_collect(BmwSender *sender)
+{
+	take_results(sender);
+	if (!bmw_scheduler_wants_abort(sender->scheduler))
+		return;
+	bmw_http_abort(sender->http, is_unwanted, sender);
+	take_results(sender);
+}
+
+void
+bmw_send_end(BmwSender *sender)
+{
+	bmw_http_destroy(sender->http);
+	sender->http = NULL;
+}
+
+/* PostgreSQL lends a third of its descriptors to others. */
+static int
+socket_budget(void)
+{
+	return Max(max_safe_fds / 3 - 8, 16);
+}
+
+static void
+create_http(BmwSender *sender)
+{
+	BmwHttpConfig config = {
+		.max_connections = socket_budget(),
+		.user_agent = "bm_webhook/" BMW_VERSION,
+		.ca_file = sender->ca_file,
+		.policy = &sender->policy,
+		.may_open_socket = AcquireExternalFD,
+		.socket_closed = socket_closed,
+	};
+
+	bmw_guc_address_policy(&sender->policy);
+	sender->http = bmw_http_create(&config);
+}
+
+static void
+socket_closed(void)
+{
+	ReleaseExternalFD();
+}
+
+/* Nothing is ever sent without a signature. */
+static bool
+start(BmwSender *sender, const BmwRequest *request)
+{
+	const BmwEndpoint *endpoint = request->endpoint;
+	OwnHeaders own;
+	BmwHttpHeader headers[MAX_HEADERS];
+	BmwHttpRequest http_request = {
+		.url = endpoint->url,
+		.headers = headers,
+		.body = request->event->body,
+		.body_len = request->event->body_len,
+		.timeout_ms = endpoint->timeout_ms,
+		.connect_timeout_ms = Min(endpoint->timeout_ms, CONNECT_TIMEOUT_MS),
+		.tag = request->delivery,
+	};
+
+	if (!sign(sender, request, &own))
+	{
+		bmw_shmem_error(sender->slot, "could not sign a request");
+		return false;
+	}
+	http_request.headers_length = make_headers(request, &own, headers);
+	return bmw_http_start(sender->http, &http_request) == BMW_OK;
+}
+
+static int
+make_headers(const BmwRequest *request, OwnHeaders *own, BmwHttpHeader *headers)
+{
+	const BmwEndpoint *endpoint = request->endpoint;
+	int length = 0;
+
+	snprintf(own->timestamp, sizeof(own->timestamp), "%" PRId64, request->started_us / 1000000);
+	snprintf(own->attempt, sizeof(own->attempt), "%d", request->attempt);
+	headers[length++] = (BmwHttpHeader){"content-type", "application/json"};
+	headers[length++] = (BmwHttpHeader){"webhook-id", request->event->id_text};
+	headers[length++] = (BmwHttpHeader){"webhook-timestamp", own->timestamp};
+	headers[length++] = (BmwHttpHeader){"webhook-signature", own->signatures};
+	headers[length++] = (BmwHttpHeader){"bm-webhook-attempt", own->attempt};
+	for (int i = 0; i < endpoint->headers_length && length < MAX_HEADERS; i++)
+		headers[length++] = endpoint->headers[i];
+	return length;
+}
+
+/* One signature for each secret, newest first, separated by a space; false: not all, or none. */
+static bool
+sign(BmwSender *sender, const BmwRequest *request, OwnHeaders *own)
+{
+	const BmwEndpoint *endpoint = request->endpoint;
+	BmwMessage message = {
+		.id = request->event->id_text,
+		.timestamp_s = request->started_us / 1000000,
+		.body = request->event->body,
+		.body_len = request->event->body_len,
+	};
+	char *end = own->signatures;
+
+	*end = '\0';
+	for (int i = 0; i < Min(endpoint->secrets_length, BMW_MAX_SECRETS); i++)
+	{
+		if (end != own->signatures)
+			*end++ = ' ';
+		if (bmw_sign(sender->signer, &endpoint->secrets[i], &message, end) != BMW_OK)
+			return false;
+		end += strlen(end);
+	}
+	return end != own->signatures;
+}
+
+static bool
+is_unwanted(const void *tag, void *context)
+{
+	const BmwSender *sender = context;
+
+	return bmw_scheduler_is_unwanted(sender->scheduler, tag);
+}
+
+static void
+take_results(BmwSender *sender)
+{
+	const BmwHttpResult *result;
+
+	while ((result = bmw_http_next(sender->http)) != NULL)
+		take_result(sender, result);
+}
+
+static void
+take_result(BmwSender *sender, const BmwHttpResult *result)
+{
+	BmwEnd end = {.transport = result->transport,
+				  .http_status = result->http_status,
+				  .retry_after_us = result->retry_after_us,
+				  .times = result->times,
+				  .random = pg_prng_double(&sender->random)};
+	BmwRecord *record = bmw_scheduler_ended(sender->scheduler, result->tag, &end);
+
+	sender->resent += result->resent;
+	if (result->transport == BMW_TRANSPORT_LOCAL)
+		bmw_shmem_error(sender->slot,
+						"no descriptor or memory for a connection: raise max_files_per_process");
+	if (record == NULL)
+		return;
+	sender->sent++;
+	if (record->is_failed_attempt)
+		add_texts(record, result);
+}
+
+static void
+add_texts(BmwRecord *record, const BmwHttpResult *result)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "HTTP status %d", result->http_status);
+	record->error = result->error[0] != '\0' ? copy_text(result->error, strlen(result->error))
+											 : copy_text(text, strlen(text));
+	if (result->transport != BMW_TRANSPORT_BLOCKED)
+		record->response = copy_text(result->response, result->response_len);
+}
+
+/* malloc'd and 0-terminated; NULL when it is empty or no UTF-8 text. */
+static char *
+copy_text(const char *bytes, size_t len)
+{
+	char *copy;
+
+	/* the ceiling may have cut a character in two */
+	for (int cut = 0; cut < 4 && len > 0 && !is_text(bytes, len); cut++)
+		len--;
+	if (len == 0 || !is_text(bytes, len))
+		return NULL;
+	copy = malloc(len + 1);
+	if (copy == NULL)
+		return NULL;
+	memcpy(copy, bytes, len);
+	copy[len] = '\0';
+	return copy;
+}
+
+static bool
+is_text(const char *bytes, size_t len)
+{
+	return memchr(bytes, '\0', len) == NULL &&
+		   pg_encoding_verifymbstr(PG_UTF8, bytes, (int) len) == (int) len;
+}

@@ -1,0 +1,652 @@
+/*
+ * test_scheduler.c - the rules of the scheduler, each by itself, on virtual time
+ * and without tables: the test plays the clerks.
+ */
+#include "core/scheduler.h"
+
+#include <stdlib.h>
+
+#include "core/lane.h"
+#include "unit.h"
+
+#define S INT64_C(1000000)
+#define START (1000000 * S)
+#define MAX_BYTES (1024 * 1024)
+
+static BmwScheduler *scheduler;
+static int64_t now_us;
+static uint64_t xid;
+static const int64_t delays[] = {5 * S, 300 * S};
+
+static BmwLimits limits = {.max_in_flight = 100,
+						   .lane_capacity = 1000,
+						   .max_bytes = MAX_BYTES,
+						   .flush_interval_us = 5000,
+						   .disable_after_us = 3600 * S};
+
+static BmwSnapshot
+snapshot(uint64_t xmax)
+{
+	return (BmwSnapshot){.xmin = xmax, .xmax = xmax};
+}
+
+static BmwUuid
+uuid(int number)
+{
+	BmwUuid id = {{0}};
+
+	bmw_uuid_floor(START, &id);
+	id.bytes[14] = (unsigned char) (number >> 8);
+	id.bytes[15] = (unsigned char) number;
+	return id;
+}
+
+static BmwEndpointRules
+rules_of(int64_t id)
+{
+	return (BmwEndpointRules){.id = id,
+							  .identity = (uint64_t) id,
+							  .max_in_flight = 10,
+							  .is_enabled = true,
+							  .has_secret = true,
+							  .schedule = {.delays_us = delays, .length = 2}};
+}
+
+static void
+set_rules(const BmwEndpointRules *rules)
+{
+	bmw_scheduler_begin_reading(scheduler);
+	CHECK_INT(bmw_scheduler_set_endpoint(scheduler, rules), BMW_OK);
+	bmw_scheduler_end_reading(scheduler, 0);
+	CHECK(!bmw_scheduler_wants_endpoints(scheduler, false));
+}
+
+static void
+pass_time(int64_t us)
+{
+	now_us += us;
+	CHECK_INT(bmw_scheduler_set_time(scheduler, now_us), 0);
+}
+
+static void
+begin_with(const BmwLimits *with)
+{
+	BmwSnapshot cursor = snapshot(100);
+
+	now_us = START;
+	xid = 100;
+	scheduler = bmw_scheduler_create(with, now_us);
+	CHECK(scheduler != NULL);
+	bmw_scheduler_start(scheduler, &cursor, now_us);
+}
+
+/* With endpoint 1, after the first pass, which looks for what has rows. */
+static void
+begin(void)
+{
+	BmwEndpointRules rules = rules_of(1);
+	BmwSnapshot now = snapshot(100);
+	BmwChunk chunk;
+
+	begin_with(&limits);
+	set_rules(&rules);
+	CHECK_INT(bmw_scheduler_begin_pass(scheduler, &now), BMW_OK);
+	CHECK(!bmw_scheduler_wants_endpoints(scheduler, false));
+	CHECK(bmw_scheduler_next_chunk(scheduler, &chunk));
+	CHECK(chunk.needs_check);
+	CHECK_INT(bmw_scheduler_end_chunk(scheduler, 0), BMW_OK);
+	bmw_scheduler_cursor_done(scheduler, true);
+	pass_time(S);
+}
+
+static void
+end(void)
+{
+	bmw_scheduler_destroy(scheduler);
+}
+
+static BmwStatus
+take(int number, int64_t endpoint_id, const char *message, size_t size)
+{
+	static char data[MAX_BYTES];
+	BmwEventSource source = {.id = uuid(number),
+							 .type = "t",
+							 .message_id = message,
+							 .timestamp_us = now_us,
+							 .data = data,
+							 .data_len = size};
+	BmwMatch match = {.endpoint_id = endpoint_id};
+	BmwArrival arrival = {.position = {.xid = xid, .id = source.id},
+						  .source = &source,
+						  .matches = &match,
+						  .matches_length = 1};
+
+	memset(data, '1', sizeof(data));
+	return bmw_scheduler_take(scheduler, &arrival);
+}
+
+static void
+begin_pass(void)
+{
+	BmwSnapshot now = snapshot(++xid + 1);
+	BmwChunk chunk;
+
+	CHECK_INT(bmw_scheduler_begin_pass(scheduler, &now), BMW_OK);
+	(void) bmw_scheduler_wants_endpoints(scheduler, false);
+	CHECK(bmw_scheduler_next_chunk(scheduler, &chunk));
+	CHECK(chunk.xids == NULL);
+}
+
+static void
+end_pass(int rows)
+{
+	CHECK_INT(bmw_scheduler_end_chunk(scheduler, rows), BMW_OK);
+}
+
+static void
+take_pass(int first, int count, int64_t endpoint_id, const char *message)
+{
+	begin_pass();
+	for (int i = first; i < first + count; i++)
+		CHECK_INT(take(i, endpoint_id, message, 10), BMW_OK);
+	end_pass(count);
+}
+
+/* The number of the event that is sent next; -1: none. */
+static int
+send_next(BmwRequest *request)
+{
+	if (!bmw_scheduler_next_request(scheduler, request))
+		return -1;
+	return request->event->id.bytes[14] << 8 | request->event->id.bytes[15];
+}
+
+static BmwRecord *
+answer(const BmwRequest *request, int status)
+{
+	BmwEnd result = {.transport = status == 0 ? BMW_TRANSPORT_TIMEOUT : BMW_TRANSPORT_OK,
+					 .http_status = status,
+					 .retry_after_us = BMW_RETRY_AFTER_NONE,
+					 .random = 0.5};
+
+	return bmw_scheduler_ended(scheduler, request->delivery, &result);
+}
+
+/* Writes what is due; returns how many. */
+static int
+write_all(BmwRecordFate fate, uint64_t committed)
+{
+	BmwRecord *records;
+	int length;
+	int total = 0;
+
+	while ((records = bmw_scheduler_due_records(scheduler, &length)) != NULL)
+	{
+		for (int i = 0; i < length; i++)
+			records[i].fate = fate;
+		total += length;
+		bmw_scheduler_records_done(scheduler, BMW_WRITING_DONE, committed, 0);
+		if (fate == BMW_RECORD_STUCK)
+			break;
+	}
+	return total;
+}
+
+static uint64_t
+cursor(void)
+{
+	const BmwSnapshot *stored;
+	int64_t since_us;
+
+	return bmw_scheduler_due_cursor(scheduler, &stored, &since_us) ? stored->xmax : 0;
+}
+
+static bool
+fetch(BmwFetch *what, int number, int64_t due_us, const char *message)
+{
+	BmwDueRow row = {.event_id = uuid(number), .is_pending = true, .attempts = 1, .due_us = due_us};
+	BmwEventSource source = {.id = row.event_id, .type = "t", .message_id = message};
+
+	if (!bmw_scheduler_offer(scheduler, what, &row))
+		return false;
+	CHECK_INT(bmw_scheduler_load(scheduler, what, &row, &source, true), BMW_OK);
+	return true;
+}
+
+static void
+test_way_of_one(void)
+{
+	BmwRequest request;
+	BmwRecord *record;
+	BmwFetch what;
+
+	begin();
+	while (bmw_scheduler_next_fetch(scheduler, &what))
+		bmw_scheduler_end_fetch(scheduler, &what, 0, BMW_NEVER_US);
+	CHECK(bmw_scheduler_wants_events(scheduler, true));
+	take_pass(1, 1, 1, NULL);
+	CHECK_INT(bmw_scheduler_counts(scheduler).queued, 1);
+	CHECK_INT(send_next(&request), 1);
+	CHECK_INT(request.attempt, 1);
+	CHECK_INT(send_next(&request), -1);
+	record = answer(&request, 200);
+	CHECK_INT(record->status, BMW_DELIVERED);
+	CHECK(!record->has_row);
+	CHECK_INT(bmw_scheduler_counts(scheduler).bytes, 0);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 0); /* too early */
+	CHECK_INT(bmw_scheduler_wakeup_us(scheduler), now_us + 5000);
+	pass_time(5000);
+	CHECK_INT(cursor(), 0);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 1);
+	CHECK_INT(cursor(), 102);
+	bmw_scheduler_cursor_done(scheduler, true);
+	CHECK_INT(cursor(), 0);
+	CHECK_INT(bmw_scheduler_counts(scheduler).deliveries, 0);
+	end();
+}
+
+/* What is taken twice is there once; a failure becomes a retry that is fetched when due. */
+static void
+test_retry(void)
+{
+	BmwRequest request;
+	BmwRecord *record;
+	BmwFetch what;
+
+	begin();
+	take_pass(1, 1, 1, NULL);
+	take_pass(1, 1, 1, NULL);
+	CHECK_INT(bmw_scheduler_counts(scheduler).deliveries, 1);
+	CHECK_INT(send_next(&request), 1);
+	record = answer(&request, 500);
+	CHECK_INT(record->status, BMW_PENDING);
+	CHECK(record->is_failed_attempt);
+	CHECK_INT(record->next_attempt_us, now_us + 5 * S);
+	pass_time(5000);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 1);
+	while (bmw_scheduler_next_fetch(scheduler, &what))
+		bmw_scheduler_end_fetch(scheduler, &what, 0, now_us + 5 * S - 5000);
+	pass_time(5 * S);
+	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(fetch(&what, 1, now_us - 5000, NULL));
+	CHECK(!fetch(&what, 1, now_us - 5000, NULL));
+	bmw_scheduler_end_fetch(scheduler, &what, 1, BMW_NEVER_US);
+	CHECK(!bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK_INT(send_next(&request), 1);
+	CHECK_INT(request.attempt, 2);
+	record = answer(&request, 500);
+	CHECK(record->has_row);
+	CHECK_INT(record->fetched_due_us, now_us - 5000);
+	end();
+}
+
+/* A row that SQL made due during the attempt is fetched again. */
+static void
+test_overtaken(void)
+{
+	BmwRequest request;
+	BmwFetch what;
+
+	begin();
+	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(fetch(&what, 1, now_us - 5000, NULL));
+	bmw_scheduler_end_fetch(scheduler, &what, 1, BMW_NEVER_US);
+	CHECK_INT(send_next(&request), 1);
+	CHECK_INT(answer(&request, 200)->status, BMW_DELIVERED);
+	pass_time(5000);
+	CHECK_INT(write_all(BMW_RECORD_OVERTAKEN, 1), 1);
+	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK_INT(what.from_us, 0);
+	CHECK(fetch(&what, 1, now_us - 1, NULL));
+	end();
+}
+
+static void
+test_cursor_waits(void)
+{
+	BmwRequest request;
+
+	begin();
+	take_pass(1, 1, 1, NULL);
+	take_pass(2, 1, 1, NULL);
+	CHECK_INT(send_next(&request), 1);
+	CHECK(answer(&request, 200) != NULL);
+	pass_time(5000);
+	CHECK_INT(write_all(BMW_RECORD_STUCK, 1), 1);
+	CHECK_INT(bmw_scheduler_counts(scheduler).stuck, 1);
+	CHECK_INT(send_next(&request), 2);
+	CHECK(answer(&request, 200) != NULL);
+	pass_time(5000);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 1); /* the stuck one comes later, by itself */
+	CHECK_INT(cursor(), 0);
+	pass_time(S);
+	CHECK_INT(write_all(BMW_RECORD_SET_ASIDE, 1), 1);
+	CHECK_INT(cursor(), 103);
+	end();
+}
+
+/* The next of a message goes when the end of the one before is durable, not only written. */
+static void
+test_order(void)
+{
+	BmwEndpointRules rules = rules_of(1);
+	BmwRequest request;
+	BmwFetch what;
+	int64_t id;
+
+	begin();
+	rules.is_ordered = true;
+	set_rules(&rules);
+	CHECK(bmw_scheduler_next_unlearnt(scheduler, &id));
+	CHECK_INT(id, 1);
+	take_pass(1, 1, 1, "m");
+	CHECK_INT(send_next(&request), -1); /* an earlier one may wait in the table */
+	bmw_scheduler_learnt(scheduler, 1);
+	CHECK(!bmw_scheduler_next_unlearnt(scheduler, &id));
+	pass_time(5000);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 1);
+	while (bmw_scheduler_next_fetch(scheduler, &what))
+	{
+		if (what.heads != NULL)
+			CHECK(fetch(&what, 1, BMW_HELD_BACK, "m"));
+		bmw_scheduler_end_fetch(scheduler, &what, what.heads_length, BMW_NEVER_US);
+	}
+	take_pass(2, 2, 1, "m");
+	CHECK_INT(send_next(&request), 1);
+	CHECK(answer(&request, 200) != NULL);
+	CHECK_INT(send_next(&request), -1);
+	pass_time(5000);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 77), 3); /* two are held back */
+	CHECK(!bmw_scheduler_next_fetch(scheduler, &what) || what.heads == NULL);
+	CHECK_INT(bmw_scheduler_wants_durable(scheduler), 77);
+	bmw_scheduler_durable(scheduler, 76);
+	CHECK(!bmw_scheduler_next_fetch(scheduler, &what) || what.heads == NULL);
+	bmw_scheduler_durable(scheduler, 77);
+	CHECK_INT(bmw_scheduler_wants_durable(scheduler), 0);
+	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK_INT(what.heads_length, 1);
+	CHECK(fetch(&what, 2, BMW_HELD_BACK, "m"));
+	bmw_scheduler_end_fetch(scheduler, &what, 1, 0);
+	CHECK_INT(send_next(&request), 2);
+	CHECK_INT(send_next(&request), -1);
+	end();
+}
+
+/* A statement that fails changes nothing: the same head is asked for again. */
+static void
+test_fetch_fails(void)
+{
+	BmwEndpointRules rules = rules_of(1);
+	BmwFetch what;
+	BmwUuid id = uuid(7);
+
+	begin();
+	rules.is_ordered = true;
+	set_rules(&rules);
+	CHECK_INT(bmw_scheduler_learn(scheduler, 1, NULL, "m", &id), BMW_OK);
+	bmw_scheduler_learnt(scheduler, 1);
+	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK_INT(what.heads_length, 1);
+	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK_INT(what.heads_length, 1);
+	/* and one that nobody has any more keeps nobody waiting */
+	bmw_scheduler_end_fetch(scheduler, &what, 0, 0);
+	CHECK_INT(bmw_scheduler_counts(scheduler).ordered, 0);
+	end();
+}
+
+static void
+test_deleted(void)
+{
+	BmwEndpointRules other = rules_of(2);
+	BmwRequest request;
+	BmwErrand errand;
+	BmwEnd aborted = {.transport = BMW_TRANSPORT_ABORTED};
+
+	begin();
+	take_pass(1, 2, 1, NULL);
+	CHECK_INT(send_next(&request), 1);
+	set_rules(&other);
+	CHECK_INT(bmw_scheduler_counts(scheduler).unwritten, 1);
+	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
+	CHECK_INT(errand.kind, BMW_ERRAND_CANCEL);
+	bmw_scheduler_errand_done(scheduler, &errand, BMW_ERRAND_MORE);
+	CHECK(!bmw_scheduler_next_errand(scheduler, &errand));
+	CHECK(!bmw_scheduler_wants_abort(scheduler));
+	pass_time(S);
+	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
+	bmw_scheduler_errand_done(scheduler, &errand, BMW_ERRAND_DONE);
+	CHECK(bmw_scheduler_wants_abort(scheduler));
+	CHECK(bmw_scheduler_is_unwanted(scheduler, request.delivery));
+	CHECK(bmw_scheduler_ended(scheduler, request.delivery, &aborted) == NULL);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 2);
+	CHECK_INT(cursor(), 102);
+	CHECK_INT(bmw_scheduler_counts(scheduler).deliveries, 0);
+	end();
+}
+
+/* A local fault of a request whose endpoint was deleted does not stay. */
+static void
+test_deleted_local_fault(void)
+{
+	BmwEndpointRules other = rules_of(2);
+	BmwRequest request;
+
+	begin();
+	take_pass(1, 1, 1, NULL);
+	CHECK_INT(send_next(&request), 1);
+	set_rules(&other);
+	bmw_scheduler_not_started(scheduler, request.delivery);
+	pass_time(S);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 1);
+	CHECK_INT(cursor(), 102);
+	end();
+}
+
+static void
+test_disabled(void)
+{
+	BmwEndpointRules rules = rules_of(1);
+	BmwRequest request;
+	BmwRecord *records;
+	int length;
+
+	begin();
+	take_pass(1, 3, 1, NULL);
+	CHECK_INT(send_next(&request), 1);
+	rules.has_secret = false;
+	set_rules(&rules);
+	CHECK_INT(send_next(&request), -1);
+	CHECK_INT(bmw_scheduler_counts(scheduler).queued, 0);
+	take_pass(4, 1, 1, NULL);
+	pass_time(5000);
+	records = bmw_scheduler_due_records(scheduler, &length);
+	CHECK_INT(length, 3);
+	CHECK_TEXT(records[2].error_class, "no_secret");
+	CHECK_INT(records[2].status, BMW_PENDING);
+	for (int i = 0; i < length; i++)
+		records[i].fate = BMW_RECORD_WRITTEN;
+	bmw_scheduler_records_done(scheduler, BMW_WRITING_DONE, 1, 0);
+	end();
+}
+
+static void
+test_memory(void)
+{
+	BmwFetch what;
+	BmwDueRow row = {.is_pending = true};
+	BmwEventSource source = {.type = "t"};
+
+	begin();
+	begin_pass();
+	for (int i = 0; i < 100; i++)
+		CHECK_INT(take(i, 1, NULL, MAX_BYTES / 10), BMW_OK);
+	end_pass(100);
+	CHECK(bmw_scheduler_counts(scheduler).bytes <= MAX_BYTES / 4);
+	CHECK_INT(bmw_scheduler_counts(scheduler).deliveries, 100);
+	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(fetch(&what, 300, now_us - 20, NULL)); /* the first has always room */
+	row.event_id = source.id = uuid(200);
+	row.due_us = now_us - 10;
+	CHECK(bmw_scheduler_offer(scheduler, &what, &row));
+	CHECK(!bmw_scheduler_has_room(scheduler, &what, &row, MAX_BYTES / 10));
+	bmw_scheduler_end_fetch(scheduler, &what, 1, BMW_NEVER_US);
+	CHECK(!bmw_scheduler_next_fetch(scheduler, &what)); /* no hot loop */
+	pass_time(S);
+	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK_INT(what.from_us, 0);
+	CHECK(bmw_scheduler_offer(scheduler, &what, &row));
+	/* its event was dropped with its partition */
+	CHECK_INT(bmw_scheduler_load(scheduler, &what, &row, NULL, false), BMW_OK);
+	CHECK(!bmw_scheduler_offer(scheduler, &what, &row));
+	end();
+}
+
+/* Passes of endpoints that cannot be read are matched again, and do not move the cursor. */
+static void
+test_provisional(void)
+{
+	BmwSnapshot now;
+	BmwChunk chunk;
+	BmwRequest request;
+
+	begin();
+	now = snapshot(++xid + 1);
+	CHECK_INT(bmw_scheduler_begin_pass(scheduler, &now), BMW_OK);
+	CHECK(bmw_scheduler_wants_endpoints(scheduler, true));
+	bmw_scheduler_endpoints_locked(scheduler);
+	CHECK(bmw_scheduler_next_chunk(scheduler, &chunk));
+	CHECK(!chunk.needs_check);
+	CHECK_INT(take(1, 1, NULL, 1), BMW_OK);
+	CHECK_INT(bmw_scheduler_end_chunk(scheduler, 1), BMW_OK);
+	CHECK_INT(send_next(&request), 1);
+	CHECK(answer(&request, 200) != NULL);
+	pass_time(S);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 1);
+	CHECK_INT(cursor(), 0);
+	CHECK(!bmw_scheduler_wants_endpoints(scheduler, false));
+	CHECK(bmw_scheduler_wants_events(scheduler, false));
+	now = snapshot(xid + 1);
+	CHECK_INT(bmw_scheduler_begin_pass(scheduler, &now), BMW_OK);
+	CHECK(!bmw_scheduler_wants_endpoints(scheduler, false));
+	CHECK(bmw_scheduler_next_chunk(scheduler, &chunk));
+	CHECK(chunk.needs_check);
+	CHECK_INT(chunk.after.xid, 99);
+	CHECK_INT(bmw_scheduler_end_chunk(scheduler, 1), BMW_OK);
+	pass_time(60 * S);
+	CHECK_INT(cursor(), 102);
+	end();
+}
+
+static void
+test_endpoint_health(void)
+{
+	BmwRequest request;
+	BmwErrand errand;
+
+	begin();
+	for (int i = 1; i <= 3; i++)
+	{
+		take_pass(i, 1, 1, NULL);
+		CHECK_INT(send_next(&request), i);
+		CHECK(answer(&request, 500) != NULL);
+		CHECK(i == 3 || !bmw_scheduler_next_errand(scheduler, &errand));
+		pass_time(40 * S);
+	}
+	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
+	CHECK_INT(errand.kind, BMW_ERRAND_FAILING);
+	CHECK(errand.time_us != 0);
+	bmw_scheduler_errand_done(scheduler, &errand, BMW_ERRAND_LATER);
+	take_pass(4, 1, 1, NULL);
+	CHECK_INT(send_next(&request), 4);
+	CHECK_INT(answer(&request, 410)->status, BMW_FAILED);
+	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
+	CHECK_INT(errand.kind, BMW_ERRAND_DISABLE);
+	bmw_scheduler_errand_done(scheduler, &errand, BMW_ERRAND_DONE);
+	CHECK(!bmw_scheduler_next_errand(scheduler, &errand));
+	/* it is disabled at once, whoever still matches it */
+	take_pass(5, 1, 1, NULL);
+	CHECK_INT(send_next(&request), -1);
+	CHECK_INT(bmw_scheduler_counts(scheduler).unwritten, 4);
+	end();
+}
+
+static void
+test_clock(void)
+{
+	BmwRequest request;
+	BmwErrand errand;
+	BmwRecord *records;
+	int length;
+
+	begin();
+	take_pass(1, 1, 1, NULL);
+	CHECK_INT(send_next(&request), 1);
+	CHECK(answer(&request, 500) != NULL);
+	now_us -= 86400 * S;
+	CHECK_INT(bmw_scheduler_set_time(scheduler, now_us), 86400 * S);
+	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
+	CHECK_INT(errand.kind, BMW_ERRAND_CLAMP);
+	CHECK(bmw_scheduler_wakeup_us(scheduler) <= now_us + 5 * S);
+	pass_time(5000);
+	records = bmw_scheduler_due_records(scheduler, &length);
+	CHECK_INT(length, 1);
+	CHECK_INT(records->next_attempt_us, now_us - 5000 + 5 * S);
+	records->fate = BMW_RECORD_WRITTEN;
+	bmw_scheduler_records_done(scheduler, BMW_WRITING_DONE, 1, 0);
+	end();
+}
+
+/* A new endpoint begins with a few at once. */
+static void
+test_window(void)
+{
+	BmwRequest request;
+
+	begin();
+	take_pass(1, 10, 1, NULL);
+	for (int i = 1; i <= 4; i++)
+		CHECK_INT(send_next(&request), i);
+	CHECK_INT(send_next(&request), -1);
+	end();
+}
+
+static void
+test_modes(void)
+{
+	BmwRequest request;
+	BmwFetch what;
+
+	begin();
+	take_pass(1, 2, 1, NULL);
+	CHECK_INT(send_next(&request), 1);
+	bmw_scheduler_set_mode(scheduler, BMW_HOLDING);
+	CHECK_INT(bmw_scheduler_next_request(scheduler, &request), false);
+	CHECK(!bmw_scheduler_wants_events(scheduler, true));
+	CHECK(!bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(answer(&request, 200) != NULL);
+	bmw_scheduler_set_mode(scheduler, BMW_STOPPING);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 1);
+	end();
+}
+
+int
+main(void)
+{
+	test_way_of_one();
+	test_retry();
+	test_overtaken();
+	test_cursor_waits();
+	test_order();
+	test_fetch_fails();
+	test_deleted();
+	test_deleted_local_fault();
+	test_disabled();
+	test_memory();
+	test_provisional();
+	test_endpoint_health();
+	test_clock();
+	test_window();
+	test_modes();
+	return unit_finish("scheduler");
+}
