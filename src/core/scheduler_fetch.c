@@ -24,7 +24,8 @@ static bool offer_head(BmwScheduler *scheduler, const BmwFetch *fetch, const Bmw
 static bool has_ended(const BmwScheduler *scheduler, const BmwOrderHead *head);
 static bool is_same(const BmwUuid *a, const BmwUuid *b);
 static void skip(BmwScheduler *scheduler, int64_t due_us);
-static BmwDelivery *create(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row);
+static BmwDelivery *create(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row,
+						   const BmwEventSource *source);
 static BmwStatus load_for(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery,
 						  const BmwEventSource *source);
 static void forget_lost_heads(BmwScheduler *scheduler);
@@ -95,7 +96,7 @@ bmw_scheduler_load(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueR
 
 	if (target == NULL || bmw_memory_find(scheduler, &row->event_id, fetch->endpoint_id) != NULL)
 		return BMW_OK;
-	delivery = create(scheduler, fetch, row);
+	delivery = create(scheduler, fetch, row, source);
 	if (delivery == NULL)
 		return BMW_ERROR_MEMORY;
 	if (source != NULL && is_for_endpoint && !target->is_gone)
@@ -250,7 +251,7 @@ offer_head(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row)
 	for (int i = 0; i < fetch->heads_length; i++)
 		if (is_same(&fetch->heads[i], &row->event_id))
 			scheduler->is_head_seen[i] = row->is_pending;
-	if (row->is_pending && row->due_us != BMW_HELD_BACK)
+	if (row->is_pending && row->due_us != BMW_HELD_BACK && row->due_us != 0)
 		bmw_scheduler_expect(scheduler, fetch->endpoint_id, row->due_us);
 	return row->is_pending && row->due_us == BMW_HELD_BACK;
 }
@@ -287,12 +288,19 @@ skip(BmwScheduler *scheduler, int64_t due_us)
 }
 
 static BmwDelivery *
-create(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row)
+create(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row,
+	   const BmwEventSource *source)
 {
 	BmwDelivery *delivery = bmw_memory_create(scheduler, &row->event_id, fetch->endpoint_id);
 
 	if (delivery == NULL)
 		return NULL;
+	if (source != NULL && source->message_id != NULL)
+	{
+		BmwOrderKey key = bmw_order_key(0, source->application, source->message_id);
+
+		memcpy(delivery->message, key.message, sizeof(delivery->message));
+	}
 	delivery->job.has_row = true;
 	delivery->job.attempts = row->attempts;
 	delivery->job.first_attempt_us = row->first_attempt_us;
@@ -304,13 +312,10 @@ static BmwStatus
 load_for(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery,
 		 const BmwEventSource *source)
 {
-	BmwOrderKey key = bmw_order_key(target->rules.id, source->application,
-									source->message_id != NULL ? source->message_id : "");
+	BmwOrderKey key = bmw_delivery_key(delivery);
 	BmwEvent *event = NULL;
 	bool is_head = true;
 
-	if (source->message_id != NULL)
-		memcpy(delivery->message, key.message, sizeof(delivery->message));
 	/* it may be new to its message: it had no row yet when the endpoint began to keep the order */
 	if (bmw_target_keeps_order(target, delivery))
 	{

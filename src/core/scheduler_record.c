@@ -25,7 +25,7 @@ static bool grow(BmwRecords *list, int capacity);
 static void keep(BmwScheduler *scheduler, BmwRecords *list, uint64_t committed);
 static void follow(BmwScheduler *scheduler, BmwRecord *record, uint64_t committed);
 static void hasten(BmwWriter *writer);
-static void has_ended(BmwScheduler *scheduler, const BmwDelivery *delivery, uint64_t committed);
+static void note_ended(BmwScheduler *scheduler, const BmwDelivery *delivery, uint64_t committed);
 static bool push_ended(BmwWriter *writer, const BmwEnded *ended);
 static void leave_order(BmwScheduler *scheduler, const BmwOrderHead *head);
 static void shift(BmwRecords *list, int64_t by_us);
@@ -296,13 +296,14 @@ follow(BmwScheduler *scheduler, BmwRecord *record, uint64_t committed)
 	BmwDelivery *delivery = record->delivery;
 	BmwTarget *target = bmw_target_find(scheduler, record->endpoint_id);
 	BmwOrderKey key = bmw_delivery_key(delivery);
-	bool is_waiting = record->status == BMW_PENDING && record->fate == BMW_RECORD_WRITTEN;
+	bool has_ended = record->status != BMW_PENDING; /* also when that was set aside */
+	bool is_waiting = !has_ended && record->fate == BMW_RECORD_WRITTEN;
 	BmwPass *pass = delivery->job.pass;
 
 	if (record->fate == BMW_RECORD_OVERTAKEN && target != NULL)
 		bmw_target_expect(target, 0);
-	else if (!is_waiting && bmw_target_keeps_order(target, delivery))
-		has_ended(scheduler, delivery, committed);
+	else if (has_ended && bmw_target_keeps_order(target, delivery))
+		note_ended(scheduler, delivery, committed);
 	if (is_waiting && target != NULL && record->next_attempt_us != BMW_HELD_BACK)
 		bmw_target_expect(target, record->next_attempt_us);
 	if (is_waiting && record->next_attempt_us == BMW_HELD_BACK &&
@@ -324,7 +325,7 @@ hasten(BmwWriter *writer)
 }
 
 static void
-has_ended(BmwScheduler *scheduler, const BmwDelivery *delivery, uint64_t committed)
+note_ended(BmwScheduler *scheduler, const BmwDelivery *delivery, uint64_t committed)
 {
 	BmwWriter *writer = &scheduler->writer;
 	BmwEnded ended = {.head = {.key = bmw_delivery_key(delivery), .id = delivery->event_id},

@@ -93,9 +93,13 @@ static BmwStatement due = {
 	4,
 	{INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}};
 
+/* One that was set aside is due at no time: it only keeps others waiting, if it is to be tried again. */
 static BmwStatement rows_of = {
-	"SELECT " DUE_COLUMNS " FROM pg_catalog.unnest($2) AS wanted(id)"
-	" JOIN bm_webhook.delivery d ON d.event_id = wanted.id AND d.endpoint_id = $1 AND" BMW_NOT_SET_ASIDE,
+	"SELECT wanted.id, coalesce(s.status, d.status) = 'pending', d.attempts, d.first_attempt_at,"
+	" CASE WHEN s.event_id IS NULL THEN d.next_attempt_at END FROM pg_catalog.unnest($2) AS wanted(id)"
+	" LEFT JOIN bm_webhook.delivery d ON d.event_id = wanted.id AND d.endpoint_id = $1"
+	" LEFT JOIN bm_webhook.set_aside s ON s.event_id = wanted.id AND s.endpoint_id = $1"
+	" WHERE d.event_id IS NOT NULL OR s.event_id IS NOT NULL",
 	2,
 	{INT8OID, UUIDARRAYOID}};
 
