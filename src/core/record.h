@@ -51,9 +51,9 @@ typedef struct BmwRecord
 	char *error;			  /* malloc'd text or NULL; the scheduler frees it */
 	char *response;			  /* likewise */
 	BmwHttpTimes times;
-	bool is_locked;		/* the writer's: its row was skipped by the attempt at hand */
+	bool is_locked;		 /* the writer's: its row was skipped by the attempt at hand */
 	int64_t kept_due_us; /* the writer's: of the row, when it is OVERTAKEN */
-	BmwRecordFate fate; /* of the last attempt to write it */
+	BmwRecordFate fate;	 /* of the last attempt to write it */
 	struct BmwDelivery *delivery;
 } BmwRecord;
 

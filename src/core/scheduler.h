@@ -207,7 +207,7 @@ typedef struct BmwDueRow
 	bool is_pending;
 	int attempts;
 	int64_t first_attempt_us; /* 0: none yet */
-	int64_t due_us;			  /* BMW_HELD_BACK; of a head, 0: it was set aside and holds the others back */
+	int64_t due_us; /* BMW_HELD_BACK; of a head, 0: it was set aside and holds the others back */
 } BmwDueRow;
 
 /* Is there anything to fetch? */
