@@ -70,6 +70,9 @@ SELECT jsonb_pretty(data::jsonb) AS data FROM bm_webhook.event WHERE id = :'clic
 \pset format aligned
 SELECT array_agg(DISTINCT reply_to) AS reply_to FROM bm_webhook.event WHERE id IN (:'few', :'full', :'received', :'clicked');
 ROLLBACK;
+-- an argument that has its place and no meaning yet
+SELECT bm_webhook.message_clicked('{"id": "yes", "text": "Yes"}', NULL, 'rcs', 'm-1', '+33698765432', 'ACME', idempotency_key => 'k');
+SELECT bm_webhook.message_status('sent', NULL, 'rcs', 'm-1', 'ACME', '+33698765432', expires_at => 'infinity');
 -- every status, ours and the providers'
 BEGIN;
 SELECT count(bm_webhook.message_status(s, NULL, 'sms', 'm', '+33123456789', '+33698765432',

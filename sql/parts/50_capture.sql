@@ -3,14 +3,15 @@
 -------------------------------------------------------------------------------
 
 CREATE FUNCTION bm_webhook.emit(type text, data jsonb, application text = NULL, channel text = NULL,
-								message_id text = NULL, occurred_at timestamptz = NULL, endpoint bigint = NULL) RETURNS uuid
+								message_id text = NULL, occurred_at timestamptz = NULL, endpoint bigint = NULL,
+								idempotency_key text = NULL, expires_at timestamptz = NULL) RETURNS uuid
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_emit';
-COMMENT ON FUNCTION bm_webhook.emit(text, jsonb, text, text, text, timestamptz, bigint) IS
-	'makes an event of this transaction and returns its id; data is an object; endpoint: for this one alone; 22023, 23502, 42704, 54000';
+COMMENT ON FUNCTION bm_webhook.emit(text, jsonb, text, text, text, timestamptz, bigint, text, timestamptz) IS
+	'makes an event of this transaction and returns its id; data is an object; endpoint: for this one alone; idempotency_key, expires_at: not supported yet; 0A000, 22023, 23502, 42704, 54000';
 
-CREATE FUNCTION bm_webhook.ping(endpoint bigint) RETURNS uuid
+CREATE FUNCTION bm_webhook.ping(endpoint bigint, type text = 'webhook.ping') RETURNS uuid
 	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_ping';
-COMMENT ON FUNCTION bm_webhook.ping(bigint) IS 'sends an event webhook.ping to this endpoint alone and returns its id; 42704 unknown endpoint, 55000 disabled endpoint';
+COMMENT ON FUNCTION bm_webhook.ping(bigint, text) IS 'sends an event webhook.ping to this endpoint alone and returns its id; 0A000 another type (not supported yet), 42704 unknown endpoint, 55000 disabled endpoint';
 
 CREATE FUNCTION bm_webhook.capture() RETURNS trigger
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_capture';

@@ -69,6 +69,18 @@ $$;
 COMMENT ON FUNCTION bm_webhook.redeliver(uuid, bigint) IS
 	'sends an event again, with the same webhook-id, to one endpoint or to all that have a delivery of it, whatever became of it, and returns to how many; attempts go on counting, and a delivery whose schedule is used up gets one attempt; 23502, 42704';
 
+CREATE FUNCTION bm_webhook.redeliver(endpoint bigint, since timestamptz, until timestamptz = NULL, status text[] = '{failed}',
+		error_class text[] = NULL, max_rows bigint = NULL, dry_run boolean = false, OUT operation bigint, OUT matched bigint)
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RAISE EXCEPTION 'redelivery by condition is not supported yet'
+		USING ERRCODE = 'feature_not_supported',
+			HINT = 'Send them one by one: SELECT bm_webhook.redeliver(event_id, endpoint_id) FROM bm_webhook.delivery WHERE ...';
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.redeliver(bigint, timestamptz, timestamptz, text[], text[], bigint, boolean) IS
+	'not supported yet, only its signature is fixed: sends again what an endpoint did not get in a period; 0A000';
+
 -- What has ended meanwhile is not begun again by an outcome that says "later".
 CREATE FUNCTION bm_webhook._record(s bm_webhook.set_aside) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -19,14 +19,17 @@
 PG_FUNCTION_INFO_V1(bm_webhook_emit);
 PG_FUNCTION_INFO_V1(bm_webhook_ping);
 
+#define PING_TYPE "webhook.ping"
+
 static const char *text_argument(FunctionCallInfo fcinfo, int n);
 static const char *data_argument(FunctionCallInfo fcinfo, int n);
+static void refuse_argument(FunctionCallInfo fcinfo, int n, const char *argument);
 static void raise(const BmwEventFault *fault);
 static void require_valid(const BmwNewEvent *event);
 static bool require_endpoint(int64 endpoint_id);
 static Datum insert(BmwNewEvent *event);
 
-/* emit(type, data, application, channel, message_id, occurred_at, endpoint) */
+/* emit(type, data, application, channel, message_id, occurred_at, endpoint, idempotency_key, expires_at) */
 Datum
 bm_webhook_emit(PG_FUNCTION_ARGS)
 {
@@ -41,22 +44,30 @@ bm_webhook_emit(PG_FUNCTION_ARGS)
 		.endpoint_id = PG_ARGISNULL(6) ? 0 : PG_GETARG_INT64(6),
 	};
 
+	refuse_argument(fcinfo, 7, "idempotency_key");
+	refuse_argument(fcinfo, 8, "expires_at");
 	require_valid(&event);
 	if (!PG_ARGISNULL(6))
 		(void) require_endpoint(event.endpoint_id);
 	return insert(&event);
 }
 
+/* ping(endpoint bigint, type text) */
 Datum
 bm_webhook_ping(PG_FUNCTION_ARGS)
 {
 	int64 endpoint_id = PG_GETARG_INT64(0);
+	const char *type = text_argument(fcinfo, 1);
 	BmwNewEvent event = {
-		.type = "webhook.ping",
+		.type = PING_TYPE,
 		.data = psprintf("{\"endpoint_id\":" INT64_FORMAT "}", endpoint_id),
 		.endpoint_id = endpoint_id,
 	};
 
+	if (strcmp(type, PING_TYPE) != 0)
+		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("ping() sends only events of type \"%s\" yet", PING_TYPE),
+				errhint("Use bm_webhook.emit() with \"endpoint\" to try another type."));
 	if (!require_endpoint(endpoint_id))
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("endpoint " INT64_FORMAT " is disabled: it gets no events", endpoint_id),
@@ -69,6 +80,20 @@ bmw_emit_event(BmwNewEvent *event)
 {
 	require_valid(event);
 	return insert(event);
+}
+
+void
+bmw_emit_refuse_argument(const char *argument)
+{
+	ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			errmsg("\"%s\" is not supported yet", argument), errhint("Leave it out."));
+}
+
+static void
+refuse_argument(FunctionCallInfo fcinfo, int n, const char *argument)
+{
+	if (!PG_ARGISNULL(n))
+		bmw_emit_refuse_argument(argument);
 }
 
 static const char *

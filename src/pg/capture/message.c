@@ -28,6 +28,9 @@ PG_FUNCTION_INFO_V1(bm_webhook_message_rank);
 PG_FUNCTION_INFO_V1(bm_webhook_message_state);
 
 #define BUTTON BMW_MESSAGE_FIELDS /* an argument that is no field but a member of content */
+#define LATER (BUTTON + 1)		  /* from here on: arguments without a meaning yet */
+
+static const char *const later_arguments[] = {"idempotency_key", "expires_at"};
 
 static BmwMessage read_arguments(FunctionCallInfo fcinfo);
 static const int *argument_fields(FmgrInfo *function);
@@ -169,6 +172,9 @@ field_of(const char *argument)
 {
 	const BmwMessageField *field = bmw_message_field_find(argument);
 
+	for (size_t i = 0; i < lengthof(later_arguments); i++)
+		if (strcmp(argument, later_arguments[i]) == 0)
+			return LATER + (int) i;
 	if (field == NULL && strcmp(argument, "button") != 0)
 		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
 				errmsg("argument \"%s\" is no field of a message", argument));
@@ -178,6 +184,8 @@ field_of(const char *argument)
 static void
 set_value(BmwMessage *message, int field, Datum value)
 {
+	if (field >= LATER)
+		bmw_emit_refuse_argument(later_arguments[field - LATER]);
 	if (field == BUTTON)
 	{
 		set_button(&message->values[BMW_FIELD_CONTENT], DatumGetJsonbP(value));
