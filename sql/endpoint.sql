@@ -97,6 +97,42 @@ SELECT bm_webhook.delete_secret(max(id)) FROM bm_webhook.endpoint_secret WHERE e
 SELECT bm_webhook.secret(:plain) = 'whsec_' || encode(repeat('x', 24)::bytea, 'base64') AS newest;
 SELECT bm_webhook.delete_endpoint(:plain);
 SELECT count(*) FROM bm_webhook.endpoint_secret WHERE endpoint_id = :plain;
+-- what the log has something of stays, marked and erased
+INSERT INTO bm_webhook.application (name) VALUES ('shop'), ('other');
+INSERT INTO bm_webhook.endpoint (application, event_types, url, headers, description, created_at)
+	SELECT 'shop', '{message.sent}', 'https://example.com/?key=1', '{"authorization": "Bearer x"}', what, '2020-01-01'
+	FROM unnest('{nothing,ping,delivery,redelivery,set_aside}'::text[]) what;
+SELECT count(bm_webhook.ping(id)) FROM bm_webhook.endpoint WHERE description = 'ping';
+INSERT INTO bm_webhook.delivery (event_id, endpoint_id, status, attempts)
+	SELECT '01990f3c-5d1a-7c3e-8f00-0242ac120002', id, 'delivered', 1 FROM bm_webhook.endpoint WHERE description = 'delivery';
+INSERT INTO bm_webhook.redelivery (event_id, endpoint_id, status, attempts)
+	SELECT '01990f3c-5d1a-7c3e-8f00-0242ac120002', id, 'delivered', 1 FROM bm_webhook.endpoint WHERE description = 'redelivery';
+INSERT INTO bm_webhook.set_aside (event_id, endpoint_id, cause, sqlstate, status, attempts, is_failed_attempt, is_exhausted)
+	SELECT '01990f3c-5d1a-7c3e-8f00-0242ac120002', id, '', '23514', 'delivered', 1, false, false FROM bm_webhook.endpoint WHERE description = 'set_aside';
+SELECT bm_webhook.delete_endpoint(id) FROM bm_webhook.endpoint WHERE application = 'shop';
+SELECT description, url, headers, enabled, deleted_at IS NOT NULL AS deleted, created_at FROM bm_webhook.endpoint WHERE application = 'shop' ORDER BY id;
+SELECT count(*) FROM bm_webhook.endpoint_secret s JOIN bm_webhook.endpoint e ON e.id = s.endpoint_id WHERE e.deleted_at IS NOT NULL;
+SELECT count(*) FROM bm_webhook.backlog WHERE application = 'shop';
+SELECT id AS gone FROM bm_webhook.endpoint WHERE description = 'delivery' \gset
+SELECT state, replace(message, :'gone', 'n') AS message FROM unnest('{delete_endpoint,secret,ping}'::text[]) f, attempt(format('SELECT bm_webhook.%I(%s)', f, :gone));
+-- who changes all his endpoints does not change it
+WITH changed AS (UPDATE bm_webhook.endpoint SET enabled = true, url = 'https://example.com/', deleted_at = NULL WHERE application = 'shop' RETURNING 1) SELECT count(*) FROM changed;
+SELECT count(*) FROM bm_webhook.endpoint WHERE application = 'shop' AND (enabled OR url IS NOT NULL);
+SELECT a.* FROM attempt('INSERT INTO bm_webhook.endpoint (application) VALUES (''shop'')') a;
+-- a dump brings it back as it was
+INSERT INTO bm_webhook.endpoint (description, deleted_at) VALUES ('restored', '2025-01-01') RETURNING url, enabled, deleted_at;
+SELECT count(*) FROM bm_webhook.endpoint_secret s JOIN bm_webhook.endpoint e ON e.id = s.endpoint_id WHERE description = 'restored';
+-- applications
+CREATE ROLE bm_regress_other;
+SELECT a.* FROM unnest('{NULL,nobody,other,shop,shop}'::text[]) v, attempt(format('SELECT bm_webhook.delete_application(%L)', v)) a;
+SELECT name, deleted_at IS NOT NULL AS deleted FROM bm_webhook.application ORDER BY name;
+SELECT a.state, a.message FROM unnest('{"UPDATE bm_webhook.application SET owner = ''bm_regress_other''","UPDATE bm_webhook.application SET name = ''shop2''",
+	"INSERT INTO bm_webhook.application (name) VALUES (''shop'')","DELETE FROM bm_webhook.application"}'::text[]) s, attempt(s) a;
+DROP ROLE bm_regress_other;
+-- who may DELETE, removes all the same
+DELETE FROM bm_webhook.endpoint WHERE application = 'shop';
+DELETE FROM bm_webhook.application;
+TRUNCATE bm_webhook.event, bm_webhook.delivery, bm_webhook.redelivery, bm_webhook.set_aside;
 -- trigger functions are for their triggers
 SELECT a.* FROM unnest('{_check_application,_check_endpoint,_check_endpoint_secret,_endpoint_changed,_make_endpoint_secret,capture}'::text[]) f, attempt(format('SELECT bm_webhook.%I()', f)) a;
 DELETE FROM bm_webhook.endpoint;

@@ -80,7 +80,7 @@ RESET ROLE;
 -- a table's owner watches it with USAGE on the schema and EXECUTE on the functions
 GRANT USAGE ON SCHEMA bm_webhook TO bm_regress_owner;
 GRANT SELECT (id, application, url, enabled), INSERT (application, url, enabled), UPDATE (url, enabled), DELETE ON bm_webhook.endpoint TO bm_regress_owner;
-GRANT SELECT (name, owner) ON bm_webhook.application TO bm_regress_owner;
+GRANT SELECT (name, owner, deleted_at) ON bm_webhook.application TO bm_regress_owner;
 GRANT SELECT ON bm_webhook.endpoint_secret TO bm_regress_owner;
 GRANT EXECUTE ON FUNCTION bm_webhook.secret(bigint) TO bm_regress_owner;
 -- row-level security: only what is ours

@@ -7,18 +7,20 @@ CREATE TABLE bm_webhook.application (
 	owner name NOT NULL DEFAULT current_user,
 	description text,
 	muted_event_types text[] NOT NULL DEFAULT '{}',
-	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	deleted_at timestamptz
 );
 COMMENT ON TABLE bm_webhook.application IS 'a customer or product that owns endpoints';
 COMMENT ON COLUMN bm_webhook.application.muted_event_types IS 'patterns of types that none of its events is sent for, such as {message.read}; they are recorded all the same';
 COMMENT ON COLUMN bm_webhook.application.owner IS 'the database role that it belongs to';
+COMMENT ON COLUMN bm_webhook.application.deleted_at IS 'when delete_application() was called; it stays for its log, so that nobody else gets its name';
 
 CREATE TABLE bm_webhook.endpoint (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	application text REFERENCES bm_webhook.application (name),
 	channel text CHECK (channel ~ '^[a-z][a-z0-9_-]{0,31}$'),
 	event_types text[] NOT NULL DEFAULT '{*}',
-	url text NOT NULL,
+	url text,
 	description text,
 	enabled boolean NOT NULL DEFAULT true,
 	headers jsonb NOT NULL DEFAULT '{}',
@@ -31,13 +33,15 @@ CREATE TABLE bm_webhook.endpoint (
 	updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	failing_since timestamptz,
 	disabled_at timestamptz,
-	disabled_reason text
+	disabled_reason text,
+	deleted_at timestamptz,
+	CHECK (url IS NOT NULL OR deleted_at IS NOT NULL)
 );
 COMMENT ON TABLE bm_webhook.endpoint IS 'a registered URL, with its filters and retry policy; only url is required';
 COMMENT ON COLUMN bm_webhook.endpoint.application IS 'only events of this application; NULL for all';
 COMMENT ON COLUMN bm_webhook.endpoint.channel IS 'only events of this channel; NULL for all';
 COMMENT ON COLUMN bm_webhook.endpoint.event_types IS 'patterns: a type, a prefix followed by .*, or * for all but the operational webhook.*, endpoint.*, delivery.*';
-COMMENT ON COLUMN bm_webhook.endpoint.url IS 'where to POST; stored in normal form';
+COMMENT ON COLUMN bm_webhook.endpoint.url IS 'where to POST; stored in normal form; NULL once it is deleted';
 COMMENT ON COLUMN bm_webhook.endpoint.enabled IS 'off: gets no new events, and what waits stays pending';
 COMMENT ON COLUMN bm_webhook.endpoint.headers IS 'further HTTP headers, an object of strings';
 COMMENT ON COLUMN bm_webhook.endpoint.timeout IS 'for one attempt, connecting included; up to 5 minutes';
@@ -48,6 +52,7 @@ COMMENT ON COLUMN bm_webhook.endpoint.metadata IS 'yours; not sent';
 COMMENT ON COLUMN bm_webhook.endpoint.failing_since IS 'since when every attempt has failed; NULL when the last one succeeded';
 COMMENT ON COLUMN bm_webhook.endpoint.disabled_at IS 'when enabled became false';
 COMMENT ON COLUMN bm_webhook.endpoint.disabled_reason IS 'why the dispatcher disabled it; NULL when a user did';
+COMMENT ON COLUMN bm_webhook.endpoint.deleted_at IS 'when delete_endpoint() was called; without URL, headers and secrets it stays for its log, and nothing changes it any more';
 
 CREATE TABLE bm_webhook.endpoint_secret (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -33,7 +33,7 @@ CREATE TRIGGER check_application BEFORE INSERT OR UPDATE ON bm_webhook.applicati
 CREATE TRIGGER check_endpoint BEFORE INSERT OR UPDATE ON bm_webhook.endpoint
 	FOR EACH ROW EXECUTE FUNCTION bm_webhook._check_endpoint();
 CREATE TRIGGER make_secret AFTER INSERT ON bm_webhook.endpoint
-	FOR EACH ROW EXECUTE FUNCTION bm_webhook._make_endpoint_secret();
+	FOR EACH ROW WHEN (NEW.deleted_at IS NULL) EXECUTE FUNCTION bm_webhook._make_endpoint_secret();
 CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE ON bm_webhook.endpoint
 	FOR EACH ROW EXECUTE FUNCTION bm_webhook._endpoint_changed();
 CREATE TRIGGER endpoint_truncated AFTER TRUNCATE ON bm_webhook.endpoint
@@ -74,7 +74,9 @@ CREATE POLICY member ON bm_webhook.application USING (EXISTS (
 	SELECT FROM pg_catalog.pg_roles r
 	WHERE r.rolname OPERATOR(pg_catalog.=) owner AND pg_catalog.pg_has_role(r.oid, 'MEMBER')));
 CREATE POLICY member ON bm_webhook.endpoint USING (EXISTS (
-	SELECT FROM bm_webhook.application a WHERE a.name OPERATOR(pg_catalog.=) endpoint.application));
+	SELECT FROM bm_webhook.application a WHERE a.name OPERATOR(pg_catalog.=) endpoint.application))
+	WITH CHECK (EXISTS (SELECT FROM bm_webhook.application a
+		WHERE a.name OPERATOR(pg_catalog.=) endpoint.application AND a.deleted_at IS NULL));
 CREATE POLICY member ON bm_webhook.endpoint_secret USING (EXISTS (
 	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) endpoint_secret.endpoint_id));
 CREATE POLICY dispatcher ON bm_webhook.application TO bm_webhook USING (true);
@@ -102,8 +104,35 @@ COMMENT ON FUNCTION bm_webhook.secret(bigint) IS 'the newest signing secret of a
 CREATE FUNCTION bm_webhook.delete_endpoint(endpoint bigint) RETURNS void
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_delete_endpoint';
 COMMENT ON FUNCTION bm_webhook.delete_endpoint(bigint) IS
-	'deletes an endpoint of an application that the caller owns, with its secrets; what waits for it is canceled; 22004, 42704 unknown endpoint';
+	'deletes an endpoint of an application that the caller owns, with its secrets; what waits for it is canceled. When the log has something of it, the row stays, marked by deleted_at and without URL and headers; 22004, 42704 unknown endpoint';
 CREATE FUNCTION bm_webhook.delete_secret(secret bigint) RETURNS void
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_delete_secret';
 COMMENT ON FUNCTION bm_webhook.delete_secret(bigint) IS
 	'deletes a secret (the id of a row of endpoint_secret) of an application that the caller owns; 22004, 42704 unknown secret';
+
+CREATE FUNCTION bm_webhook.delete_application(application text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF application IS NULL THEN
+		RAISE EXCEPTION '"application" must not be null'
+			USING ERRCODE = 'null_value_not_allowed', HINT = 'Name an application.';
+	END IF;
+	PERFORM FROM bm_webhook.application a WHERE a.name = delete_application.application AND a.deleted_at IS NULL FOR UPDATE;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'application "%" does not exist', application
+			USING ERRCODE = 'undefined_object', HINT = 'Applications are the rows of bm_webhook.application.';
+	END IF;
+	PERFORM bm_webhook.delete_endpoint(p.id) FROM bm_webhook.endpoint p
+		WHERE p.application = delete_application.application AND p.deleted_at IS NULL;
+	IF EXISTS (SELECT FROM bm_webhook.endpoint p WHERE p.application = delete_application.application)
+		OR (SELECT count(*) > 10000 OR coalesce(bool_or(e.application = delete_application.application), false)
+			FROM (SELECT x.application FROM bm_webhook.event x LIMIT 10001) e)
+	THEN
+		UPDATE bm_webhook.application a SET deleted_at = clock_timestamp() WHERE a.name = delete_application.application;
+	ELSE
+		DELETE FROM bm_webhook.application a WHERE a.name = delete_application.application;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.delete_application(text) IS
+	'deletes an application with its endpoints. When the log may have something of it, the row stays, marked by deleted_at, so that nobody else gets its name; 22004, 42704 unknown application';

@@ -37,7 +37,7 @@ static BmwStatement endpoints = {
 	" CASE WHEN " HAS_HEADERS
 	" THEN ARRAY(SELECT h.value FROM pg_catalog.jsonb_each_text(headers) h) END,"
 	" retry_delays, ordering = 'by_message'"
-	" FROM bm_webhook.endpoint ORDER BY id",
+	" FROM bm_webhook.endpoint WHERE deleted_at IS NULL ORDER BY id",
 	.is_stable = true};
 
 static BmwStatement secrets = {
@@ -49,10 +49,10 @@ static BmwStatement muted = {
 
 /* A row that a user has locked is left for later: the dispatcher waits for nobody. */
 static BmwStatement set_failing = {
-	"WITH free AS (SELECT id, failing_since FROM bm_webhook.endpoint WHERE id = $1 FOR NO KEY UPDATE SKIP LOCKED),"
+	"WITH free AS (SELECT id, failing_since FROM bm_webhook.endpoint WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE SKIP LOCKED),"
 	" changed AS (UPDATE bm_webhook.endpoint e SET failing_since = $2 FROM free WHERE e.id = free.id"
 	"  RETURNING e.application, e.channel, free.failing_since AS was_failing_since)"
-	" SELECT EXISTS (SELECT FROM changed) OR NOT EXISTS (SELECT FROM bm_webhook.endpoint WHERE id = $1),"
+	" SELECT EXISTS (SELECT FROM changed) OR NOT EXISTS (SELECT FROM bm_webhook.endpoint WHERE id = $1 AND deleted_at IS NULL),"
 	"  (SELECT was_failing_since IS NOT NULL AND $2 IS NULL FROM changed),"
 	"  (SELECT application FROM changed), (SELECT channel FROM changed),"
 	"  pg_catalog.json_build_object('endpoint_id', $1, 'failing_since', (SELECT was_failing_since FROM changed))::text",

@@ -96,7 +96,7 @@ static BmwStatement exhausted = {
 	" AND d.next_attempt_at = 'infinity' AND" BMW_NOT_SET_ASIDE
 #define WAITING                                                                                    \
 	"d.event_id FROM bm_webhook.delivery d WHERE d.endpoint_id = $1 AND d.status = 'pending'"      \
-	" AND NOT EXISTS (SELECT FROM bm_webhook.endpoint WHERE id = $1) AND" BMW_NOT_SET_ASIDE
+	" AND NOT EXISTS (SELECT FROM bm_webhook.endpoint WHERE id = $1 AND deleted_at IS NULL) AND" BMW_NOT_SET_ASIDE
 
 static BmwStatement find_held = {"SELECT " HELD " LIMIT 1", 1, {INT8OID}};
 static BmwStatement find_waiting = {"SELECT " WAITING " LIMIT 1", 1, {INT8OID}};

@@ -24,6 +24,7 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_check_application);
@@ -57,6 +58,8 @@ static void check_max_in_flight(BmwRow *row, const char *column);
 static void check_ordering(BmwRow *row, const char *column);
 static void check_retry_delays(BmwRow *row, const char *column);
 static void check_metadata(BmwRow *row, const char *column);
+static bool was_deleted(const BmwRow *row);
+static void erase(BmwRow *row);
 static void keep_times(BmwRow *row);
 
 Datum
@@ -67,6 +70,8 @@ bm_webhook_check_application(PG_FUNCTION_ARGS)
 
 	bmw_row_require(&row, required, lengthof(required));
 	bmw_row_refuse_change(&row, "name", "Events and endpoints refer to it: make a new row.");
+	if (was_deleted(&row))
+		bmw_row_refuse_change(&row, "owner", "The application is deleted: its log is its owner's.");
 	check_changed(&row, "name", check_name);
 	check_changed(&row, "owner", check_owner);
 	check_changed(&row, "muted_event_types", check_patterns);
@@ -83,7 +88,15 @@ bm_webhook_check_endpoint(PG_FUNCTION_ARGS)
 	static BmwLastId last;
 	BmwRow row = bmw_row_begin(fcinfo, "endpoint");
 
+	/* who changes all his endpoints does not mean this one */
+	if (was_deleted(&row))
+		return PointerGetDatum(NULL);
 	bmw_row_check_id(&row, &last);
+	if (!bmw_row_is_null(&row, "deleted_at"))
+	{
+		erase(&row);
+		return bmw_row_end(&row);
+	}
 	bmw_row_require(&row, required, lengthof(required));
 	check_changed(&row, "url", check_url);
 	check_changed(&row, "channel", check_channel);
@@ -359,6 +372,22 @@ check_metadata(BmwRow *row, const char *column)
 	if (!JB_ROOT_IS_OBJECT(DatumGetJsonbP(bmw_row_value(row, column))))
 		bmw_row_refuse("\"metadata\" must be an object", "It has another JSON type.",
 					   "Write {\"key\": \"value\"}.");
+}
+
+static bool
+was_deleted(const BmwRow *row)
+{
+	return bmw_row_is_update(row) && bmw_row_was_set(row, "deleted_at");
+}
+
+/* What could be secret, and what would send. */
+static void
+erase(BmwRow *row)
+{
+	bmw_row_set_null(row, "url");
+	bmw_row_set(row, "headers", DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
+	bmw_row_set(row, "enabled", BoolGetDatum(false));
+	bmw_row_keep_created_at(row);
 }
 
 static void

@@ -64,7 +64,7 @@ static const char insert_many[] =
 
 static const char select_endpoint[] =
 	"SELECT a.owner, e.enabled FROM bm_webhook.endpoint e LEFT JOIN bm_webhook.application a"
-	" ON a.name OPERATOR(pg_catalog.=) e.application WHERE e.id OPERATOR(pg_catalog.=) $1";
+	" ON a.name OPERATOR(pg_catalog.=) e.application WHERE e.id OPERATOR(pg_catalog.=) $1 AND e.deleted_at IS NULL";
 
 static Oid element_types[COLUMNS] = {UUIDOID, TEXTOID, TEXTOID,		  TEXTOID,
 									 TEXTOID, TEXTOID, INT8OID,		  TIMESTAMPTZOID,

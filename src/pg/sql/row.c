@@ -110,6 +110,12 @@ bmw_row_old_value(const BmwRow *row, const char *column)
 	return row->old_values[number_of(row, column)];
 }
 
+bool
+bmw_row_was_set(const BmwRow *row, const char *column)
+{
+	return !row->old_nulls[number_of(row, column)];
+}
+
 void
 bmw_row_set(BmwRow *row, const char *column, Datum value)
 {

@@ -47,6 +47,8 @@ extern bool bmw_row_is_null(const BmwRow *row, const char *column);
 extern Datum bmw_row_value(const BmwRow *row, const char *column);
 /* Of an update, and of a column that is never null. */
 extern Datum bmw_row_old_value(const BmwRow *row, const char *column);
+/* Of an update: was it not null? */
+extern bool bmw_row_was_set(const BmwRow *row, const char *column);
 extern void bmw_row_set(BmwRow *row, const char *column, Datum value);
 extern void bmw_row_set_null(BmwRow *row, const char *column);
 

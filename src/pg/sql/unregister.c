@@ -3,7 +3,8 @@
  *
  * They take the place of DELETE for roles that own an application: with the
  * right to DELETE a role could also LOCK TABLE, and stop everybody. The row goes
- * if row-level security would show it to the caller; what belongs to somebody
+ * if row-level security would show it to the caller; an endpoint with a log is marked instead, so
+ * that its id comes back to nobody and its owner still finds it; what belongs to somebody
  * else is as unknown as what does not exist.
  */
 #include "postgres.h"
@@ -25,10 +26,20 @@ PG_FUNCTION_INFO_V1(bm_webhook_delete_secret);
 	" ON r.rolname OPERATOR(pg_catalog.=) a.owner WHERE a.name OPERATOR(pg_catalog.=) e.application" \
 	" AND pg_catalog.pg_has_role($2, r.oid, 'MEMBER')))"
 
-static BmwStatement delete_endpoint = {
-	"DELETE FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) $1 AND " MAY_SEE,
+#define THE_ENDPOINT "e.id OPERATOR(pg_catalog.=) $1 AND e.deleted_at IS NULL AND " MAY_SEE
+
+/* The trigger check_endpoint erases the rest of the row. */
+static BmwStatement mark_endpoint = {
+	"WITH marked AS (UPDATE bm_webhook.endpoint e SET deleted_at = pg_catalog.clock_timestamp()"
+	" WHERE " THE_ENDPOINT " AND bm_webhook._has_log(e) RETURNING e.id)"
+	", secrets AS (DELETE FROM bm_webhook.endpoint_secret s USING marked m"
+	" WHERE s.endpoint_id OPERATOR(pg_catalog.=) m.id)"
+	" SELECT FROM marked",
 	3,
 	{INT8OID, OIDOID, BOOLOID}};
+
+static BmwStatement delete_endpoint = {
+	"DELETE FROM bm_webhook.endpoint e WHERE " THE_ENDPOINT, 3, {INT8OID, OIDOID, BOOLOID}};
 
 static BmwStatement delete_secret = {
 	"DELETE FROM bm_webhook.endpoint_secret s USING bm_webhook.endpoint e"
@@ -37,14 +48,14 @@ static BmwStatement delete_secret = {
 	{INT8OID, OIDOID, BOOLOID}};
 
 static void require(FunctionCallInfo fcinfo, const char *argument);
-static bool delete (BmwStatement *statement, int64 id);
+static bool run(BmwStatement *statement, int64 id);
 
 /* delete_endpoint(endpoint bigint) */
 Datum
 bm_webhook_delete_endpoint(PG_FUNCTION_ARGS)
 {
 	require(fcinfo, "endpoint");
-	if (!delete (&delete_endpoint, PG_GETARG_INT64(0)))
+	if (!run(&mark_endpoint, PG_GETARG_INT64(0)) && !run(&delete_endpoint, PG_GETARG_INT64(0)))
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("endpoint " INT64_FORMAT " does not exist", PG_GETARG_INT64(0)),
 				errhint("Endpoints are the rows of bm_webhook.endpoint."));
@@ -56,7 +67,7 @@ Datum
 bm_webhook_delete_secret(PG_FUNCTION_ARGS)
 {
 	require(fcinfo, "secret");
-	if (!delete (&delete_secret, PG_GETARG_INT64(0)))
+	if (!run(&delete_secret, PG_GETARG_INT64(0)))
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("secret " INT64_FORMAT " does not exist", PG_GETARG_INT64(0)),
 				errhint("Secrets are the rows of bm_webhook.endpoint_secret."));
@@ -72,7 +83,8 @@ require(FunctionCallInfo fcinfo, const char *argument)
 }
 
 /* False when there is no such row that the caller may see. */
-static bool delete (BmwStatement *statement, int64 id)
+static bool
+run(BmwStatement *statement, int64 id)
 {
 	Oid user = GetUserId();
 	Datum values[3] = {Int64GetDatum(id), ObjectIdGetDatum(user),
@@ -81,9 +93,9 @@ static bool delete (BmwStatement *statement, int64 id)
 
 	SPI_connect();
 
-	bool is_deleted = bmw_statement_run(statement, values) > 0;
+	bool is_done = bmw_statement_run(statement, values) > 0;
 
 	SPI_finish();
 	bmw_identity_return(before);
-	return is_deleted;
+	return is_done;
 }
