@@ -58,11 +58,17 @@ CREATE TABLE bm_webhook.endpoint_secret (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	endpoint_id bigint NOT NULL REFERENCES bm_webhook.endpoint (id) ON DELETE CASCADE,
 	secret text NOT NULL,
-	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+	kind text NOT NULL DEFAULT 'hmac_sha256' CHECK (kind IN ('hmac_sha256', 'ed25519')),
+	key_id text,
+	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	expires_at timestamptz
 );
 ALTER TABLE bm_webhook.endpoint_secret ALTER COLUMN secret SET STATISTICS 0;
 CREATE INDEX endpoint_secret_endpoint_id_id_idx ON bm_webhook.endpoint_secret (endpoint_id, id);
 COMMENT ON TABLE bm_webhook.endpoint_secret IS 'signing secrets (whsec_...); every request is signed with all of its endpoint''s';
+COMMENT ON COLUMN bm_webhook.endpoint_secret.kind IS 'hmac_sha256, a shared key (v1); ed25519, a pair of keys (v1a), is not supported yet';
+COMMENT ON COLUMN bm_webhook.endpoint_secret.key_id IS 'the key that the secret is encrypted with; not supported yet';
+COMMENT ON COLUMN bm_webhook.endpoint_secret.expires_at IS 'when it signs no more; not supported yet';
 
 CREATE TABLE bm_webhook.event_type (
 	name text PRIMARY KEY,

@@ -21,12 +21,14 @@ static BmwStatement count = {"SELECT pg_catalog.count(*) FROM bm_webhook.endpoin
 							 {INT8OID}};
 
 static void check_secret(const BmwRow *row);
+static void check_kind(const BmwRow *row);
+static void refuse_later(const BmwRow *row, const char *column);
 static void check_count(const BmwRow *row);
 
 Datum
 bm_webhook_check_endpoint_secret(PG_FUNCTION_ARGS)
 {
-	static const char *const required[] = {"endpoint_id", "secret"};
+	static const char *const required[] = {"endpoint_id", "secret", "kind"};
 	static BmwLastId last;
 	BmwRow row = bmw_row_begin(fcinfo, "endpoint_secret");
 
@@ -34,6 +36,9 @@ bm_webhook_check_endpoint_secret(PG_FUNCTION_ARGS)
 	bmw_row_require(&row, required, lengthof(required));
 	if (bmw_row_has_changed(&row, "secret"))
 		check_secret(&row);
+	check_kind(&row);
+	refuse_later(&row, "key_id");
+	refuse_later(&row, "expires_at");
 	if (bmw_row_has_changed(&row, "endpoint_id"))
 		check_count(&row);
 	bmw_row_keep_created_at(&row);
@@ -51,6 +56,29 @@ check_secret(const BmwRow *row)
 	if (status != BMW_OK)
 		bmw_row_refuse("invalid secret", bmw_status_text(status),
 					   "A secret is whsec_ followed by the base64 of 24 to 64 bytes.");
+}
+
+static void
+check_kind(const BmwRow *row)
+{
+	const char *kind = TextDatumGetCString(bmw_row_value(row, "kind"));
+
+	if (strcmp(kind, "ed25519") == 0)
+		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("secrets of kind \"ed25519\" are not supported yet"),
+				errhint("Leave \"kind\" out: secrets are shared keys for HMAC with SHA-256."));
+	if (strcmp(kind, "hmac_sha256") != 0)
+		bmw_row_refuse("invalid \"kind\"", "There is no such kind of secret.",
+					   "The default is hmac_sha256.");
+}
+
+/* Columns that have their place and no meaning yet. */
+static void
+refuse_later(const BmwRow *row, const char *column)
+{
+	if (!bmw_row_is_null(row, column))
+		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("\"%s\" is not supported yet", column), errhint("Leave it out."));
 }
 
 /*
