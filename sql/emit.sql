@@ -17,10 +17,10 @@ BEGIN;
 SELECT bm_webhook.emit('message.sent', '{"a": [1, "ä"]}') AS plain \gset
 SELECT bm_webhook.emit('message.sent', '{}', 'shop', 'sms', 'm-1', '2026-01-02 03:04:05+00', :endpoint) AS full \gset
 SELECT type, application, channel, message_id, endpoint_id = :endpoint AS endpoint, occurred_at = created_at AS at_capture, data,
-	xid = pg_current_xact_id() AS own_xid, bm_webhook._uuid_time(id) - created_at BETWEEN '-1 ms' AND '1 ms' AS id_of_time
+	xid = pg_current_xact_id() AS own_xid, bm_webhook.uuid_time(id) - created_at BETWEEN '-1 ms' AND '1 ms' AS id_of_time
 FROM bm_webhook.event WHERE id IN (:'plain', :'full') ORDER BY id;
 SELECT occurred_at FROM bm_webhook.event WHERE id = :'full';
-SELECT :'plain'::uuid < :'full'::uuid AS ascending, tableoid::regclass::text ~ '^bm_webhook.event_\d{8}$' AS in_partition_of_today
+SELECT :'plain'::uuid < :'full'::uuid AS ascending, tableoid::regclass::text ~ '^bm_webhook_internal.event_\d{8}$' AS in_partition_of_today
 FROM bm_webhook.event WHERE id = :'plain';
 COMMIT;
 -- all or nothing, savepoints included

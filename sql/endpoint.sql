@@ -89,10 +89,10 @@ SELECT s AS secret, a.* FROM unnest(ARRAY[NULL, '', 'secret', 'whsec_', 'whsec_#
 SELECT a.* FROM attempt('INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret) VALUES (NULL, ''x'')') a;
 SELECT a.* FROM attempt('UPDATE bm_webhook.endpoint_secret SET id = DEFAULT') a;
 SELECT c AS "column", v AS value, a.* FROM (VALUES ('kind', NULL), ('kind', 'ed25519'), ('kind', 'rsa'), ('key_id', 'k'), ('expires_at', 'infinity')) AS t (c, v),
-	attempt(format('INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret, %I) VALUES (%s, bm_webhook._random_secret(), %L)', c, :plain, v)) a;
+	attempt(format('INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret, %I) VALUES (%s, bm_webhook_internal.random_secret(), %L)', c, :plain, v)) a;
 SELECT bm_webhook.secret(:plain) = 'whsec_' || encode(repeat('x', 24)::bytea, 'base64') AS newest;
 SELECT n AS secrets, a.* FROM (VALUES (15), (1)) AS t (n), attempt(format('INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret)
-	SELECT %s, bm_webhook._random_secret() FROM generate_series(1, %s)', (SELECT max(id) FROM bm_webhook.endpoint), n)) a;
+	SELECT %s, bm_webhook_internal.random_secret() FROM generate_series(1, %s)', (SELECT max(id) FROM bm_webhook.endpoint), n)) a;
 -- deleting by function
 SELECT a.* FROM unnest('{-1,NULL}'::text[]) v, unnest('{endpoint,secret}'::text[]) f, attempt(format('SELECT bm_webhook.delete_%s(%L)', f, v)) a;
 SELECT bm_webhook.delete_secret(max(id)) FROM bm_webhook.endpoint_secret WHERE endpoint_id = :plain;
@@ -136,7 +136,7 @@ DELETE FROM bm_webhook.endpoint WHERE application = 'shop';
 DELETE FROM bm_webhook.application;
 TRUNCATE bm_webhook.event, bm_webhook.delivery, bm_webhook.redelivery, bm_webhook.set_aside;
 -- trigger functions are for their triggers
-SELECT a.* FROM unnest('{_check_application,_check_endpoint,_check_endpoint_secret,_endpoint_changed,_make_endpoint_secret,capture}'::text[]) f, attempt(format('SELECT bm_webhook.%I()', f)) a;
+SELECT a.* FROM unnest('{_internal.check_application,_internal.check_endpoint,_internal.check_endpoint_secret,_internal.endpoint_changed,_internal.make_endpoint_secret,.capture}'::text[]) f, attempt(format('SELECT bm_webhook%s()', f)) a;
 DELETE FROM bm_webhook.endpoint;
 SELECT count(*) FROM bm_webhook.endpoint_secret;
 DROP FUNCTION attempt;

@@ -51,13 +51,13 @@ SELECT bm_webhook.exponential_backoff('1 s', 2, '31 days', 6);
 SELECT bm_webhook.exponential_backoff('1 s', 2, '10 s', 1000);
 SELECT bm_webhook.exponential_backoff('-1 s', 2, '10 s', 3);
 -- patterns
-SELECT patterns, type, bm_webhook._matches(patterns, type) FROM (VALUES
+SELECT patterns, type, bm_webhook_internal.matches(patterns, type) FROM (VALUES
 	('{*}'::text[], 'message.sent'), ('{message.*}', 'message.sent'), ('{message.*}', 'message.a.b'),
 	('{message.*}', 'messages.sent'), ('{message.sent}', 'message.sent'), ('{message.sent}', 'message.sent.x'),
 	('{a.b,message.*}', 'message.sent'), ('{}', 'message.sent'), ('{NULL}', 'message.sent'),
 	('{mess*}', 'message.sent'), ('{*}', 'message')) AS t (patterns, type);
 -- ids
-SELECT bm_webhook._uuid_floor('2026-11-23 00:00:00+00'), bm_webhook._uuid_time(bm_webhook._uuid_floor('2026-11-23 00:00:00+00')) = '2026-11-23 00:00:00+00' AS same;
-SELECT bm_webhook._uuid_floor('1969-12-31 23:59:59+00');
-SELECT bm_webhook._uuid_floor('infinity');
+SELECT bm_webhook.uuid_floor('2026-11-23 00:00:00+00'), bm_webhook.uuid_time(bm_webhook.uuid_floor('2026-11-23 00:00:00+00')) = '2026-11-23 00:00:00+00' AS same;
+SELECT bm_webhook.uuid_floor('1969-12-31 23:59:59+00');
+SELECT bm_webhook.uuid_floor('infinity');
 DROP FUNCTION headers;

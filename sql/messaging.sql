@@ -23,9 +23,9 @@ SELECT name, array_agg(field ORDER BY field) AS data_fields
 FROM bm_webhook.event_type, jsonb_object_keys(schema #> '{properties,data,properties}') field
 WHERE name ~ '^message\.' GROUP BY name ORDER BY name;
 -- each status has a type of its own, in the order of the ranks; what has no rank is none
-SELECT array_agg(bm_webhook._message_state(rank) || '=' || rank ORDER BY rank) AS ranks, bool_and(e.name IS NOT NULL) AS documented
-FROM unnest(bm_webhook._message_types()) t (name) JOIN LATERAL bm_webhook._message_rank(t.name) rank ON true LEFT JOIN bm_webhook.event_type e USING (name);
-SELECT bm_webhook._message_rank('message.received') AS received, bm_webhook._message_rank('sent') AS no_type, bm_webhook._message_state(0) AS none, bm_webhook._message_state(8) AS beyond;
+SELECT array_agg(bm_webhook_internal.message_state(rank) || '=' || rank ORDER BY rank) AS ranks, bool_and(e.name IS NOT NULL) AS documented
+FROM unnest(bm_webhook_internal.message_types()) t (name) JOIN LATERAL bm_webhook_internal.message_rank(t.name) rank ON true LEFT JOIN bm_webhook.event_type e USING (name);
+SELECT bm_webhook_internal.message_rank('message.received') AS received, bm_webhook_internal.message_rank('sent') AS no_type, bm_webhook_internal.message_state(0) AS none, bm_webhook_internal.message_state(8) AS beyond;
 -- one schema in full
 SELECT jsonb_pretty(schema) AS schema FROM bm_webhook.event_type WHERE name = 'message.received';
 -- users add their own
@@ -143,13 +143,13 @@ SELECT a.*, left(t.error, 120) AS error FROM (VALUES
 
 -- EXECUTE on the function is all that is needed
 CREATE ROLE bm_regress_sender;
-GRANT USAGE ON SCHEMA bm_webhook TO bm_regress_sender;
+GRANT USAGE ON SCHEMA bm_webhook, bm_webhook_internal TO bm_regress_sender;
 GRANT EXECUTE ON FUNCTION bm_webhook.message_status TO bm_regress_sender;
 SET ROLE bm_regress_sender;
 SELECT state, message FROM attempt($$SELECT bm_webhook.message_status('undelivered', 'shop', 'sms', 'm-1', '+33123456789', '+33698765432', provider => 'twilio', error => '{"code": "x", "title": "X", "permanent": true}')$$);
 SELECT state, message FROM attempt($$SELECT bm_webhook.emit('message.sent', '{}')$$);
 RESET ROLE;
-REVOKE ALL ON SCHEMA bm_webhook FROM bm_regress_sender;
+REVOKE ALL ON SCHEMA bm_webhook, bm_webhook_internal FROM bm_regress_sender;
 DROP OWNED BY bm_regress_sender;
 DROP ROLE bm_regress_sender;
 

@@ -42,14 +42,14 @@ SELECT s AS statement, attempt(s) FROM unnest(ARRAY[
 RESET ROLE;
 SELECT type, message_id FROM bm_webhook.event WHERE type ~ '^(bulk|watched)' ORDER BY type, message_id;
 -- with USAGE on the schema it is still nothing but the harmless functions
-GRANT USAGE ON SCHEMA bm_webhook TO bm_regress_writer;
+GRANT USAGE ON SCHEMA bm_webhook, bm_webhook_internal TO bm_regress_writer;
 SET ROLE bm_regress_writer;
 SELECT s AS statement, attempt(s) FROM unnest(ARRAY[
 	'SELECT bm_webhook.emit(''a.b'', ''{}'')',
 	'SELECT bm_webhook.ping(1)',
 	'SELECT bm_webhook.secret(1)',
-	'SELECT bm_webhook._create_partitions(1)',
-	'SELECT bm_webhook._random_secret()',
+	'SELECT bm_webhook_internal.create_partitions(1)',
+	'SELECT bm_webhook_internal.random_secret()',
 	'SELECT bm_webhook.watch(''watched'', ''a.b'')',
 	'SELECT bm_webhook.unwatch(''watched'')',
 	'SELECT bm_webhook.exponential_backoff(''1 s'', 2, ''1 min'', 3)',
@@ -78,7 +78,7 @@ REVOKE bm_regress_owner FROM bm_regress_writer;
 SET ROLE bm_regress_writer;
 RESET ROLE;
 -- a table's owner watches it with USAGE on the schema and EXECUTE on the functions
-GRANT USAGE ON SCHEMA bm_webhook TO bm_regress_owner;
+GRANT USAGE ON SCHEMA bm_webhook, bm_webhook_internal TO bm_regress_owner;
 GRANT SELECT (id, application, url, enabled), INSERT (application, url, enabled), UPDATE (url, enabled), DELETE ON bm_webhook.endpoint TO bm_regress_owner;
 GRANT SELECT (name, owner, deleted_at) ON bm_webhook.application TO bm_regress_owner;
 GRANT SELECT ON bm_webhook.endpoint_secret TO bm_regress_owner;
@@ -112,6 +112,6 @@ DELETE FROM bm_webhook.application;
 TRUNCATE bm_webhook.event;
 DROP TABLE watched;
 DROP FUNCTION attempt;
-REVOKE ALL ON SCHEMA bm_webhook FROM bm_regress_writer, bm_regress_owner;
+REVOKE ALL ON SCHEMA bm_webhook, bm_webhook_internal FROM bm_regress_writer, bm_regress_owner;
 DROP OWNED BY bm_regress_writer, bm_regress_owner, bm_regress_other;
 DROP ROLE bm_regress_writer, bm_regress_owner, bm_regress_other;

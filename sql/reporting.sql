@@ -46,7 +46,7 @@ INSERT INTO made VALUES
 	(7, '2026-03-03', 'a', 'sms', NULL, 'message.sent', '2 days', 'x', NULL),
 	(8, '2026-03-03', 'a', 'sms', 'o1', 'order.paid', '2 days', 'x', NULL);
 CREATE FUNCTION made_id(day date, n int) RETURNS uuid LANGUAGE sql AS
-	$$ SELECT bm_webhook._uuid_floor(day::timestamptz + n * interval '1 s') $$;
+	$$ SELECT bm_webhook.uuid_floor(day::timestamptz + n * interval '1 s') $$;
 INSERT INTO bm_webhook.event (id, xid, type, application, channel, message_id, occurred_at, created_at, data)
 SELECT made_id(day, n), '3', type, application, channel, message_id, '2026-03-01 00:00+00'::timestamptz + occurred_at, day::timestamptz + n * interval '1 s',
 	jsonb_strip_nulls(jsonb_build_object('direction', 'outbound', 'metadata', CASE WHEN campaign IS NOT NULL THEN jsonb_build_object('campaign', campaign, 'wave', '1') END,
@@ -114,10 +114,10 @@ SELECT count(*) FROM bm_webhook.delivery_rate('2026-03-02');
 SET client_min_messages = warning;
 CREATE ROLE bm_regress_reader;
 RESET client_min_messages;
-GRANT USAGE ON SCHEMA bm_webhook TO bm_regress_reader;
+GRANT USAGE ON SCHEMA bm_webhook, bm_webhook_internal TO bm_regress_reader;
 GRANT SELECT ON bm_webhook.message_state, bm_webhook.message_rate, bm_webhook.delivery_rate TO bm_regress_reader;
 GRANT EXECUTE ON FUNCTION bm_webhook.message_rate, bm_webhook.delivery_rate, bm_webhook.message_history,
-	bm_webhook._uuid_floor, bm_webhook._uuid_time TO bm_regress_reader;
+	bm_webhook.uuid_floor, bm_webhook.uuid_time TO bm_regress_reader;
 SET ROLE bm_regress_reader;
 \set VERBOSITY terse
 SELECT count(*) FROM bm_webhook.message_state;

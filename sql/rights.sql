@@ -6,7 +6,7 @@ RESET client_min_messages;
 -- Every function with a body, and every function that runs as its definer, has a pinned search_path.
 SELECT p.proname
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
-WHERE p.pronamespace = 'bm_webhook'::regnamespace AND (p.prosecdef OR l.lanname IN ('sql', 'plpgsql'))
+WHERE p.pronamespace::regnamespace::text ~ '^bm_webhook' AND (p.prosecdef OR l.lanname IN ('sql', 'plpgsql'))
 	AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false)
 ORDER BY 1;
 
@@ -19,14 +19,14 @@ JOIN LATERAL (
 	UNION ALL SELECT oprnamespace FROM pg_operator WHERE d.refclassid = 'pg_operator'::regclass AND oid = d.refobjid
 	UNION ALL SELECT relnamespace FROM pg_class WHERE d.refclassid = 'pg_class'::regclass AND oid = d.refobjid
 	UNION ALL SELECT typnamespace FROM pg_type WHERE d.refclassid = 'pg_type'::regclass AND oid = d.refobjid) n
-	ON n.namespace NOT IN ('pg_catalog'::regnamespace, 'bm_webhook'::regnamespace)
+	ON n.namespace NOT IN ('pg_catalog'::regnamespace, 'bm_webhook'::regnamespace, 'bm_webhook_internal'::regnamespace)
 WHERE e.refclassid = 'pg_extension'::regclass AND e.deptype = 'e'
 	AND e.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'bm_webhook');
 
 -- Expressions are parsed once: the functions, operators, types and collations that those of our views,
 -- policies, defaults, constraints, indexes and triggers have found are PostgreSQL's or ours.
 WITH ours AS (
-	SELECT 'pg_class'::regclass AS classid, c.oid, c.oid AS relation FROM pg_class c WHERE c.relnamespace = 'bm_webhook'::regnamespace
+	SELECT 'pg_class'::regclass AS classid, c.oid, c.oid AS relation FROM pg_class c WHERE c.relnamespace::regnamespace::text ~ '^bm_webhook'
 	UNION ALL SELECT 'pg_rewrite'::regclass, r.oid, r.ev_class FROM pg_rewrite r
 	UNION ALL SELECT 'pg_policy'::regclass, p.oid, p.polrelid FROM pg_policy p
 	UNION ALL SELECT 'pg_attrdef'::regclass, a.oid, a.adrelid FROM pg_attrdef a
@@ -34,24 +34,24 @@ WITH ours AS (
 	UNION ALL SELECT 'pg_trigger'::regclass, t.oid, t.tgrelid FROM pg_trigger t
 )
 SELECT r.relname, pg_describe_object(d.classid, d.objid, 0), pg_describe_object(d.refclassid, d.refobjid, 0)
-FROM ours o JOIN pg_class r ON r.oid = o.relation AND r.relnamespace = 'bm_webhook'::regnamespace
+FROM ours o JOIN pg_class r ON r.oid = o.relation AND r.relnamespace::regnamespace::text ~ '^bm_webhook'
 JOIN pg_depend d ON d.classid = o.classid AND d.objid = o.oid
 JOIN pg_identify_object(d.refclassid, d.refobjid, 0) i ON true
 WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass, 'pg_collation'::regclass,
 		'pg_cast'::regclass, 'pg_opclass'::regclass, 'pg_opfamily'::regclass, 'pg_class'::regclass)
-	AND coalesce(i.schema, '') NOT IN ('pg_catalog', 'bm_webhook', 'pg_toast');
+	AND coalesce(i.schema, '') NOT IN ('pg_catalog', 'bm_webhook', 'bm_webhook_internal', 'pg_toast');
 
 -- Views show what their reader may see.
 SELECT c.relname FROM pg_class c
-WHERE c.relnamespace = 'bm_webhook'::regnamespace AND c.relkind = 'v' AND NOT coalesce('security_invoker=true' = ANY (c.reloptions), false);
+WHERE c.relnamespace::regnamespace::text ~ '^bm_webhook' AND c.relkind = 'v' AND NOT coalesce('security_invoker=true' = ANY (c.reloptions), false);
 
 -- SQL that is put together from texts, in which function, how often and as whom it is run. A line that is new
 -- here has to be looked at: names must be quoted, values passed or quoted, nothing of a stranger's be evaluated.
 WITH reviewed (name, contains) AS (VALUES
-	('_create_partition', 'names of ours, a date; the dispatcher is the only caller'),
-	('_create_watch_trigger', 'a condition, names and arguments of who calls watch(); it creates a trigger and evaluates nothing'),
-	('_watch', 'the name of the trigger that was created to try the condition'),
-	('_watch_messages', 'the names of our triggers'),
+	('create_partition', 'names of ours, a date; the dispatcher is the only caller'),
+	('create_watch_trigger', 'a condition, names and arguments of who calls watch(); it creates a trigger and evaluates nothing'),
+	('watch', 'the name of the trigger that was created to try the condition'),
+	('watch_messages', 'the names of our triggers'),
 	('message_rate', 'constant texts of its own'),
 	('unwatch', 'the names of our triggers')),
 found AS (
@@ -59,7 +59,7 @@ found AS (
 		(SELECT count(*) FROM regexp_matches(p.prosrc, '\mEXECUTE\M\s+format', 'g')) AS builds_sql,
 		(SELECT count(*) FROM regexp_matches(p.prosrc, '\mEXECUTE\M(?!\s+FUNCTION|''|\s+on )|query_to_xml|cursor_to_xml|table_to_xml|schema_to_xml|database_to_xml|\mFOR\s+\w+\s+IN\s+EXECUTE', 'gi')) AS runs_sql
 	FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
-	WHERE p.pronamespace = 'bm_webhook'::regnamespace AND l.lanname <> 'c'
+	WHERE p.pronamespace::regnamespace::text ~ '^bm_webhook' AND l.lanname <> 'c'
 )
 SELECT name, runs_as, runs_sql, builds_sql, coalesce(contains, 'NOT REVIEWED') AS contains
 FROM found FULL JOIN reviewed USING (name) WHERE runs_sql > 0 OR runs_sql IS NULL
@@ -74,7 +74,7 @@ ORDER BY name COLLATE "C";
 
 -- What runs as its definer, and who may call it.
 SELECT p.proname, p.proacl IS NOT NULL AND EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee = 0) AS anybody
-FROM pg_proc p WHERE p.pronamespace = 'bm_webhook'::regnamespace AND p.prosecdef ORDER BY 1;
+FROM pg_proc p WHERE p.pronamespace::regnamespace::text ~ '^bm_webhook' AND p.prosecdef ORDER BY 1;
 
 -- Trigger functions in C read columns by number: on another table, or called in another way, they refuse
 -- to run, but for one that only tells sessions to read the table again.
@@ -88,14 +88,14 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN SQLSTATE;
 END
 $$;
-SELECT p.proname, string_agg(DISTINCT outcome(format(command, p.proname)), ', ') AS outcome
+SELECT p.proname, string_agg(DISTINCT outcome(format(command, p.oid::regproc)), ', ') AS outcome
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang,
-	unnest(ARRAY['SELECT bm_webhook.%I()',
-		'CREATE OR REPLACE TRIGGER t BEFORE INSERT ON other FOR EACH ROW EXECUTE FUNCTION bm_webhook.%I()',
-		'CREATE OR REPLACE TRIGGER t AFTER INSERT ON other FOR EACH ROW EXECUTE FUNCTION bm_webhook.%I()',
-		'CREATE OR REPLACE TRIGGER t AFTER INSERT ON other EXECUTE FUNCTION bm_webhook.%I()',
-		'CREATE OR REPLACE TRIGGER t AFTER INSERT ON other REFERENCING NEW TABLE AS new_rows EXECUTE FUNCTION bm_webhook.%I()']) command
-WHERE p.pronamespace = 'bm_webhook'::regnamespace AND p.prorettype = 'trigger'::regtype AND l.lanname = 'c'
+	unnest(ARRAY['SELECT %s()',
+		'CREATE OR REPLACE TRIGGER t BEFORE INSERT ON other FOR EACH ROW EXECUTE FUNCTION %s()',
+		'CREATE OR REPLACE TRIGGER t AFTER INSERT ON other FOR EACH ROW EXECUTE FUNCTION %s()',
+		'CREATE OR REPLACE TRIGGER t AFTER INSERT ON other EXECUTE FUNCTION %s()',
+		'CREATE OR REPLACE TRIGGER t AFTER INSERT ON other REFERENCING NEW TABLE AS new_rows EXECUTE FUNCTION %s()']) command
+WHERE p.pronamespace::regnamespace::text ~ '^bm_webhook' AND p.prorettype = 'trigger'::regtype AND l.lanname = 'c'
 GROUP BY p.proname ORDER BY p.proname;
 DROP TABLE other;
 DROP FUNCTION outcome;

@@ -98,6 +98,9 @@ SELECT bm_webhook.watch('slip', 'message.{status}', channel => 'SMS');
 SELECT bm_webhook.watch('slip', 'message.{status}', channel => 'channel');
 SELECT bm_webhook.unwatch('slip');
 SELECT bm_webhook.watch('slip', '{status}', channel => '{channel}');
+SELECT bm_webhook.watch('slip', 'slip.deleted', operations => '{DELETE}', level => 'statement');
+SELECT * FROM bm_webhook.watch_list ORDER BY event_type;
+SELECT bm_webhook.unwatch('slip', 'slip.deleted');
 
 -- a row without status yet is no event, and no failure
 INSERT INTO slip VALUES (1, 'sms', NULL), (2, 'sms', 'slip.made');

@@ -101,7 +101,7 @@ SELECT bm_webhook.watch_replies('app.both_ways', condition => 'NEW.is_inbound');
 INSERT INTO app.both_ways VALUES (1, false, 'rcs', 'sent', 'agent@rbm.goog', '+33698765432', NULL, NULL), (2, true, 'rcs', NULL, '+33698765432', 'agent@rbm.goog', '{"type": "text", "text": "Hi"}', '{"message_id": "1"}');
 SELECT type, message_id, reply_to, data->>'direction' AS direction FROM sent ORDER BY id;
 SELECT bm_webhook.unwatch('app.both_ways', 'message.received');
-SELECT trigger, event_type, direction FROM bm_webhook._watches('app.both_ways');
+SELECT trigger, event_type, direction FROM bm_webhook_internal.watches('app.both_ways');
 TRUNCATE bm_webhook.event;
 
 -- every refusal, with nothing left behind
@@ -129,7 +129,7 @@ SELECT f AS function, a.*, v AS arguments FROM (VALUES
 	attempt('SELECT bm_webhook.watch_' || f || '(' || v || ')') a ORDER BY n;
 -- what everybody may call takes what nobody would give it
 SELECT a.state, a.message FROM (VALUES (1, '{NULL,x}'), (2, '{nothing,x}'), (3, '{status}'), (4, '{status,NULL,sender,ACME}'), (5, '{}')) AS t (n, v),
-	attempt(format('SELECT bm_webhook._message_arguments(%L, %L, %L, %L)', 'app.plain', 'outbound', '{}', v)) a ORDER BY n;
+	attempt(format('SELECT bm_webhook_internal.message_arguments(%L, %L, %L, %L)', 'app.plain', 'outbound', '{}', v)) a ORDER BY n;
 CREATE TRIGGER by_hand AFTER INSERT ON app.misfit FOR EACH ROW EXECUTE FUNCTION bm_webhook.capture('type=a.b', 'sender={channel}');
 SELECT a.state, a.message FROM attempt('INSERT INTO app.misfit (id) VALUES (1)') a;
 DROP TRIGGER by_hand ON app.misfit;
@@ -223,7 +223,7 @@ TRUNCATE bm_webhook.event;
 -- who writes into the table needs nothing of the extension, who watches it needs EXECUTE
 CREATE ROLE bm_regress_owner;
 CREATE ROLE bm_regress_writer;
-GRANT USAGE ON SCHEMA bm_webhook, app TO bm_regress_owner;
+GRANT USAGE ON SCHEMA bm_webhook, bm_webhook_internal, app TO bm_regress_owner;
 GRANT CREATE ON SCHEMA app TO bm_regress_owner;
 GRANT USAGE ON SCHEMA app TO bm_regress_writer;
 GRANT EXECUTE ON FUNCTION bm_webhook.watch, bm_webhook.unwatch, bm_webhook.watch_messages, bm_webhook.capture TO bm_regress_owner;
@@ -241,7 +241,7 @@ SELECT bm_webhook.unwatch('app.owned');
 DROP TABLE app.owned;
 RESET ROLE;
 TRUNCATE bm_webhook.event;
-REVOKE ALL ON SCHEMA bm_webhook FROM bm_regress_owner;
+REVOKE ALL ON SCHEMA bm_webhook, bm_webhook_internal FROM bm_regress_owner;
 DROP OWNED BY bm_regress_owner, bm_regress_writer;
 DROP ROLE bm_regress_owner, bm_regress_writer;
 DROP VIEW sent;
@@ -252,6 +252,9 @@ DROP SCHEMA app CASCADE;
 -- a message without status yet is no event, and no failure
 CREATE TABLE drafted (id bigint PRIMARY KEY, channel text, sender text, recipient text, status text, error jsonb);
 SELECT bm_webhook.watch_messages('drafted', message_id => 'draft-{id}');
+ALTER TABLE drafted DISABLE TRIGGER USER;
+SELECT * FROM bm_webhook.watch_list;
+ALTER TABLE drafted ENABLE TRIGGER USER;
 INSERT INTO drafted VALUES (1, 'sms', 'shop', '+33612345678', NULL, NULL);
 UPDATE drafted SET status = 'sent';
 SELECT type, message_id FROM bm_webhook.event WHERE message_id = 'draft-1' OR data->>'relation' = 'public.drafted';

@@ -1,7 +1,7 @@
 -- bm_webhook: committed changes become signed webhooks.
 --
 -- The one script of the current version. Everything lives in schema
--- bm_webhook, which this script creates itself, so that nobody else can own it.
+-- bm_webhook and bm_webhook_internal, which this script creates itself, so that nobody else can own them.
 -- What the dispatcher and capture write belongs to the role bm_webhook, which
 -- cannot log in and has no rights but these tables.
 
@@ -51,4 +51,9 @@ $$;
 CREATE SCHEMA bm_webhook;
 COMMENT ON SCHEMA bm_webhook IS 'signed webhooks for committed changes';
 GRANT USAGE, CREATE ON SCHEMA bm_webhook TO bm_webhook;
+
+-- What people neither call nor read by name: so that \df and \d of the other show what they do.
+CREATE SCHEMA bm_webhook_internal;
+COMMENT ON SCHEMA bm_webhook_internal IS 'what bm_webhook is made of: its own functions, and the partitions of its log';
+GRANT USAGE, CREATE ON SCHEMA bm_webhook_internal TO bm_webhook;
 

@@ -2,52 +2,52 @@
 -- Registration: what is checked, and who sees what
 -------------------------------------------------------------------------------
 
-CREATE FUNCTION bm_webhook._check_application() RETURNS trigger
+CREATE FUNCTION bm_webhook_internal.check_application() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_check_application';
-COMMENT ON FUNCTION bm_webhook._check_application() IS 'checks an application; 22023, 23502, 42501, 54000';
-CREATE FUNCTION bm_webhook._check_endpoint() RETURNS trigger
+COMMENT ON FUNCTION bm_webhook_internal.check_application() IS 'checks an application; 22023, 23502, 42501, 54000';
+CREATE FUNCTION bm_webhook_internal.check_endpoint() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_check_endpoint';
-COMMENT ON FUNCTION bm_webhook._check_endpoint() IS 'checks and normalizes an endpoint; 22023, 23502, 42501, 54000';
-CREATE FUNCTION bm_webhook._check_endpoint_secret() RETURNS trigger
+COMMENT ON FUNCTION bm_webhook_internal.check_endpoint() IS 'checks and normalizes an endpoint; 22023, 23502, 42501, 54000';
+CREATE FUNCTION bm_webhook_internal.check_endpoint_secret() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_check_endpoint_secret';
-COMMENT ON FUNCTION bm_webhook._check_endpoint_secret() IS 'checks a signing secret; 22023, 23502, 42501, 54000';
-CREATE FUNCTION bm_webhook._endpoint_changed() RETURNS trigger
+COMMENT ON FUNCTION bm_webhook_internal.check_endpoint_secret() IS 'checks a signing secret; 22023, 23502, 42501, 54000';
+CREATE FUNCTION bm_webhook_internal.endpoint_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_endpoint_changed';
-COMMENT ON FUNCTION bm_webhook._endpoint_changed() IS 'tells the dispatcher to read the endpoints again';
-CREATE FUNCTION bm_webhook._random_secret() RETURNS text
+COMMENT ON FUNCTION bm_webhook_internal.endpoint_changed() IS 'tells the dispatcher to read the endpoints again';
+CREATE FUNCTION bm_webhook_internal.random_secret() RETURNS text
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_random_secret';
-COMMENT ON FUNCTION bm_webhook._random_secret() IS 'a new secret: whsec_ and the base64 of 32 random bytes';
+COMMENT ON FUNCTION bm_webhook_internal.random_secret() IS 'a new secret: whsec_ and the base64 of 32 random bytes';
 
 -- As the definer: who registers an endpoint need not be able to write secrets.
-CREATE FUNCTION bm_webhook._make_endpoint_secret() RETURNS trigger
+CREATE FUNCTION bm_webhook_internal.make_endpoint_secret() RETURNS trigger
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret) VALUES (NEW.id, bm_webhook._random_secret());
+	INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret) VALUES (NEW.id, bm_webhook_internal.random_secret());
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION bm_webhook._make_endpoint_secret() IS 'gives a new endpoint its first secret';
+COMMENT ON FUNCTION bm_webhook_internal.make_endpoint_secret() IS 'gives a new endpoint its first secret';
 
 CREATE TRIGGER check_application BEFORE INSERT OR UPDATE ON bm_webhook.application
-	FOR EACH ROW EXECUTE FUNCTION bm_webhook._check_application();
+	FOR EACH ROW EXECUTE FUNCTION bm_webhook_internal.check_application();
 CREATE TRIGGER check_endpoint BEFORE INSERT OR UPDATE ON bm_webhook.endpoint
-	FOR EACH ROW EXECUTE FUNCTION bm_webhook._check_endpoint();
+	FOR EACH ROW EXECUTE FUNCTION bm_webhook_internal.check_endpoint();
 CREATE TRIGGER make_secret AFTER INSERT ON bm_webhook.endpoint
-	FOR EACH ROW WHEN (NEW.deleted_at IS NULL) EXECUTE FUNCTION bm_webhook._make_endpoint_secret();
+	FOR EACH ROW WHEN (NEW.deleted_at IS NULL) EXECUTE FUNCTION bm_webhook_internal.make_endpoint_secret();
 CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE ON bm_webhook.endpoint
-	FOR EACH ROW EXECUTE FUNCTION bm_webhook._endpoint_changed();
+	FOR EACH ROW EXECUTE FUNCTION bm_webhook_internal.endpoint_changed();
 CREATE TRIGGER endpoint_truncated AFTER TRUNCATE ON bm_webhook.endpoint
-	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook._endpoint_changed();
+	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook_internal.endpoint_changed();
 CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE ON bm_webhook.application
-	FOR EACH ROW EXECUTE FUNCTION bm_webhook._endpoint_changed();
+	FOR EACH ROW EXECUTE FUNCTION bm_webhook_internal.endpoint_changed();
 CREATE TRIGGER endpoint_truncated AFTER TRUNCATE ON bm_webhook.application
-	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook._endpoint_changed();
+	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook_internal.endpoint_changed();
 CREATE TRIGGER check_secret BEFORE INSERT OR UPDATE ON bm_webhook.endpoint_secret
-	FOR EACH ROW EXECUTE FUNCTION bm_webhook._check_endpoint_secret();
+	FOR EACH ROW EXECUTE FUNCTION bm_webhook_internal.check_endpoint_secret();
 CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE ON bm_webhook.endpoint_secret
-	FOR EACH ROW EXECUTE FUNCTION bm_webhook._endpoint_changed();
+	FOR EACH ROW EXECUTE FUNCTION bm_webhook_internal.endpoint_changed();
 CREATE TRIGGER endpoint_truncated AFTER TRUNCATE ON bm_webhook.endpoint_secret
-	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook._endpoint_changed();
+	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook_internal.endpoint_changed();
 -- Also for rows that logical replication applies.
 ALTER TABLE bm_webhook.application ENABLE ALWAYS TRIGGER endpoint_changed;
 ALTER TABLE bm_webhook.application ENABLE ALWAYS TRIGGER endpoint_truncated;

@@ -25,15 +25,15 @@ CREATE FUNCTION bm_webhook.exponential_backoff(base interval, factor float8, max
 COMMENT ON FUNCTION bm_webhook.exponential_backoff(interval, float8, interval, integer) IS
 	'a value for endpoint.retry_delays: base, base * factor, base * factor^2 ..., each at most max, for this many attempts (one delay less); 22023 out of range';
 
-CREATE FUNCTION bm_webhook._matches(patterns text[], type text) RETURNS boolean
+CREATE FUNCTION bm_webhook_internal.matches(patterns text[], type text) RETURNS boolean
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_matches';
-COMMENT ON FUNCTION bm_webhook._matches(text[], text) IS 'does one of the patterns match the event type?';
+COMMENT ON FUNCTION bm_webhook_internal.matches(text[], text) IS 'does one of the patterns match the event type?';
 
-CREATE FUNCTION bm_webhook._uuid_floor(at timestamptz) RETURNS uuid
+CREATE FUNCTION bm_webhook.uuid_floor(at timestamptz) RETURNS uuid
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_uuid_floor';
-COMMENT ON FUNCTION bm_webhook._uuid_floor(timestamptz) IS 'the smallest event id of this instant; 22008 out of range';
+COMMENT ON FUNCTION bm_webhook.uuid_floor(timestamptz) IS 'the smallest event id of this instant; 22008 out of range';
 
-CREATE FUNCTION bm_webhook._uuid_time(id uuid) RETURNS timestamptz
+CREATE FUNCTION bm_webhook.uuid_time(id uuid) RETURNS timestamptz
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_uuid_time';
-COMMENT ON FUNCTION bm_webhook._uuid_time(uuid) IS 'the instant in an event id';
+COMMENT ON FUNCTION bm_webhook.uuid_time(uuid) IS 'the instant in an event id';
 

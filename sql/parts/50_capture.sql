@@ -18,11 +18,11 @@ CREATE FUNCTION bm_webhook.capture() RETURNS trigger
 COMMENT ON FUNCTION bm_webhook.capture() IS
 	'trigger function that makes an event of each changed row; its triggers are created by watch(); 39P01 misuse, 42703 unknown column';
 
-CREATE FUNCTION bm_webhook._check_capture(relation regclass, arguments text[]) RETURNS void
+CREATE FUNCTION bm_webhook_internal.check_capture(relation regclass, arguments text[]) RETURNS void
 	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_check_capture';
-COMMENT ON FUNCTION bm_webhook._check_capture(regclass, text[]) IS 'raises what a trigger with these arguments would raise';
+COMMENT ON FUNCTION bm_webhook_internal.check_capture(regclass, text[]) IS 'raises what a trigger with these arguments would raise';
 
-CREATE FUNCTION bm_webhook._watches(relation regclass)
+CREATE FUNCTION bm_webhook_internal.watches(relation regclass)
 	RETURNS TABLE (trigger name, event_type text, direction text)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT t.tgname, convert_from(substr(t.tgargs, 6, position('\x00'::bytea IN t.tgargs) - 6), getdatabaseencoding()),
@@ -32,9 +32,9 @@ CREATE FUNCTION bm_webhook._watches(relation regclass)
 		AND starts_with(encode(t.tgargs, 'escape'), 'type=')
 	ORDER BY t.tgname
 $$;
-COMMENT ON FUNCTION bm_webhook._watches(regclass) IS 'the capture triggers of a relation, with their event types, and the direction of messages';
+COMMENT ON FUNCTION bm_webhook_internal.watches(regclass) IS 'the capture triggers of a relation, with their event types, and the direction of messages';
 
-CREATE FUNCTION bm_webhook._check_watched(relation regclass, level text) RETURNS void
+CREATE FUNCTION bm_webhook_internal.check_watched(relation regclass, level text) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	r pg_class;
@@ -49,7 +49,7 @@ BEGIN
 	ELSIF r.oid < 16384 OR r.relnamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) THEN
 		RAISE EXCEPTION 'system catalog "%" cannot be watched', r.relname
 			USING ERRCODE = 'wrong_object_type', HINT = 'Watch a table of your own.';
-	ELSIF r.relnamespace = 'bm_webhook'::regnamespace THEN
+	ELSIF r.relnamespace IN ('bm_webhook'::regnamespace, 'bm_webhook_internal'::regnamespace) THEN
 		RAISE EXCEPTION 'table "%" belongs to the extension and cannot be watched', r.relname
 			USING ERRCODE = 'wrong_object_type', HINT = 'Watch a table of your own.';
 	ELSIF level = 'statement' AND (r.relkind = 'p' OR r.relispartition) THEN
@@ -61,17 +61,17 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION bm_webhook._check_watched(regclass, text) IS 'refuses relations that cannot be watched; 0A000, 42809, 42P01';
+COMMENT ON FUNCTION bm_webhook_internal.check_watched(regclass, text) IS 'refuses relations that cannot be watched; 0A000, 42809, 42P01';
 
-CREATE FUNCTION bm_webhook._has_equality(type regtype) RETURNS boolean
+CREATE FUNCTION bm_webhook_internal.has_equality(type regtype) RETURNS boolean
 	LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_has_equality';
-COMMENT ON FUNCTION bm_webhook._has_equality(regtype) IS 'does pg_catalog have an equality of the type, or of the type under a domain?';
+COMMENT ON FUNCTION bm_webhook_internal.has_equality(regtype) IS 'does pg_catalog have an equality of the type, or of the type under a domain?';
 
 -- Types without an equality in pg_catalog (json, xml, ...) are compared as text.
 -- The catalogs are asked: a value would bring the type's own code to run as our caller.
 -- Types of users by their output functions: a cast to text may be a function of the
 -- type's owner, and would run as who writes into the table.
-CREATE FUNCTION bm_webhook._changed_condition(relation regclass, changed text[]) RETURNS text
+CREATE FUNCTION bm_webhook_internal.changed_condition(relation regclass, changed text[]) RETURNS text
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	conditions text[] = '{}';
@@ -85,7 +85,7 @@ BEGIN
 			RAISE EXCEPTION 'column "%" of relation "%" does not exist', name, relation
 				USING ERRCODE = 'undefined_column', HINT = 'List columns of the relation in "changed".';
 		END IF;
-		conditions := conditions || format(CASE WHEN bm_webhook._has_equality(type)
+		conditions := conditions || format(CASE WHEN bm_webhook_internal.has_equality(type)
 				THEN 'OLD.%1$I IS DISTINCT FROM NEW.%1$I'
 			WHEN type::oid < 16384 THEN 'OLD.%1$I::text IS DISTINCT FROM NEW.%1$I::text'
 			ELSE '(OLD.%1$I IS NULL) <> (NEW.%1$I IS NULL) OR format(''%%s'', OLD.%1$I) <> format(''%%s'', NEW.%1$I)' END, name);
@@ -93,17 +93,17 @@ BEGIN
 	RETURN array_to_string(conditions, ' OR ');
 END
 $$;
-COMMENT ON FUNCTION bm_webhook._changed_condition(regclass, text[]) IS 'SQL text: did one of these columns change? 42703 unknown column';
+COMMENT ON FUNCTION bm_webhook_internal.changed_condition(regclass, text[]) IS 'SQL text: did one of these columns change? 42703 unknown column';
 
-CREATE FUNCTION bm_webhook._primary_key(relation regclass) RETURNS text[]
+CREATE FUNCTION bm_webhook_internal.primary_key(relation regclass) RETURNS text[]
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT array_agg(a.attname::text ORDER BY k.position)
 	FROM pg_index i, unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, position), pg_attribute a
 	WHERE i.indrelid = relation AND i.indisprimary AND a.attrelid = relation AND a.attnum = k.attnum
 $$;
-COMMENT ON FUNCTION bm_webhook._primary_key(regclass) IS 'the columns of the primary key; NULL when there is none';
+COMMENT ON FUNCTION bm_webhook_internal.primary_key(regclass) IS 'the columns of the primary key; NULL when there is none';
 
-CREATE FUNCTION bm_webhook._check_function(relation regclass, function regprocedure) RETURNS text
+CREATE FUNCTION bm_webhook_internal.check_function(relation regclass, function regprocedure) RETURNS text
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	p pg_proc;
@@ -119,9 +119,9 @@ BEGIN
 	RETURN format('%I.%I', (SELECT nspname FROM pg_namespace WHERE oid = p.pronamespace), p.proname);
 END
 $$;
-COMMENT ON FUNCTION bm_webhook._check_function(regclass, regprocedure) IS 'the qualified name of a function that takes a row of the relation; 42501, 42883';
+COMMENT ON FUNCTION bm_webhook_internal.check_function(regclass, regprocedure) IS 'the qualified name of a function that takes a row of the relation; 42501, 42883';
 
-CREATE FUNCTION bm_webhook._create_watch_trigger(relation regclass, event_type text, operation text, level text,
+CREATE FUNCTION bm_webhook_internal.create_watch_trigger(relation regclass, event_type text, operation text, level text,
 												 condition text, arguments text[]) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -136,14 +136,14 @@ BEGIN
 		(SELECT string_agg(quote_literal(a), ', ' ORDER BY n) FROM unnest(arguments) WITH ORDINALITY AS u (a, n)));
 END
 $$;
-COMMENT ON FUNCTION bm_webhook._create_watch_trigger(regclass, text, text, text, text, text[]) IS 'creates one capture trigger';
+COMMENT ON FUNCTION bm_webhook_internal.create_watch_trigger(regclass, text, text, text, text, text[]) IS 'creates one capture trigger';
 
-CREATE FUNCTION bm_webhook._watch(relation regclass, event_type text, application text, channel text, message_id text,
+CREATE FUNCTION bm_webhook_internal.watch(relation regclass, event_type text, application text, channel text, message_id text,
 		occurred_at text, operations text[], changed text[], condition text, columns text[], function regprocedure, level text,
 		message text[]) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	primary_key text[] = bm_webhook._primary_key(relation);
+	primary_key text[] = bm_webhook_internal.primary_key(relation);
 	changed_condition text;
 	arguments text[];
 	own_arguments text[];
@@ -158,7 +158,7 @@ BEGIN
 		RAISE EXCEPTION 'invalid level "%"', level
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Use row or statement.';
 	END IF;
-	PERFORM bm_webhook._check_watched(relation, level);
+	PERFORM bm_webhook_internal.check_watched(relation, level);
 
 	SELECT array_agg(DISTINCT upper(o)) INTO operations FROM unnest(operations) o;
 	IF operations IS NULL OR NOT coalesce(operations <@ '{INSERT,UPDATE,DELETE}', false) OR array_position(operations, NULL) > 0 THEN
@@ -170,7 +170,7 @@ BEGIN
 			RAISE EXCEPTION '"changed" needs the operation UPDATE and at least one column'
 				USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave "changed" out: an insert or delete is always a change.';
 		END IF;
-		changed_condition := bm_webhook._changed_condition(relation, changed);
+		changed_condition := bm_webhook_internal.changed_condition(relation, changed);
 	END IF;
 	IF message_id IS NULL AND message IS NULL THEN
 		IF primary_key IS NULL OR cardinality(primary_key) <> 1 THEN
@@ -182,10 +182,10 @@ BEGIN
 
 	arguments := array_remove(ARRAY['type=' || event_type, 'application=' || application, 'channel=' || channel,
 		'message_id=' || message_id, 'occurred_at=' || occurred_at, 'columns=' || columns::text,
-		'function=' || CASE WHEN function IS NOT NULL THEN bm_webhook._check_function(relation, function) END], NULL)
+		'function=' || CASE WHEN function IS NOT NULL THEN bm_webhook_internal.check_function(relation, function) END], NULL)
 		|| message;
-	PERFORM bm_webhook._check_capture(relation, arguments);
-	IF EXISTS (SELECT FROM bm_webhook._watches(relation) w WHERE w.event_type = _watch.event_type) THEN
+	PERFORM bm_webhook_internal.check_capture(relation, arguments);
+	IF EXISTS (SELECT FROM bm_webhook_internal.watches(relation) w WHERE w.event_type = watch.event_type) THEN
 		RAISE EXCEPTION 'relation "%" is already watched for event type "%"', relation, event_type
 			USING ERRCODE = 'duplicate_object', HINT = 'Call bm_webhook.unwatch() first.';
 	END IF;
@@ -199,7 +199,7 @@ BEGIN
 		IF level = 'statement' AND own_condition IS NOT NULL THEN
 			own_arguments := own_arguments || ('when=' || own_condition);
 			-- only a row trigger has its condition checked by PostgreSQL
-			PERFORM bm_webhook._create_watch_trigger(relation, event_type, operation, 'row', own_condition, arguments);
+			PERFORM bm_webhook_internal.create_watch_trigger(relation, event_type, operation, 'row', own_condition, arguments);
 			EXECUTE format('DROP TRIGGER %I ON %s', 'bm_webhook_' || lower(operation) || '_' || left(md5(event_type), 8), relation);
 			IF operation = 'UPDATE' AND own_condition ~* '\mold\M' THEN
 				IF primary_key IS NULL THEN
@@ -209,18 +209,18 @@ BEGIN
 				own_arguments := own_arguments || ('key=' || primary_key::text);
 			END IF;
 		END IF;
-		PERFORM bm_webhook._create_watch_trigger(relation, event_type, operation, level, own_condition, own_arguments);
+		PERFORM bm_webhook_internal.create_watch_trigger(relation, event_type, operation, level, own_condition, own_arguments);
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION bm_webhook._watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text, text[]) IS
+COMMENT ON FUNCTION bm_webhook_internal.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text, text[]) IS
 	'watch(), and what it has in common with watch_messages(): message has the arguments that make messages of rows';
 
 CREATE FUNCTION bm_webhook.watch(relation regclass, event_type text, application text = NULL, channel text = NULL,
 		message_id text = NULL, occurred_at text = NULL, operations text[] = '{INSERT,UPDATE}', changed text[] = NULL,
 		condition text = NULL, columns text[] = NULL, function regprocedure = NULL, level text = 'row') RETURNS void
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT bm_webhook._watch(relation, event_type, application, channel, message_id, occurred_at, operations, changed, condition,
+	SELECT bm_webhook_internal.watch(relation, event_type, application, channel, message_id, occurred_at, operations, changed, condition,
 		columns, function, level, NULL)
 $$;
 COMMENT ON FUNCTION bm_webhook.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text) IS
@@ -236,7 +236,7 @@ BEGIN
 		RAISE EXCEPTION '"relation" must not be null'
 			USING ERRCODE = 'not_null_violation', HINT = 'Name the watched table.';
 	END IF;
-	FOR w IN SELECT * FROM bm_webhook._watches(relation) AS t WHERE unwatch.event_type IS NULL OR t.event_type = unwatch.event_type LOOP
+	FOR w IN SELECT * FROM bm_webhook_internal.watches(relation) AS t WHERE unwatch.event_type IS NULL OR t.event_type = unwatch.event_type LOOP
 		EXECUTE format('DROP TRIGGER %I ON %s', w.trigger, relation);
 		removed := removed || w.event_type;
 	END LOOP;
@@ -249,3 +249,17 @@ $$;
 COMMENT ON FUNCTION bm_webhook.unwatch(regclass, text) IS
 	'removes the watches of a table, all or those of one event type (as given to watch()), and returns how many; 23502';
 
+CREATE VIEW bm_webhook.watch_list WITH (security_invoker = true) AS
+	SELECT t.tgrelid::regclass AS relation, w.event_type, w.direction AS messages,
+		CASE t.tgtype & 1 WHEN 1 THEN 'row' ELSE 'statement' END AS level,
+		array_agg(CASE WHEN t.tgtype & 4 > 0 THEN 'INSERT' WHEN t.tgtype & 16 > 0 THEN 'UPDATE' ELSE 'DELETE' END ORDER BY t.tgname)
+			AS operations,
+		bool_and(t.tgenabled <> 'D') AS enabled
+	FROM (SELECT DISTINCT tgrelid FROM pg_trigger WHERE tgfoid = 'bm_webhook.capture()'::regprocedure) r
+	CROSS JOIN LATERAL bm_webhook_internal.watches(r.tgrelid) w
+	JOIN pg_trigger t ON t.tgrelid = r.tgrelid AND t.tgname = w.trigger
+	GROUP BY 1, 2, 3, 4;
+COMMENT ON VIEW bm_webhook.watch_list IS 'what watch(), watch_messages() and watch_replies() have made, as long as it is there';
+COMMENT ON COLUMN bm_webhook.watch_list.event_type IS 'as it was given: a template';
+COMMENT ON COLUMN bm_webhook.watch_list.messages IS 'outbound for watch_messages(), inbound for watch_replies(), NULL for watch()';
+COMMENT ON COLUMN bm_webhook.watch_list.enabled IS 'false when one of its triggers was disabled';

@@ -3,40 +3,40 @@
 -------------------------------------------------------------------------------
 
 -- Asked again whenever something that waited is to be sent (core/route.c): an id may have come back with another owner.
-CREATE FUNCTION bm_webhook._fits(p bm_webhook.endpoint, e bm_webhook.event) RETURNS boolean
+CREATE FUNCTION bm_webhook_internal.fits(p bm_webhook.endpoint, e bm_webhook.event) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT p.deleted_at IS NULL AND e.created_at >= p.created_at
 		AND (e.endpoint_id = p.id OR p.application IS NULL OR p.application = e.application)
 $$;
-COMMENT ON FUNCTION bm_webhook._fits(bm_webhook.endpoint, bm_webhook.event) IS 'was the endpoint there when this was captured, and is it for its application, or named by it?';
+COMMENT ON FUNCTION bm_webhook_internal.fits(bm_webhook.endpoint, bm_webhook.event) IS 'was the endpoint there when this was captured, and is it for its application, or named by it?';
 
 -- The rule by which the dispatcher matches (core/route.c), for views and waits.
-CREATE FUNCTION bm_webhook._wants(p bm_webhook.endpoint, e bm_webhook.event) RETURNS boolean
+CREATE FUNCTION bm_webhook_internal.wants(p bm_webhook.endpoint, e bm_webhook.event) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT p.enabled AND p.deleted_at IS NULL AND e.created_at >= p.created_at AND (e.endpoint_id = p.id
 		OR e.endpoint_id IS NULL
 		AND (p.application IS NULL OR p.application = e.application)
 		AND (p.channel IS NULL OR p.channel = e.channel)
-		AND (bm_webhook._matches(p.event_types, e.type)
-			OR e.reply_to IS NOT NULL AND bm_webhook._matches(p.event_types, 'message.replied'))
+		AND (bm_webhook_internal.matches(p.event_types, e.type)
+			OR e.reply_to IS NOT NULL AND bm_webhook_internal.matches(p.event_types, 'message.replied'))
 		AND NOT EXISTS (SELECT FROM bm_webhook.application a
-			WHERE a.name = e.application AND (bm_webhook._matches(a.muted_event_types, e.type)
-				OR e.reply_to IS NOT NULL AND bm_webhook._matches(a.muted_event_types, 'message.replied'))))
+			WHERE a.name = e.application AND (bm_webhook_internal.matches(a.muted_event_types, e.type)
+				OR e.reply_to IS NOT NULL AND bm_webhook_internal.matches(a.muted_event_types, 'message.replied'))))
 $$;
-COMMENT ON FUNCTION bm_webhook._wants(bm_webhook.endpoint, bm_webhook.event) IS 'does the endpoint get this event?';
+COMMENT ON FUNCTION bm_webhook_internal.wants(bm_webhook.endpoint, bm_webhook.event) IS 'does the endpoint get this event?';
 
 -- No index leads from an endpoint to all that the log has of it, or will have: what a dispatcher holds in
 -- memory is written when it is canceled. So that deleting an endpoint never reads the whole log, there is
 -- taken to be something as soon as much was logged since it was registered.
-CREATE FUNCTION bm_webhook._has_log(p bm_webhook.endpoint) RETURNS boolean
+CREATE FUNCTION bm_webhook_internal.has_log(p bm_webhook.endpoint) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WITH since AS MATERIALIZED (
-		SELECT bm_webhook._uuid_floor(CASE WHEN p.created_at BETWEEN '1970-01-01 UTC' AND clock_timestamp()
+		SELECT bm_webhook.uuid_floor(CASE WHEN p.created_at BETWEEN '1970-01-01 UTC' AND clock_timestamp()
 			THEN p.created_at ELSE '1970-01-01 UTC' END) AS id
 	), logged AS (
 		(SELECT d.endpoint_id = p.id AS is_its_own FROM bm_webhook.delivery d WHERE d.event_id >= (SELECT id FROM since) LIMIT 10001)
 		UNION ALL
-		(SELECT e.endpoint_id IS NOT DISTINCT FROM p.id OR bm_webhook._wants(p, e)
+		(SELECT e.endpoint_id IS NOT DISTINCT FROM p.id OR bm_webhook_internal.wants(p, e)
 			FROM bm_webhook.event e WHERE e.id >= (SELECT id FROM since) LIMIT 10001)
 		UNION ALL
 		(SELECT r.endpoint_id = p.id FROM bm_webhook.redelivery r WHERE r.event_id >= (SELECT id FROM since) LIMIT 10001)
@@ -45,7 +45,7 @@ CREATE FUNCTION bm_webhook._has_log(p bm_webhook.endpoint) RETURNS boolean
 		OR EXISTS (SELECT FROM bm_webhook.set_aside s WHERE s.endpoint_id = p.id)
 		OR (SELECT count(*) > 10000 OR coalesce(bool_or(is_its_own), false) FROM logged)
 $$;
-COMMENT ON FUNCTION bm_webhook._has_log(bm_webhook.endpoint) IS 'may the log have something of this endpoint?';
+COMMENT ON FUNCTION bm_webhook_internal.has_log(bm_webhook.endpoint) IS 'may the log have something of this endpoint?';
 
 CREATE VIEW bm_webhook.attempt WITH (security_invoker = true) AS
 	SELECT event_id, endpoint_id, attempt, attempted_at, false AS succeeded, http_status, error_class, error,
@@ -74,13 +74,13 @@ CREATE VIEW bm_webhook.backlog WITH (security_invoker = true) AS
 	FROM bm_webhook.endpoint p
 	CROSS JOIN LATERAL (
 		SELECT count(*) AS pending, count(*) FILTER (WHERE attempts > 0) AS retrying,
-			min(bm_webhook._uuid_time(event_id)) AS oldest, min(next_attempt_at) AS next_attempt_at
+			min(bm_webhook.uuid_time(event_id)) AS oldest, min(next_attempt_at) AS next_attempt_at
 		FROM bm_webhook.delivery WHERE endpoint_id = p.id AND status = 'pending'
 	) d
 	CROSS JOIN LATERAL (
 		SELECT count(*) AS not_taken, min((f.e).created_at) AS oldest
 		FROM fresh f
-		WHERE bm_webhook._wants(p, f.e)
+		WHERE bm_webhook_internal.wants(p, f.e)
 			AND NOT EXISTS (SELECT FROM bm_webhook.delivery x WHERE x.event_id = (f.e).id AND x.endpoint_id = p.id)
 	) n
 	WHERE p.deleted_at IS NULL;

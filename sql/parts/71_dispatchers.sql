@@ -2,12 +2,12 @@
 -- Dispatchers
 -------------------------------------------------------------------------------
 
-CREATE FUNCTION bm_webhook._dispatchers(OUT database oid, OUT shard integer, OUT state text, OUT reason text,
+CREATE FUNCTION bm_webhook_internal.dispatchers(OUT database oid, OUT shard integer, OUT state text, OUT reason text,
 	OUT since timestamptz, OUT pid integer, OUT in_flight integer, OUT queued integer, OUT unrecorded integer, OUT sent bigint,
 	OUT resent bigint, OUT last_error text, OUT last_error_at timestamptz, OUT capture_failures bigint,
 	OUT last_capture_error text, OUT last_capture_error_at timestamptz)
 	RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bm_webhook_dispatchers';
-COMMENT ON FUNCTION bm_webhook._dispatchers() IS 'what shared memory says of the dispatchers; use status()';
+COMMENT ON FUNCTION bm_webhook_internal.dispatchers() IS 'what shared memory says of the dispatchers; use status()';
 
 CREATE FUNCTION bm_webhook.status(OUT database name, OUT shard integer, OUT state text, OUT reason text,
 	OUT since timestamptz, OUT pid integer, OUT in_flight integer, OUT queued integer, OUT unrecorded integer,
@@ -19,7 +19,7 @@ CREATE FUNCTION bm_webhook.status(OUT database name, OUT shard integer, OUT stat
 			THEN (SELECT count(*) FROM bm_webhook.delivery WHERE status = 'pending') END,
 		CASE WHEN d.datname = current_database() THEN (SELECT count(*) FROM bm_webhook.set_aside) END,
 		s.sent, s.resent, s.last_error, s.last_error_at, s.capture_failures, s.last_capture_error, s.last_capture_error_at
-	FROM bm_webhook._dispatchers() s JOIN pg_database d ON d.oid = s.database
+	FROM bm_webhook_internal.dispatchers() s JOIN pg_database d ON d.oid = s.database
 	ORDER BY d.datname, s.shard
 $$;
 COMMENT ON FUNCTION bm_webhook.status() IS
@@ -30,8 +30,8 @@ CREATE FUNCTION bm_webhook.wait_for_delivery(event uuid, timeout interval) RETUR
 COMMENT ON FUNCTION bm_webhook.wait_for_delivery(uuid, interval) IS
 	'waits until every delivery of a committed event has ended: true when all were delivered; false when one failed or was canceled, when no endpoint matches, or at the timeout; 42704 for an unknown event, 55000 for one of the same transaction';
 
-CREATE FUNCTION bm_webhook._look() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_look';
-COMMENT ON FUNCTION bm_webhook._look() IS 'tells the dispatcher that deliveries of this transaction are due';
+CREATE FUNCTION bm_webhook_internal.look() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_look';
+COMMENT ON FUNCTION bm_webhook_internal.look() IS 'tells the dispatcher that deliveries of this transaction are due';
 
 CREATE FUNCTION bm_webhook.redeliver(event uuid, endpoint bigint = NULL) RETURNS integer
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -51,7 +51,7 @@ BEGIN
 		WHERE d.event_id = redeliver.event AND d.endpoint_id = was.endpoint_id
 			AND d.next_attempt_at IS DISTINCT FROM 'infinity'
 			AND EXISTS (SELECT FROM bm_webhook.endpoint p, bm_webhook.event e
-				WHERE p.id = d.endpoint_id AND e.id = redeliver.event AND bm_webhook._fits(p, e))
+				WHERE p.id = d.endpoint_id AND e.id = redeliver.event AND bm_webhook_internal.fits(p, e))
 		RETURNING was.*
 	)
 	INSERT INTO bm_webhook.redelivery (event_id, endpoint_id, status, attempts, last_attempt_at, http_status, duration)
@@ -62,7 +62,7 @@ BEGIN
 			USING ERRCODE = 'undefined_object',
 				HINT = 'Deliveries are the rows of bm_webhook.delivery; their endpoint must still exist and be for the application of the event, and what waits for an earlier event of its message is not sent out of turn. What is in bm_webhook.set_aside must be recorded first: retry_set_aside().';
 	END IF;
-	PERFORM bm_webhook._look();
+	PERFORM bm_webhook_internal.look();
 	RETURN made_due;
 END
 $$;
@@ -82,7 +82,7 @@ COMMENT ON FUNCTION bm_webhook.redeliver(bigint, timestamptz, timestamptz, text[
 	'not supported yet, only its signature is fixed: sends again what an endpoint did not get in a period; 0A000';
 
 -- What has ended meanwhile is not begun again by an outcome that says "later".
-CREATE FUNCTION bm_webhook._record(s bm_webhook.set_aside) RETURNS void
+CREATE FUNCTION bm_webhook_internal.record(s bm_webhook.set_aside) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	INSERT INTO bm_webhook.delivery AS d (event_id, endpoint_id, status, attempts, next_attempt_at, first_attempt_at,
@@ -109,7 +109,7 @@ BEGIN
 	DELETE FROM bm_webhook.set_aside a WHERE a.event_id = s.event_id AND a.endpoint_id = s.endpoint_id;
 END
 $$;
-COMMENT ON FUNCTION bm_webhook._record(bm_webhook.set_aside) IS 'writes an outcome that was set aside into the log';
+COMMENT ON FUNCTION bm_webhook_internal.record(bm_webhook.set_aside) IS 'writes an outcome that was set aside into the log';
 
 CREATE FUNCTION bm_webhook.retry_set_aside(event uuid = NULL, endpoint bigint = NULL) RETURNS bigint
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -126,7 +126,7 @@ BEGIN
 		ORDER BY a.event_id, a.endpoint_id FOR UPDATE
 	LOOP
 		BEGIN
-			PERFORM bm_webhook._record(s);
+			PERFORM bm_webhook_internal.record(s);
 			recorded = recorded + 1;
 		EXCEPTION WHEN OTHERS THEN
 			refused = refused + 1;
@@ -144,7 +144,7 @@ BEGIN
 				HINT = 'The column "cause" of bm_webhook.set_aside says why for each.';
 	END IF;
 	IF recorded > 0 THEN
-		PERFORM bm_webhook._look();
+		PERFORM bm_webhook_internal.look();
 	END IF;
 	RETURN recorded;
 END
@@ -152,7 +152,7 @@ $$;
 COMMENT ON FUNCTION bm_webhook.retry_set_aside(uuid, bigint) IS
 	'writes outcomes that were set aside (of an event, of an endpoint, all) into the log, and returns how many; those that are refused again stay, with the new cause and a warning; 42704 when nothing of what was named is set aside';
 
-CREATE FUNCTION bm_webhook._announce() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_announce';
-COMMENT ON FUNCTION bm_webhook._announce() IS 'tells the launcher of this database; warns when the library is not preloaded';
-SELECT bm_webhook._announce();
+CREATE FUNCTION bm_webhook_internal.announce() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_announce';
+COMMENT ON FUNCTION bm_webhook_internal.announce() IS 'tells the launcher of this database; warns when the library is not preloaded';
+SELECT bm_webhook_internal.announce();
 

@@ -3,22 +3,22 @@
 -------------------------------------------------------------------------------
 
 -- The statuses and their rank are in src/pg/message_fields.c, and nowhere else.
-CREATE FUNCTION bm_webhook._message_types() RETURNS text[]
+CREATE FUNCTION bm_webhook_internal.message_types() RETURNS text[]
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_message_types';
-COMMENT ON FUNCTION bm_webhook._message_types() IS 'the event types of the statuses of outbound messages, by rank';
-CREATE FUNCTION bm_webhook._message_rank(event_type text) RETURNS integer
+COMMENT ON FUNCTION bm_webhook_internal.message_types() IS 'the event types of the statuses of outbound messages, by rank';
+CREATE FUNCTION bm_webhook_internal.message_rank(event_type text) RETURNS integer
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_message_rank';
-COMMENT ON FUNCTION bm_webhook._message_rank(text) IS 'the rank of a status, given as event type; NULL when it is none of an outbound message';
-CREATE FUNCTION bm_webhook._message_state(rank integer) RETURNS text
+COMMENT ON FUNCTION bm_webhook_internal.message_rank(text) IS 'the rank of a status, given as event type; NULL when it is none of an outbound message';
+CREATE FUNCTION bm_webhook_internal.message_state(rank integer) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_message_state';
-COMMENT ON FUNCTION bm_webhook._message_state(integer) IS 'the status that has this rank';
+COMMENT ON FUNCTION bm_webhook_internal.message_state(integer) IS 'the status that has this rank';
 
 CREATE TABLE bm_webhook.status_map (
 	provider text CHECK (provider ~ '^[a-z][a-z0-9_-]{0,31}$'),
 	provider_status text CONSTRAINT provider_status_in_lower_case
 		CHECK (provider_status = pg_catalog.lower(provider_status COLLATE "C") AND pg_catalog.length(provider_status) BETWEEN 1 AND 128),
 	status text NOT NULL
-		CHECK (status = 'received' OR bm_webhook._message_rank('message.' || status) IS NOT NULL),
+		CHECK (status = 'received' OR bm_webhook_internal.message_rank('message.' || status) IS NOT NULL),
 	shipped boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (provider, provider_status)
 );
@@ -65,7 +65,7 @@ INSERT INTO bm_webhook.status_map (provider, provider_status, status, shipped)
 
 -- So that what a user changes survives a dump: CREATE EXTENSION brings the
 -- shipped rows back, and the user's replace them again.
-CREATE FUNCTION bm_webhook._keep_status_map() RETURNS trigger
+CREATE FUNCTION bm_webhook_internal.keep_status_map() RETURNS trigger
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF TG_OP = 'UPDATE' THEN
@@ -77,17 +77,17 @@ BEGIN
 	RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION bm_webhook._keep_status_map() IS 'makes a changed row of status_map the user''s own';
+COMMENT ON FUNCTION bm_webhook_internal.keep_status_map() IS 'makes a changed row of status_map the user''s own';
 CREATE TRIGGER keep BEFORE INSERT OR UPDATE ON bm_webhook.status_map
-	FOR EACH ROW EXECUTE FUNCTION bm_webhook._keep_status_map();
+	FOR EACH ROW EXECUTE FUNCTION bm_webhook_internal.keep_status_map();
 COMMENT ON TRIGGER keep ON bm_webhook.status_map IS 'a changed row is the user''s own';
 
 -- Sessions keep the table in memory.
-CREATE FUNCTION bm_webhook._forget_status_map() RETURNS trigger
+CREATE FUNCTION bm_webhook_internal.forget_status_map() RETURNS trigger
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_forget_status_map';
-COMMENT ON FUNCTION bm_webhook._forget_status_map() IS 'tells all sessions that status_map has changed';
+COMMENT ON FUNCTION bm_webhook_internal.forget_status_map() IS 'tells all sessions that status_map has changed';
 CREATE TRIGGER forget AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON bm_webhook.status_map
-	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook._forget_status_map();
+	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook_internal.forget_status_map();
 ALTER TABLE bm_webhook.status_map ENABLE ALWAYS TRIGGER forget;
 COMMENT ON TRIGGER forget ON bm_webhook.status_map IS 'sessions read the table again';
 

@@ -3,14 +3,14 @@
 -------------------------------------------------------------------------------
 
 -- As the definer: who registers an endpoint need not be able to read event_type.
-CREATE FUNCTION bm_webhook._notice_unknown_types() RETURNS trigger
+CREATE FUNCTION bm_webhook_internal.notice_unknown_types() RETURNS trigger
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	unknown text;
 BEGIN
 	SELECT string_agg(format('"%s"', p), ', ') INTO unknown FROM unnest(NEW.event_types) p
-		WHERE NOT bm_webhook._matches(ARRAY[p], 'message.replied')
-			AND NOT EXISTS (SELECT FROM bm_webhook.event_type t WHERE bm_webhook._matches(ARRAY[p], t.name));
+		WHERE NOT bm_webhook_internal.matches(ARRAY[p], 'message.replied')
+			AND NOT EXISTS (SELECT FROM bm_webhook.event_type t WHERE bm_webhook_internal.matches(ARRAY[p], t.name));
 	IF unknown IS NOT NULL THEN
 		RAISE NOTICE 'no known event type matches %', unknown
 			USING HINT = 'Known types are message.replied and the rows of bm_webhook.event_type; events of other types are delivered too.';
@@ -18,8 +18,8 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION bm_webhook._notice_unknown_types() IS 'tells of patterns that match no documented event type';
+COMMENT ON FUNCTION bm_webhook_internal.notice_unknown_types() IS 'tells of patterns that match no documented event type';
 CREATE TRIGGER notice_unknown_types AFTER INSERT OR UPDATE OF event_types ON bm_webhook.endpoint
-	FOR EACH ROW EXECUTE FUNCTION bm_webhook._notice_unknown_types();
+	FOR EACH ROW EXECUTE FUNCTION bm_webhook_internal.notice_unknown_types();
 COMMENT ON TRIGGER notice_unknown_types ON bm_webhook.endpoint IS 'tells of misspelt event types';
 

@@ -3,7 +3,7 @@
 -------------------------------------------------------------------------------
 
 -- Only for this script: the schema of a whole body, from that of its data.
-CREATE FUNCTION bm_webhook._body_schema(type text, description text, required text[], data jsonb) RETURNS jsonb
+CREATE FUNCTION bm_webhook_internal.body_schema(type text, description text, required text[], data jsonb) RETURNS jsonb
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT jsonb_build_object(
 		'$schema', 'https://json-schema.org/draft/2020-12/schema', 'title', type, 'description', description,
@@ -17,7 +17,7 @@ CREATE FUNCTION bm_webhook._body_schema(type text, description text, required te
 			|| jsonb_build_object('type', jsonb_build_object('const', type), 'data', data))
 $$;
 
-CREATE FUNCTION bm_webhook._message_schema(name text) RETURNS jsonb
+CREATE FUNCTION bm_webhook_internal.message_schema(name text) RETURNS jsonb
 	LANGUAGE c IMMUTABLE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_message_schema';
 
 WITH type (name, description, example) AS (VALUES
@@ -35,11 +35,11 @@ WITH type (name, description, example) AS (VALUES
 	('clicked', 'somebody has pressed a button of a message (message_id)',
 		'{"content": {"type": "button", "button": {"id": "confirm", "text": "Confirm"}}}')),
 shape AS (
-	SELECT t.name, bm_webhook._message_schema(t.name) AS schema FROM type t
+	SELECT t.name, bm_webhook_internal.message_schema(t.name) AS schema FROM type t
 )
 INSERT INTO bm_webhook.event_type (name, description, schema, example)
 	SELECT 'message.' || t.name, t.description,
-		bm_webhook._body_schema('message.' || t.name, t.description, '{channel,message_id}', s.schema -> 'data')
+		bm_webhook_internal.body_schema('message.' || t.name, t.description, '{channel,message_id}', s.schema -> 'data')
 			|| pg_catalog.jsonb_build_object('$defs', s.schema -> '$defs'),
 		pg_catalog.jsonb_build_object('id', '01990f3c-5d1a-7c3e-8f00-0242ac120002', 'type', 'message.' || t.name,
 			'timestamp', '2026-08-07T09:12:03.412Z', 'application', 'app_7', 'channel', 'whatsapp', 'message_id', 'm_01JA',
@@ -51,11 +51,11 @@ INSERT INTO bm_webhook.event_type (name, description, schema, example)
 	ON CONFLICT (name) DO UPDATE
 		SET description = excluded.description, schema = excluded.schema, example = excluded.example;
 
-DROP FUNCTION bm_webhook._message_schema(text);
+DROP FUNCTION bm_webhook_internal.message_schema(text);
 
 INSERT INTO bm_webhook.event_type (name, description, schema, example)
 	SELECT t.name, t.description,
-		bm_webhook._body_schema(t.name, t.description, '{}', pg_catalog.jsonb_build_object(
+		bm_webhook_internal.body_schema(t.name, t.description, '{}', pg_catalog.jsonb_build_object(
 			'type', 'object', 'required', pg_catalog.to_jsonb(t.required), 'properties', t.properties)),
 		pg_catalog.jsonb_build_object('id', '01990f3c-5d1a-7c3e-8f00-0242ac120002', 'type', t.name,
 			'timestamp', '2026-08-07T09:12:03.412Z', 'data', t.example)
@@ -81,5 +81,5 @@ INSERT INTO bm_webhook.event_type (name, description, schema, example)
 	ON CONFLICT (name) DO UPDATE
 		SET description = excluded.description, schema = excluded.schema, example = excluded.example;
 
-DROP FUNCTION bm_webhook._body_schema(text, text, text[], jsonb);
+DROP FUNCTION bm_webhook_internal.body_schema(text, text, text[], jsonb);
 

@@ -6,10 +6,10 @@
 -- an inbound message has message.received.
 CREATE VIEW bm_webhook.message_state WITH (security_invoker = true) AS
 	SELECT application, channel, message_id,
-		bm_webhook._message_state(rank) AS state,
+		bm_webhook_internal.message_state(rank) AS state,
 		accepted_at, sent_at, delivered_at, read_at, failed_at, expired_at, canceled_at, error_code, events, first_event_at, last_event_at
 	FROM (
-		SELECT application, channel, message_id, max(bm_webhook._message_rank(type)) AS rank,
+		SELECT application, channel, message_id, max(bm_webhook_internal.message_rank(type)) AS rank,
 			min(occurred_at) FILTER (WHERE type = 'message.accepted') AS accepted_at,
 			min(occurred_at) FILTER (WHERE type = 'message.sent') AS sent_at,
 			min(occurred_at) FILTER (WHERE type = 'message.delivered') AS delivered_at,
@@ -21,10 +21,10 @@ CREATE VIEW bm_webhook.message_state WITH (security_invoker = true) AS
 			(max(ARRAY[pg_catalog.to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), id::text, data #>> '{error,code}'] COLLATE "C")
 				FILTER (WHERE type IN ('message.failed', 'message.expired') AND data #>> '{error,code}' IS NOT NULL))[3] AS error_code,
 			count(*) AS events,
-			min(bm_webhook._uuid_time(id)) AS first_event_at,
-			max(bm_webhook._uuid_time(id)) AS last_event_at
+			min(bm_webhook.uuid_time(id)) AS first_event_at,
+			max(bm_webhook.uuid_time(id)) AS last_event_at
 		FROM bm_webhook.event
-		WHERE message_id IS NOT NULL AND type = ANY (bm_webhook._message_types())
+		WHERE message_id IS NOT NULL AND type = ANY (bm_webhook_internal.message_types())
 		GROUP BY application, channel, message_id
 	) m;
 COMMENT ON VIEW bm_webhook.message_state IS
@@ -49,11 +49,11 @@ CREATE FUNCTION bm_webhook.message_rate(since timestamptz = NULL, until timestam
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off SET enable_mergejoin = off AS $$
 DECLARE
 	is_whole boolean = coalesce(since, '-infinity') = '-infinity' AND coalesce(until, 'infinity') = 'infinity';
-	first uuid = CASE WHEN coalesce(since, '-infinity') = '-infinity' THEN '00000000-0000-0000-0000-000000000000' ELSE bm_webhook._uuid_floor(since) END;
-	beyond uuid = CASE WHEN coalesce(until, 'infinity') = 'infinity' THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE bm_webhook._uuid_floor(until) END;
-	status_types text[] = bm_webhook._message_types();
+	first uuid = CASE WHEN coalesce(since, '-infinity') = '-infinity' THEN '00000000-0000-0000-0000-000000000000' ELSE bm_webhook.uuid_floor(since) END;
+	beyond uuid = CASE WHEN coalesce(until, 'infinity') = 'infinity' THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE bm_webhook.uuid_floor(until) END;
+	status_types text[] = bm_webhook_internal.message_types();
 	columns text = 'e.application COLLATE "C" AS application, e.channel COLLATE "C" AS channel, e.message_id COLLATE "C" AS message_id,
-		e.type, e.occurred_at, bm_webhook._uuid_time(e.id) AS captured_at, (e.data #>> ARRAY[''metadata'', $3]) COLLATE "C" AS campaign';
+		e.type, e.occurred_at, bm_webhook.uuid_time(e.id) AS captured_at, (e.data #>> ARRAY[''metadata'', $3]) COLLATE "C" AS campaign';
 	source text = format(CASE WHEN is_whole THEN
 		'SELECT %s FROM bm_webhook.event e WHERE e.type = ANY ($4) AND e.message_id IS NOT NULL OFFSET 0'
 	ELSE
@@ -91,7 +91,7 @@ BEGIN
 					count(*) FILTER (WHERE type IN ('message.failed', 'message.expired')) > 0 AS is_failed
 				FROM (%s) e
 				GROUP BY application, channel, message_id
-				HAVING $5 OR min(captured_at) >= bm_webhook._uuid_time($1) AND min(captured_at) < bm_webhook._uuid_time($2)
+				HAVING $5 OR min(captured_at) >= bm_webhook.uuid_time($1) AND min(captured_at) < bm_webhook.uuid_time($2)
 			) m
 			GROUP BY application, channel, campaign, day
 		) c
@@ -131,8 +131,8 @@ CREATE FUNCTION bm_webhook.delivery_rate(since timestamptz = NULL, until timesta
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-	first uuid = CASE WHEN coalesce(since, '-infinity') = '-infinity' THEN '00000000-0000-0000-0000-000000000000' ELSE bm_webhook._uuid_floor(since) END;
-	beyond uuid = CASE WHEN coalesce(until, 'infinity') = 'infinity' THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE bm_webhook._uuid_floor(until) END;
+	first uuid = CASE WHEN coalesce(since, '-infinity') = '-infinity' THEN '00000000-0000-0000-0000-000000000000' ELSE bm_webhook.uuid_floor(since) END;
+	beyond uuid = CASE WHEN coalesce(until, 'infinity') = 'infinity' THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE bm_webhook.uuid_floor(until) END;
 BEGIN
 	RETURN QUERY
 		SELECT endpoint_id, hour, events, delivered, failed, canceled, pending, retries,
@@ -145,9 +145,9 @@ BEGIN
 				percentile_cont('{0.5,0.95}'::float8[]) WITHIN GROUP (ORDER BY latency) FILTER (WHERE status = 'delivered') AS latency,
 				percentile_cont('{0.5,0.95}'::float8[]) WITHIN GROUP (ORDER BY duration) FILTER (WHERE status = 'delivered') AS duration
 			FROM (
-				SELECT d.endpoint_id, date_trunc('hour', bm_webhook._uuid_time(d.event_id), 'UTC') AS hour, d.status,
+				SELECT d.endpoint_id, date_trunc('hour', bm_webhook.uuid_time(d.event_id), 'UTC') AS hour, d.status,
 					CASE d.status WHEN 'delivered' THEN d.attempts - 1 ELSE d.attempts END AS failed_attempts,
-					extract(epoch FROM d.last_attempt_at + d.duration - bm_webhook._uuid_time(d.event_id))::float8 AS latency,
+					extract(epoch FROM d.last_attempt_at + d.duration - bm_webhook.uuid_time(d.event_id))::float8 AS latency,
 					extract(epoch FROM d.duration)::float8 AS duration
 				FROM bm_webhook.delivery d WHERE d.event_id >= first AND d.event_id < beyond
 			) d

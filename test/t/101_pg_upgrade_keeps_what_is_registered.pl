@@ -20,7 +20,7 @@ my $old = $bmw->node;
 $bmw->sql(q{
 	CREATE ROLE tenant;
 	CREATE ROLE operator;
-	GRANT USAGE ON SCHEMA bm_webhook TO tenant, operator;
+	GRANT USAGE ON SCHEMA bm_webhook, bm_webhook_internal TO tenant, operator;
 	GRANT SELECT, INSERT ON bm_webhook.application, bm_webhook.endpoint TO tenant;
 	GRANT SELECT ON bm_webhook.event, bm_webhook.delivery TO operator;
 	INSERT INTO bm_webhook.application (name, owner, muted_event_types) VALUES ('shop', 'tenant', '{order.muted}');
@@ -100,10 +100,10 @@ is($bmw->sql("SELECT string_agg(e.type, ' ' ORDER BY d.last_attempt_at) FROM bm_
 	WHERE d.endpoint_id = $chain"), 'message.accepted message.sent message.delivered', 'the messages arrive in order');
 
 # A day without partition is made when it comes near; here by dropping the last.
-my $last = $bmw->sql(q{SELECT max(relname) FROM pg_class WHERE relname ~ '^event_\d+' AND relnamespace = 'bm_webhook'::regnamespace AND relkind = 'r'});
+my $last = $bmw->sql(q{SELECT max(relname) FROM pg_class WHERE relname ~ '^event_\d+' AND relnamespace::regnamespace::text ~ '^bm_webhook' AND relkind = 'r'});
 my $day = $bmw->sql("SELECT to_char(to_date(substring('$last' FROM '\\d+'), 'YYYYMMDD') + 1, 'YYYY-MM-DD')");
-is($bmw->sql("SELECT bm_webhook._create_partition('event', '$day')"), 't', 'a partition can be made');
-is($bmw->sql(q{SELECT count(*) FROM pg_class c WHERE c.relnamespace = 'bm_webhook'::regnamespace AND c.relkind = 'r'
+is($bmw->sql("SELECT bm_webhook_internal.create_partition('event', '$day')"), 't', 'a partition can be made');
+is($bmw->sql(q{SELECT count(*) FROM pg_class c WHERE c.relnamespace::regnamespace::text ~ '^bm_webhook' AND c.relkind = 'r'
 	AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')}), 0, 'and all are of the extension');
 for my $database (qw(postgres second))
 {
@@ -116,7 +116,7 @@ $bmw->finish;
 sub content
 {
 	my ($database) = @_;
-	my @tables = split /\n/, $bmw->sql(q{SELECT oid::regclass FROM pg_class WHERE relnamespace = 'bm_webhook'::regnamespace
+	my @tables = split /\n/, $bmw->sql(q{SELECT oid::regclass FROM pg_class WHERE relnamespace::regnamespace::text ~ '^bm_webhook'
 		AND relkind = 'r' AND relname <> 'cursor'}, $database);
 	return { map { $_ => $bmw->sql("SELECT count(*), md5(string_agg(t::text, ' ' ORDER BY t::text)) FROM $_ t", $database) } @tables };
 }
@@ -132,16 +132,16 @@ sub objects
 				AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'bm_webhook')
 		UNION ALL
 		SELECT format('%s: %s to %s', c.oid::regclass, a.privilege_type, a.grantee::regrole)
-			FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = 'bm_webhook'::regnamespace AND a.grantee <> c.relowner
+			FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace::regnamespace::text ~ '^bm_webhook' AND a.grantee <> c.relowner
 		UNION ALL
 		SELECT format('%s: %s to %s', p.oid::regprocedure, a.privilege_type, a.grantee)
-			FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE p.pronamespace = 'bm_webhook'::regnamespace AND a.grantee <> p.proowner
+			FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a WHERE p.pronamespace::regnamespace::text ~ '^bm_webhook' AND a.grantee <> p.proowner
 		UNION ALL
 		SELECT format('%s %s %s', polrelid::regclass, polname, pg_get_expr(polqual, polrelid)) FROM pg_policy
 		UNION ALL
 		SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
 		UNION ALL
 		SELECT format('%s %s', oid::regclass, pg_get_expr(relpartbound, oid)) FROM pg_class
-			WHERE relispartition AND relnamespace = 'bm_webhook'::regnamespace
+			WHERE relispartition AND relnamespace::regnamespace::text ~ '^bm_webhook'
 		ORDER BY 1}, $database) ];
 }

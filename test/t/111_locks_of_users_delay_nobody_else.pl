@@ -136,7 +136,7 @@ for my $lock ('LOCK TABLE bm_webhook.delivery, bm_webhook.failed_attempt IN SHAR
 	$receiver->release('free');
 	wait_until('they wait', sub {
 		# status() itself counts rows of the locked tables
-		my $row = $bmw->sql(q{SELECT state, reason, since > now() - interval '1 min' FROM bm_webhook._dispatchers()});
+		my $row = $bmw->sql(q{SELECT state, reason, since > now() - interval '1 min' FROM bm_webhook_internal.dispatchers()});
 		$row =~ /^not recording\|the log cannot be written: \d+ outcomes wait in memory; last_error says why\|t$/;
 	});
 	$session->query_safe('COMMIT');

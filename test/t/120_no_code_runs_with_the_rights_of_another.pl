@@ -146,7 +146,7 @@ is($bmw->sql("SELECT data FROM bm_webhook.event WHERE type = 'sms.made'"), '{"go
 
 # What a stranger has made for the row type is not the owner's to drop.
 as_tenant(q{CREATE FUNCTION tenant.bm_webhook_message(s "App".sms) RETURNS jsonb LANGUAGE sql AS $$SELECT '{}'::jsonb$$;});
-$bmw->sql('CREATE ROLE owner_of_sms; GRANT USAGE ON SCHEMA "App", bm_webhook TO owner_of_sms; ALTER TABLE "App".sms OWNER TO owner_of_sms');
+$bmw->sql('CREATE ROLE owner_of_sms; GRANT USAGE ON SCHEMA "App", bm_webhook, bm_webhook_internal TO owner_of_sms; ALTER TABLE "App".sms OWNER TO owner_of_sms');
 $bmw->sql('GRANT EXECUTE ON FUNCTION bm_webhook.unwatch(regclass, text) TO owner_of_sms');
 is($bmw->sql(q{SET ROLE owner_of_sms; SELECT bm_webhook.unwatch('"App".sms')}), '1', 'the owner of a table can end its watches');
 

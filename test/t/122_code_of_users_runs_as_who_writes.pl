@@ -17,7 +17,7 @@ $bmw->sql(q{
 	CREATE SCHEMA shop AUTHORIZATION shop;
 	GRANT USAGE, CREATE ON SCHEMA shop TO stranger;
 	GRANT USAGE ON SCHEMA shop, stranger TO clerk, shop;
-	GRANT USAGE ON SCHEMA bm_webhook TO shop;
+	GRANT USAGE ON SCHEMA bm_webhook, bm_webhook_internal TO shop;
 	GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA bm_webhook TO shop;
 	CREATE TABLE public.ran (n int GENERATED ALWAYS AS IDENTITY, what text, as_role text);
 	GRANT ALL ON public.ran TO PUBLIC;

@@ -50,6 +50,7 @@ my @violations = (
 	[ 'endpoint.id', q{UPDATE bm_webhook.endpoint SET id = DEFAULT}, '42501' ],
 	[ 'endpoint.endpoint_pkey', q{INSERT INTO bm_webhook.endpoint OVERRIDING SYSTEM VALUE SELECT * FROM row_of_endpoint}, '23505' ],
 	[ 'endpoint.endpoint_application_fkey', q{UPDATE bm_webhook.endpoint SET application = 'nobody'}, '23503' ],
+	[ 'endpoint.endpoint_check', q{UPDATE bm_webhook.endpoint SET url = NULL}, '23502' ],
 	[ 'endpoint.endpoint_channel_check', q{UPDATE bm_webhook.endpoint SET channel = 'SMS'}, '22023' ],
 	[ 'endpoint.endpoint_ordering_check', q{UPDATE bm_webhook.endpoint SET ordering = 'x'}, '22023' ],
 	[ 'endpoint.endpoint_ordering_check', sprintf($endpoint, 'ordering', q{'x'}), '22023' ],
@@ -58,6 +59,8 @@ my @violations = (
 	[ 'endpoint_secret.endpoint_id', sprintf($secret, 'endpoint_id, secret', 'NULL, secret'), '23502' ],
 	[ 'endpoint_secret.secret', q{UPDATE bm_webhook.endpoint_secret SET secret = NULL}, '23502' ],
 	[ 'endpoint_secret.secret', q{UPDATE bm_webhook.endpoint_secret SET secret = secret || '#'}, '22023' ],
+	[ 'endpoint_secret.kind', q{UPDATE bm_webhook.endpoint_secret SET kind = NULL}, '23502' ],
+	[ 'endpoint_secret.endpoint_secret_kind_check', q{UPDATE bm_webhook.endpoint_secret SET kind = 'rsa'}, '22023' ],
 	[ 'endpoint_secret.created_at', sprintf($secret, 'endpoint_id, secret, created_at', 'endpoint_id, secret, NULL'), '' ],
 	[ 'endpoint_secret.endpoint_secret_pkey', sprintf($secret, 'id, endpoint_id, secret', 'id, endpoint_id, secret'), '23505' ],
 	[ 'endpoint_secret.endpoint_secret_endpoint_id_fkey', sprintf($secret, 'endpoint_id, secret', '-1, secret'), '23503' ],
@@ -76,7 +79,7 @@ my @violations = (
 
 my %tried = map { $_->[0] => 1 } @violations;
 is_deeply([ grep { !$tried{$_} } split /\n/, $bmw->sql(q{
-	WITH ours AS (SELECT oid, relname FROM pg_class WHERE relnamespace = 'bm_webhook'::regnamespace
+	WITH ours AS (SELECT oid, relname FROM pg_class WHERE relnamespace::regnamespace::text ~ '^bm_webhook'
 		AND relname IN ('application', 'endpoint', 'endpoint_secret', 'event_type', 'status_map'))
 	SELECT relname || '.' || conname FROM ours JOIN pg_constraint ON conrelid = ours.oid WHERE contype <> 'n'
 	UNION SELECT relname || '.' || attname FROM ours JOIN pg_attribute ON attrelid = ours.oid WHERE attnum > 0 AND attnotnull}) ],

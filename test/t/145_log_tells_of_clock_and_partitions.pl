@@ -93,7 +93,7 @@ wait_until('the dispatcher begins anew', sub { $bmw->dispatcher != $pid });
 # The last day's partition is not there, and a new dispatcher cannot make it.
 my $session = $bmw->session;
 my $day = $bmw->sql(q{SELECT to_char((clock_timestamp() AT TIME ZONE 'UTC')::date + 4, 'YYYYMMDD')});
-$bmw->sql("ALTER EXTENSION bm_webhook DROP TABLE bm_webhook.event_$day; DROP TABLE bm_webhook.event_$day");
+$bmw->sql("ALTER EXTENSION bm_webhook DROP TABLE bm_webhook_internal.event_$day; DROP TABLE bm_webhook_internal.event_$day");
 $session->query_safe('BEGIN; LOCK TABLE bm_webhook.event IN SHARE UPDATE EXCLUSIVE MODE');
 $bmw->sql('SELECT pg_terminate_backend(pid) FROM bm_webhook.status()');
 wait_until('the log says that it could not make it', sub { lines("bm_webhook could not make partitions: event_$day\n") });
@@ -106,7 +106,7 @@ $session->query_safe('COMMIT');
 $session->quit;
 jump(61) for 1 .. 11;
 wait_until('the log says that they are made', sub { lines('bm_webhook has made all partitions') });
-is($bmw->sql("SELECT to_regclass('bm_webhook.event_$day') IS NOT NULL"), 't', 'it has been made');
+is($bmw->sql("SELECT to_regclass('bm_webhook_internal.event_$day') IS NOT NULL"), 't', 'it has been made');
 is(lines('bm_webhook has made all partitions'), 1, 'the log says so once');
 
 $bmw->finish;

@@ -77,7 +77,7 @@ bm_webhook_message_clicked(PG_FUNCTION_ARGS)
 	return emit(&message);
 }
 
-/* _message_schema(name text): the schema of the data of message.<name>, and its definitions */
+/* message_schema(name text): the schema of the data of message.<name>, and its definitions */
 Datum
 bm_webhook_message_schema(PG_FUNCTION_ARGS)
 {
@@ -91,7 +91,7 @@ bm_webhook_message_schema(PG_FUNCTION_ARGS)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 
-/* _message_types(): the event types of the statuses of outbound messages */
+/* message_types(): the event types of the statuses of outbound messages */
 Datum
 bm_webhook_message_types(PG_FUNCTION_ARGS)
 {
@@ -104,7 +104,7 @@ bm_webhook_message_types(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(construct_array(types, length, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-/* _message_rank(event_type text): of the status; NULL when it is none of an outbound message */
+/* message_rank(event_type text): of the status; NULL when it is none of an outbound message */
 Datum
 bm_webhook_message_rank(PG_FUNCTION_ARGS)
 {
@@ -115,7 +115,7 @@ bm_webhook_message_rank(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(type->rank);
 }
 
-/* _message_state(rank integer): the status that has the rank */
+/* message_state(rank integer): the status that has the rank */
 Datum
 bm_webhook_message_state(PG_FUNCTION_ARGS)
 {

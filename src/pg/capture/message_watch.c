@@ -45,7 +45,7 @@ static void check_columns(Relation relation, const BmwMessageField *field, const
 static void check_provider(const char *given);
 
 /*
- * _message_arguments(relation regclass, direction text, omit text[], mapping text[]):
+ * message_arguments(relation regclass, direction text, omit text[], mapping text[]):
  * the arguments of a capture trigger. mapping: names of fields, each followed by
  * what was given for it, or NULL.
  */

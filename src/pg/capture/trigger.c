@@ -59,7 +59,7 @@ bm_webhook_capture(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* _check_capture(relation regclass, arguments text[]): would a trigger with these arguments work? */
+/* check_capture(relation regclass, arguments text[]): would a trigger with these arguments work? */
 Datum
 bm_webhook_check_capture(PG_FUNCTION_ARGS)
 {

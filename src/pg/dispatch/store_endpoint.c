@@ -71,13 +71,13 @@ static BmwStatement disable = {
 	2,
 	{INT8OID, TEXTOID}};
 
-static BmwStatement create_partitions = {"SELECT bm_webhook._create_partitions(4)"};
+static BmwStatement create_partitions = {"SELECT bm_webhook_internal.create_partitions(4)"};
 
 static BmwStatement missing_partitions = {
 	"SELECT pg_catalog.string_agg(n.name, ', ') FROM"
 	" (SELECT parent || pg_catalog.to_char((pg_catalog.clock_timestamp() AT TIME ZONE 'UTC')::date + day, '_YYYYMMDD') AS name"
 	"  FROM pg_catalog.unnest('{event,delivery,failed_attempt}'::text[]) parent, pg_catalog.generate_series(1, 4) day) n"
-	" WHERE pg_catalog.to_regclass('bm_webhook.' || n.name) IS NULL"};
+	" WHERE pg_catalog.to_regclass('bm_webhook_internal.' || n.name) IS NULL"};
 
 /* The rows of endpoint_secret, and how far they have been used. */
 typedef struct Secrets

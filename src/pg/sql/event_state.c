@@ -17,10 +17,10 @@ static BmwStatement event_state = {
 	"  FROM (SELECT d.status FROM bm_webhook.delivery d WHERE d.event_id = e.id"
 	"   UNION ALL"
 	"   SELECT 'pending' FROM bm_webhook.endpoint p"
-	/* what is cheap to judge first: _wants() costs much, and there may be many thousands */
+	/* what is cheap to judge first: wants() costs much, and there may be many thousands */
 	"    WHERE p.enabled AND (e.endpoint_id OPERATOR(pg_catalog.=) p.id OR e.endpoint_id IS NULL"
 	"     AND (p.application IS NULL OR p.application OPERATOR(pg_catalog.=) e.application))"
-	"    AND bm_webhook._wants(p, e)"
+	"    AND bm_webhook_internal.wants(p, e)"
 	"    AND NOT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id = e.id AND d.endpoint_id = p.id)) w) n"
 	" WHERE e.id = $1",
 	1,

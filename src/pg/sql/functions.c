@@ -139,7 +139,7 @@ bm_webhook_exponential_backoff(PG_FUNCTION_ARGS)
 		construct_array(delays, length, INTERVALOID, sizeof(Interval), false, TYPALIGN_DOUBLE));
 }
 
-/* _matches(patterns text[], type text): what is not a pattern, or not a type, matches nothing */
+/* matches(patterns text[], type text): what is not a pattern, or not a type, matches nothing */
 Datum
 bm_webhook_matches(PG_FUNCTION_ARGS)
 {
@@ -163,7 +163,7 @@ bm_webhook_matches(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(false);
 }
 
-/* _has_equality(type regtype): is it compared by a function of pg_catalog? Nothing is evaluated. */
+/* has_equality(type regtype): is it compared by a function of pg_catalog? Nothing is evaluated. */
 Datum
 bm_webhook_has_equality(PG_FUNCTION_ARGS)
 {

@@ -1,5 +1,5 @@
 /*
- * pg/sql/status.c - what a user asks about dispatchers: _dispatchers(), wait_for_delivery(), _announce(), _look().
+ * pg/sql/status.c - what a user asks about dispatchers: dispatchers(), wait_for_delivery(), announce(), look().
  *
  * Reads shared memory without stopping anybody. Where the library is not
  * preloaded there is none: the answer then says so.
@@ -60,7 +60,7 @@ static void check_can_wait(const BmwUuid *id);
 static const char *uuid_text(const BmwUuid *id);
 static void sleep_until_flush(BmwSlot *slot, TimestampTz deadline);
 
-/* _dispatchers(): a row for each dispatcher of the cluster, at least one for this database. */
+/* dispatchers(): a row for each dispatcher of the cluster, at least one for this database. */
 Datum
 bm_webhook_dispatchers(PG_FUNCTION_ARGS)
 {
@@ -102,7 +102,7 @@ bm_webhook_wait_for_delivery(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(state == BMW_EVENT_DELIVERED);
 }
 
-/* _announce(): the extension is being created in this database. */
+/* announce(): the extension is being created in this database. */
 Datum
 bm_webhook_announce(PG_FUNCTION_ARGS)
 {
@@ -114,7 +114,7 @@ bm_webhook_announce(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* _look(): deliveries of this transaction are due. */
+/* look(): deliveries of this transaction are due. */
 Datum
 bm_webhook_look(PG_FUNCTION_ARGS)
 {

@@ -31,7 +31,7 @@ PG_FUNCTION_INFO_V1(bm_webhook_delete_secret);
 /* The trigger check_endpoint erases the rest of the row. */
 static BmwStatement mark_endpoint = {
 	"WITH marked AS (UPDATE bm_webhook.endpoint e SET deleted_at = pg_catalog.clock_timestamp()"
-	" WHERE " THE_ENDPOINT " AND bm_webhook._has_log(e) RETURNING e.id)"
+	" WHERE " THE_ENDPOINT " AND bm_webhook_internal.has_log(e) RETURNING e.id)"
 	", secrets AS (DELETE FROM bm_webhook.endpoint_secret s USING marked m"
 	" WHERE s.endpoint_id OPERATOR(pg_catalog.=) m.id)"
 	" SELECT FROM marked",
