@@ -16,7 +16,7 @@ INSERT INTO bm_webhook.endpoint (url, enabled) VALUES ('HTTPS://Example.COM:443'
 \pset expanded on
 SELECT application, channel, event_types, url, description, enabled, headers, timeout, max_in_flight, retry_delays, metadata,
 	created_at = updated_at OR updated_at > created_at AS times, failing_since, disabled_at IS NOT NULL AS disabled, disabled_reason
-FROM bm_webhook.endpoint WHERE id = :plain;
+FROM bm_webhook.endpoint JOIN bm_webhook.endpoint_state ON endpoint_id = id WHERE id = :plain;
 \pset expanded off
 -- it got a secret of 32 bytes
 SELECT count(*), bool_and(secret ~ '^whsec_[A-Za-z0-9+/]{43}=$') FROM bm_webhook.endpoint_secret WHERE endpoint_id = :plain;
@@ -71,14 +71,17 @@ UPDATE bm_webhook.endpoint SET created_at = 'infinity', description = 'x' WHERE 
 	RETURNING isfinite(created_at) AS kept, updated_at > created_at AS updated;
 COMMIT;
 -- disabling and enabling
-UPDATE bm_webhook.endpoint SET disabled_reason = 'gone', failing_since = now() WHERE id = :plain RETURNING enabled, disabled_at IS NOT NULL AS disabled, disabled_reason;
-UPDATE bm_webhook.endpoint SET enabled = true WHERE id = :plain RETURNING enabled, disabled_at, disabled_reason, failing_since;
-UPDATE bm_webhook.endpoint SET enabled = false, disabled_reason = 'gone' WHERE id = :plain RETURNING enabled, disabled_at IS NOT NULL AS disabled, disabled_reason;
+UPDATE bm_webhook.endpoint_state SET disabled_reason = 'gone', failing_since = now() WHERE endpoint_id = :plain RETURNING disabled_at IS NOT NULL AS disabled, disabled_reason;
+UPDATE bm_webhook.endpoint SET enabled = true WHERE id = :plain;
+SELECT enabled, disabled_at, disabled_reason, failing_since FROM bm_webhook.endpoint JOIN bm_webhook.endpoint_state ON endpoint_id = id WHERE id = :plain;
+UPDATE bm_webhook.endpoint SET description = 'x' WHERE id = :plain;
+UPDATE bm_webhook.endpoint SET enabled = false WHERE id = :plain;
+SELECT enabled, disabled_at IS NOT NULL AS disabled, disabled_reason FROM bm_webhook.endpoint JOIN bm_webhook.endpoint_state ON endpoint_id = id WHERE id = :plain;
 -- a URL that settings no longer allow can still be disabled, but not written again
 ALTER SYSTEM SET bm_webhook.allowed_networks = '';
 SELECT pg_reload_conf();
 SELECT pg_sleep(0.3);
-UPDATE bm_webhook.endpoint SET failing_since = now() WHERE url LIKE 'http://127%' RETURNING url;
+UPDATE bm_webhook.endpoint SET enabled = false WHERE url LIKE 'http://127%' RETURNING url;
 UPDATE bm_webhook.endpoint SET url = url || '2' WHERE url LIKE 'http://127%';
 ALTER SYSTEM RESET bm_webhook.allowed_networks;
 SELECT pg_reload_conf();
@@ -139,6 +142,7 @@ TRUNCATE bm_webhook.event, bm_webhook.delivery, bm_webhook.redelivery, bm_webhoo
 SELECT a.* FROM unnest('{_internal.check_application,_internal.check_endpoint,_internal.check_endpoint_secret,_internal.endpoint_changed,_internal.make_endpoint_secret,.capture}'::text[]) f, attempt(format('SELECT bm_webhook%s()', f)) a;
 DELETE FROM bm_webhook.endpoint;
 SELECT count(*) FROM bm_webhook.endpoint_secret;
+SELECT count(*) FROM bm_webhook.endpoint_state;
 DROP FUNCTION attempt;
 
 -- what an administrator can change is named

@@ -31,9 +31,6 @@ CREATE TABLE bm_webhook.endpoint (
 	metadata jsonb NOT NULL DEFAULT '{}',
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-	failing_since timestamptz,
-	disabled_at timestamptz,
-	disabled_reason text,
 	deleted_at timestamptz,
 	CHECK (url IS NOT NULL OR deleted_at IS NOT NULL)
 );
@@ -49,10 +46,19 @@ COMMENT ON COLUMN bm_webhook.endpoint.max_in_flight IS 'requests at the same tim
 COMMENT ON COLUMN bm_webhook.endpoint.ordering IS 'by_message: an event is sent when the earlier ones of its message have been delivered or given up';
 COMMENT ON COLUMN bm_webhook.endpoint.retry_delays IS 'delay before each further attempt, each with a jitter of 20 %; empty for no retry';
 COMMENT ON COLUMN bm_webhook.endpoint.metadata IS 'yours; not sent';
-COMMENT ON COLUMN bm_webhook.endpoint.failing_since IS 'since when every attempt has failed; NULL when the last one succeeded';
-COMMENT ON COLUMN bm_webhook.endpoint.disabled_at IS 'when enabled became false';
-COMMENT ON COLUMN bm_webhook.endpoint.disabled_reason IS 'why the dispatcher disabled it; NULL when a user did';
 COMMENT ON COLUMN bm_webhook.endpoint.deleted_at IS 'when delete_endpoint() was called; without URL, headers and secrets it stays for its log, and nothing changes it any more';
+
+-- A table of its own: what dispatchers write is no change of the endpoint, and nobody else can write it.
+CREATE TABLE bm_webhook.endpoint_state (
+	endpoint_id bigint PRIMARY KEY REFERENCES bm_webhook.endpoint (id) ON DELETE CASCADE,
+	failing_since timestamptz,
+	disabled_at timestamptz,
+	disabled_reason text
+);
+COMMENT ON TABLE bm_webhook.endpoint_state IS 'what became of each endpoint; written by the extension alone';
+COMMENT ON COLUMN bm_webhook.endpoint_state.failing_since IS 'since when every attempt has failed; NULL when the last one succeeded';
+COMMENT ON COLUMN bm_webhook.endpoint_state.disabled_at IS 'when endpoint.enabled became false';
+COMMENT ON COLUMN bm_webhook.endpoint_state.disabled_reason IS 'why the dispatcher disabled it; NULL when a user did';
 
 CREATE TABLE bm_webhook.endpoint_secret (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

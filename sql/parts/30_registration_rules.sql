@@ -28,12 +28,34 @@ END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.make_endpoint_secret() IS 'gives a new endpoint its first secret';
 
+-- As the definer: nobody but the extension writes it.
+CREATE FUNCTION bm_webhook_internal.keep_endpoint_state() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF TG_OP = 'INSERT' THEN
+		INSERT INTO bm_webhook.endpoint_state (endpoint_id, disabled_at)
+			VALUES (NEW.id, CASE WHEN NOT NEW.enabled THEN clock_timestamp() END);
+	ELSIF NEW.enabled THEN
+		UPDATE bm_webhook.endpoint_state SET failing_since = NULL, disabled_at = NULL, disabled_reason = NULL
+			WHERE endpoint_id = NEW.id;
+	ELSE
+		UPDATE bm_webhook.endpoint_state SET disabled_at = clock_timestamp() WHERE endpoint_id = NEW.id;
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.keep_endpoint_state() IS 'gives an endpoint its state, and keeps when it was disabled';
+
 CREATE TRIGGER check_application BEFORE INSERT OR UPDATE ON bm_webhook.application
 	FOR EACH ROW EXECUTE FUNCTION bm_webhook_internal.check_application();
 CREATE TRIGGER check_endpoint BEFORE INSERT OR UPDATE ON bm_webhook.endpoint
 	FOR EACH ROW EXECUTE FUNCTION bm_webhook_internal.check_endpoint();
 CREATE TRIGGER make_secret AFTER INSERT ON bm_webhook.endpoint
 	FOR EACH ROW WHEN (NEW.deleted_at IS NULL) EXECUTE FUNCTION bm_webhook_internal.make_endpoint_secret();
+CREATE TRIGGER make_state AFTER INSERT ON bm_webhook.endpoint
+	FOR EACH ROW EXECUTE FUNCTION bm_webhook_internal.keep_endpoint_state();
+CREATE TRIGGER keep_state AFTER UPDATE ON bm_webhook.endpoint
+	FOR EACH ROW WHEN (OLD.enabled <> NEW.enabled) EXECUTE FUNCTION bm_webhook_internal.keep_endpoint_state();
 CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE ON bm_webhook.endpoint
 	FOR EACH ROW EXECUTE FUNCTION bm_webhook_internal.endpoint_changed();
 CREATE TRIGGER endpoint_truncated AFTER TRUNCATE ON bm_webhook.endpoint
@@ -51,6 +73,8 @@ CREATE TRIGGER endpoint_truncated AFTER TRUNCATE ON bm_webhook.endpoint_secret
 -- Also for rows that logical replication applies.
 ALTER TABLE bm_webhook.application ENABLE ALWAYS TRIGGER endpoint_changed;
 ALTER TABLE bm_webhook.application ENABLE ALWAYS TRIGGER endpoint_truncated;
+ALTER TABLE bm_webhook.endpoint ENABLE ALWAYS TRIGGER make_state;
+ALTER TABLE bm_webhook.endpoint ENABLE ALWAYS TRIGGER keep_state;
 ALTER TABLE bm_webhook.endpoint ENABLE ALWAYS TRIGGER endpoint_changed;
 ALTER TABLE bm_webhook.endpoint ENABLE ALWAYS TRIGGER endpoint_truncated;
 ALTER TABLE bm_webhook.endpoint_secret ENABLE ALWAYS TRIGGER endpoint_changed;
@@ -58,6 +82,8 @@ ALTER TABLE bm_webhook.endpoint_secret ENABLE ALWAYS TRIGGER endpoint_truncated;
 COMMENT ON TRIGGER check_application ON bm_webhook.application IS 'checks';
 COMMENT ON TRIGGER check_endpoint ON bm_webhook.endpoint IS 'checks and normalizes';
 COMMENT ON TRIGGER make_secret ON bm_webhook.endpoint IS 'gives it its first secret';
+COMMENT ON TRIGGER make_state ON bm_webhook.endpoint IS 'gives it its state';
+COMMENT ON TRIGGER keep_state ON bm_webhook.endpoint IS 'keeps when it was disabled; once enabled it begins anew';
 COMMENT ON TRIGGER endpoint_changed ON bm_webhook.endpoint IS 'tells the dispatcher of a row that changed';
 COMMENT ON TRIGGER endpoint_truncated ON bm_webhook.endpoint IS 'tells the dispatcher';
 COMMENT ON TRIGGER endpoint_changed ON bm_webhook.application IS 'tells the dispatcher of a row that changed';
@@ -69,6 +95,7 @@ COMMENT ON TRIGGER endpoint_truncated ON bm_webhook.endpoint_secret IS 'tells th
 -- An application's owner, and its members, see it with its endpoints and secrets.
 ALTER TABLE bm_webhook.application ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bm_webhook.endpoint ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bm_webhook.endpoint_state ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bm_webhook.endpoint_secret ENABLE ROW LEVEL SECURITY;
 CREATE POLICY member ON bm_webhook.application USING (EXISTS (
 	SELECT FROM pg_catalog.pg_roles r
@@ -77,10 +104,13 @@ CREATE POLICY member ON bm_webhook.endpoint USING (EXISTS (
 	SELECT FROM bm_webhook.application a WHERE a.name OPERATOR(pg_catalog.=) endpoint.application))
 	WITH CHECK (EXISTS (SELECT FROM bm_webhook.application a
 		WHERE a.name OPERATOR(pg_catalog.=) endpoint.application AND a.deleted_at IS NULL));
+CREATE POLICY member ON bm_webhook.endpoint_state USING (EXISTS (
+	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) endpoint_state.endpoint_id));
 CREATE POLICY member ON bm_webhook.endpoint_secret USING (EXISTS (
 	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) endpoint_secret.endpoint_id));
 CREATE POLICY dispatcher ON bm_webhook.application TO bm_webhook USING (true);
 CREATE POLICY dispatcher ON bm_webhook.endpoint TO bm_webhook USING (true);
+CREATE POLICY dispatcher ON bm_webhook.endpoint_state TO bm_webhook USING (true);
 CREATE POLICY dispatcher ON bm_webhook.endpoint_secret TO bm_webhook USING (true);
 
 CREATE FUNCTION bm_webhook.secret(endpoint bigint) RETURNS text

@@ -5,10 +5,11 @@
 REVOKE ALL ON ALL TABLES IN SCHEMA bm_webhook, bm_webhook_internal FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA bm_webhook, bm_webhook_internal FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA bm_webhook, bm_webhook_internal FROM PUBLIC;
-GRANT SELECT ON bm_webhook.application, bm_webhook.endpoint, bm_webhook.endpoint_secret, bm_webhook.event_type,
+GRANT SELECT ON bm_webhook.application, bm_webhook.endpoint, bm_webhook.endpoint_state, bm_webhook.endpoint_secret, bm_webhook.event_type,
 	bm_webhook.redelivery, bm_webhook.attempt, bm_webhook.backlog TO bm_webhook;
 GRANT DELETE ON bm_webhook.endpoint, bm_webhook.endpoint_secret TO bm_webhook;
-GRANT UPDATE (enabled, failing_since, disabled_at, disabled_reason, deleted_at) ON bm_webhook.endpoint TO bm_webhook;
+GRANT UPDATE (enabled, deleted_at) ON bm_webhook.endpoint TO bm_webhook;
+GRANT UPDATE (failing_since, disabled_reason) ON bm_webhook.endpoint_state TO bm_webhook;
 GRANT EXECUTE ON FUNCTION bm_webhook_internal.create_partition(text, date), bm_webhook_internal.create_partitions(integer),
 	bm_webhook.uuid_floor(timestamptz), bm_webhook.uuid_time(uuid), bm_webhook_internal.has_log(bm_webhook.endpoint) TO bm_webhook;
 -- These do nothing that their caller could not do himself.

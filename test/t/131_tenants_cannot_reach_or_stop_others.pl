@@ -57,7 +57,10 @@ my $bank = $bmw->sql(q{SET ROLE bank_admin; INSERT INTO bm_webhook.endpoint (url
 my $shop = $bmw->sql(q{SET ROLE shop_admin; INSERT INTO bm_webhook.endpoint (url, application) VALUES ('https://shop.example.com/', 'shop') RETURNING id});
 my $all = $bmw->sql(q{INSERT INTO bm_webhook.endpoint (url) VALUES ('https://all.example.com/') RETURNING id});
 is(as('shop_admin', "UPDATE bm_webhook.endpoint SET $_ WHERE id = $shop"), '42501', "no SET $_")
-  for "application = 'bank'", 'created_at = now()', 'failing_since = now()', "disabled_reason = 'forged'", 'disabled_at = now()', 'id = DEFAULT';
+  for "application = 'bank'", 'created_at = now()', 'deleted_at = now()', 'id = DEFAULT';
+is(as('shop_admin', "UPDATE bm_webhook.endpoint_state SET $_ WHERE endpoint_id = $shop"), '42501', "no SET $_ in the state")
+  for 'failing_since = now()', "disabled_reason = 'forged'", 'disabled_at = now()';
+is($bmw->sql(q{SET ROLE shop_admin; SELECT endpoint_id FROM bm_webhook.endpoint_state}), $shop, 'it sees the state of its own');
 is(as('shop_admin', "DELETE FROM bm_webhook.$_"), '42501', "no DELETE of $_") for qw(endpoint endpoint_secret application);
 
 # Ids, also for a role that was given rights on the whole tables.

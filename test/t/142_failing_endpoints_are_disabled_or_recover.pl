@@ -1,7 +1,7 @@
 # An endpoint that fails without a break for bm_webhook.disable_after is disabled,
-# which the endpoint's row, an event and the server's log say; one that failed for
-# long and then answers has recovered. With disable_after = 0 nothing of that
-# happens, and a failure that does not last leaves no trace in the row.
+# which its state, an event and the server's log say; one that failed for long and
+# then answers has recovered, and its own row was not touched. With disable_after = 0 nothing of that
+# happens, and a failure that does not last leaves no trace in the state.
 
 use strict;
 use warnings FATAL => 'all';
@@ -14,11 +14,11 @@ my $receiver = $bmw->receiver;
 
 $bmw->endpoint('/ok/told', event_types => '{endpoint.*}');
 
-# The transaction that wrote the row last.
-sub writer_of
+# The transactions that wrote the rows of the endpoint last.
+sub writers_of
 {
 	my ($id) = @_;
-	return $bmw->sql("SELECT xmin FROM bm_webhook.endpoint WHERE id = $id");
+	return $bmw->sql("SELECT e.xmin, s.xmin FROM bm_webhook.endpoint e JOIN bm_webhook.endpoint_state s ON s.endpoint_id = e.id WHERE id = $id");
 }
 
 sub events
@@ -27,33 +27,35 @@ sub events
 	return $bmw->sql("SELECT count(*) FROM bm_webhook.event WHERE type = '$type'");
 }
 
-# never: the row stays as it is
+# never: the rows stay as they are
 my $never = $bmw->endpoint('/fail/2/never', retry_delays => '{100 ms,100 ms,100 ms}', event_types => '{test.never}');
-my $writer = writer_of($never);
+my $writers = writers_of($never);
 $bmw->wait_for_delivery($bmw->emit('test.never'));
 $bmw->settle;
 is($receiver->count('never', 'requests'), 3, 'two attempts failed');
-is(writer_of($never), $writer, 'nothing was written of them');
+is(writers_of($never), $writers, 'nothing was written of them');
 is(events('endpoint.recovered'), 0, 'and nothing has recovered');
 
 # a second: what lasts longer is written, and has an end. No jitter makes the first delay shorter.
 $bmw->set('bm_webhook.disable_after', '1s');
 my $recovers = $bmw->endpoint('/fail/2/recovers', retry_delays => '{1500 ms,1500 ms}', event_types => '{test.recovers}');
+my ($registered) = split /\|/, writers_of($recovers);
 my $event = $bmw->emit('test.recovers');
-$bmw->wait_for_sql('it is failing', "SELECT failing_since IS NOT NULL FROM bm_webhook.endpoint WHERE id = $recovers");
+$bmw->wait_for_sql('it is failing', "SELECT failing_since IS NOT NULL FROM bm_webhook.endpoint JOIN bm_webhook.endpoint_state ON endpoint_id = id WHERE id = $recovers");
 $bmw->wait_for_delivery($event);
 $bmw->wait_for_sql('it is not any more',
-	"SELECT failing_since IS NULL AND enabled FROM bm_webhook.endpoint WHERE id = $recovers");
+	"SELECT failing_since IS NULL AND enabled FROM bm_webhook.endpoint JOIN bm_webhook.endpoint_state ON endpoint_id = id WHERE id = $recovers");
 $bmw->wait_for_requests('told', 1);
 is($bmw->sql("SELECT data ->> 'endpoint_id' FROM bm_webhook.event WHERE type = 'endpoint.recovered'"), $recovers,
 	'endpoint.recovered says which');
+like(writers_of($recovers), qr/^$registered\|/, 'the endpoint itself was not changed');
 
 # Many failures for longer than that: disabled.
 my $dead = $bmw->endpoint('/status/500/dead', retry_delays => '{' . join(',', ('200 ms') x 100) . '}',
 	event_types => '{test.dead}');
 my $waiting = $bmw->emit('test.dead');
 $bmw->wait_for_sql('it is disabled', "SELECT NOT enabled AND disabled_at IS NOT NULL AND failing_since IS NOT NULL"
-	  . " AND disabled_reason LIKE '%disable_after%' FROM bm_webhook.endpoint WHERE id = $dead");
+	  . " AND disabled_reason LIKE '%disable_after%' FROM bm_webhook.endpoint JOIN bm_webhook.endpoint_state ON endpoint_id = id WHERE id = $dead");
 $bmw->wait_for_requests('told', 2);
 is($bmw->sql("SELECT data ->> 'endpoint_id' FROM bm_webhook.event WHERE type = 'endpoint.disabled'"), $dead,
 	'endpoint.disabled says which');
@@ -71,7 +73,7 @@ $bmw->sql("UPDATE bm_webhook.endpoint SET enabled = true WHERE id = $dead");
 $bmw->wait_for_sql('what waited is delivered',
 	"SELECT status = 'delivered' FROM bm_webhook.delivery WHERE event_id = '$waiting'");
 $bmw->settle;
-is($bmw->sql("SELECT failing_since IS NULL AND enabled FROM bm_webhook.endpoint WHERE id = $dead"), 't',
+is($bmw->sql("SELECT failing_since IS NULL AND enabled FROM bm_webhook.endpoint JOIN bm_webhook.endpoint_state ON endpoint_id = id WHERE id = $dead"), 't',
 	'it has no past');
 
 $bmw->finish;

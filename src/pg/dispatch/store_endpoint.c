@@ -31,7 +31,7 @@
  * few endpoints is right when there are many.
  */
 static BmwStatement endpoints = {
-	"SELECT id, application, channel, url, enabled, timeout, max_in_flight, created_at, failing_since, event_types,"
+	"SELECT id, application, channel, url, enabled, timeout, max_in_flight, created_at, event_types,"
 	" CASE WHEN " HAS_HEADERS
 	" THEN ARRAY(SELECT h.key FROM pg_catalog.jsonb_each_text(headers) h) END,"
 	" CASE WHEN " HAS_HEADERS
@@ -47,11 +47,18 @@ static BmwStatement secrets = {
 static BmwStatement muted = {
 	"SELECT name, muted_event_types FROM bm_webhook.application WHERE muted_event_types <> '{}'"};
 
+/* Few have a row here: it is not for a join, whose plan would be one for few endpoints. */
+static BmwStatement failing = {
+	"SELECT endpoint_id, failing_since FROM bm_webhook.endpoint_state WHERE failing_since IS NOT NULL ORDER BY endpoint_id",
+	.is_stable = true};
+
 /* A row that a user has locked is left for later: the dispatcher waits for nobody. */
 static BmwStatement set_failing = {
-	"WITH free AS (SELECT id, failing_since FROM bm_webhook.endpoint WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE SKIP LOCKED),"
-	" changed AS (UPDATE bm_webhook.endpoint e SET failing_since = $2 FROM free WHERE e.id = free.id"
-	"  RETURNING e.application, e.channel, free.failing_since AS was_failing_since)"
+	"WITH free AS (SELECT e.id, e.application, e.channel, s.failing_since FROM bm_webhook.endpoint_state s"
+	"  JOIN bm_webhook.endpoint e ON e.id = s.endpoint_id WHERE s.endpoint_id = $1 AND e.deleted_at IS NULL"
+	"  FOR NO KEY UPDATE OF s SKIP LOCKED),"
+	" changed AS (UPDATE bm_webhook.endpoint_state s SET failing_since = $2 FROM free WHERE s.endpoint_id = free.id"
+	"  RETURNING free.application, free.channel, free.failing_since AS was_failing_since)"
 	" SELECT EXISTS (SELECT FROM changed) OR NOT EXISTS (SELECT FROM bm_webhook.endpoint WHERE id = $1 AND deleted_at IS NULL),"
 	"  (SELECT was_failing_since IS NOT NULL AND $2 IS NULL FROM changed),"
 	"  (SELECT application FROM changed), (SELECT channel FROM changed),"
@@ -60,9 +67,11 @@ static BmwStatement set_failing = {
 	{INT8OID, TIMESTAMPTZOID}};
 
 static BmwStatement disable = {
-	"WITH free AS (SELECT id FROM bm_webhook.endpoint WHERE id = $1 AND enabled FOR NO KEY UPDATE SKIP LOCKED),"
-	" changed AS (UPDATE bm_webhook.endpoint e SET enabled = false, disabled_reason = $2"
-	"  FROM free WHERE e.id = free.id RETURNING e.application, e.channel, e.failing_since)"
+	"WITH free AS (SELECT e.id, s.failing_since FROM bm_webhook.endpoint e JOIN bm_webhook.endpoint_state s ON s.endpoint_id = e.id"
+	"  WHERE e.id = $1 AND e.enabled FOR NO KEY UPDATE SKIP LOCKED),"
+	" changed AS (UPDATE bm_webhook.endpoint e SET enabled = false FROM free WHERE e.id = free.id"
+	"  RETURNING e.id, e.application, e.channel, free.failing_since),"
+	" explained AS (UPDATE bm_webhook.endpoint_state s SET disabled_reason = $2 FROM changed WHERE s.endpoint_id = changed.id)"
 	" SELECT EXISTS (SELECT FROM changed),"
 	"  NOT EXISTS (SELECT FROM bm_webhook.endpoint WHERE id = $1 AND enabled),"
 	"  (SELECT application FROM changed), (SELECT channel FROM changed),"
@@ -79,17 +88,20 @@ static BmwStatement missing_partitions = {
 	"  FROM pg_catalog.unnest('{event,delivery,failed_attempt}'::text[]) parent, pg_catalog.generate_series(1, 4) day) n"
 	" WHERE pg_catalog.to_regclass('bm_webhook_internal.' || n.name) IS NULL"};
 
-/* The rows of endpoint_secret, and how far they have been used. */
-typedef struct Secrets
+/* Rows that belong to endpoints, in their order, and how far they have been used. */
+typedef struct Rows
 {
 	SPITupleTable *table;
 	uint64 next;
-} Secrets;
+} Rows;
 
 static bool can_change_endpoints(void);
 static void read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint);
-static void read_secrets(Secrets *all, BmwEndpointRow *endpoint);
-static int64 secret_owner(const Secrets *all, uint64 index);
+static void read_failing(Rows *all, BmwEndpointRow *endpoint);
+static void read_secrets(Rows *all, BmwEndpointRow *endpoint);
+static void skip_to(Rows *all, int64 endpoint_id);
+static bool is_next_of(const Rows *all, int64 endpoint_id);
+static int64 owner_of(const Rows *all);
 static int timeout_ms(const Interval *interval);
 static const char **read_patterns(const BmwSqlRow *row, int column, int *length);
 static void read_headers(const BmwSqlRow *row, BmwEndpointRow *endpoint);
@@ -99,7 +111,8 @@ static void emit_about_endpoint(const char *type, const BmwSqlRow *row);
 bool
 bmw_store_can_read_endpoints(void)
 {
-	static const char *const tables[] = {"application", "endpoint", "endpoint_secret"};
+	static const char *const tables[] = {"application", "endpoint", "endpoint_state",
+										 "endpoint_secret"};
 	bool is_free = true;
 
 	for (size_t i = 0; i < lengthof(tables); i++)
@@ -113,14 +126,17 @@ bmw_store_endpoints(BmwEndpointRowFn fn, void *context)
 	MemoryContext row_context = bmw_statement_row_context();
 	MemoryContext caller;
 	SPITupleTable *table;
-	Secrets all = {0};
+	Rows failures;
+	Rows all;
 
-	/* one for both: an endpoint is never seen without its secrets */
+	/* one for all: an endpoint is never seen without its secrets */
 	PushActiveSnapshot(GetLatestSnapshot());
 	bmw_statement_run(&endpoints, NULL);
 	table = SPI_tuptable;
+	bmw_statement_run(&failing, NULL);
+	failures = (Rows){.table = SPI_tuptable};
 	bmw_statement_run(&secrets, NULL);
-	all.table = SPI_tuptable;
+	all = (Rows){.table = SPI_tuptable};
 	PopActiveSnapshot();
 	caller = MemoryContextSwitchTo(row_context);
 	for (uint64 i = 0; i < table->numvals; i++)
@@ -129,6 +145,7 @@ bmw_store_endpoints(BmwEndpointRowFn fn, void *context)
 		BmwEndpointRow endpoint;
 
 		read_endpoint(&row, &endpoint);
+		read_failing(&failures, &endpoint);
 		read_secrets(&all, &endpoint);
 		fn(&endpoint, context);
 		MemoryContextReset(row_context);
@@ -136,6 +153,7 @@ bmw_store_endpoints(BmwEndpointRowFn fn, void *context)
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(row_context);
 	SPI_freetuptable(table);
+	SPI_freetuptable(failures.table);
 	SPI_freetuptable(all.table);
 }
 
@@ -169,8 +187,6 @@ bmw_store_set_failing(int64 endpoint_id, int64 since_us)
 
 	if (bmw_sql_bool(&row, 2))
 		emit_about_endpoint("endpoint.recovered", &row);
-	/* nobody else uses it: it is no reason to read the endpoints again */
-	bmw_notify_endpoint_is_known();
 	return is_done;
 }
 
@@ -208,7 +224,8 @@ static bool
 can_change_endpoints(void)
 {
 	return bmw_store_can_read_endpoints() &&
-		   bmw_statement_lock(bmw_statement_table("endpoint"), RowExclusiveLock);
+		   bmw_statement_lock(bmw_statement_table("endpoint"), RowExclusiveLock) &&
+		   bmw_statement_lock(bmw_statement_table("endpoint_state"), RowExclusiveLock);
 }
 
 static void
@@ -222,24 +239,32 @@ read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint)
 	endpoint->timeout_ms = timeout_ms(bmw_sql_interval(row, 6));
 	endpoint->max_in_flight = bmw_sql_int32(row, 7);
 	endpoint->created_us = bmw_sql_time(row, 8);
-	endpoint->failing_since_us = bmw_sql_time(row, 9);
-	endpoint->patterns = read_patterns(row, 10, &endpoint->patterns_length);
+	endpoint->patterns = read_patterns(row, 9, &endpoint->patterns_length);
 	read_headers(row, endpoint);
 	read_delays(row, endpoint);
-	endpoint->is_ordered = bmw_sql_bool(row, 14);
+	endpoint->is_ordered = bmw_sql_bool(row, 13);
 }
 
-/* Newest first. Both tables are in the order of endpoints. */
 static void
-read_secrets(Secrets *all, BmwEndpointRow *endpoint)
+read_failing(Rows *all, BmwEndpointRow *endpoint)
+{
+	skip_to(all, endpoint->id);
+	endpoint->failing_since_us = 0;
+	if (is_next_of(all, endpoint->id))
+		endpoint->failing_since_us =
+			bmw_sql_time(&(BmwSqlRow){all->table->vals[all->next], all->table->tupdesc}, 2);
+}
+
+/* Newest first. */
+static void
+read_secrets(Rows *all, BmwEndpointRow *endpoint)
 {
 	uint64 first;
 	int length = 0;
 
-	while (all->next < all->table->numvals && secret_owner(all, all->next) < endpoint->id)
-		all->next++;
+	skip_to(all, endpoint->id);
 	first = all->next;
-	while (all->next < all->table->numvals && secret_owner(all, all->next) == endpoint->id)
+	while (is_next_of(all, endpoint->id))
 		all->next++;
 	endpoint->secrets_length = (int) Min(all->next - first, BMW_MAX_SECRETS);
 	endpoint->secrets = palloc(sizeof(char *) * Max(endpoint->secrets_length, 1));
@@ -251,10 +276,24 @@ read_secrets(Secrets *all, BmwEndpointRow *endpoint)
 	}
 }
 
-static int64
-secret_owner(const Secrets *all, uint64 index)
+/* Past the rows of endpoints before this one. */
+static void
+skip_to(Rows *all, int64 endpoint_id)
 {
-	BmwSqlRow row = {all->table->vals[index], all->table->tupdesc};
+	while (all->next < all->table->numvals && owner_of(all) < endpoint_id)
+		all->next++;
+}
+
+static bool
+is_next_of(const Rows *all, int64 endpoint_id)
+{
+	return all->next < all->table->numvals && owner_of(all) == endpoint_id;
+}
+
+static int64
+owner_of(const Rows *all)
+{
+	BmwSqlRow row = {all->table->vals[all->next], all->table->tupdesc};
 
 	return bmw_sql_int64(&row, 1);
 }
@@ -288,8 +327,8 @@ read_headers(const BmwSqlRow *row, BmwEndpointRow *endpoint)
 {
 	int names_length;
 	int length = 0;
-	const char **names = bmw_sql_texts(row, 11, &names_length);
-	const char **values = bmw_sql_texts(row, 12, &names_length);
+	const char **names = bmw_sql_texts(row, 10, &names_length);
+	const char **values = bmw_sql_texts(row, 11, &names_length);
 
 	for (int i = 0; i < names_length; i++)
 	{
@@ -311,7 +350,7 @@ static void
 read_delays(const BmwSqlRow *row, BmwEndpointRow *endpoint)
 {
 	int length;
-	const Interval **delays = bmw_sql_intervals(row, 13, &length);
+	const Interval **delays = bmw_sql_intervals(row, 12, &length);
 
 	endpoint->delays_length = Min(length, BMW_BACKOFF_MAX_DELAYS);
 	endpoint->delays_us = palloc(sizeof(int64) * Max(endpoint->delays_length, 1));

@@ -393,20 +393,7 @@ erase(BmwRow *row)
 static void
 keep_times(BmwRow *row)
 {
-	Datum now = TimestampTzGetDatum(GetCurrentTimestamp());
-	bool is_update = bmw_row_is_update(row);
-	bool is_enabled = DatumGetBool(bmw_row_value(row, "enabled"));
-	bool was_enabled = !is_update || DatumGetBool(bmw_row_old_value(row, "enabled"));
-
 	bmw_row_keep_created_at(row);
-	if (is_update || bmw_row_is_null(row, "updated_at"))
-		bmw_row_set(row, "updated_at", now);
-	if (was_enabled && !is_enabled)
-		bmw_row_set(row, "disabled_at", now);
-	if (!was_enabled && is_enabled)
-	{
-		bmw_row_set_null(row, "disabled_at");
-		bmw_row_set_null(row, "disabled_reason");
-		bmw_row_set_null(row, "failing_since");
-	}
+	if (bmw_row_is_update(row) || bmw_row_is_null(row, "updated_at"))
+		bmw_row_set(row, "updated_at", TimestampTzGetDatum(GetCurrentTimestamp()));
 }
