@@ -43,16 +43,27 @@ END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.create_partition(text, date) IS 'makes the partition of a UTC day; false when there is one, or rows of that day are in the default';
 
-CREATE FUNCTION bm_webhook_internal.create_partitions(days integer) RETURNS integer
-	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT count(*) FILTER (WHERE bm_webhook_internal.create_partition(parent, (clock_timestamp() AT TIME ZONE 'UTC')::date + day))::integer
-	FROM unnest('{event,delivery,failed_attempt}'::text[]) parent, generate_series(1, days) day
+-- The dispatcher makes one in each transaction: the locks of several tables
+-- together would deadlock with sessions that read the log.
+CREATE FUNCTION bm_webhook_internal.create_partitions(days integer, at_most integer = NULL) RETURNS integer
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	made integer = 0;
+	parent text;
+	day integer;
+BEGIN
+	FOR day, parent IN SELECT d, p FROM generate_series(1, days) d, unnest('{event,delivery,failed_attempt}'::text[]) p LOOP
+		EXIT WHEN made >= at_most;
+		made := made + bm_webhook_internal.create_partition(parent, (clock_timestamp() AT TIME ZONE 'UTC')::date + day)::integer;
+	END LOOP;
+	RETURN made;
+END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.create_partitions(integer) IS 'makes the partitions of the next days (UTC), and returns how many';
+COMMENT ON FUNCTION bm_webhook_internal.create_partitions(integer, integer) IS 'makes the partitions of the next days (UTC), or so many of them, and returns how many';
 
 SELECT bm_webhook_internal.create_partition(parent, (pg_catalog.clock_timestamp() AT TIME ZONE 'UTC')::date)
 	FROM unnest('{event,delivery,failed_attempt}'::text[]) parent;
-SELECT bm_webhook_internal.create_partitions(3);
+SELECT bm_webhook_internal.create_partitions(4);
 
 -- A logical backup takes the registration along, but neither secrets nor the log.
 SELECT pg_catalog.pg_extension_config_dump('bm_webhook.application', '');

@@ -10,7 +10,7 @@ GRANT SELECT ON bm_webhook.application, bm_webhook.endpoint, bm_webhook.endpoint
 GRANT DELETE ON bm_webhook.endpoint, bm_webhook.endpoint_secret TO bm_webhook;
 GRANT UPDATE (enabled, deleted_at) ON bm_webhook.endpoint TO bm_webhook;
 GRANT UPDATE (failing_since, disabled_reason) ON bm_webhook.endpoint_state TO bm_webhook;
-GRANT EXECUTE ON FUNCTION bm_webhook_internal.create_partition(text, date), bm_webhook_internal.create_partitions(integer),
+GRANT EXECUTE ON FUNCTION bm_webhook_internal.create_partition(text, date), bm_webhook_internal.create_partitions(integer, integer),
 	bm_webhook.uuid_floor(timestamptz), bm_webhook.uuid_time(uuid), bm_webhook_internal.has_log(bm_webhook.endpoint) TO bm_webhook;
 -- These do nothing that their caller could not do himself.
 GRANT EXECUTE ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea),

@@ -51,9 +51,10 @@ struct BmwCycle
 	int64 monotonic_us;		/* the same moment by a clock that nobody sets */
 	int64 partitions_at_us; /* the next look whether some must be made */
 	int64 statistics_at_us; /* the next report of those that were held back */
-	bool lacks_partitions;	/* some could not be made, which was logged */
-	BmwStreak streak;		/* of failures to take in */
-	BmwStreak chores;		/* of failures of what is not needed to go on */
+	bool has_made_partition;
+	bool lacks_partitions; /* some could not be made, which was logged */
+	BmwStreak streak;	   /* of failures to take in */
+	BmwStreak chores;	   /* of failures of what is not needed to go on */
 	bool is_stopping;
 	bool has_extension;
 };
@@ -71,7 +72,9 @@ static bool wants_transaction(BmwCycle *cycle);
 static void read_tables(void *context);
 static void record(BmwCycle *cycle);
 static void report_statistics(BmwCycle *cycle);
-static void make_partitions(void *context);
+static void make_partitions(BmwCycle *cycle);
+static void make_partition(void *context);
+static void judge_partitions(void *context);
 static void publish(BmwCycle *cycle);
 static long wait_ms(BmwCycle *cycle);
 
@@ -92,7 +95,7 @@ bmw_cycle_create(BmwSlot *slot)
 	bmw_fetch_init(&cycle->fetcher, cycle->scheduler, slot, is_ours, &cycle->endpoints);
 	bmw_send_init(&cycle->sender, cycle->scheduler, slot);
 	bmw_record_init(&cycle->recorder, cycle->scheduler, slot);
-	(void) run(cycle, &cycle->chores, make_partitions);
+	make_partitions(cycle);
 	if (!run(cycle, &cycle->streak, set_up) && cycle->has_extension)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("could not read bm_webhook's tables"));
@@ -113,7 +116,7 @@ bmw_cycle_run(BmwCycle *cycle)
 	bmw_send_start(&cycle->sender);
 	record(cycle);
 	if (cycle->now_us >= cycle->partitions_at_us)
-		(void) run(cycle, &cycle->chores, make_partitions);
+		make_partitions(cycle);
 	report_statistics(cycle);
 	publish(cycle);
 	return wait_ms(cycle);
@@ -312,12 +315,30 @@ report_statistics(BmwCycle *cycle)
 		bmw_transaction_report_statistics();
 }
 
-/* Not a condition of anything else: there is a default partition. */
+/* Not a condition of anything else: there is a default partition. Each is made in its own transaction. */
 static void
-make_partitions(void *context)
+make_partitions(BmwCycle *cycle)
+{
+	do
+		cycle->has_made_partition = false;
+	while (run(cycle, &cycle->chores, make_partition) && cycle->has_made_partition);
+	if (!run(cycle, &cycle->chores, judge_partitions))
+		cycle->partitions_at_us = cycle->now_us + MINUTE_US;
+}
+
+static void
+make_partition(void *context)
 {
 	BmwCycle *cycle = context;
-	const char *missing = bmw_store_create_partitions();
+
+	cycle->has_made_partition = bmw_store_create_partition();
+}
+
+static void
+judge_partitions(void *context)
+{
+	BmwCycle *cycle = context;
+	const char *missing = bmw_store_missing_partitions();
 	bool is_lacking = missing != NULL;
 
 	cycle->partitions_at_us =

@@ -128,8 +128,10 @@ extern void bmw_store_record(BmwRecord *records, int length);
 /* Keeps a record that the log refuses; cause: in the database's encoding. */
 extern void bmw_store_set_aside(const BmwRecord *record, const char *cause, const char *sqlstate);
 
-/* Makes partitions ahead; the names of those that are missing all the same, palloc'd, or NULL. */
-extern const char *bmw_store_create_partitions(void);
+/* Makes a partition ahead; false: there is none to be made, or none that can be. */
+extern bool bmw_store_create_partition(void);
+/* The names of those that are missing, palloc'd, or NULL. */
+extern const char *bmw_store_missing_partitions(void);
 /* Can they be read without waiting for somebody who has locked a table? */
 extern bool bmw_store_can_read_endpoints(void);
 extern void bmw_store_endpoints(BmwEndpointRowFn fn, void *context);

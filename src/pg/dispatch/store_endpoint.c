@@ -80,7 +80,7 @@ static BmwStatement disable = {
 	2,
 	{INT8OID, TEXTOID}};
 
-static BmwStatement create_partitions = {"SELECT bm_webhook_internal.create_partitions(4)"};
+static BmwStatement create_partition = {"SELECT bm_webhook_internal.create_partitions(4, 1)"};
 
 static BmwStatement missing_partitions = {
 	"SELECT pg_catalog.string_agg(n.name, ', ') FROM"
@@ -209,12 +209,21 @@ bmw_store_disable(int64 endpoint_id, const char *reason)
 	return true;
 }
 
-const char *
-bmw_store_create_partitions(void)
+bool
+bmw_store_create_partition(void)
 {
 	BmwSqlRow row;
 
-	bmw_statement_run(&create_partitions, NULL);
+	bmw_statement_run(&create_partition, NULL);
+	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	return bmw_sql_int32(&row, 1) > 0;
+}
+
+const char *
+bmw_store_missing_partitions(void)
+{
+	BmwSqlRow row;
+
 	bmw_statement_run(&missing_partitions, NULL);
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 	return bmw_sql_text(&row, 1, NULL);
