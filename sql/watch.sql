@@ -88,7 +88,6 @@ SET client_min_messages = warning;
 DROP SCHEMA app CASCADE;
 
 RESET client_min_messages;
-\set VERBOSITY terse
 -- what no row can make valid is refused at once; what may be a slip of the pen is noticed
 CREATE TABLE slip (id int PRIMARY KEY, channel text, status text);
 SELECT bm_webhook.watch('slip', 'Message.{status}');
@@ -121,3 +120,12 @@ EXCEPTION WHEN undefined_column THEN
 END
 $$;
 DROP TABLE slip;
+
+-- errors say what is wrong, and nothing of our inside
+CREATE TABLE plain (id int PRIMARY KEY, total int);
+SELECT bm_webhook.watch('plain', 'plain.large', condition => 'total > 5');
+SELECT bm_webhook.watch('plain', 'plain.large', condition => 'NEW.totl > 5', level => 'statement');
+SELECT bm_webhook.watch('plain', 'plain.large', level => 'both');
+SELECT bm_webhook.watch('plain', 'plain.{totl}');
+SELECT bm_webhook.watch_messages('plain');
+DROP TABLE plain;

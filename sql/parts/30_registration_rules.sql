@@ -121,8 +121,8 @@ BEGIN
 	SELECT s.secret INTO newest FROM bm_webhook.endpoint_secret s
 		WHERE s.endpoint_id = secret.endpoint ORDER BY s.id DESC LIMIT 1;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'endpoint % has no secret, or does not exist', endpoint
-			USING ERRCODE = 'undefined_object', HINT = 'Endpoints are the rows of bm_webhook.endpoint.';
+		PERFORM bm_webhook_internal.refuse(format('endpoint %s has no secret, or does not exist', endpoint),
+			'Endpoints are the rows of bm_webhook.endpoint.', '42704');
 	END IF;
 	RETURN newest;
 END
@@ -144,13 +144,13 @@ CREATE FUNCTION bm_webhook.delete_application(application text) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF application IS NULL THEN
-		RAISE EXCEPTION '"application" must not be null'
-			USING ERRCODE = 'null_value_not_allowed', HINT = 'Name an application.';
+		PERFORM bm_webhook_internal.refuse('"application" must not be null',
+			'Name an application.', '22004');
 	END IF;
 	PERFORM FROM bm_webhook.application a WHERE a.name = delete_application.application AND a.deleted_at IS NULL FOR UPDATE;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'application "%" does not exist', application
-			USING ERRCODE = 'undefined_object', HINT = 'Applications are the rows of bm_webhook.application.';
+		PERFORM bm_webhook_internal.refuse(format('application "%s" does not exist', application),
+			'Applications are the rows of bm_webhook.application.', '42704');
 	END IF;
 	PERFORM bm_webhook.delete_endpoint(p.id) FROM bm_webhook.endpoint p
 		WHERE p.application = delete_application.application AND p.deleted_at IS NULL;

@@ -2,6 +2,11 @@
 -- Functions over the core
 -------------------------------------------------------------------------------
 
+-- Where RAISE would add lines of CONTEXT that say nothing to who called.
+CREATE FUNCTION bm_webhook_internal.refuse(problem text, hint text, state text = '22023') RETURNS void
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_refuse';
+COMMENT ON FUNCTION bm_webhook_internal.refuse(text, text, text) IS 'raises an error';
+
 CREATE FUNCTION bm_webhook.sign(secret text, id text, at timestamptz, body bytea) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_sign';
 COMMENT ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea) IS

@@ -41,20 +41,20 @@ DECLARE
 BEGIN
 	SELECT * INTO r FROM pg_class WHERE oid = relation;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION 'relation with OID % does not exist', relation::oid
-			USING ERRCODE = 'undefined_table', HINT = 'Name an existing table.';
+		PERFORM bm_webhook_internal.refuse(format('relation with OID %s does not exist', relation::oid),
+			'Name an existing table.', '42P01');
 	ELSIF r.relkind NOT IN ('r', 'p') OR r.relpersistence = 't' THEN
-		RAISE EXCEPTION 'relation "%" cannot be watched', r.relname
-			USING ERRCODE = 'wrong_object_type', HINT = 'Only permanent and unlogged tables can: watch the tables under a view.';
+		PERFORM bm_webhook_internal.refuse(format('relation "%s" cannot be watched', r.relname),
+			'Only permanent and unlogged tables can: watch the tables under a view.', '42809');
 	ELSIF r.oid < 16384 OR r.relnamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace) THEN
-		RAISE EXCEPTION 'system catalog "%" cannot be watched', r.relname
-			USING ERRCODE = 'wrong_object_type', HINT = 'Watch a table of your own.';
+		PERFORM bm_webhook_internal.refuse(format('system catalog "%s" cannot be watched', r.relname),
+			'Watch a table of your own.', '42809');
 	ELSIF r.relnamespace IN ('bm_webhook'::regnamespace, 'bm_webhook_internal'::regnamespace) THEN
-		RAISE EXCEPTION 'table "%" belongs to the extension and cannot be watched', r.relname
-			USING ERRCODE = 'wrong_object_type', HINT = 'Watch a table of your own.';
+		PERFORM bm_webhook_internal.refuse(format('table "%s" belongs to the extension and cannot be watched', r.relname),
+			'Watch a table of your own.', '42809');
 	ELSIF level = 'statement' AND (r.relkind = 'p' OR r.relispartition) THEN
-		RAISE EXCEPTION 'partitioned table "%" cannot be watched at statement level', r.relname
-			USING ERRCODE = 'feature_not_supported', HINT = 'Use level => ''row'', on the partitioned table.';
+		PERFORM bm_webhook_internal.refuse(format('partitioned table "%s" cannot be watched at statement level', r.relname),
+			'Use level => ''row'', on the partitioned table.', '0A000');
 	ELSIF r.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = r.oid) THEN
 		RAISE WARNING 'rows of tables that inherit from "%" are not captured', r.relname
 			USING HINT = 'Watch these tables as well.';
@@ -82,8 +82,8 @@ BEGIN
 		SELECT a.atttypid INTO type FROM pg_attribute a
 			WHERE a.attrelid = relation AND a.attname = name AND a.attnum > 0 AND NOT a.attisdropped;
 		IF NOT FOUND THEN
-			RAISE EXCEPTION 'column "%" of relation "%" does not exist', name, relation
-				USING ERRCODE = 'undefined_column', HINT = 'List columns of the relation in "changed".';
+			PERFORM bm_webhook_internal.refuse(format('column "%s" of relation "%s" does not exist', coalesce(name, 'NULL'), relation),
+				'List columns of the relation in "changed".', '42703');
 		END IF;
 		conditions := conditions || format(CASE WHEN bm_webhook_internal.has_equality(type)
 				THEN 'OLD.%1$I IS DISTINCT FROM NEW.%1$I'
@@ -110,11 +110,11 @@ DECLARE
 BEGIN
 	SELECT * INTO p FROM pg_proc WHERE oid = function;
 	IF NOT FOUND OR p.pronargs <> 1 OR p.proargtypes[0] <> (SELECT reltype FROM pg_class WHERE oid = relation) THEN
-		RAISE EXCEPTION 'function % does not take a row of "%"', function, relation
-			USING ERRCODE = 'undefined_function', HINT = format('It must have one argument of type %s and return jsonb.', relation);
+		PERFORM bm_webhook_internal.refuse(format('function %s does not take a row of "%s"', function, relation),
+			format('It must have one argument of type %s and return jsonb.', relation), '42883');
 	ELSIF NOT has_function_privilege(function, 'EXECUTE') THEN
-		RAISE EXCEPTION 'permission denied for function %', function
-			USING ERRCODE = 'insufficient_privilege', HINT = 'You need EXECUTE on the function.';
+		PERFORM bm_webhook_internal.refuse(format('permission denied for function %s', function),
+			'You need EXECUTE on the function.', '42501');
 	END IF;
 	RETURN format('%I.%I', (SELECT nspname FROM pg_namespace WHERE oid = p.pronamespace), p.proname);
 END
@@ -134,6 +134,9 @@ BEGIN
 		level,
 		CASE WHEN condition IS NOT NULL AND level = 'row' THEN format(E'WHEN (%s\n)', condition) ELSE '' END,
 		(SELECT string_agg(quote_literal(a), ', ' ORDER BY n) FROM unnest(arguments) WITH ORDINALITY AS u (a, n)));
+EXCEPTION WHEN ambiguous_column OR undefined_column OR undefined_table THEN
+	PERFORM bm_webhook_internal.refuse(format('"condition": %s', sqlerrm),
+		'Write a column as NEW.column, and as OLD.column for the row before.', sqlstate);
 END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.create_watch_trigger(regclass, text, text, text, text, text[]) IS 'creates one capture trigger';
@@ -151,31 +154,31 @@ DECLARE
 	operation text;
 BEGIN
 	IF relation IS NULL OR event_type IS NULL OR operations IS NULL OR level IS NULL THEN
-		RAISE EXCEPTION '"relation", "event_type", "operations" and "level" must not be null'
-			USING ERRCODE = 'not_null_violation', HINT = 'Leave an argument out to get its default.';
+		PERFORM bm_webhook_internal.refuse('"relation", "event_type", "operations" and "level" must not be null',
+			'Leave an argument out to get its default.', '23502');
 	END IF;
 	IF level NOT IN ('row', 'statement') THEN
-		RAISE EXCEPTION 'invalid level "%"', level
-			USING ERRCODE = 'invalid_parameter_value', HINT = 'Use row or statement.';
+		PERFORM bm_webhook_internal.refuse(format('invalid level "%s"', level),
+			'Use row or statement.');
 	END IF;
 	PERFORM bm_webhook_internal.check_watched(relation, level);
 
 	SELECT array_agg(DISTINCT upper(o)) INTO operations FROM unnest(operations) o;
 	IF operations IS NULL OR NOT coalesce(operations <@ '{INSERT,UPDATE,DELETE}', false) OR array_position(operations, NULL) > 0 THEN
-		RAISE EXCEPTION 'invalid "operations"'
-			USING ERRCODE = 'invalid_parameter_value', HINT = 'Use INSERT, UPDATE and DELETE, at least one of them.';
+		PERFORM bm_webhook_internal.refuse('invalid "operations"',
+			'Use INSERT, UPDATE and DELETE, at least one of them.');
 	END IF;
 	IF changed IS NOT NULL THEN
 		IF NOT 'UPDATE' = ANY (operations) OR cardinality(changed) = 0 THEN
-			RAISE EXCEPTION '"changed" needs the operation UPDATE and at least one column'
-				USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave "changed" out: an insert or delete is always a change.';
+			PERFORM bm_webhook_internal.refuse('"changed" needs the operation UPDATE and at least one column',
+				'Leave "changed" out: an insert or delete is always a change.');
 		END IF;
 		changed_condition := bm_webhook_internal.changed_condition(relation, changed);
 	END IF;
 	IF message_id IS NULL AND message IS NULL THEN
 		IF primary_key IS NULL OR cardinality(primary_key) <> 1 THEN
-			RAISE EXCEPTION 'relation "%" has no primary key of one column', relation
-				USING ERRCODE = 'invalid_table_definition', HINT = 'Say what identifies a row: message_id => ''{column}''.';
+			PERFORM bm_webhook_internal.refuse(format('relation "%s" has no primary key of one column', relation),
+				'Say what identifies a row: message_id => ''{column}''.', '42P16');
 		END IF;
 		message_id := '{' || primary_key[1] || '}';
 	END IF;
@@ -186,8 +189,8 @@ BEGIN
 		|| message;
 	PERFORM bm_webhook_internal.check_capture(relation, arguments);
 	IF EXISTS (SELECT FROM bm_webhook_internal.watches(relation) w WHERE w.event_type = watch.event_type) THEN
-		RAISE EXCEPTION 'relation "%" is already watched for event type "%"', relation, event_type
-			USING ERRCODE = 'duplicate_object', HINT = 'Call bm_webhook.unwatch() first.';
+		PERFORM bm_webhook_internal.refuse(format('relation "%s" is already watched for event type "%s"', relation, event_type),
+			'Call bm_webhook.unwatch() first.', '42710');
 	END IF;
 
 	FOREACH operation IN ARRAY operations LOOP
@@ -200,11 +203,18 @@ BEGIN
 			own_arguments := own_arguments || ('when=' || own_condition);
 			-- only a row trigger has its condition checked by PostgreSQL
 			PERFORM bm_webhook_internal.create_watch_trigger(relation, event_type, operation, 'row', own_condition, arguments);
+			IF EXISTS (SELECT FROM pg_trigger t, pg_depend d, pg_attribute a
+					WHERE t.tgrelid = relation AND t.tgname = 'bm_webhook_' || lower(operation) || '_' || left(md5(event_type), 8)
+						AND d.classid = 'pg_trigger'::regclass AND d.objid = t.oid AND d.refobjid = relation
+						AND a.attrelid = relation AND a.attnum = d.refobjsubid AND a.attgenerated = 'v') THEN
+				PERFORM bm_webhook_internal.refuse('a condition on a virtual generated column cannot be checked at statement level',
+					'Use level => ''row'', or make the column STORED.', '0A000');
+			END IF;
 			EXECUTE format('DROP TRIGGER %I ON %s', 'bm_webhook_' || lower(operation) || '_' || left(md5(event_type), 8), relation);
 			IF operation = 'UPDATE' AND own_condition ~* '\mold\M' THEN
 				IF primary_key IS NULL THEN
-					RAISE EXCEPTION 'relation "%" has no primary key to pair old and new rows with', relation
-						USING ERRCODE = 'invalid_table_definition', HINT = 'Add a primary key, or use level => ''row''.';
+					PERFORM bm_webhook_internal.refuse(format('relation "%s" has no primary key to pair old and new rows with', relation),
+						'Add a primary key, or use level => ''row''.', '42P16');
 				END IF;
 				own_arguments := own_arguments || ('key=' || primary_key::text);
 			END IF;
@@ -233,8 +243,8 @@ DECLARE
 	w record;
 BEGIN
 	IF relation IS NULL THEN
-		RAISE EXCEPTION '"relation" must not be null'
-			USING ERRCODE = 'not_null_violation', HINT = 'Name the watched table.';
+		PERFORM bm_webhook_internal.refuse('"relation" must not be null',
+			'Name the watched table.', '23502');
 	END IF;
 	FOR w IN SELECT * FROM bm_webhook_internal.watches(relation) AS t WHERE unwatch.event_type IS NULL OR t.event_type = unwatch.event_type LOOP
 		EXECUTE format('DROP TRIGGER %I ON %s', w.trigger, relation);

@@ -39,8 +39,8 @@ DECLARE
 	made_due integer;
 BEGIN
 	IF event IS NULL THEN
-		RAISE EXCEPTION '"event" must not be null'
-			USING ERRCODE = 'not_null_violation', HINT = 'Name the id of an event.';
+		PERFORM bm_webhook_internal.refuse('"event" must not be null',
+			'Name the id of an event.', '23502');
 	END IF;
 	WITH again AS (
 		UPDATE bm_webhook.delivery d SET status = 'pending', next_attempt_at = clock_timestamp()
@@ -58,9 +58,8 @@ BEGIN
 		SELECT event_id, endpoint_id, status, attempts, last_attempt_at, http_status, duration FROM again;
 	GET DIAGNOSTICS made_due = ROW_COUNT;
 	IF made_due = 0 THEN
-		RAISE EXCEPTION 'there is no delivery of this event to send again'
-			USING ERRCODE = 'undefined_object',
-				HINT = 'Deliveries are the rows of bm_webhook.delivery; their endpoint must still exist and be for the application of the event, and what waits for an earlier event of its message is not sent out of turn. What is in bm_webhook.set_aside must be recorded first: retry_set_aside().';
+		PERFORM bm_webhook_internal.refuse('there is no delivery of this event to send again',
+			'Deliveries are the rows of bm_webhook.delivery; their endpoint must still exist and be for the application of the event, and what waits for an earlier event of its message is not sent out of turn. What is in bm_webhook.set_aside must be recorded first: retry_set_aside().', '42704');
 	END IF;
 	PERFORM bm_webhook_internal.look();
 	RETURN made_due;
@@ -73,9 +72,8 @@ CREATE FUNCTION bm_webhook.redeliver(endpoint bigint, since timestamptz, until t
 		error_class text[] = NULL, max_rows bigint = NULL, dry_run boolean = false, OUT operation bigint, OUT matched bigint)
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RAISE EXCEPTION 'redelivery by condition is not supported yet'
-		USING ERRCODE = 'feature_not_supported',
-			HINT = 'Send them one by one: SELECT bm_webhook.redeliver(event_id, endpoint_id) FROM bm_webhook.delivery WHERE ...';
+	PERFORM bm_webhook_internal.refuse('redelivery by condition is not supported yet',
+		'Send them one by one: SELECT bm_webhook.redeliver(event_id, endpoint_id) FROM bm_webhook.delivery WHERE ...', '0A000');
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.redeliver(bigint, timestamptz, timestamptz, text[], text[], bigint, boolean) IS
@@ -136,8 +134,8 @@ BEGIN
 		END;
 	END LOOP;
 	IF recorded + refused = 0 AND (event IS NOT NULL OR endpoint IS NOT NULL) THEN
-		RAISE EXCEPTION 'nothing of this event or endpoint is set aside'
-			USING ERRCODE = 'undefined_object', HINT = 'What is set aside are the rows of bm_webhook.set_aside.';
+		PERFORM bm_webhook_internal.refuse('nothing of this event or endpoint is set aside',
+			'What is set aside are the rows of bm_webhook.set_aside.', '42704');
 	ELSIF refused > 0 THEN
 		RAISE WARNING '% of % outcomes could still not be recorded, and stay set aside', refused, recorded + refused
 			USING DETAIL = format('The last of them: %s', last_cause),

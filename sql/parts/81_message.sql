@@ -2,14 +2,6 @@
 -- Messaging: one message, checked and written as documented
 -------------------------------------------------------------------------------
 
-CREATE FUNCTION bm_webhook_internal.refuse(problem text, hint text, state text = '22023') RETURNS void
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	RAISE EXCEPTION USING MESSAGE = problem, HINT = hint, ERRCODE = state;
-END
-$$;
-COMMENT ON FUNCTION bm_webhook_internal.refuse(text, text, text) IS 'raises an error';
-
 -- The functions find the fields by the names of their arguments: a name that
 -- is no field of src/pg/message_fields.c is an error.
 CREATE FUNCTION bm_webhook.message_status(status text, application text, channel text, message_id text, sender text, recipient text,

@@ -15,6 +15,7 @@
 #include "fmgr.h"
 #include "pg/server/compat.h"
 #include "pg/capture/status_map.h"
+#include "pg/sql/refuse.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -58,6 +59,7 @@ bm_webhook_message_arguments(PG_FUNCTION_ARGS)
 	Texts mapping = read_texts(PG_GETARG_ARRAYTYPE_P(3));
 	uint32 types = strcmp(direction, "inbound") == 0 ? BMW_MESSAGE_INBOUND : BMW_MESSAGE_OUTBOUND;
 	Datum *arguments = palloc(sizeof(Datum) * (mapping.length + 1));
+	ErrorContextCallback *context = bmw_refuse_without_context();
 	int length = 0;
 
 	check_omitted(relation, &omit);
@@ -71,6 +73,7 @@ bm_webhook_message_arguments(PG_FUNCTION_ARGS)
 			arguments[length++] = CStringGetTextDatum(psprintf("%s=%s", field->name, value));
 	}
 	relation_close(relation, NoLock);
+	error_context_stack = context;
 	PG_RETURN_ARRAYTYPE_P(construct_array(arguments, length, TEXTOID, -1, false, TYPALIGN_INT));
 }
 

@@ -17,6 +17,7 @@
 #include "pg/capture/query.h"
 #include "pg/capture/row.h"
 #include "pg/sql/insert.h"
+#include "pg/sql/refuse.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
@@ -67,12 +68,14 @@ bm_webhook_check_capture(PG_FUNCTION_ARGS)
 	BmwCaptureArguments arguments;
 	char **texts;
 	int length = bmw_capture_texts(PG_GETARG_DATUM(1), &texts);
+	ErrorContextCallback *context = bmw_refuse_without_context();
 
 	bmw_capture_arguments_parse(texts, length, &arguments);
 	arguments.watched = RelationGetRelid(relation);
 	bmw_capture_plan_notice(
 		bmw_capture_plan_create(&arguments, relation, RelationGetDescr(relation)), relation);
 	relation_close(relation, NoLock);
+	error_context_stack = context;
 	PG_RETURN_VOID();
 }
 
