@@ -1,6 +1,7 @@
-# The README and docs/ are right: every block ```sql runs as written, in order,
+# The README and docs/ are right: every block ```sql runs as written, page by page,
 # in one database; what they make of the events arrives; the receivers in
-# JavaScript and Python accept our requests, and refuse others; links lead somewhere.
+# JavaScript and Python accept our requests, and refuse others; the reference has
+# everything once; links lead somewhere.
 
 use strict;
 use warnings FATAL => 'all';
@@ -12,8 +13,11 @@ use PostgreSQL::Test::Utils ();
 use Test::More;
 
 my $root = "$FindBin::RealBin/../..";
+# The last block of the last page removes the extension.
+my @pages = qw(README.md docs/endpoints.md docs/watching.md docs/receivers.md docs/delivery.md docs/messaging.md
+  docs/reporting.md docs/security.md docs/reference.md docs/operations.md);
 my (%text, %blocks);
-for my $file (qw(README.md docs/messaging.md docs/reporting.md))
+for my $file (@pages)
 {
 	$text{$file} = PostgreSQL::Test::Utils::slurp_file("$root/$file");
 	while ($text{$file} =~ /^([ ]*)```(\w+)\n(.*?)^\1```$/gms)
@@ -25,17 +29,18 @@ for my $file (qw(README.md docs/messaging.md docs/reporting.md))
 	}
 }
 my $all_text = join '', values %text;
-my %readme = %{ $blocks{'README.md'} };
+is_deeply([ sort map { s{.*/docs/}{docs/}r } glob("$root/docs/*.md") ], [ sort grep { m{^docs/} } @pages ], 'no page is missing here');
+cmp_ok($text{'README.md'} =~ tr/\n//, '<', 250, 'the README is short');
 
 # Nothing may leave this machine: what the blocks register is sent later, to our receiver.
 my $bmw = BmWebhook->new(extension => 0, conf => "bm_webhook.enabled = off\n");
 my $receiver = $bmw->receiver;
 
-my @sql = @{ $readme{sql} };
+my @sql = map { @{ $blocks{$_}{sql} } } @pages;
 my @removal = grep { $_->{code} =~ /DROP EXTENSION/ } @sql;
 is(scalar @removal, 1, 'one block removes the extension');
 is($sql[-1], $removal[0], 'the last one');
-pop @sql;
+pop @{ $blocks{ $pages[-1] }{sql} };
 
 # One session for each file, because psql variables go from block to block; the
 # name of a block has its file and line, for what goes wrong.
@@ -56,21 +61,15 @@ sub run_sql
 	return ($is_right, $stdout);
 }
 
-my ($is_right, $output) = run_sql(@sql);
-ok($is_right, scalar(@sql) . ' blocks of SQL run as written');
-cmp_ok(scalar @sql, '>=', 20, 'there are so many');
-my $events_of_readme = $bmw->sql(q{SELECT string_agg(concat_ws(' ', type, channel, message_id, n), ', ' ORDER BY first) FROM
-		(SELECT type, channel, CASE WHEN message_id LIKE 'in_%' THEN 'in_' ELSE message_id END AS message_id,
-			count(*) AS n, min(id::text) AS first
-		FROM bm_webhook.event WHERE type ~ '^(message|contact|campaign)' GROUP BY 1, 2, 3) e});
-for my $file (sort grep { $_ ne 'README.md' } keys %blocks)
+my $output = '';
+for my $file (@pages)
 {
-	my @docs = @{ $blocks{$file}{sql} };
-	cmp_ok(scalar @docs, '>=', 10, "$file has many blocks of SQL");
-	my ($runs, $printed) = run_sql(@docs);
-	ok($runs, 'and they run as written');
+	my @of_page = @{ $blocks{$file}{sql} };
+	my ($is_right, $printed) = run_sql(@of_page);
+	ok($is_right, "$file: " . scalar(@of_page) . ' blocks of SQL run as written');
 	$output .= $printed;
 }
+cmp_ok(scalar @sql, '>=', 50, 'there are so many');
 
 # What a block printed.
 sub output_of
@@ -80,26 +79,28 @@ sub output_of
 	return $output =~ /^block at \Q$block->{name}\E\n(.*?)(?=^block at |\z)/ms ? $1 : '';
 }
 like(output_of(qr/FROM request;/), qr/\At\n\z/, 'verify() accepts what sign() made');
-like(output_of(qr/bm_webhook\.secret\(1\);\s*\z/), qr/\Awhsec_\S+\n\z/, 'secret() shows a secret');
-like(output_of(qr/exponential_backoff\('5 s'/), qr/\A\{00:00:05,00:00:20,00:01:20,/, 'exponential_backoff()');
-like(output_of(qr/watch_list/), qr/contact\|contact\.opted_out\|\|statement\|\{UPDATE\}\|t$/m,
+like(output_of(qr/bm_webhook\.secret\(:id\);\s*\z/), qr/^whsec_\S+\n\z/m, 'secret() shows a secret');
+like(output_of(qr/\A\S+ bm_webhook\.exponential_backoff\('5 s'/), qr/\A\{00:00:05,00:00:20,00:01:20,/, 'exponential_backoff()');
+like(output_of(qr/watch_list/), qr/^contact\|contact\.opted_out\|\|statement\|\{UPDATE\}\|t$/m,
 	'the watches are listed');
-is($events_of_readme,
-	'message.sent sms 1 1, message.sent whatsapp 2 1, message.received whatsapp in_ 1, '
+is($bmw->sql(q{SELECT string_agg(concat_ws(' ', type, channel, message_id, n), ', ' ORDER BY first) FROM
+		(SELECT type, channel, CASE WHEN message_id LIKE 'in_%' THEN 'in_' ELSE message_id END AS message_id,
+			count(*) AS n, min(id::text) AS first
+		FROM bm_webhook.event WHERE type !~ '^(webhook|endpoint|delivery)\.' AND application IS DISTINCT FROM 'app_7' GROUP BY 1, 2, 3) e}),
+	'order.paid 1 1, order.shipped 1 1, message.sent whatsapp 1 1, message.received whatsapp in_ 1, '
 	  . 'contact.opted_out 1 1, contact.opted_out 2 1, campaign.large spring 1, message.deleted 1 1, '
-	  . 'message.sent sms m_17 1, message.delivered sms m_17 1, message.failed whatsapp m_18 1, '
 	  . 'campaign.finished sms campaign-17 1, campaign.started 1',
 	'the events that the text promises');
-like(output_of(qr/message_state WHERE message_id = 'm_17'/), qr/\Adelivered\|.*?\n\S.*\|event\|message\.sent\|/s, 'the state of a message, and its history');
-like(output_of(qr/message_state WHERE message_id = 'm_17'/), qr/^spring\|sms\|\S+\|1\|1\.0000\|0\.0000\|/m, 'and the rates of a campaign');
+like(output_of(qr/message_state WHERE message_id = 'm_01J9'/), qr/\Afailed\|.*\|undeliverable\n\z/, 'the state of a message');
+like(output_of(qr/message_history\('m_01J9', 'app_7'\);/), qr/\|event\|message\.sent\|.*\|event\|message\.failed\|/s, 'its history');
+like(output_of(qr/message_rate\(now\(\) - interval '7 days'\)/), qr/^spring\|whatsapp\|\S+\|1\|0\.0000\|/m, 'the rates of a campaign');
 
 # What docs/messaging.md promises.
 is($bmw->sql(q{SELECT string_agg(concat_ws(' ', type, channel, message_id, reply_to), ', ' ORDER BY id)
 		FROM bm_webhook.event WHERE application = 'app_7'}),
 	'message.sent whatsapp m_01J9, message.failed whatsapp m_01J9, message.received whatsapp in_77 m_01J9, message.clicked rcs m_01J9, '
 	  . 'message.delivered sms m_01JB, message.accepted sms m_1, message.sent sms m_1, message.delivered sms m_1, '
-	  . 'message.accepted sms otp_7, message.failed sms otp_7, message.received sms in_78 m_1, message.received sms in_79, '
-	  . 'message.translated whatsapp m_01J9',
+	  . 'message.accepted sms otp_7, message.failed sms otp_7, message.received sms in_78 m_1, message.received sms in_79',
 	'the events of docs/messaging.md');
 is($bmw->sql(q{SELECT count(*) FROM bm_webhook.event WHERE data::text LIKE '%123456"%'}), 0, 'the codes have not left');
 like(output_of(qr/reply_to IS NOT NULL/), qr/\Ain_77\|m_01J9\nin_78\|m_1\n\z/, 'the replies');
@@ -108,7 +109,7 @@ is($bmw->sql("SELECT (\$\$$payload\$\$::jsonb -> 'data') - 'occurred_at' = data:
 		WHERE application = 'app_7' AND type = 'message.failed' AND message_id = 'm_01J9'"), 't', 'the payload that is shown');
 is($bmw->sql(q{SELECT string_agg(p.url, ', ' ORDER BY p.url) FROM bm_webhook.endpoint p, bm_webhook.event_type t
 		WHERE t.name = 'delivery.exhausted' AND bm_webhook_internal.matches(p.event_types, t.name)}),
-	'https://archive.example.com/hooks, https://oncall.example.com/hooks, https://oncall.example.com/hooks', 'who is told of trouble');
+	'https://archive.example.com/hooks, https://oncall.example.com/hooks', 'who is told of trouble');
 is($bmw->sql(q{SELECT count(*) FROM bm_webhook.event WHERE type = 'webhook.capture_failed'}), 0, 'every row became an event');
 
 # The documented columns and arguments are those of the tables and functions, and the settings those of the server.
@@ -117,39 +118,47 @@ sub undocumented
 	my ($names) = @_;
 	return join ' ', grep { $all_text !~ /`\Q$_\E`/ && $all_text !~ /`[^`\n]*\b\Q$_\E\b[^`\n]*`/ } split /\n/, $bmw->sql($names);
 }
-for my $table (qw(application endpoint delivery failed_attempt event))
-{
-	my @missing = grep { $text{'README.md'} !~ /`\Q$_\E`/ } split /\n/,
-	  $bmw->sql("SELECT attname FROM pg_attribute WHERE attrelid = 'bm_webhook.$table'::regclass AND attnum > 0 AND NOT attisdropped");
-	is("@missing", '', "every column of $table is documented in the README");
-}
-for my $relation (qw(event_type status_map backlog message_state message_rate delivery_rate))
+for my $relation (split /\n/, $bmw->sql(q{SELECT relname FROM pg_class
+	WHERE relnamespace = 'bm_webhook'::regnamespace AND relkind IN ('r', 'p', 'v') AND NOT relispartition}))
 {
 	is(undocumented("SELECT attname FROM pg_attribute WHERE attrelid = 'bm_webhook.$relation'::regclass AND attnum > 0 AND NOT attisdropped"),
 		'', "every column of $relation is documented");
 }
 is(undocumented(q{SELECT DISTINCT unnest(proargnames) FROM pg_proc
 		WHERE pronamespace = 'bm_webhook'::regnamespace}), '', 'every argument and result of a function');
-for my $function (qw(watch_messages watch_replies message_status message_received message_clicked))
+my %page_of = ((map { $_ => 'docs/messaging.md' } qw(watch_messages watch_replies message_status message_received message_clicked)),
+	watch => 'docs/watching.md', status => 'docs/reference.md', message_rate => 'docs/reporting.md', delivery_rate => 'docs/reporting.md',
+	message_history => 'docs/reporting.md');
+for my $function (sort keys %page_of)
 {
-	my @missing = grep { $text{'docs/messaging.md'} !~ /`\Q$_\E`/ } split /\n/,
+	my @missing = grep { $text{ $page_of{$function} } !~ /`\Q$_\E`/ && $text{ $page_of{$function} } !~ /`$function\([^)]*\b\Q$_\E\b/ } split /\n/,
 	  $bmw->sql("SELECT unnest(proargnames) FROM pg_proc WHERE oid = 'bm_webhook.$function'::regproc EXCEPT SELECT 'relation'");
-	is("@missing", '', "every argument of $function() is in docs/messaging.md");
+	is("@missing", '', "every argument and result of $function() is in $page_of{$function}");
 }
-my @missing = grep { $text{'README.md'} !~ /`\Q$_\E`/ } split /\n/, $bmw->sql(q{SELECT DISTINCT unnest(proargnames)
-	FROM pg_proc WHERE oid IN ('bm_webhook.watch'::regproc, 'bm_webhook.status'::regproc)});
-is("@missing", '', 'every argument of watch() and column of status()');
-is(undocumented(q{SELECT name FROM bm_webhook.event_type WHERE shipped}), '', 'every event type');
-@missing = grep { $text{'README.md'} !~ /\b\Q$_\E\b/ } split /\n/, $bmw->sql(q{SELECT DISTINCT proname FROM pg_proc
-	WHERE pronamespace = 'bm_webhook'::regnamespace});
-is("@missing", '', 'every function is in the README');
-@missing = grep { $text{'README.md'} !~ /`\Q$_\E`/ && $all_text !~ /\bbm_webhook\.\Q$_\E\b/ } split /\n/, $bmw->sql(q{SELECT relname FROM pg_class
-	WHERE relnamespace = 'bm_webhook'::regnamespace AND relkind IN ('r', 'p', 'v') AND NOT relispartition});
-is("@missing", '', 'every table and view');
-my @documented = $text{'README.md'} =~ /^\| `(bm_webhook\.\w+)` \|/gm;
-is_deeply([ sort @documented ],
-	[ split /\n/, $bmw->sql(q{SELECT name FROM pg_settings WHERE name LIKE 'bm\_webhook.%' ORDER BY name COLLATE "C"}) ],
-	'every setting is documented');
+is(undocumented(q{SELECT name FROM bm_webhook.event_type WHERE shipped AND name !~ '^order\.'}), '', 'every event type');
+
+# The reference has each setting, relation, function and error once.
+sub in_reference
+{
+	my ($heading) = @_;
+	my ($section) = $text{'docs/reference.md'} =~ /^## \Q$heading\E\n(.*?)(?=^#|\z)/ms;
+	return [ sort $section =~ /^\| `?([\w.]+)`? \| (?!---)/gm ];
+}
+my $ours = q{pronamespace = 'bm_webhook'::regnamespace};
+is_deeply([ grep { $_ ne 'setting' } @{ in_reference('Settings') } ],
+	[ split /\n/, $bmw->sql(q{SELECT name FROM pg_settings WHERE name LIKE 'bm\_webhook.%' ORDER BY name COLLATE "C"}) ], 'every setting, once');
+is_deeply([ grep { $_ ne 'relation' } @{ in_reference('Tables and views') } ],
+	[ split /\n/, $bmw->sql(q{SELECT relname FROM pg_class WHERE relnamespace = 'bm_webhook'::regnamespace
+		AND relkind IN ('r', 'p', 'v') AND NOT relispartition ORDER BY relname COLLATE "C"}) ], 'every table and view, once');
+is_deeply([ grep { $_ ne 'function' } @{ in_reference('Functions') } ],
+	[ split /\n/, $bmw->sql(qq{SELECT DISTINCT proname COLLATE "C" FROM pg_proc WHERE $ours ORDER BY 1}) ], 'every function, once');
+my %errors = map { $_ => 1 } @{ in_reference('Errors') };
+is(scalar(() = $text{'docs/reference.md'} =~ /^\| [0-9A-Z]{5} \|/gm), scalar(grep { /^[0-9A-Z]{5}\z/ } keys %errors), 'no error twice');
+my @raised = split /\n/, $bmw->sql(qq{SELECT DISTINCT m[1] FROM pg_proc p,
+		regexp_matches(obj_description(p.oid, 'pg_proc'), '\\m(?=\\d*[A-Z]?\\d)([0-9][0-9A-Z]{4})\\M', 'g') m WHERE $ours});
+cmp_ok(scalar @raised, '>=', 12, 'functions raise so many');
+is(join(' ', grep { !$errors{$_} } @raised), '', 'every error');
+is(join(' ', $all_text =~ /\bbm_webhook(?:\._|_internal\.)\w+/g), '', 'no internal function is shown');
 for my $type ($text{'docs/messaging.md'} =~ /^\| `([a-z]+\.[a-z_]+)` \|/gm)
 {
 	is($bmw->sql("SELECT shipped FROM bm_webhook.event_type WHERE name = '$type'"), 't', "$type is shipped");
@@ -165,8 +174,9 @@ for my $file (sort keys %text)
 		my ($path, $anchor) = split /#/, $link, 2;
 		my $target = $path eq '' ? $file : $dir . $path;
 		$target =~ s{^docs/\.\./}{};
+		$target =~ s{/+\z}{};
 		# what is not in the stage is in the checkout only
-		next if $target eq 'LICENSE';
+		next if $target =~ m{^(LICENSE|CHANGELOG\.md|src/README\.md)\z};
 		my %headings = map { my $h = lc; $h =~ s/[^\w -]//g; $h =~ tr/ /-/; ($h => 1) } ($text{$target} // '') =~ /^#+ (.*)$/gm;
 		push @broken, $link if !-e "$root/$target" || defined $anchor && !$headings{$anchor};
 	}
@@ -179,7 +189,7 @@ my $partitions = q{SELECT count(*) FROM pg_inherits WHERE inhparent = 'bm_webhoo
 my $before = $bmw->sql($partitions);
 $bmw->sql(q{SELECT bm_webhook_internal.create_partition('event', '2020-01-01')});
 is($bmw->sql($partitions), $before + 1, 'there is an old partition');
-($is_right) = run_sql($retention);
+my ($is_right) = run_sql($retention);
 ok($is_right, 'history is dropped');
 is($bmw->sql($partitions), $before, 'the old one is gone, the others are not');
 
@@ -203,7 +213,7 @@ is(as('shop_admin', q{INSERT INTO bm_webhook.endpoint (url, application, enabled
 is(as('shop_admin', q{INSERT INTO bm_webhook.endpoint (url) VALUES ('https://shop.example.com/')}), '42501', 'but no other');
 is(as('webhook_monitor', q{SELECT * FROM bm_webhook.backlog; SELECT * FROM bm_webhook.attempt; SELECT * FROM bm_webhook.status()}), '',
 	'webhook_monitor sees all');
-for my $role (qw(sms_gateway gateway))
+for my $role (qw(sms_gateway))
 {
 	is(as($role, q{SELECT bm_webhook.message_status('undelivered', 'role', 'sms', 'm', '+33123456789', '+33698765432', provider => 'twilio',
 		error => '{"code": "x", "title": "X", "permanent": true}')}), '', "$role may report what became of a message");
@@ -225,19 +235,19 @@ is(as('webhook_monitor', q{SELECT * FROM bm_webhook.endpoint_secret}), '42501', 
 
 # Now it is sent: the endpoint of the first page gets all that it should.
 $bmw->set('bm_webhook.allowed_networks', '127.0.0.0/8');
-$bmw->sql('DELETE FROM bm_webhook.endpoint WHERE id <> 1');
-$bmw->sql(q{UPDATE bm_webhook.endpoint SET url = '} . $receiver->url('/ok/readme') . q{' WHERE id = 1});
-$bmw->share_secrets(1, 'readme');
+my $first = $bmw->sql(q{SELECT id FROM bm_webhook.endpoint WHERE url = 'http://127.0.0.1:8080/webhooks'});
+$bmw->sql("DELETE FROM bm_webhook.endpoint WHERE id <> $first");
+$bmw->sql(q{UPDATE bm_webhook.endpoint SET url = '} . $receiver->url('/ok/readme') . "' WHERE id = $first");
+$bmw->share_secrets($first, 'readme');
 $bmw->set('bm_webhook.enabled', 'on');
 $bmw->wait_for_sql('nothing waits', 'SELECT bool_and(pending + not_taken = 0) FROM bm_webhook.backlog');
-$bmw->arrived_exactly_once('readme', q{SELECT e.id FROM bm_webhook.event e, bm_webhook.endpoint p WHERE p.id = 1 AND e.created_at >= p.created_at
-		AND e.type !~ '^(webhook|endpoint|delivery)\.' AND (e.application = 'app_7' AND e.type IN ('message.accepted', 'message.read')) IS NOT TRUE
-	UNION ALL SELECT id FROM bm_webhook.event WHERE endpoint_id = 1 AND type = 'webhook.ping'}, 'all events arrive, each once');
+$bmw->arrived_exactly_once('readme', qq{SELECT e.id FROM bm_webhook.event e, bm_webhook.endpoint p WHERE p.id = $first AND e.created_at >= p.created_at
+		AND (e.endpoint_id = p.id OR e.endpoint_id IS NULL AND e.type !~ '^(webhook|endpoint|delivery)\\.')}, 'all events arrive, each once');
 is($receiver->count('readme', 'verified'), $receiver->count('readme', 'requests'), 'every signature is right');
 
 # The request that is shown has the headers and fields of a real one, in order.
-my ($request) = grep { $_->{body} =~ /"message\.sent"/ } $receiver->requests('readme');
-my ($shown) = map { $_->{code} } @{ $readme{http} };
+my ($request) = grep { $_->{body} =~ /"order\.shipped"/ } $receiver->requests('readme');
+my ($shown) = map { $_->{code} } @{ $blocks{'README.md'}{http} };
 my ($shown_headers) = $shown =~ /\A.*?\n(.*?)\n\n/s;
 my %shown_headers = map { split /: /, $_, 2 } split /\n/, $shown_headers;
 is_deeply([ grep { !exists $request->{headers}{$_} } sort keys %shown_headers ], [], 'the headers that are shown exist');
@@ -245,24 +255,49 @@ my $fields = sub { join ' ', $_[0] =~ /"(\w+)":/g };
 is($fields->($shown), $fields->($request->{body}), 'the body that is shown has the fields of a real one');
 
 # The receivers.
-my $secret = $bmw->sql('SELECT bm_webhook.secret(1)');
-sub try_receiver
+my $secret = $bmw->sql("SELECT bm_webhook.secret($first)");
+sub start_program
 {
-	my ($language, $suffix, @command) = @_;
-	my ($block) = @{ $readme{$language} };
+	my ($code, $port, $output, $suffix, @command) = @_;
 
 	# Beside the receiver of the tests, where node finds the package.
 	my $program = "$FindBin::RealBin/../receiver/readme-$$.$suffix";
 	open my $file, '>', $program or die "could not write $program: $!";
-	print $file $block->{code};
+	print $file $code;
 	close $file;
+	my $process = IPC::Run::start([ @command, $program ], '<', \undef, '>&', $output);
+	wait_until("$program listens", sub { my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port"); $socket });
+	return ($process, $program);
+}
 
+# The one of the first page prints whatever it is sent.
+sub try_first_receiver
+{
+	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	my ($code) = map { $_->{code} } @{ $blocks{'README.md'}{python} };
+	my $output = '';
+	my ($process, $program) = start_program($code =~ s/\b8080\b/$port/r, $port, \$output, 'py', 'python3');
+	$bmw->sql("UPDATE bm_webhook.endpoint SET url = 'http://127.0.0.1:$port/webhooks' WHERE id = $first");
+	$bmw->sql("INSERT INTO orders (item, status) VALUES ('pen', 'paid')");
+	my $event = $bmw->sql('SELECT id FROM bm_webhook.event ORDER BY id DESC LIMIT 1');
+	$bmw->wait_for_delivery($event);
+	$process->pump_nb;
+	$process->signal('TERM');
+	$process->finish;
+	$bmw->sql("UPDATE bm_webhook.endpoint SET enabled = false WHERE id = $first");
+	like($output, qr/^webhook-id: $event\r?\n.*"type":"order\.paid".*"item":"pen"/ms, 'the receiver of the first page prints it');
+	unlink $program;
+	return;
+}
+
+sub try_receiver
+{
+	my ($language, $suffix, @command) = @_;
+	my ($block) = @{ $blocks{'docs/receivers.md'}{$language} };
 	local $ENV{WEBHOOK_SECRET} = $secret;
 	local $ENV{PORT} = my $port = PostgreSQL::Test::Cluster::get_free_port();
 	my $output = '';
-	my $process = IPC::Run::start([ @command, $program ], '<', \undef, '>&', \$output);
-	wait_until("the receiver in $language listens",
-		sub { my $socket = IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port"); $socket });
+	my ($process, $program) = start_program($block->{code}, $port, \$output, $suffix, @command);
 
 	my $id = $bmw->endpoint("http://127.0.0.1:$port/hooks", event_types => "{readme.$language}", retry_delays => '{}');
 	my $refused = $bmw->emit("readme.$language", message_id => 'refused');
@@ -282,7 +317,8 @@ require IO::Socket::INET;
 try_receiver('js', 'mjs', 'node');
 SKIP:
 {
-	skip 'no python3', 6 if !PostgreSQL::Test::Utils::run_log([ 'python3', '-c', 'import sys; sys.exit(sys.version_info < (3, 9))' ]);
+	skip 'no python3', 7 if !PostgreSQL::Test::Utils::run_log([ 'python3', '-c', 'import sys; sys.exit(sys.version_info < (3, 9))' ]);
+	try_first_receiver();
 	try_receiver('python', 'py', 'python3');
 }
 

@@ -1,4 +1,4 @@
-# Roles with the rights of the README's "Security": none can lock a table, choose an
+# Roles with the rights of docs/security.md: none can lock a table, choose an
 # id, or write what the extension writes; an owner deletes its endpoints and secrets
 # by function, and those of others are as unknown as those that do not exist. A dump
 # that a superuser restores keeps its ids.
@@ -13,8 +13,8 @@ use Test::More;
 
 my $bmw = BmWebhook->new;
 my $node = $bmw->node;
-my $readme = PostgreSQL::Test::Utils::slurp_file("$FindBin::RealBin/../../README.md");
-my ($grants) = grep { /CREATE ROLE shop_admin/ } $readme =~ /^```sql\n(.*?)^```$/gms;
+my $page = PostgreSQL::Test::Utils::slurp_file("$FindBin::RealBin/../../docs/security.md");
+my ($grants) = grep { /CREATE ROLE shop_admin/ } $page =~ /^```sql\n(.*?)^```$/gms;
 my ($owner) = grep { /CREATE ROLE shop_admin/ } split /\n\n/, $grants;
 
 $bmw->sql(q{INSERT INTO bm_webhook.application (name) VALUES ('shop'), ('bank')});

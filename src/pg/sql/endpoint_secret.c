@@ -2,7 +2,7 @@
  * pg/sql/endpoint_secret.c - the trigger that checks a signing secret.
  *
  * No message has the secret in it. (What a client sent is logged by PostgreSQL
- * itself when its statement fails: README.md says how to avoid that.)
+ * itself when its statement fails: docs/security.md says how to avoid that.)
  */
 #include "postgres.h"
 
