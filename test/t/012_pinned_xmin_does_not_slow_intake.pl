@@ -47,7 +47,7 @@ sub wait_for_statistics
 	$deliveries += $_[0];
 	$bmw->wait_for_sql("statistics of $deliveries deliveries are reported",
 		"SELECT bm_webhook.emit('nobody.cares', '{}') IS NOT NULL AND sum(n_tup_ins) = $deliveries FROM pg_stat_user_tables "
-		  . "WHERE schemaname = 'bm_webhook' AND relname LIKE 'delivery%'");
+		  . "WHERE schemaname = 'bm_webhook_internal' AND relname LIKE 'delivery%'");
 	return;
 }
 

@@ -184,13 +184,12 @@ field_of(const char *argument)
 static void
 set_value(BmwMessage *message, int field, Datum value)
 {
-	if (field >= LATER)
-		bmw_emit_refuse_argument(later_arguments[field - LATER]);
 	if (field == BUTTON)
-	{
 		set_button(&message->values[BMW_FIELD_CONTENT], DatumGetJsonbP(value));
+	if (field > BUTTON)
+		bmw_emit_refuse_argument(later_arguments[field - LATER]);
+	if (field >= BMW_MESSAGE_FIELDS)
 		return;
-	}
 
 	BmwMessageValue *to = &message->values[field];
 

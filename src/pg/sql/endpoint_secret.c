@@ -66,7 +66,7 @@ check_kind(const BmwRow *row)
 	if (strcmp(kind, "ed25519") == 0)
 		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("secrets of kind \"ed25519\" are not supported yet"),
-				errhint("Leave \"kind\" out: secrets are shared keys for HMAC with SHA-256."));
+				errhint("Leave \"kind\" out: secrets are keys that you share with the receiver."));
 	if (strcmp(kind, "hmac_sha256") != 0)
 		bmw_row_refuse("invalid \"kind\"", "There is no such kind of secret.",
 					   "The default is hmac_sha256.");
