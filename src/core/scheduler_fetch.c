@@ -127,7 +127,7 @@ bmw_scheduler_expect(BmwScheduler *scheduler, int64_t endpoint_id, int64_t due_u
 						.reason = BMW_ENDPOINT_DELETED};
 	BmwTarget *target = bmw_target_find(scheduler, endpoint_id);
 
-	if (target != NULL)
+	if (target != NULL && !target->is_gone)
 		bmw_target_expect(target, due_us);
 	else if (scheduler->readings.number > 0)
 		bmw_errand_add(scheduler, &errand);

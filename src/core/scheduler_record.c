@@ -300,12 +300,13 @@ follow(BmwScheduler *scheduler, BmwRecord *record, uint64_t committed)
 	bool is_waiting = !has_ended && record->fate == BMW_RECORD_WRITTEN;
 	BmwPass *pass = delivery->job.pass;
 
-	if (record->fate == BMW_RECORD_OVERTAKEN && target != NULL)
-		bmw_target_expect(target, 0);
+	if (record->fate == BMW_RECORD_OVERTAKEN)
+		bmw_scheduler_expect(scheduler, record->endpoint_id, 0);
 	else if (has_ended && bmw_target_keeps_order(target, delivery))
 		note_ended(scheduler, delivery, committed);
-	if (is_waiting && target != NULL && record->next_attempt_us != BMW_HELD_BACK)
-		bmw_target_expect(target, record->next_attempt_us);
+	if (is_waiting &&
+		(record->next_attempt_us != BMW_HELD_BACK || target == NULL || target->is_gone))
+		bmw_scheduler_expect(scheduler, record->endpoint_id, record->next_attempt_us);
 	if (is_waiting && record->next_attempt_us == BMW_HELD_BACK &&
 		bmw_order_is_head(scheduler->order, &key, &record->event_id))
 		bmw_order_want(scheduler->order, &key);

@@ -425,6 +425,29 @@ test_deleted(void)
 	end();
 }
 
+/* What was not written yet when it was deleted is pending then: it is canceled after all. */
+static void
+test_deleted_before_written(void)
+{
+	BmwEndpointRules other = rules_of(2);
+	BmwRequest request;
+	BmwErrand errand;
+
+	begin();
+	take_pass(1, 1, 1, NULL);
+	CHECK_INT(send_next(&request), 1);
+	CHECK_INT(answer(&request, 500)->status, BMW_PENDING);
+	set_rules(&other);
+	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
+	bmw_scheduler_errand_done(scheduler, &errand, BMW_ERRAND_DONE);
+	pass_time(5000);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 1);
+	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
+	CHECK_INT(errand.kind, BMW_ERRAND_CANCEL);
+	CHECK_INT(errand.endpoint_id, 1);
+	end();
+}
+
 /* A local fault of a request whose endpoint was deleted does not stay. */
 static void
 test_deleted_local_fault(void)
@@ -640,6 +663,7 @@ main(void)
 	test_order();
 	test_fetch_fails();
 	test_deleted();
+	test_deleted_before_written();
 	test_deleted_local_fault();
 	test_disabled();
 	test_memory();
