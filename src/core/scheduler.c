@@ -17,6 +17,7 @@ static void clamp(BmwLane *lane, void *context);
 static void every_second(BmwScheduler *scheduler);
 static void park_if_stuck(BmwLane *lane, void *context);
 static int64_t earlier(int64_t a, int64_t b);
+static int64_t later(int64_t a, int64_t b);
 static int64_t reading_wakeup_us(const BmwScheduler *scheduler);
 static void free_target(BmwLane *lane, void *context);
 
@@ -106,6 +107,8 @@ bmw_scheduler_wakeup_us(const BmwScheduler *scheduler)
 		wakeup = earlier(wakeup, scheduler->next_second_us);
 	if (counts.in_flight > 0)
 		wakeup = earlier(wakeup, scheduler->abort_at_us);
+	if (scheduler->mode != BMW_STOPPING && scheduler->readings.has_changed)
+		wakeup = earlier(wakeup, later(scheduler->readings.again_us, scheduler->rest_until_us));
 	if (scheduler->mode == BMW_RUNNING && !bmw_scheduler_is_full(scheduler))
 		wakeup = earlier(wakeup, reading_wakeup_us(scheduler));
 	return wakeup;
@@ -195,6 +198,12 @@ earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+static int64_t
+later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* For what is read from the tables: not before they can be. */
 static int64_t
 reading_wakeup_us(const BmwScheduler *scheduler)
@@ -202,13 +211,11 @@ reading_wakeup_us(const BmwScheduler *scheduler)
 	int64_t wakeup = earlier(bmw_passes_wakeup_us(scheduler),
 							 bmw_lanes_wakeup_us(scheduler->lanes, scheduler->now_us));
 
-	if (scheduler->readings.has_changed)
-		wakeup = earlier(wakeup, scheduler->readings.again_us);
 	if (scheduler->readings.unlearnt > 0)
 		wakeup = earlier(wakeup, scheduler->now_us);
 	if (bmw_fetch_wants_heads(scheduler))
 		wakeup = earlier(wakeup, scheduler->heads_at_us);
-	return wakeup > scheduler->rest_until_us ? wakeup : scheduler->rest_until_us;
+	return later(wakeup, scheduler->rest_until_us);
 }
 
 static void

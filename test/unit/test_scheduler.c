@@ -648,8 +648,15 @@ test_modes(void)
 	CHECK(!bmw_scheduler_wants_events(scheduler, true));
 	CHECK(!bmw_scheduler_next_fetch(scheduler, &what));
 	CHECK(answer(&request, 200) != NULL);
+	/* a change of the endpoints is heard of all the same */
+	bmw_scheduler_begin_reading(scheduler);
+	bmw_scheduler_end_reading(scheduler, 1000);
+	CHECK(!bmw_scheduler_wants_endpoints(scheduler, true));
+	CHECK_INT(bmw_scheduler_wakeup_us(scheduler), now_us + 4000);
+	pass_time(4000);
+	CHECK(bmw_scheduler_wants_endpoints(scheduler, true));
 	bmw_scheduler_set_mode(scheduler, BMW_STOPPING);
-	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 1);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 2); /* the other was canceled */
 	end();
 }
 
