@@ -637,6 +637,7 @@ test_window(void)
 static void
 test_modes(void)
 {
+	BmwErrand errand;
 	BmwRequest request;
 	BmwFetch what;
 
@@ -651,6 +652,9 @@ test_modes(void)
 	/* a change of the endpoints is heard of all the same */
 	bmw_scheduler_begin_reading(scheduler);
 	bmw_scheduler_end_reading(scheduler, 1000);
+	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
+	bmw_scheduler_errand_done(scheduler, &errand, BMW_ERRAND_DONE);
+	CHECK(!bmw_scheduler_next_errand(scheduler, &errand));
 	CHECK(!bmw_scheduler_wants_endpoints(scheduler, true));
 	CHECK_INT(bmw_scheduler_wakeup_us(scheduler), now_us + 4000);
 	pass_time(4000);
