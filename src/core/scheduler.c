@@ -48,7 +48,7 @@ bmw_scheduler_destroy(BmwScheduler *scheduler)
 	if (scheduler == NULL)
 		return;
 	bmw_memory_destroy(scheduler);
-	bmw_record_destroy(scheduler);
+	bmw_scheduler_record_destroy(scheduler);
 	bmw_errand_destroy(scheduler);
 	bmw_passes_destroy(&scheduler->passes);
 	if (scheduler->lanes != NULL)
@@ -101,7 +101,7 @@ int64_t
 bmw_scheduler_wakeup_us(const BmwScheduler *scheduler)
 {
 	BmwLaneCounts counts = bmw_lanes_counts(scheduler->lanes);
-	int64_t wakeup = earlier(bmw_record_wakeup_us(scheduler), scheduler->errands_at_us);
+	int64_t wakeup = earlier(bmw_scheduler_record_wakeup_us(scheduler), scheduler->errands_at_us);
 
 	if (counts.queued > 0)
 		wakeup = earlier(wakeup, scheduler->next_second_us);
@@ -160,7 +160,7 @@ clock_went_back(BmwScheduler *scheduler, int64_t by_us)
 		waiting->not_before_us = 0;
 	bmw_lanes_shift(scheduler->lanes, by_us, scheduler->now_us);
 	bmw_passes_shift(&scheduler->passes, by_us);
-	bmw_record_shift(scheduler, by_us);
+	bmw_scheduler_record_shift(scheduler, by_us);
 	bmw_lanes_each(scheduler->lanes, clamp, scheduler);
 }
 
@@ -213,7 +213,7 @@ reading_wakeup_us(const BmwScheduler *scheduler)
 
 	if (scheduler->readings.unlearnt > 0)
 		wakeup = earlier(wakeup, scheduler->now_us);
-	if (bmw_fetch_wants_heads(scheduler))
+	if (bmw_scheduler_fetch_wants_heads(scheduler))
 		wakeup = earlier(wakeup, scheduler->heads_at_us);
 	return later(wakeup, scheduler->rest_until_us);
 }

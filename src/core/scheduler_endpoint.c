@@ -212,7 +212,8 @@ bmw_target_park_new(BmwScheduler *scheduler, BmwTarget *target)
 	BmwJob *job;
 
 	while ((job = bmw_lane_take_new(target->lane)) != NULL)
-		bmw_record_park(scheduler, (BmwDelivery *) job, bmw_lane_hold_until_us(target->lane));
+		bmw_scheduler_record_park(scheduler, (BmwDelivery *) job,
+								  bmw_lane_hold_until_us(target->lane));
 }
 
 void
@@ -355,7 +356,7 @@ cancel_new(BmwScheduler *scheduler, BmwTarget *target)
 	BmwJob *job;
 
 	while ((job = bmw_lane_take_new(target->lane)) != NULL)
-		bmw_record_cancel(scheduler, (BmwDelivery *) job, BMW_ENDPOINT_DELETED);
+		bmw_scheduler_record_cancel(scheduler, (BmwDelivery *) job, BMW_ENDPOINT_DELETED);
 }
 
 static void

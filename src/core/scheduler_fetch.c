@@ -38,7 +38,8 @@ bmw_scheduler_wants_fetch(BmwScheduler *scheduler)
 {
 	if (!bmw_scheduler_may_read(scheduler))
 		return false;
-	return (bmw_fetch_wants_heads(scheduler) && scheduler->now_us >= scheduler->heads_at_us) ||
+	return (bmw_scheduler_fetch_wants_heads(scheduler) &&
+			scheduler->now_us >= scheduler->heads_at_us) ||
 		   bmw_lanes_next_due(scheduler->lanes, scheduler->now_us) != NULL;
 }
 
@@ -103,7 +104,8 @@ bmw_scheduler_load(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueR
 		return load_for(scheduler, target, delivery, source);
 	bmw_memory_add(scheduler, delivery);
 	target->loaded++;
-	bmw_record_cancel(scheduler, delivery, source == NULL ? BMW_EVENT_GONE : BMW_ENDPOINT_REPLACED);
+	bmw_scheduler_record_cancel(scheduler, delivery,
+								source == NULL ? BMW_EVENT_GONE : BMW_ENDPOINT_REPLACED);
 	return BMW_OK;
 }
 
@@ -143,7 +145,7 @@ bmw_scheduler_moved(BmwScheduler *scheduler, int64_t endpoint_id, const BmwUuid 
 		return;
 	delivery->fetched_due_us = due_us;
 	if (delivery->state == BMW_DELIVERY_RECORDED)
-		bmw_record_find(scheduler, delivery)->fetched_due_us = due_us;
+		bmw_scheduler_record_find(scheduler, delivery)->fetched_due_us = due_us;
 }
 
 void
@@ -153,7 +155,7 @@ bmw_scheduler_look_again(BmwScheduler *scheduler)
 }
 
 bool
-bmw_fetch_wants_heads(const BmwScheduler *scheduler)
+bmw_scheduler_fetch_wants_heads(const BmwScheduler *scheduler)
 {
 	/* after a crash the earlier event of a message may have no row: intake finds it */
 	return !scheduler->passes.needs_check && bmw_order_is_wanting(scheduler->order);
@@ -165,7 +167,7 @@ fetch_heads(BmwScheduler *scheduler, BmwFetch *fetch)
 	int64_t first = 0;
 	int64_t endpoint_id;
 
-	if (!bmw_fetch_wants_heads(scheduler) || scheduler->now_us < scheduler->heads_at_us)
+	if (!bmw_scheduler_fetch_wants_heads(scheduler) || scheduler->now_us < scheduler->heads_at_us)
 		return false;
 	while (bmw_order_next_wanting(scheduler->order, &endpoint_id) && endpoint_id != first)
 	{
@@ -329,7 +331,7 @@ load_for(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery,
 	target->loaded++;
 	if (!is_head)
 	{
-		bmw_record_park(scheduler, delivery, BMW_HELD_BACK);
+		bmw_scheduler_record_park(scheduler, delivery, BMW_HELD_BACK);
 		return BMW_OK;
 	}
 	bmw_memory_hold(scheduler, delivery, event);

@@ -244,19 +244,21 @@ extern bool bmw_take_is_blocked(BmwScheduler *scheduler);
 extern BmwOrderKey bmw_delivery_key(const BmwDelivery *delivery);
 
 /* scheduler_fetch.c */
-extern bool bmw_fetch_wants_heads(const BmwScheduler *scheduler);
+extern bool bmw_scheduler_fetch_wants_heads(const BmwScheduler *scheduler);
 
 /* scheduler_record.c: there is always room. */
-extern BmwRecord *bmw_record_add(BmwScheduler *scheduler, BmwDelivery *delivery,
-								 BmwDeliveryStatus status);
+extern BmwRecord *bmw_scheduler_record_add(BmwScheduler *scheduler, BmwDelivery *delivery,
+										   BmwDeliveryStatus status);
 /* That of a delivery that has one. */
-extern BmwRecord *bmw_record_find(BmwScheduler *scheduler, const BmwDelivery *delivery);
-extern void bmw_record_park(BmwScheduler *scheduler, BmwDelivery *delivery, int64_t due_us);
-extern void bmw_record_cancel(BmwScheduler *scheduler, BmwDelivery *delivery, const char *reason);
-extern bool bmw_record_reserve(BmwScheduler *scheduler);
-extern int64_t bmw_record_wakeup_us(const BmwScheduler *scheduler);
-extern void bmw_record_shift(BmwScheduler *scheduler, int64_t by_us);
-extern void bmw_record_destroy(BmwScheduler *scheduler);
+extern BmwRecord *bmw_scheduler_record_find(BmwScheduler *scheduler, const BmwDelivery *delivery);
+extern void bmw_scheduler_record_park(BmwScheduler *scheduler, BmwDelivery *delivery,
+									  int64_t due_us);
+extern void bmw_scheduler_record_cancel(BmwScheduler *scheduler, BmwDelivery *delivery,
+										const char *reason);
+extern bool bmw_scheduler_record_reserve(BmwScheduler *scheduler);
+extern int64_t bmw_scheduler_record_wakeup_us(const BmwScheduler *scheduler);
+extern void bmw_scheduler_record_shift(BmwScheduler *scheduler, int64_t by_us);
+extern void bmw_scheduler_record_destroy(BmwScheduler *scheduler);
 
 /* scheduler_errand.c: the same twice is once. */
 extern void bmw_errand_add(BmwScheduler *scheduler, const BmwErrand *errand);

@@ -125,7 +125,7 @@ bmw_scheduler_cursor_done(BmwScheduler *scheduler, bool is_written)
 }
 
 BmwRecord *
-bmw_record_add(BmwScheduler *scheduler, BmwDelivery *delivery, BmwDeliveryStatus status)
+bmw_scheduler_record_add(BmwScheduler *scheduler, BmwDelivery *delivery, BmwDeliveryStatus status)
 {
 	BmwWriter *writer = &scheduler->writer;
 	BmwRecord *record = &writer->fresh.items[writer->fresh.length];
@@ -148,7 +148,7 @@ bmw_record_add(BmwScheduler *scheduler, BmwDelivery *delivery, BmwDeliveryStatus
 }
 
 BmwRecord *
-bmw_record_find(BmwScheduler *scheduler, const BmwDelivery *delivery)
+bmw_scheduler_record_find(BmwScheduler *scheduler, const BmwDelivery *delivery)
 {
 	BmwRecords *lists[] = {&scheduler->writer.fresh, &scheduler->writer.stuck};
 
@@ -161,9 +161,9 @@ bmw_record_find(BmwScheduler *scheduler, const BmwDelivery *delivery)
 }
 
 void
-bmw_record_park(BmwScheduler *scheduler, BmwDelivery *delivery, int64_t due_us)
+bmw_scheduler_record_park(BmwScheduler *scheduler, BmwDelivery *delivery, int64_t due_us)
 {
-	BmwRecord *record = bmw_record_add(scheduler, delivery, BMW_PENDING);
+	BmwRecord *record = bmw_scheduler_record_add(scheduler, delivery, BMW_PENDING);
 	const BmwTarget *target = bmw_target_find(scheduler, delivery->endpoint_id);
 
 	record->next_attempt_us = due_us > scheduler->now_us ? due_us : scheduler->now_us;
@@ -176,15 +176,15 @@ bmw_record_park(BmwScheduler *scheduler, BmwDelivery *delivery, int64_t due_us)
 }
 
 void
-bmw_record_cancel(BmwScheduler *scheduler, BmwDelivery *delivery, const char *reason)
+bmw_scheduler_record_cancel(BmwScheduler *scheduler, BmwDelivery *delivery, const char *reason)
 {
-	BmwRecord *record = bmw_record_add(scheduler, delivery, BMW_CANCELED);
+	BmwRecord *record = bmw_scheduler_record_add(scheduler, delivery, BMW_CANCELED);
 
 	record->error = strdup(reason);
 }
 
 bool
-bmw_record_reserve(BmwScheduler *scheduler)
+bmw_scheduler_record_reserve(BmwScheduler *scheduler)
 {
 	BmwWriter *writer = &scheduler->writer;
 
@@ -193,7 +193,7 @@ bmw_record_reserve(BmwScheduler *scheduler)
 }
 
 int64_t
-bmw_record_wakeup_us(const BmwScheduler *scheduler)
+bmw_scheduler_record_wakeup_us(const BmwScheduler *scheduler)
 {
 	const BmwWriter *writer = &scheduler->writer;
 	int64_t wakeup = BMW_NEVER_US;
@@ -212,7 +212,7 @@ bmw_record_wakeup_us(const BmwScheduler *scheduler)
 }
 
 void
-bmw_record_shift(BmwScheduler *scheduler, int64_t by_us)
+bmw_scheduler_record_shift(BmwScheduler *scheduler, int64_t by_us)
 {
 	BmwWriter *writer = &scheduler->writer;
 
@@ -227,7 +227,7 @@ bmw_record_shift(BmwScheduler *scheduler, int64_t by_us)
 }
 
 void
-bmw_record_destroy(BmwScheduler *scheduler)
+bmw_scheduler_record_destroy(BmwScheduler *scheduler)
 {
 	BmwWriter *writer = &scheduler->writer;
 

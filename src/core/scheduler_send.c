@@ -138,9 +138,9 @@ give_back(BmwScheduler *scheduler, BmwDelivery *delivery, int64_t hold_us)
 	job = job->has_row ? bmw_lane_take_due(target->lane) : bmw_lane_take_new(target->lane);
 	assert(job == &delivery->job);
 	if (target->is_gone)
-		bmw_record_cancel(scheduler, delivery, BMW_ENDPOINT_DELETED);
+		bmw_scheduler_record_cancel(scheduler, delivery, BMW_ENDPOINT_DELETED);
 	else if (!job->has_row)
-		bmw_record_park(scheduler, delivery, 0);
+		bmw_scheduler_record_park(scheduler, delivery, 0);
 	else
 	{
 		bmw_target_expect(target, scheduler->now_us);
@@ -155,7 +155,7 @@ static BmwRecord *
 record(BmwScheduler *scheduler, BmwDelivery *delivery, const BmwEnd *end, const BmwOutcome *outcome)
 {
 	const BmwJob *job = &delivery->job;
-	BmwRecord *made = bmw_record_add(scheduler, delivery, status_of(outcome->verdict));
+	BmwRecord *made = bmw_scheduler_record_add(scheduler, delivery, status_of(outcome->verdict));
 
 	made->attempts = job->attempts + 1;
 	made->first_attempt_us = job->first_attempt_us != 0 ? job->first_attempt_us : job->started_us;

@@ -186,8 +186,8 @@ place(Placing *placing, BmwDelivery *delivery)
 		keep(placing, delivery, target);
 	else if (target == NULL || placing->event == NULL || bmw_lane_room_new(target->lane) == 0 ||
 			 !wants_body(scheduler, target, placing->event->body_len))
-		bmw_record_park(scheduler, delivery,
-						target != NULL ? bmw_lane_hold_until_us(target->lane) : 0);
+		bmw_scheduler_record_park(scheduler, delivery,
+								  target != NULL ? bmw_lane_hold_until_us(target->lane) : 0);
 	else
 	{
 		note_mixed(scheduler, delivery->endpoint_id);
@@ -206,7 +206,7 @@ keep(Placing *placing, BmwDelivery *delivery, BmwTarget *target)
 	if (placing->event == NULL || scheduler->kept_bodies >= MAX_KEPT ||
 		!wants_body(scheduler, target, placing->event->body_len))
 	{
-		bmw_record_park(scheduler, delivery, BMW_HELD_BACK);
+		bmw_scheduler_record_park(scheduler, delivery, BMW_HELD_BACK);
 		return;
 	}
 	bmw_memory_hold(scheduler, delivery, placing->event);
@@ -245,7 +245,7 @@ place_kept(BmwScheduler *scheduler, BmwDelivery *delivery)
 
 	if (target == NULL || target->is_gone)
 	{
-		bmw_record_cancel(scheduler, delivery, BMW_ENDPOINT_DELETED);
+		bmw_scheduler_record_cancel(scheduler, delivery, BMW_ENDPOINT_DELETED);
 		return;
 	}
 	if (target->rules.is_ordered)
@@ -254,7 +254,7 @@ place_kept(BmwScheduler *scheduler, BmwDelivery *delivery)
 	if (is_head && !bmw_target_is_stopped(target) && bmw_lane_room_new(target->lane) > 0)
 		queue(scheduler, delivery, target);
 	else
-		bmw_record_park(scheduler, delivery, is_head ? 0 : BMW_HELD_BACK);
+		bmw_scheduler_record_park(scheduler, delivery, is_head ? 0 : BMW_HELD_BACK);
 }
 
 /* Are there several lanes that get events? */
