@@ -230,6 +230,7 @@ update_now(BmwCycle *cycle)
 	int64 now_us = bmw_unix_us(GetCurrentTimestamp());
 	int64 elapsed_us = now_us - cycle->now_us;
 	int64 true_us;
+	int64 back_us;
 	instr_time monotonic;
 
 	INSTR_TIME_SET_CURRENT(monotonic);
@@ -238,7 +239,11 @@ update_now(BmwCycle *cycle)
 	cycle->now_us = now_us;
 	if (cycle->scheduler == NULL)
 		return;
-	log_jump(elapsed_us, true_us, bmw_scheduler_set_time(cycle->scheduler, now_us));
+	back_us = bmw_scheduler_set_time(cycle->scheduler, now_us);
+	log_jump(elapsed_us, true_us, back_us);
+	cycle->partitions_at_us -= back_us;
+	cycle->statistics_at_us -= back_us;
+	cycle->fetcher.look_at_us -= back_us;
 }
 
 /* So much time has passed by the clock, and so much in truth. */
