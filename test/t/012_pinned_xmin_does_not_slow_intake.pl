@@ -18,9 +18,9 @@ $bmw->endpoint('/ok/all', event_types => '{test.*}');
 sub rows_read
 {
 	return $bmw->sql(q{
-		SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE schemaname = 'bm_webhook'
+		SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE schemaname = 'bm_webhook_internal'
 				AND relname ~ '^(event|delivery|failed_attempt)' AND relname <> 'event_type')
-			 + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE schemaname = 'bm_webhook'
+			 + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE schemaname = 'bm_webhook_internal'
 				AND relname ~ '^(event|delivery|failed_attempt)' AND relname <> 'event_type')});
 }
 
@@ -55,7 +55,7 @@ $bmw->wait_for_delivery($bmw->emit('test.warm'));
 wait_for_statistics(1);
 rows_for_single_events('warm');
 my $before = rows_for_single_events('before');
-is($bmw->sql(q{SELECT sum(n_tup_upd + n_tup_del) FROM pg_stat_user_tables WHERE schemaname = 'bm_webhook'
+is($bmw->sql(q{SELECT sum(n_tup_upd + n_tup_del) FROM pg_stat_user_tables WHERE schemaname = 'bm_webhook_internal'
 		AND relname ~ '^(event|delivery)' AND relname <> 'event_type'}), 0,
 	'deliveries that succeed at once leave no dead row');
 
