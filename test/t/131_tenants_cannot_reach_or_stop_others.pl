@@ -104,6 +104,7 @@ for my $foreign ($bank, $all)
 	is(as('shop_admin', "SELECT bm_webhook.delete_secret($secret{$foreign})"), '42704', 'unknown');
 }
 is($bmw->sql("SELECT count(*) FROM bm_webhook.endpoint_secret WHERE endpoint_id IN ($bank, $all)"), 2, 'both are still there');
+is(as('shop_admin', "SELECT bm_webhook.secret($_)"), '42704', 'so is the text of its secret') for $bank, 99999;
 is(as('shop_app', "SELECT bm_webhook.delete_endpoint($shop)"), '42501', 'who has no right to the function cannot call it');
 is(as('shop_admin', "SELECT bm_webhook.delete_secret($secret{$shop}); SELECT bm_webhook.delete_endpoint($shop)"), '', 'its own it may');
 $bmw->sql('CREATE ROLE of_bank IN ROLE bank_admin');
