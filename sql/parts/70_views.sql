@@ -33,17 +33,16 @@ CREATE FUNCTION bm_webhook_internal.has_log(p bm_webhook.endpoint) RETURNS boole
 	WITH since AS MATERIALIZED (
 		SELECT bm_webhook.uuid_floor(CASE WHEN p.created_at BETWEEN '1970-01-01 UTC' AND clock_timestamp()
 			THEN p.created_at ELSE '1970-01-01 UTC' END) AS id
-	), logged AS (
-		(SELECT d.endpoint_id = p.id AS is_its_own FROM bm_webhook.delivery d WHERE d.event_id >= (SELECT id FROM since) LIMIT 10001)
-		UNION ALL
-		(SELECT e.endpoint_id IS NOT DISTINCT FROM p.id OR bm_webhook_internal.wants(p, e)
-			FROM bm_webhook.event e WHERE e.id >= (SELECT id FROM since) LIMIT 10001)
-		UNION ALL
-		(SELECT r.endpoint_id = p.id FROM bm_webhook.redelivery r WHERE r.event_id >= (SELECT id FROM since) LIMIT 10001)
 	)
 	SELECT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.endpoint_id = p.id AND d.status = 'pending')
 		OR EXISTS (SELECT FROM bm_webhook.set_aside s WHERE s.endpoint_id = p.id)
-		OR (SELECT count(*) > 10000 OR coalesce(bool_or(is_its_own), false) FROM logged)
+		OR EXISTS (SELECT FROM bm_webhook.event e WHERE e.id >= (SELECT id FROM since) OFFSET 1000)
+		OR EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id >= (SELECT id FROM since) OFFSET 1000)
+		OR EXISTS (SELECT FROM bm_webhook.redelivery r WHERE r.event_id >= (SELECT id FROM since) OFFSET 1000)
+		OR EXISTS (SELECT FROM bm_webhook.redelivery r WHERE r.event_id >= (SELECT id FROM since) AND r.endpoint_id = p.id)
+		OR EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id >= (SELECT id FROM since) AND d.endpoint_id = p.id)
+		OR EXISTS (SELECT FROM bm_webhook.event e WHERE e.id >= (SELECT id FROM since)
+			AND (e.endpoint_id IS NOT DISTINCT FROM p.id OR bm_webhook_internal.wants(p, e)))
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.has_log(bm_webhook.endpoint) IS 'may the log have something of this endpoint?';
 
