@@ -6,6 +6,7 @@
  * bytes fit. What was seen of a lane's due rows is not read again: from_us says
  * how far that is, and whoever hears of an earlier one moves it back.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "core/scheduler_internal.h"
@@ -22,6 +23,7 @@ static bool fetch_due(BmwScheduler *scheduler, BmwFetch *fetch);
 static bool can_fetch(const BmwTarget *target);
 static bool offer_head(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row);
 static bool has_ended(const BmwScheduler *scheduler, const BmwOrderHead *head);
+static bool fits(const BmwScheduler *scheduler, const BmwTarget *target, int64_t bytes);
 static bool is_same(const BmwUuid *a, const BmwUuid *b);
 static void skip(BmwScheduler *scheduler, int64_t due_us);
 static BmwDelivery *create(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row,
@@ -75,10 +77,8 @@ bmw_scheduler_has_room(BmwScheduler *scheduler, const BmwFetch *fetch, const Bmw
 					   int64_t bytes)
 {
 	const BmwTarget *target = bmw_target_find(scheduler, fetch->endpoint_id);
-	const int64_t most = scheduler->limits.max_bytes;
 
-	if (target == NULL || target->loaded == 0 ||
-		(scheduler->bytes + bytes <= most && target->bytes + bytes <= most / LANE_SHARE))
+	if (target == NULL || fits(scheduler, target, bytes))
 		return true;
 	for (int i = 0; i < fetch->heads_length; i++)
 		if (is_same(&fetch->heads[i], &row->event_id))
@@ -164,17 +164,15 @@ bmw_scheduler_fetch_wants_heads(const BmwScheduler *scheduler)
 static bool
 fetch_heads(BmwScheduler *scheduler, BmwFetch *fetch)
 {
-	int64_t first = 0;
 	int64_t endpoint_id;
 
 	if (!bmw_scheduler_fetch_wants_heads(scheduler) || scheduler->now_us < scheduler->heads_at_us)
 		return false;
-	while (bmw_order_next_wanting(scheduler->order, &endpoint_id) && endpoint_id != first)
+	for (int tries = 0;
+		 tries < LANES_A_TURN && bmw_order_next_wanting(scheduler->order, &endpoint_id); tries++)
 	{
 		const BmwTarget *target = bmw_target_find(scheduler, endpoint_id);
 
-		if (first == 0)
-			first = endpoint_id;
 		if (target == NULL || !can_fetch(target))
 			bmw_order_unwant_all(scheduler->order, endpoint_id);
 		else if (take_heads(scheduler, endpoint_id, bmw_lane_room_due(target->lane)) > 0)
@@ -187,7 +185,8 @@ fetch_heads(BmwScheduler *scheduler, BmwFetch *fetch)
 			return true;
 		}
 	}
-	scheduler->heads_at_us = scheduler->now_us + NO_ROOM_PAUSE_US;
+	if (bmw_order_is_wanting(scheduler->order))
+		scheduler->heads_at_us = scheduler->now_us + NO_ROOM_PAUSE_US;
 	return false;
 }
 
@@ -274,6 +273,18 @@ has_ended(const BmwScheduler *scheduler, const BmwOrderHead *head)
 	return false;
 }
 
+/* More rows may come than were asked room for: not all that are in memory are among them. */
+static bool
+fits(const BmwScheduler *scheduler, const BmwTarget *target, int64_t bytes)
+{
+	const int64_t most = scheduler->limits.max_bytes;
+
+	if (bmw_lane_room_due(target->lane) == 0)
+		return false;
+	return target->loaded == 0 ||
+		   (scheduler->bytes + bytes <= most && target->bytes + bytes <= most / LANE_SHARE);
+}
+
 static bool
 is_same(const BmwUuid *a, const BmwUuid *b)
 {
@@ -317,6 +328,7 @@ load_for(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery,
 	BmwOrderKey key = bmw_delivery_key(delivery);
 	BmwEvent *event = NULL;
 	bool is_head = true;
+	bool is_queued;
 
 	/* it may be new to its message: it had no row yet when the endpoint began to keep the order */
 	if (bmw_target_keeps_order(target, delivery))
@@ -338,7 +350,9 @@ load_for(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery,
 	bmw_event_release(event);
 	delivery->state = BMW_DELIVERY_QUEUED;
 	delivery->identity = target->rules.identity;
-	bmw_lane_push_due(target->lane, &delivery->job, scheduler->now_us);
+	is_queued = bmw_lane_push_due(target->lane, &delivery->job, scheduler->now_us);
+	assert(is_queued);
+	(void) is_queued;
 	return BMW_OK;
 }
 

@@ -6,6 +6,7 @@
  * none. Events of one pass may have ids in another order than they are read in;
  * those of a message are therefore placed when the pass has been read to its end.
  */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "core/scheduler_internal.h"
@@ -219,9 +220,13 @@ keep(Placing *placing, BmwDelivery *delivery, BmwTarget *target)
 static void
 queue(BmwScheduler *scheduler, BmwDelivery *delivery, BmwTarget *target)
 {
+	bool is_queued;
+
 	delivery->state = BMW_DELIVERY_QUEUED;
 	delivery->identity = target->rules.identity;
-	bmw_lane_push_new(target->lane, &delivery->job, scheduler->now_us);
+	is_queued = bmw_lane_push_new(target->lane, &delivery->job, scheduler->now_us);
+	assert(is_queued);
+	(void) is_queued;
 }
 
 /* Nobody's bodies take all: an endpoint that holds none may always have one. */

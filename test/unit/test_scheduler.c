@@ -372,6 +372,80 @@ test_order(void)
 	end();
 }
 
+/* Rows that are in memory need not be among those that are found: more may come than there is room for. */
+static void
+test_no_room(void)
+{
+	BmwFetch what;
+	BmwDueRow row = {.is_pending = true};
+	int loaded = 0;
+
+	begin();
+	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	for (int i = 0; i < (int) limits.lane_capacity + 10; i++)
+	{
+		BmwEventSource source = {.type = "t"};
+
+		row.event_id = source.id = uuid(i);
+		row.due_us = now_us - 1000;
+		if (bmw_scheduler_offer(scheduler, &what, &row) &&
+			bmw_scheduler_has_room(scheduler, &what, &row, 1))
+		{
+			CHECK_INT(bmw_scheduler_load(scheduler, &what, &row, &source, true), BMW_OK);
+			loaded++;
+		}
+	}
+	CHECK_INT(loaded, limits.lane_capacity);
+	CHECK_INT(bmw_scheduler_counts(scheduler).queued, limits.lane_capacity);
+	end();
+}
+
+/* Wanted heads of lanes that are full are left, and nobody loops. */
+static void
+test_no_room_for_heads(void)
+{
+	BmwEndpointRules rules[3];
+	BmwFetch what;
+	BmwUuid id = uuid(9999);
+
+	begin();
+	bmw_scheduler_begin_reading(scheduler);
+	for (int e = 0; e < 3; e++)
+	{
+		rules[e] = rules_of(e + 1);
+		rules[e].is_ordered = true;
+		CHECK_INT(bmw_scheduler_set_endpoint(scheduler, &rules[e]), BMW_OK);
+	}
+	bmw_scheduler_end_reading(scheduler, 0);
+	for (int e = 0; e < 3; e++)
+		bmw_scheduler_learnt(scheduler, e + 1);
+	for (int e = 0; e < 2; e++)
+	{
+		what = (BmwFetch){.endpoint_id = e + 1};
+		for (int i = 0; i < limits.lane_capacity; i++)
+		{
+			BmwDueRow row = {.event_id = uuid(i), .is_pending = true, .due_us = now_us};
+			BmwEventSource source = {.id = row.event_id, .type = "t"};
+
+			CHECK_INT(bmw_scheduler_load(scheduler, &what, &row, &source, true), BMW_OK);
+		}
+	}
+	for (int e = 0; e < 3; e++)
+		CHECK_INT(bmw_scheduler_learn(scheduler, e + 1, NULL, "m", &id), BMW_OK);
+	bmw_scheduler_look_again(scheduler);
+	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK_INT(what.endpoint_id, 3);
+	CHECK_INT(what.heads_length, 1);
+	bmw_scheduler_end_fetch(scheduler, &what, 0, 0);
+	while (bmw_scheduler_next_fetch(scheduler, &what))
+	{
+		CHECK(what.heads == NULL);
+		bmw_scheduler_end_fetch(scheduler, &what, 0, BMW_NEVER_US);
+	}
+	CHECK(bmw_scheduler_wakeup_us(scheduler) <= now_us + S);
+	end();
+}
+
 /* A statement that fails changes nothing: the same head is asked for again. */
 static void
 test_fetch_fails(void)
@@ -672,6 +746,8 @@ main(void)
 	test_overtaken();
 	test_cursor_waits();
 	test_order();
+	test_no_room();
+	test_no_room_for_heads();
 	test_fetch_fails();
 	test_deleted();
 	test_deleted_before_written();
