@@ -9,14 +9,12 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "pg/sql/interval.h"
 #include "pg/sql/sql_row.h"
 #include "pg/sql/statement.h"
 #include "pg/dispatch/store.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/xid8.h"
 
@@ -26,37 +24,6 @@
 
 #define DUE_COLUMNS                                                                                \
 	"d.event_id, d.status = 'pending', d.attempts, d.first_attempt_at, d.next_attempt_at"
-
-static BmwStatement version = {
-	"SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'bm_webhook'"};
-
-static BmwStatement current_snapshot = {"SELECT pg_catalog.pg_current_snapshot()::text"};
-
-static BmwStatement read_cursor = {
-	"SELECT snapshot::text, since FROM bm_webhook.cursor WHERE shard = $1 AND shards = $2",
-	2,
-	{INT4OID, INT4OID}};
-
-static BmwStatement lock_cursor = {"LOCK TABLE bm_webhook.cursor IN EXCLUSIVE MODE"};
-
-/* The new shards all start where the slowest of the old ones was. */
-static BmwStatement reset_cursor = {
-	"WITH old AS (DELETE FROM bm_webhook.cursor RETURNING pg_catalog.pg_snapshot_xmin(snapshot) AS xmin, since),"
-	" oldest AS (SELECT coalesce((SELECT xmin FROM old ORDER BY xmin LIMIT 1),"
-	"  pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())) AS xmin,"
-	"  coalesce((SELECT since FROM old ORDER BY since LIMIT 1), pg_catalog.now()) AS since)"
-	" INSERT INTO bm_webhook.cursor"
-	" SELECT shard, $1, (xmin::text || ':' || xmin::text || ':')::pg_snapshot, since, pg_catalog.now()"
-	" FROM oldest, pg_catalog.generate_series(0, $1 - 1) AS shard",
-	1,
-	{INT4OID}};
-
-static BmwStatement write_cursor = {
-	"WITH free AS (SELECT shard FROM bm_webhook.cursor WHERE shard = $1 FOR NO KEY UPDATE SKIP LOCKED)"
-	" UPDATE bm_webhook.cursor c SET snapshot = $2::pg_snapshot, since = $3, updated_at = pg_catalog.now()"
-	" FROM free WHERE c.shard = free.shard",
-	3,
-	{INT4OID, TEXTOID, TIMESTAMPTZOID}};
 
 static BmwStatement new_events = {"SELECT " EVENT_COLUMNS " FROM bm_webhook.event e"
 								  " WHERE (e.xid, e.id) > ($1, $2) AND e.id >= $3"
@@ -133,65 +100,6 @@ static int each_event(int rows, BmwEventRowFn fn, void *context);
 static int each_due(int rows, BmwDueRowFn fn, void *context);
 static Datum ids_datum(const BmwUuid *ids, int length);
 static void read_event(const BmwSqlRow *row, BmwEventRow *event);
-static void parse_snapshot(const char *text, BmwSnapshot *snapshot);
-static Datum snapshot_datum(const BmwSnapshot *snapshot);
-
-char *
-bmw_store_version(void)
-{
-	BmwSqlRow row;
-
-	if (bmw_statement_run(&version, NULL) == 0)
-		return NULL;
-	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
-	return pstrdup(bmw_sql_text(&row, 1, NULL));
-}
-
-Oid
-bmw_store_cursor_table(void)
-{
-	return get_relname_relid("cursor", get_namespace_oid("bm_webhook", false));
-}
-
-void
-bmw_store_read_cursor(int shard, int shards, BmwSnapshot *snapshot, int64 *since_us)
-{
-	Datum values[2] = {Int32GetDatum(shard), Int32GetDatum(shards)};
-	BmwSqlRow row;
-
-	if (bmw_statement_run(&read_cursor, values) == 0)
-	{
-		bmw_statement_run(&lock_cursor, NULL);
-		if (bmw_statement_run(&read_cursor, values) == 0)
-			bmw_statement_run(&reset_cursor, &values[1]);
-		if (bmw_statement_run(&read_cursor, values) == 0)
-			ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
-					errmsg("could not reset the cursor of shard %d", shard));
-	}
-	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
-	parse_snapshot(bmw_sql_text(&row, 1, NULL), snapshot);
-	*since_us = bmw_sql_time(&row, 2);
-}
-
-bool
-bmw_store_write_cursor(int shard, const BmwSnapshot *snapshot, int64 since_us)
-{
-	Datum values[3] = {Int32GetDatum(shard), snapshot_datum(snapshot),
-					   TimestampTzGetDatum(bmw_from_unix_us(since_us))};
-
-	return bmw_statement_lock(bmw_statement_table("cursor"), RowExclusiveLock) &&
-		   bmw_statement_run(&write_cursor, values) > 0;
-}
-
-void
-bmw_store_current_snapshot(BmwSnapshot *snapshot)
-{
-	BmwSqlRow row;
-
-	bmw_statement_run(&current_snapshot, NULL);
-	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
-	parse_snapshot(bmw_sql_text(&row, 1, NULL), snapshot);
-}
 
 int
 bmw_store_new_events(const BmwPosition *after, const BmwUuid *floor, const BmwSnapshot *now,
@@ -199,7 +107,7 @@ bmw_store_new_events(const BmwPosition *after, const BmwUuid *floor, const BmwSn
 {
 	Datum values[5] = {FullTransactionIdGetDatum(FullTransactionIdFromU64(after->xid)),
 					   PointerGetDatum(after->id.bytes), PointerGetDatum(floor->bytes),
-					   snapshot_datum(now), Int64GetDatum(limit)};
+					   bmw_store_snapshot_datum(now), Int64GetDatum(limit)};
 
 	return each_event(bmw_statement_run(&new_events, values), fn, context);
 }
@@ -397,25 +305,4 @@ read_event(const BmwSqlRow *row, BmwEventRow *event)
 	event->route.created_us = bmw_sql_time(row, 9);
 	source->data = bmw_sql_text(row, 10, &source->data_len);
 	event->route.alias = bmw_sql_bool(row, 11) ? "message.replied" : NULL;
-}
-
-static void
-parse_snapshot(const char *text, BmwSnapshot *snapshot)
-{
-	if (bmw_snapshot_parse(text, snapshot) != BMW_OK)
-		ereport(ERROR, errcode(ERRCODE_DATA_CORRUPTED),
-				errmsg("could not read snapshot \"%s\"", text));
-}
-
-static Datum
-snapshot_datum(const BmwSnapshot *snapshot)
-{
-	char *text = bmw_snapshot_format(snapshot);
-	Datum datum;
-
-	if (text == NULL)
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
-	datum = CStringGetTextDatum(text);
-	free(text);
-	return datum;
 }

@@ -74,6 +74,8 @@ extern void bmw_store_read_cursor(int shard, int shards, BmwSnapshot *snapshot, 
 /* False: somebody has locked the row or the table. */
 extern bool bmw_store_write_cursor(int shard, const BmwSnapshot *snapshot, int64 since_us);
 extern void bmw_store_current_snapshot(BmwSnapshot *snapshot);
+/* As a text value. */
+extern Datum bmw_store_snapshot_datum(const BmwSnapshot *snapshot);
 
 /*
  * Events with (xid, id) after the position that `now` sees, ascending, at most
