@@ -12,6 +12,7 @@
 #include "common/hashfn.h"
 #include "core/name.h"
 #include "core/pattern.h"
+#include "pg/dispatch/endpoint.h"
 #include "pg/dispatch/store.h"
 #include "portability/instr_time.h"
 #include "utils/memutils.h"

@@ -9,24 +9,10 @@
 
 #include "postgres.h"
 
-#include "core/http.h"
 #include "core/route.h"
 #include "core/scheduler.h"
-#include "core/sign.h"
 #include "pg/server/shared_memory.h"
 #include "utils/hsearch.h"
-
-/* What is needed to send to an endpoint: the tag of its rules. */
-typedef struct BmwEndpoint
-{
-	BmwSubscription owner; /* for bmw_route_fits(): id, application, since when */
-	const char *url;
-	int timeout_ms;
-	BmwHttpHeader *headers;
-	int headers_length;
-	BmwSecret *secrets;
-	int secrets_length;
-} BmwEndpoint;
 
 typedef struct BmwEndpoints
 {

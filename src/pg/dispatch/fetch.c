@@ -8,7 +8,7 @@
 
 #include "pg/dispatch/fetch.h"
 
-#include "pg/dispatch/endpoints.h"
+#include "pg/dispatch/endpoint.h"
 #include "pg/dispatch/store.h"
 
 #define LOOK_INTERVAL_US (60 * INT64CONST(1000000))

@@ -9,7 +9,7 @@
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "pg/dispatch/endpoints.h"
+#include "pg/dispatch/endpoint.h"
 #include "pg/server/settings.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
