@@ -83,7 +83,9 @@ bmw_scheduler_has_room(BmwScheduler *scheduler, const BmwFetch *fetch, const Bmw
 	for (int i = 0; i < fetch->heads_length; i++)
 		if (is_same(&fetch->heads[i], &row->event_id))
 			bmw_order_want(scheduler->order, &scheduler->heads[i].key);
-	if (fetch->heads == NULL)
+	if (fetch->heads != NULL)
+		scheduler->heads_at_us = scheduler->now_us + NO_ROOM_PAUSE_US;
+	else
 		skip(scheduler, row->due_us);
 	return false;
 }

@@ -446,6 +446,49 @@ test_no_room_for_heads(void)
 	end();
 }
 
+/* Nor when it is the bytes that do not fit. */
+static void
+test_no_bytes_for_heads(void)
+{
+	BmwEndpointRules rules = rules_of(1);
+	BmwFetch what;
+	BmwDueRow row = {.is_pending = true, .due_us = BMW_HELD_BACK};
+
+	begin();
+	rules.is_ordered = true;
+	set_rules(&rules);
+	for (int i = 1; i <= 2; i++)
+	{
+		char message[2] = {(char) ('a' + i), '\0'};
+
+		row.event_id = uuid(i);
+		CHECK_INT(bmw_scheduler_learn(scheduler, 1, NULL, message, &row.event_id), BMW_OK);
+	}
+	bmw_scheduler_learnt(scheduler, 1);
+	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK_INT(what.heads_length, 2);
+	for (int i = 1; i <= 2; i++)
+	{
+		BmwEventSource source = {.type = "t", .message_id = i == 1 ? "b" : "c"};
+
+		row.event_id = source.id = uuid(i);
+		CHECK(bmw_scheduler_offer(scheduler, &what, &row));
+		CHECK_INT(bmw_scheduler_has_room(scheduler, &what, &row, MAX_BYTES), i == 1);
+		if (i == 1)
+			CHECK_INT(bmw_scheduler_load(scheduler, &what, &row, &source, true), BMW_OK);
+	}
+	bmw_scheduler_end_fetch(scheduler, &what, 2, 0);
+	while (bmw_scheduler_next_fetch(scheduler, &what))
+	{
+		CHECK(what.heads == NULL);
+		bmw_scheduler_end_fetch(scheduler, &what, 0, BMW_NEVER_US);
+	}
+	pass_time(S);
+	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK_INT(what.heads_length, 1);
+	end();
+}
+
 /* A statement that fails changes nothing: the same head is asked for again. */
 static void
 test_fetch_fails(void)
@@ -748,6 +791,7 @@ main(void)
 	test_order();
 	test_no_room();
 	test_no_room_for_heads();
+	test_no_bytes_for_heads();
 	test_fetch_fails();
 	test_deleted();
 	test_deleted_before_written();
