@@ -96,6 +96,13 @@ static BmwStatement pending = {
 	"SELECT endpoint_id, min(next_attempt_at) FROM bm_webhook.delivery WHERE status = 'pending'"
 	" AND next_attempt_at < 'infinity' GROUP BY endpoint_id"};
 
+typedef struct Unfinished
+{
+	BmwUnfinishedFn fn;
+	void *context;
+} Unfinished;
+
+static void hand_out_unfinished(const BmwSqlRow *row, void *context);
 static int each_event(int rows, BmwEventRowFn fn, void *context);
 static int each_due(int rows, BmwDueRowFn fn, void *context);
 static Datum ids_datum(const BmwUuid *ids, int length);
@@ -202,15 +209,9 @@ void
 bmw_store_unfinished(int64 endpoint_id, BmwUnfinishedFn fn, void *context)
 {
 	Datum values[1] = {Int64GetDatum(endpoint_id)};
-	int rows = bmw_statement_run(&unfinished, values);
+	Unfinished handing_out = {.fn = fn, .context = context};
 
-	for (int i = 0; i < rows; i++)
-	{
-		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
-		BmwUuid id = bmw_sql_uuid(&row, 1);
-
-		fn(&id, bmw_sql_text(&row, 2, NULL), bmw_sql_text(&row, 3, NULL), context);
-	}
+	bmw_statement_each(&unfinished, values, hand_out_unfinished, &handing_out);
 }
 
 int64
@@ -236,6 +237,16 @@ bmw_store_pending(BmwPendingFn fn, void *context)
 
 		fn(bmw_sql_int64(&row, 1), bmw_sql_time(&row, 2), context);
 	}
+}
+
+static void
+hand_out_unfinished(const BmwSqlRow *row, void *context)
+{
+	const Unfinished *handing_out = context;
+	BmwUuid id = bmw_sql_uuid(row, 1);
+
+	handing_out->fn(&id, bmw_sql_text(row, 2, NULL), bmw_sql_text(row, 3, NULL),
+					handing_out->context);
 }
 
 static int

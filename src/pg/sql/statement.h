@@ -29,6 +29,10 @@ extern int bmw_statement_run(BmwStatement *statement, Datum *values);
 /* nulls: a blank or an 'n' for each argument; limit: rows at most, 0 for all. */
 extern int bmw_statement_run_with(BmwStatement *statement, Datum *values, const char *nulls,
 								  int limit);
+/* Runs it and hands out its rows one by one, however many: they are read some at a time. fn must not use SPI. */
+typedef void (*BmwStatementRowFn)(const BmwSqlRow *row, void *context);
+extern void bmw_statement_each(BmwStatement *statement, Datum *values, BmwStatementRowFn fn,
+							   void *context);
 /* Each argument is the array of a column; nothing happens when they are empty. */
 extern int bmw_statement_run_columns(BmwStatement *statement, BmwSqlColumn *columns);
 /* The OID of a table of ours. */
