@@ -31,7 +31,6 @@ static BmwDelivery *create(BmwScheduler *scheduler, const BmwFetch *fetch, const
 static BmwStatus load_for(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery,
 						  const BmwEventSource *source);
 static void forget_lost_heads(BmwScheduler *scheduler);
-static void end_heads(BmwScheduler *scheduler);
 static void end_due(BmwScheduler *scheduler, BmwTarget *target, const BmwFetch *fetch, int rows,
 					int64_t next_due_us);
 
@@ -118,7 +117,7 @@ bmw_scheduler_end_fetch(BmwScheduler *scheduler, const BmwFetch *fetch, int rows
 	BmwTarget *target = bmw_target_find(scheduler, fetch->endpoint_id);
 
 	if (fetch->heads != NULL)
-		end_heads(scheduler);
+		forget_lost_heads(scheduler);
 	else if (target != NULL)
 		end_due(scheduler, target, fetch, rows, next_due_us);
 }
@@ -316,6 +315,9 @@ create(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row,
 
 		memcpy(delivery->message, key.message, sizeof(delivery->message));
 	}
+	for (int i = 0; source == NULL && i < fetch->heads_length; i++)
+		if (is_same(&fetch->heads[i], &row->event_id))
+			memcpy(delivery->message, scheduler->heads[i].key.message, sizeof(delivery->message));
 	delivery->job.has_row = true;
 	delivery->job.attempts = row->attempts;
 	delivery->job.first_attempt_us = row->first_attempt_us;
@@ -358,13 +360,6 @@ load_for(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery,
 	return BMW_OK;
 }
 
-static void
-end_heads(BmwScheduler *scheduler)
-{
-	forget_lost_heads(scheduler);
-	scheduler->heads_length = 0;
-}
-
 /* A head without a pending row, which is not in memory either, keeps nobody waiting. */
 static void
 forget_lost_heads(BmwScheduler *scheduler)
@@ -380,6 +375,7 @@ forget_lost_heads(BmwScheduler *scheduler)
 		if (bmw_order_remove(scheduler->order, &head->key, &head->id, &next))
 			bmw_order_want(scheduler->order, &head->key);
 	}
+	scheduler->heads_length = 0;
 }
 
 static void

@@ -9,6 +9,7 @@
  *   scheduler_fetch.c     what comes back from the table
  *   scheduler_send.c      what is sent, and what its end means
  *   scheduler_record.c    what is written, when, and what follows from it
+ *   scheduler_durable.c   what has ended and may be lost by a crash
  *   scheduler_errand.c    changes of an endpoint's rows
  */
 #ifndef BMW_CORE_SCHEDULER_INTERNAL_H
@@ -259,6 +260,11 @@ extern bool bmw_scheduler_record_reserve(BmwScheduler *scheduler);
 extern int64_t bmw_scheduler_record_wakeup_us(const BmwScheduler *scheduler);
 extern void bmw_scheduler_record_shift(BmwScheduler *scheduler, int64_t by_us);
 extern void bmw_scheduler_record_destroy(BmwScheduler *scheduler);
+
+/* scheduler_durable.c */
+extern void bmw_scheduler_durable_note(BmwScheduler *scheduler, const BmwEnded *ended);
+/* Something waits behind what has ended. */
+extern void bmw_scheduler_durable_hasten(BmwScheduler *scheduler);
 
 /* scheduler_errand.c: the same twice is once. */
 extern void bmw_errand_add(BmwScheduler *scheduler, const BmwErrand *errand);

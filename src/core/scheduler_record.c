@@ -4,8 +4,7 @@
  * A delivery in memory has at most one record, and both lists always have room
  * for as many records as there are deliveries: so an outcome can never be lost
  * for want of memory. Only when a record has been written may what was in
- * memory be forgotten. A delivery of a message that has ended stays in the
- * order until that is durable: else a crash could send it again after the next.
+ * memory be forgotten.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -24,10 +23,8 @@
 static bool grow(BmwRecords *list, int capacity);
 static void keep(BmwScheduler *scheduler, BmwRecords *list, uint64_t committed);
 static void follow(BmwScheduler *scheduler, BmwRecord *record, uint64_t committed);
-static void hasten(BmwWriter *writer);
-static void note_ended(BmwScheduler *scheduler, const BmwDelivery *delivery, uint64_t committed);
-static bool push_ended(BmwWriter *writer, const BmwEnded *ended);
-static void leave_order(BmwScheduler *scheduler, const BmwOrderHead *head);
+static void await(BmwScheduler *scheduler, const BmwRecord *record, const BmwOrderKey *key,
+				  bool is_gone, bool keeps_order);
 static void shift(BmwRecords *list, int64_t by_us);
 static void free_texts(BmwRecord *record);
 
@@ -73,29 +70,6 @@ bmw_scheduler_records_done(BmwScheduler *scheduler, BmwWriting result, uint64_t 
 		writer->stuck_at_us =
 			now_us +
 			(took_us * STUCK_SHARE > LOCK_RETRY_US ? took_us * STUCK_SHARE : LOCK_RETRY_US);
-}
-
-uint64_t
-bmw_scheduler_wants_durable(const BmwScheduler *scheduler)
-{
-	return scheduler->writer.committed > scheduler->writer.flushed ? scheduler->writer.committed
-																   : 0;
-}
-
-void
-bmw_scheduler_durable(BmwScheduler *scheduler, uint64_t flushed)
-{
-	BmwWriter *writer = &scheduler->writer;
-
-	writer->flushed = flushed;
-	while (writer->ended_length > 0 && writer->ended[writer->ended_first].committed <= flushed)
-	{
-		BmwOrderHead head = writer->ended[writer->ended_first].head;
-
-		writer->ended_first = (writer->ended_first + 1) % writer->ended_capacity;
-		writer->ended_length--;
-		leave_order(scheduler, &head);
-	}
 }
 
 bool
@@ -168,7 +142,7 @@ bmw_scheduler_record_park(BmwScheduler *scheduler, BmwDelivery *delivery, int64_
 
 	record->next_attempt_us = due_us > scheduler->now_us ? due_us : scheduler->now_us;
 	if (due_us == BMW_HELD_BACK)
-		hasten(&scheduler->writer);
+		bmw_scheduler_durable_hasten(scheduler);
 	if (target == NULL || target->is_gone || target->rules.has_secret)
 		return;
 	record->error_class = "no_secret";
@@ -295,81 +269,43 @@ follow(BmwScheduler *scheduler, BmwRecord *record, uint64_t committed)
 {
 	BmwDelivery *delivery = record->delivery;
 	BmwTarget *target = bmw_target_find(scheduler, record->endpoint_id);
-	BmwOrderKey key = bmw_delivery_key(delivery);
-	bool has_ended = record->status != BMW_PENDING; /* also when that was set aside */
-	bool is_waiting = !has_ended && record->fate == BMW_RECORD_WRITTEN;
+	BmwEnded ended = {.head = {.key = bmw_delivery_key(delivery), .id = record->event_id},
+					  .committed = committed};
+	bool is_ordered = bmw_target_keeps_order(target, delivery);
+	bool is_gone = target == NULL || target->is_gone;
+	bool keeps_order = !is_gone && target->rules.is_ordered;
 	BmwPass *pass = delivery->job.pass;
 
+	/* what follows looks at what is in memory */
+	bmw_memory_forget(scheduler, delivery);
+	record->delivery = NULL;
 	if (record->fate == BMW_RECORD_OVERTAKEN)
 		bmw_scheduler_expect(scheduler, record->endpoint_id, 0);
-	else if (has_ended && bmw_target_keeps_order(target, delivery))
-		note_ended(scheduler, delivery, committed);
-	if (is_waiting &&
-		(record->next_attempt_us != BMW_HELD_BACK || target == NULL || target->is_gone))
-		bmw_scheduler_expect(scheduler, record->endpoint_id, record->next_attempt_us);
-	if (is_waiting && record->next_attempt_us == BMW_HELD_BACK &&
-		bmw_order_is_head(scheduler->order, &key, &record->event_id))
-		bmw_order_want(scheduler->order, &key);
+	else if (record->status == BMW_PENDING)
+	{
+		/* one that was set aside keeps its place in the order, and is not sent */
+		if (record->fate == BMW_RECORD_WRITTEN)
+			await(scheduler, record, &ended.head.key, is_gone, keeps_order);
+	}
+	else if (is_ordered)
+		bmw_scheduler_durable_note(scheduler, &ended);
 	free_texts(record);
-	bmw_memory_forget(scheduler, delivery);
 	bmw_pass_settled(scheduler, pass);
 }
 
-/* Something waits behind what has ended: perhaps only for that to be durable. */
+/* It waits in the table. What it waited for may have come before it was written. */
 static void
-hasten(BmwWriter *writer)
+await(BmwScheduler *scheduler, const BmwRecord *record, const BmwOrderKey *key, bool is_gone,
+	  bool keeps_order)
 {
-	int last = writer->ended_first + writer->ended_length - 1;
+	BmwErrand let_go = {.kind = BMW_ERRAND_LET_GO, .endpoint_id = record->endpoint_id};
 
-	if (writer->ended_length > 0)
-		writer->committed = writer->ended[last % writer->ended_capacity].committed;
-}
-
-static void
-note_ended(BmwScheduler *scheduler, const BmwDelivery *delivery, uint64_t committed)
-{
-	BmwWriter *writer = &scheduler->writer;
-	BmwEnded ended = {.head = {.key = bmw_delivery_key(delivery), .id = delivery->event_id},
-					  .committed = committed};
-
-	if (bmw_order_has_others(scheduler->order, &ended.head.key, &ended.head.id))
-		writer->committed = committed;
-	if (committed <= writer->flushed || !push_ended(writer, &ended))
-		leave_order(scheduler, &ended.head);
-}
-
-/* False: no memory. */
-static bool
-push_ended(BmwWriter *writer, const BmwEnded *ended)
-{
-	if (writer->ended_length == writer->ended_capacity)
-	{
-		int capacity = writer->ended_capacity > 0 ? writer->ended_capacity * 2 : 256;
-		BmwEnded *grown = malloc(sizeof(*grown) * (size_t) capacity);
-
-		if (grown == NULL)
-			return false;
-		for (int i = 0; i < writer->ended_length; i++)
-			grown[i] = writer->ended[(writer->ended_first + i) % writer->ended_capacity];
-		free(writer->ended);
-		writer->ended = grown;
-		writer->ended_capacity = capacity;
-		writer->ended_first = 0;
-	}
-	writer->ended[(writer->ended_first + writer->ended_length++) % writer->ended_capacity] = *ended;
-	return true;
-}
-
-/* One that was made due again in between has not ended. */
-static void
-leave_order(BmwScheduler *scheduler, const BmwOrderHead *head)
-{
-	BmwUuid next;
-
-	if (bmw_memory_find(scheduler, &head->id, head->key.endpoint_id) != NULL)
-		return;
-	if (bmw_order_remove(scheduler->order, &head->key, &head->id, &next))
-		bmw_order_want(scheduler->order, &head->key);
+	if (is_gone || record->next_attempt_us != BMW_HELD_BACK)
+		bmw_scheduler_expect(scheduler, record->endpoint_id, record->next_attempt_us);
+	else if (!keeps_order)
+		bmw_errand_add(scheduler, &let_go);
+	else if (bmw_order_is_head(scheduler->order, key, &record->event_id))
+		bmw_order_want(scheduler->order, key);
 }
 
 static void

@@ -489,6 +489,31 @@ test_no_bytes_for_heads(void)
 	end();
 }
 
+/* What is written as held back when nobody keeps the order any more is let go after all. */
+static void
+test_order_ends(void)
+{
+	BmwEndpointRules rules = rules_of(1);
+	BmwErrand errand;
+
+	begin();
+	rules.is_ordered = true;
+	set_rules(&rules);
+	bmw_scheduler_learnt(scheduler, 1);
+	take_pass(1, 2, 1, "m");
+	rules.is_ordered = false;
+	set_rules(&rules);
+	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
+	CHECK_INT(errand.kind, BMW_ERRAND_LET_GO);
+	bmw_scheduler_errand_done(scheduler, &errand, BMW_ERRAND_DONE);
+	CHECK(!bmw_scheduler_next_errand(scheduler, &errand));
+	pass_time(5000);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 1);
+	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
+	CHECK_INT(errand.kind, BMW_ERRAND_LET_GO);
+	end();
+}
+
 /* A statement that fails changes nothing: the same head is asked for again. */
 static void
 test_fetch_fails(void)
@@ -792,6 +817,7 @@ main(void)
 	test_no_room();
 	test_no_room_for_heads();
 	test_no_bytes_for_heads();
+	test_order_ends();
 	test_fetch_fails();
 	test_deleted();
 	test_deleted_before_written();
