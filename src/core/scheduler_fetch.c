@@ -125,15 +125,21 @@ bmw_scheduler_end_fetch(BmwScheduler *scheduler, const BmwFetch *fetch, int rows
 void
 bmw_scheduler_expect(BmwScheduler *scheduler, int64_t endpoint_id, int64_t due_us)
 {
-	BmwErrand errand = {.kind = BMW_ERRAND_CANCEL,
+	BmwErrand cancel = {.kind = BMW_ERRAND_CANCEL,
 						.endpoint_id = endpoint_id,
 						.reason = BMW_ENDPOINT_DELETED};
+	BmwErrand let_go = {.kind = BMW_ERRAND_LET_GO, .endpoint_id = endpoint_id};
 	BmwTarget *target = bmw_target_find(scheduler, endpoint_id);
 
-	if (target != NULL && !target->is_gone)
+	if (target == NULL || target->is_gone)
+	{
+		if (scheduler->readings.number > 0)
+			bmw_errand_add(scheduler, &cancel);
+	}
+	else if (due_us != BMW_HELD_BACK)
 		bmw_target_expect(target, due_us);
-	else if (scheduler->readings.number > 0)
-		bmw_errand_add(scheduler, &errand);
+	else if (!target->rules.is_ordered)
+		bmw_errand_add(scheduler, &let_go);
 }
 
 void

@@ -24,7 +24,7 @@ static bool grow(BmwRecords *list, int capacity);
 static void keep(BmwScheduler *scheduler, BmwRecords *list, uint64_t committed);
 static void follow(BmwScheduler *scheduler, BmwRecord *record, uint64_t committed);
 static void await(BmwScheduler *scheduler, const BmwRecord *record, const BmwOrderKey *key,
-				  bool is_gone, bool keeps_order);
+				  bool keeps_order);
 static void shift(BmwRecords *list, int64_t by_us);
 static void free_texts(BmwRecord *record);
 
@@ -272,8 +272,7 @@ follow(BmwScheduler *scheduler, BmwRecord *record, uint64_t committed)
 	BmwEnded ended = {.head = {.key = bmw_delivery_key(delivery), .id = record->event_id},
 					  .committed = committed};
 	bool is_ordered = bmw_target_keeps_order(target, delivery);
-	bool is_gone = target == NULL || target->is_gone;
-	bool keeps_order = !is_gone && target->rules.is_ordered;
+	bool keeps_order = target != NULL && !target->is_gone && target->rules.is_ordered;
 	BmwPass *pass = delivery->job.pass;
 
 	/* what follows looks at what is in memory */
@@ -285,7 +284,7 @@ follow(BmwScheduler *scheduler, BmwRecord *record, uint64_t committed)
 	{
 		/* one that was set aside keeps its place in the order, and is not sent */
 		if (record->fate == BMW_RECORD_WRITTEN)
-			await(scheduler, record, &ended.head.key, is_gone, keeps_order);
+			await(scheduler, record, &ended.head.key, keeps_order);
 	}
 	else if (is_ordered)
 		bmw_scheduler_durable_note(scheduler, &ended);
@@ -295,15 +294,10 @@ follow(BmwScheduler *scheduler, BmwRecord *record, uint64_t committed)
 
 /* It waits in the table. What it waited for may have come before it was written. */
 static void
-await(BmwScheduler *scheduler, const BmwRecord *record, const BmwOrderKey *key, bool is_gone,
-	  bool keeps_order)
+await(BmwScheduler *scheduler, const BmwRecord *record, const BmwOrderKey *key, bool keeps_order)
 {
-	BmwErrand let_go = {.kind = BMW_ERRAND_LET_GO, .endpoint_id = record->endpoint_id};
-
-	if (is_gone || record->next_attempt_us != BMW_HELD_BACK)
+	if (!keeps_order || record->next_attempt_us != BMW_HELD_BACK)
 		bmw_scheduler_expect(scheduler, record->endpoint_id, record->next_attempt_us);
-	else if (!keeps_order)
-		bmw_errand_add(scheduler, &let_go);
 	else if (bmw_order_is_head(scheduler->order, key, &record->event_id))
 		bmw_order_want(scheduler->order, key);
 }

@@ -511,6 +511,11 @@ test_order_ends(void)
 	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 1);
 	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
 	CHECK_INT(errand.kind, BMW_ERRAND_LET_GO);
+	bmw_scheduler_errand_done(scheduler, &errand, BMW_ERRAND_DONE);
+	/* and what is seen in the table of before a restart */
+	bmw_scheduler_expect(scheduler, 1, BMW_HELD_BACK);
+	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
+	CHECK_INT(errand.kind, BMW_ERRAND_LET_GO);
 	end();
 }
 

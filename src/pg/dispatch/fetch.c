@@ -80,6 +80,9 @@ look(BmwFetcher *fetcher)
 	PG_TRY();
 	{
 		bmw_store_pending(expect, fetcher);
+		/* an endpoint may have given the order up while nobody looked */
+		if (fetcher->look_at_us <= 0)
+			bmw_store_held(expect, fetcher);
 	}
 	PG_CATCH();
 	{

@@ -96,6 +96,11 @@ static BmwStatement pending = {
 	"SELECT endpoint_id, min(next_attempt_at) FROM bm_webhook.delivery WHERE status = 'pending'"
 	" AND next_attempt_at < 'infinity' GROUP BY endpoint_id"};
 
+/* Which endpoints have some that are held back. */
+static BmwStatement held = {
+	"SELECT endpoint_id, 'infinity'::timestamptz FROM bm_webhook.delivery WHERE status = 'pending'"
+	" AND next_attempt_at = 'infinity' GROUP BY endpoint_id"};
+
 typedef struct Unfinished
 {
 	BmwUnfinishedFn fn;
@@ -103,6 +108,7 @@ typedef struct Unfinished
 } Unfinished;
 
 static void hand_out_unfinished(const BmwSqlRow *row, void *context);
+static void each_pending(BmwStatement *statement, BmwPendingFn fn, void *context);
 static int each_event(int rows, BmwEventRowFn fn, void *context);
 static int each_due(int rows, BmwDueRowFn fn, void *context);
 static Datum ids_datum(const BmwUuid *ids, int length);
@@ -229,13 +235,25 @@ bmw_store_next_due(int64 endpoint_id, int64 after_us)
 void
 bmw_store_pending(BmwPendingFn fn, void *context)
 {
-	int rows = bmw_statement_run(&pending, NULL);
+	each_pending(&pending, fn, context);
+}
+
+void
+bmw_store_held(BmwPendingFn fn, void *context)
+{
+	each_pending(&held, fn, context);
+}
+
+static void
+each_pending(BmwStatement *statement, BmwPendingFn fn, void *context)
+{
+	int rows = bmw_statement_run(statement, NULL);
 
 	for (int i = 0; i < rows; i++)
 	{
 		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
 
-		fn(bmw_sql_int64(&row, 1), bmw_sql_time(&row, 2), context);
+		fn(bmw_sql_int64(&row, 1), bmw_sql_due(&row, 2), context);
 	}
 }
 

@@ -119,6 +119,8 @@ extern int64 bmw_store_next_due(int64 endpoint_id, int64 after_us);
 /* For every endpoint with pending deliveries: when the first is due. */
 typedef void (*BmwPendingFn)(int64 endpoint_id, int64 due_us, void *context);
 extern void bmw_store_pending(BmwPendingFn fn, void *context);
+/* For every endpoint that has some held back: BMW_HELD_BACK. */
+extern void bmw_store_held(BmwPendingFn fn, void *context);
 
 /*
  * Can the log be written without waiting for somebody who has locked a table of
