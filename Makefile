@@ -6,6 +6,7 @@
 # make test-versions the same with PostgreSQL 17 and 18, in Debian chroots; slow, as root
 # make unit          the unit tests of src/core alone
 # make fuzz          its parsers under arbitrary input, FUZZ_SECONDS=60 for each; needs clang
+# make simulate      its scheduler against simulated crashes, clocks and receivers, SECONDS=60 or SEED=n
 # make bench         measure throughput and latency in a private server
 # make lint          formatting, warnings of two compilers, static analysis, the rules of the rooms
 # make format        rewrite the sources in our format
@@ -52,6 +53,10 @@ fuzz:
 	tools/install-deps build fuzz
 	$(MAKE) --silent --no-print-directory -j"$$(nproc)" -C test/fuzz
 
+simulate:
+	@$(MAKE) --silent --no-print-directory -C test/simulation build
+	@$(MAKE) --silent --no-print-directory -C test/simulation run
+
 lint:
 	tools/install-deps build test lint
 	tools/lint
@@ -60,10 +65,10 @@ format:
 	tools/install-deps lint
 	tools/format
 
-.PHONY: all help test test-versions test-fresh test-upgrade demo bench unit fuzz lint format
+.PHONY: all help test test-versions test-fresh test-upgrade demo bench unit fuzz simulate lint format
 
 # The targets above must work before a server is installed, the ones below need its PGXS.
-no_server_goals := help test test-versions test-fresh test-upgrade demo bench unit fuzz lint format
+no_server_goals := help test test-versions test-fresh test-upgrade demo bench unit fuzz simulate lint format
 ifneq (,$(filter-out $(no_server_goals),$(or $(MAKECMDGOALS),all)))
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)

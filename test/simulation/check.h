@@ -1,0 +1,25 @@
+/*
+ * check.h - what must hold at every step, and what must have happened in the end.
+ */
+#ifndef SIM_CHECK_H
+#define SIM_CHECK_H
+
+#include "dispatcher.h"
+#include "receivers.h"
+
+extern void check_begin(void);
+/* check.c: as seen from outside. */
+extern void check_request(Dispatcher *dispatcher, int event, int endpoint, const BmwRequest *made);
+extern void check_end(Dispatcher *dispatcher, const Request *ended, const BmwRecord *record);
+extern void check_record(const Dispatcher *dispatcher, const BmwRecord *record);
+extern void check_cursor(const Dispatcher *dispatcher, const BmwSnapshot *snapshot);
+/* When everything is calm: is all done? If it must be, what is not ends the run. */
+extern bool check_is_done(bool must_be);
+/* inside.c: what the scheduler holds. */
+extern void check_dispatcher(Dispatcher *dispatcher);
+extern void check_turns(Dispatcher *dispatcher);
+extern void check_started(Dispatcher *dispatcher, int endpoint);
+extern void check_describe(int endpoint);
+extern void check_is_empty(const Dispatcher *dispatcher);
+
+#endif

@@ -1,0 +1,212 @@
+/*
+ * clerk_fetch.c - the clerk who fetches what waits in the table.
+ */
+#include "check.h"
+#include "dispatcher.h"
+#include "trace.h"
+#include "world.h"
+
+#define LOOK_INTERVAL (60 * SECOND)
+
+typedef struct Found
+{
+	int events[MAX_EVENTS];
+	BmwDueRow rows[MAX_EVENTS];
+} Found;
+
+static Found founds[MAX_SHARDS];
+
+static Result look(Dispatcher *dispatcher);
+static Result learn(Dispatcher *dispatcher);
+static bool is_unfinished(int event, int endpoint);
+static BmwStatus learn_one(Dispatcher *dispatcher, int64_t id, int event);
+static Result fetch(Dispatcher *dispatcher, const BmwFetch *fetch);
+static int find_heads(const BmwFetch *fetch, int endpoint, int *events);
+static BmwDueRow due_row(int event, int endpoint);
+static Result load(Dispatcher *dispatcher, const BmwFetch *fetch, int event, const BmwDueRow *row);
+
+bool
+clerk_wants_fetch(Dispatcher *dispatcher)
+{
+	int64_t endpoint_id;
+
+	return bmw_scheduler_wants_fetch(dispatcher->scheduler) ||
+		   bmw_scheduler_next_unlearnt(dispatcher->scheduler, &endpoint_id) ||
+		   world_wall() >= dispatcher->look_at || dispatcher->has_due;
+}
+
+Result
+clerk_fetch(Dispatcher *dispatcher)
+{
+	Result result = RESULT_DONE;
+	BmwFetch at_hand;
+
+	if (world_wall() >= dispatcher->look_at || dispatcher->has_due)
+		result = look(dispatcher);
+	if (result == RESULT_DONE)
+		result = learn(dispatcher);
+	while (result == RESULT_DONE && bmw_scheduler_next_fetch(dispatcher->scheduler, &at_hand))
+		result = fetch(dispatcher, &at_hand);
+	return result;
+}
+
+/* At the first one also at what is held back. When it is calm, only once more. */
+static Result
+look(Dispatcher *dispatcher)
+{
+	Result result;
+
+	dispatcher->has_due = false;
+	result = dispatcher_statement(dispatcher);
+	if (result != RESULT_DONE)
+	{
+		dispatcher->has_due = true;
+		return result;
+	}
+	for (int i = 0; i < registry.length; i++)
+	{
+		int64_t due = rows_next_due(i, INT64_MIN);
+
+		if (due != BMW_HELD_BACK && dispatcher_owns(dispatcher, i))
+			bmw_scheduler_expect(dispatcher->scheduler, registry_id(i), due);
+		if (dispatcher->look_at <= 0 && rows_are_held(i) && dispatcher_owns(dispatcher, i))
+			bmw_scheduler_expect(dispatcher->scheduler, registry_id(i), BMW_HELD_BACK);
+	}
+	bmw_scheduler_look_again(dispatcher->scheduler);
+	dispatcher->has_looked = true;
+	dispatcher->look_at = world.is_calm ? INT64_MAX : world_wall() + LOOK_INTERVAL;
+	return RESULT_DONE;
+}
+
+static Result
+learn(Dispatcher *dispatcher)
+{
+	int64_t id;
+
+	while (bmw_scheduler_next_unlearnt(dispatcher->scheduler, &id))
+	{
+		Result result = dispatcher_statement(dispatcher);
+
+		if (result != RESULT_DONE)
+			return result;
+		MET(MET_LEARNT);
+		for (int i = 0; i < tables.events_length; i++)
+			if (is_unfinished(i, registry_of(id)) && learn_one(dispatcher, id, i) != BMW_OK)
+				return RESULT_FAILED;
+		bmw_scheduler_learnt(dispatcher->scheduler, id);
+	}
+	return RESULT_DONE;
+}
+
+static bool
+is_unfinished(int event, int endpoint)
+{
+	const Row *row = &pair_of(event, endpoint)->row;
+
+	return tables.events[event].message != NO_MESSAGE &&
+		   (row->aside != ROW_NONE ? row->aside : row->status) == ROW_PENDING;
+}
+
+static BmwStatus
+learn_one(Dispatcher *dispatcher, int64_t id, int event)
+{
+	BmwEventSource source = event_source(event);
+
+	return bmw_scheduler_learn(dispatcher->scheduler, id, source.application, source.message_id,
+							   &source.id);
+}
+
+static Result
+fetch(Dispatcher *dispatcher, const BmwFetch *at_hand)
+{
+	Found *found = &founds[dispatcher->shard];
+	int endpoint = registry_of(at_hand->endpoint_id);
+	Result result = dispatcher_statement(dispatcher);
+	int rows;
+	int wanted = 0;
+
+	if (result != RESULT_DONE)
+		return result;
+	rows = at_hand->heads != NULL ? find_heads(at_hand, endpoint, found->events)
+								  : rows_due(endpoint, at_hand->from_us, at_hand->to_us,
+											 at_hand->limit, found->events);
+	for (int i = 0; i < rows; i++)
+	{
+		BmwDueRow row = due_row(found->events[i], endpoint);
+
+		world.steps++;
+		if (!bmw_scheduler_offer(dispatcher->scheduler, at_hand, &row))
+		{
+			MET(MET_FOUND_AGAIN);
+			continue;
+		}
+		found->events[wanted] = found->events[i];
+		found->rows[wanted++] = row;
+	}
+	trace("shard %d fetches for endpoint %d: %d of at most %d rows%s from %.3f, wants %d",
+		  dispatcher->shard, endpoint, rows, at_hand->limit,
+		  at_hand->heads != NULL ? " of heads" : "",
+		  (double) (at_hand->from_us - world_wall()) / 1e6, wanted);
+	if (wanted > 0)
+		result = dispatcher_statement(dispatcher);
+	for (int i = 0; i < wanted && result == RESULT_DONE; i++)
+		result = load(dispatcher, at_hand, found->events[i], &found->rows[i]);
+	if (result == RESULT_DONE && at_hand->heads == NULL && rows < at_hand->limit)
+		result = dispatcher_statement(dispatcher);
+	if (result == RESULT_DONE)
+		bmw_scheduler_end_fetch(dispatcher->scheduler, at_hand, rows,
+								at_hand->heads == NULL && rows < at_hand->limit
+									? rows_next_due(endpoint, at_hand->to_us)
+									: INT64_MAX);
+	return result;
+}
+
+static int
+find_heads(const BmwFetch *at_hand, int endpoint, int *events)
+{
+	int rows = 0;
+
+	for (int i = 0; i < at_hand->heads_length; i++)
+	{
+		int event = event_of(&at_hand->heads[i]);
+		const Row *row = &pair_of(event, endpoint)->row;
+
+		MET(MET_HEAD_FETCHED);
+		if (row->aside != ROW_NONE || row->status != ROW_NONE)
+			events[rows++] = event;
+	}
+	return rows;
+}
+
+static BmwDueRow
+due_row(int event, int endpoint)
+{
+	const Row *row = &pair_of(event, endpoint)->row;
+
+	return (BmwDueRow){.event_id = tables.events[event].id,
+					   .is_pending =
+						   (row->aside != ROW_NONE ? row->aside : row->status) == ROW_PENDING,
+					   .attempts = row->attempts,
+					   .first_attempt_us = row->first,
+					   .due_us = row->aside != ROW_NONE ? 0 : row->due};
+}
+
+static Result
+load(Dispatcher *dispatcher, const BmwFetch *at_hand, int number, const BmwDueRow *row)
+{
+	const Event *event = &tables.events[number];
+	int endpoint = registry_of(at_hand->endpoint_id);
+	BmwEventSource source = event_source(number);
+
+	if (!bmw_scheduler_has_room(dispatcher->scheduler, at_hand, row, event->size))
+	{
+		MET(MET_NO_ROOM);
+		return RESULT_DONE;
+	}
+	if (dispatcher->starts > 1 && at_hand->heads != NULL)
+		MET(MET_HEAD_AFTER_CRASH);
+	if (bmw_scheduler_load(dispatcher->scheduler, at_hand, row, &source,
+						   registry_fits(&dispatcher->known[endpoint], event, endpoint)) != BMW_OK)
+		return RESULT_FAILED;
+	return RESULT_DONE;
+}

@@ -1,0 +1,96 @@
+/*
+ * dispatcher.h - the dispatchers: their life, their cycle, and the clerks, played as
+ * thinly as can be. What decides is the real scheduler.
+ */
+#ifndef SIM_DISPATCHER_H
+#define SIM_DISPATCHER_H
+
+#include "core/flush.h"
+#include "core/route.h"
+#include "core/scheduler.h"
+#include "registry.h"
+
+typedef enum Result
+{
+	RESULT_DONE,
+	RESULT_FAILED, /* a statement, or for want of memory: the transaction is over */
+	RESULT_DIED
+} Result;
+
+typedef struct Dispatcher
+{
+	int shard;
+	bool is_running;
+	bool is_in_cycle;
+	bool must_die;
+	bool is_stopping;
+	int64_t stop_by; /* then it waits for no request any more */
+	int64_t wake_at; /* true time */
+	bool is_latched;
+	BmwScheduler *scheduler;
+	BmwLimits limits;
+	BmwRouter *router;
+	Version known[MAX_ENDPOINTS];
+	uint64_t generation;
+	bool is_loaded;
+	bool is_awake; /* an announcement that has not been looked for */
+	bool has_due;
+	bool has_looked;
+	bool has_answers;
+	int64_t look_at; /* wall clock */
+	BmwFlush flush;
+	uint64_t committed;
+	int starts;
+	int64_t started;
+	int64_t hold_until[MAX_ENDPOINTS]; /* a receiver has asked for that, by world_planned() */
+	unsigned long cycles;
+	unsigned long deeds; /* requests and transactions that wrote */
+	int seen_matches;
+} Dispatcher;
+
+extern Dispatcher dispatchers[MAX_SHARDS];
+extern int dispatchers_length;
+
+/* dispatcher.c */
+extern void dispatchers_begin(void);
+extern void dispatchers_end(void);
+/* Another number of shards: all stop, and that many start. */
+extern void dispatchers_set(int count);
+extern void dispatchers_hold(int64_t length);
+extern void dispatchers_announce(bool endpoints, bool due);
+extern void dispatchers_server_crash(void);
+extern void dispatcher_crash(int shard, const char *why);
+extern void dispatcher_stop(int shard);
+extern void dispatcher_start(int shard);
+extern void dispatcher_wake(int shard);
+extern void dispatcher_wakes(int shard);
+extern bool dispatchers_are_up(void);
+extern bool dispatcher_owns(const Dispatcher *dispatcher, int endpoint);
+
+/* cycle.c: the world goes on for a moment. False: the dispatcher is dead. */
+extern bool dispatcher_pause(Dispatcher *dispatcher, int64_t most);
+extern void dispatcher_cycle(Dispatcher *dispatcher);
+/* A statement: it takes its time, may fail, and the dispatcher may die in it. */
+extern Result dispatcher_statement(Dispatcher *dispatcher);
+
+/* clerk_endpoints.c */
+extern bool clerk_wants_endpoints(Dispatcher *dispatcher);
+extern Result clerk_refresh(Dispatcher *dispatcher);
+/* clerk_intake.c */
+extern Result clerk_take_in(Dispatcher *dispatcher);
+/* clerk_fetch.c */
+extern bool clerk_wants_fetch(Dispatcher *dispatcher);
+extern Result clerk_fetch(Dispatcher *dispatcher);
+/* clerk_send.c */
+extern void clerk_start(Dispatcher *dispatcher);
+extern void clerk_collect(Dispatcher *dispatcher);
+/* clerk_record.c */
+extern Result clerk_record(Dispatcher *dispatcher);
+/* clerk_errand.c */
+extern Result clerk_errands(Dispatcher *dispatcher);
+
+/* memory.c: the core's next allocations fail, as chance has it. */
+extern void memory_begin(bool may_fail);
+extern void memory_end(void);
+
+#endif

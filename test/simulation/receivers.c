@@ -1,0 +1,201 @@
+/*
+ * receivers.c - a model of the endpoints' servers.
+ *
+ * What an answer will be is decided when the request begins. An answer that
+ * comes after its dispatcher has died finds nobody.
+ */
+#include "receivers.h"
+
+#include <string.h>
+
+#include "dispatcher.h"
+#include "registry.h"
+#include "trace.h"
+#include "world.h"
+
+#define TIMEOUT (15 * SECOND)
+
+/* How a receiver is for a while. Shares are of a thousand. */
+typedef struct Mood
+{
+	int64_t latency;
+	int capacity;
+	int failing;
+	int hanging;
+	int gone;
+	int lost;	  /* took the request, but its answer is lost */
+	int patience; /* Retry-After with a failure */
+	bool is_away;
+} Mood;
+
+Request requests[MAX_REQUESTS];
+
+static Mood moods[MAX_ENDPOINTS];
+static int open[MAX_ENDPOINTS];
+static int open_of[MAX_SHARDS][MAX_ENDPOINTS];
+static int open_in[MAX_SHARDS];
+static int next_free;
+
+static void count(const Request *request, int more);
+static Request *find_free(void);
+static int64_t decide(const Mood *mood, int endpoint, BmwEnd *end);
+static void fail(const Mood *mood, BmwEnd *end);
+
+void
+receivers_begin(void)
+{
+	memset(requests, 0, sizeof(requests));
+	memset(open, 0, sizeof(open));
+	memset(open_of, 0, sizeof(open_of));
+	memset(open_in, 0, sizeof(open_in));
+	next_free = 0;
+	for (int i = 0; i < MAX_ENDPOINTS; i++)
+		receivers_change(i);
+}
+
+void
+receivers_change(int endpoint)
+{
+	Mood *mood = &moods[endpoint];
+
+	if (world.is_calm)
+		return;
+	*mood = (Mood){.latency = random_between(1, random_chance(200) ? 4 * SECOND : 50 * MS),
+				   .capacity = 1 + random_below(50)};
+	if (PLAN_HAS(HAS_FAILURES) && random_chance(600))
+		mood->failing = random_chance(200) ? 1000 : random_below(600);
+	if (PLAN_HAS(HAS_HANGING) && random_chance(300))
+		mood->hanging = random_chance(200) ? 1000 : random_below(100);
+	if (PLAN_HAS(HAS_GONE) && random_chance(100))
+		mood->gone = random_below(20);
+	if (PLAN_HAS(HAS_LOST_ANSWERS) && random_chance(400))
+		mood->lost = random_below(100);
+	if (PLAN_HAS(HAS_RETRY_AFTER) && random_chance(400))
+		mood->patience = random_below(1000);
+	mood->is_away = PLAN_HAS(HAS_OUTAGES) && random_chance(250);
+	world_after(random_about(10 * SECOND), ACTOR_RECEIVER, endpoint);
+}
+
+bool
+receivers_send(int shard, int event, int endpoint, struct BmwDelivery *delivery)
+{
+	Request *request = find_free();
+	int64_t takes;
+
+	if (!world.is_calm && PLAN_HAS(HAS_LOCAL_FAULTS) && random_chance(20))
+		return false;
+	*request = (Request){.is_open = true,
+						 .generation = request->generation + 1,
+						 .shard = shard,
+						 .event = event,
+						 .endpoint = endpoint,
+						 .delivery = delivery};
+	count(request, 1);
+	takes = decide(&moods[endpoint], endpoint, &request->end);
+	request->end.times.total_us = takes;
+	request->end.random = random_unit();
+	world_after(takes, ACTOR_ANSWER,
+				(int) (request - requests) | (request->generation & 0x3FFFF) << REQUEST_BITS);
+	return true;
+}
+
+void
+receivers_answer(int argument)
+{
+	Request *request = &requests[argument & (MAX_REQUESTS - 1)];
+
+	if (!request->is_open || (request->generation & 0x3FFFF) != argument >> REQUEST_BITS)
+		return;
+	request->is_answered = true;
+	dispatchers[request->shard].has_answers = true;
+	dispatcher_wake(request->shard);
+}
+
+void
+receivers_drop(int shard)
+{
+	for (int i = 0; i < MAX_REQUESTS && open_in[shard] > 0; i++)
+		if (requests[i].is_open && requests[i].shard == shard)
+			receivers_close(&requests[i]);
+}
+
+void
+receivers_close(Request *request)
+{
+	request->is_open = false;
+	count(request, -1);
+	pair_of(request->event, request->endpoint)->open--;
+}
+
+int
+receivers_open(int shard, int endpoint)
+{
+	return endpoint < 0 ? open_in[shard] : open_of[shard][endpoint];
+}
+
+void
+receivers_calm(void)
+{
+	for (int i = 0; i < MAX_ENDPOINTS; i++)
+		moods[i] = (Mood){.latency = 5 * MS, .capacity = 1000};
+}
+
+static void
+count(const Request *request, int more)
+{
+	open[request->endpoint] += more;
+	open_of[request->shard][request->endpoint] += more;
+	open_in[request->shard] += more;
+}
+
+static Request *
+find_free(void)
+{
+	for (int i = 0; i < MAX_REQUESTS; i++)
+	{
+		next_free = (next_free + 1) % MAX_REQUESTS;
+		if (!requests[next_free].is_open)
+			return &requests[next_free];
+	}
+	violation("more requests than all dispatchers together may have open");
+}
+
+/* Returns after how long it comes. */
+static int64_t
+decide(const Mood *mood, int endpoint, BmwEnd *end)
+{
+	int64_t latency = random_about(mood->latency);
+
+	*end = (BmwEnd){.http_status = 200, .retry_after_us = BMW_RETRY_AFTER_NONE};
+	if (mood->is_away)
+	{
+		end->http_status = 0;
+		end->transport = random_chance(500) ? BMW_TRANSPORT_CONNECT : BMW_TRANSPORT_NAME;
+		return 1 + latency / 10;
+	}
+	if (random_chance(mood->hanging) || latency > TIMEOUT)
+	{
+		end->http_status = 0;
+		end->transport = BMW_TRANSPORT_TIMEOUT;
+		return TIMEOUT;
+	}
+	if (random_chance(mood->gone))
+		end->http_status = 410;
+	else if (random_chance(mood->failing) || open[endpoint] > mood->capacity)
+		fail(mood, end);
+	else if (random_chance(mood->lost))
+		end->transport = BMW_TRANSPORT_RESET;
+	else if (!world.is_calm && PLAN_HAS(HAS_LOCAL_FAULTS) && random_chance(10))
+		*end = (BmwEnd){.transport = BMW_TRANSPORT_LOCAL, .retry_after_us = BMW_RETRY_AFTER_NONE};
+	return 1 + latency;
+}
+
+static void
+fail(const Mood *mood, BmwEnd *end)
+{
+	static const int statuses[] = {500, 503, 429, 404, 502, 302};
+
+	end->http_status = statuses[random_below(6)];
+	if (random_chance(mood->patience))
+		end->retry_after_us = random_about(20 * SECOND);
+}

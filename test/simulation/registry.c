@@ -1,0 +1,170 @@
+/*
+ * registry.c - a model of the endpoints: what each is now, and whom an event is for.
+ */
+#include "registry.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "trace.h"
+#include "world.h"
+
+Registry registry;
+
+static const char *const applications[APPLICATIONS] = {"bank", "shop", "clinic"};
+static const char *const types[TYPES] = {"order.made", "order.paid", "message.sent",
+										 "message.failed"};
+static const int64_t schedules[SCHEDULES][5] = {{1 * SECOND, 5 * SECOND, -1},
+												{SECOND / 10, SECOND, 10 * SECOND, -1},
+												{-1},
+												{2 * SECOND, 20 * SECOND, 60 * SECOND, -1},
+												{5 * SECOND, 300 * SECOND, -1}};
+
+static bool matches(const Version *version, const Event *event, int endpoint);
+static void note_order(Endpoint *endpoint, const Version *version);
+
+void
+registry_begin(void)
+{
+	memset(&registry, 0, sizeof(registry));
+	for (int i = 0; i < MAX_ENDPOINTS; i++)
+		registry.endpoints[i].ordered = INT64_MAX;
+}
+
+uint32_t
+registry_match(const Event *event)
+{
+	uint32_t set = 0;
+
+	for (int i = 0; i < registry.length; i++)
+		if (matches(&registry.endpoints[i].now, event, i))
+			set |= UINT32_C(1) << i;
+	return set;
+}
+
+bool
+registry_fits(const Version *version, const Event *event, int endpoint)
+{
+	return event->created >= version->created &&
+		   (event->endpoint == endpoint || version->application == NO_APPLICATION ||
+			version->application == event->application);
+}
+
+void
+registry_install(int number, const Version *version)
+{
+	Endpoint *endpoint = &registry.endpoints[number];
+
+	note_order(endpoint, version);
+	endpoint->now = *version;
+	endpoint->changed = registry.changed = world.now;
+	if (number >= registry.length)
+		registry.length = number + 1;
+	for (int i = 0; i < tables.events_length; i++)
+		if (tables.events[i].is_committed && matches(version, &tables.events[i], number))
+			tables.events[i].may |= UINT32_C(1) << number;
+	registry_forgive();
+}
+
+void
+registry_restore(int number, const Version *version)
+{
+	registry.endpoints[number].now = *version;
+	registry.endpoints[number].changed = registry.changed = world.now;
+}
+
+void
+registry_forgive(void)
+{
+	for (int i = 0; i < tables.events_length; i++)
+		for (int e = 0; tables.events[i].must >> e != 0; e++)
+			if ((tables.events[i].must >> e & 1) != 0 && pair_of(i, e)->row.status == ROW_NONE &&
+				pair_of(i, e)->row.aside == ROW_NONE &&
+				!matches(&registry.endpoints[e].now, &tables.events[i], e))
+				tables.events[i].must &= ~(UINT32_C(1) << e);
+}
+
+const int64_t *
+registry_delays(int schedule, int *length)
+{
+	for (*length = 0; schedules[schedule][*length] > 0;)
+		++*length;
+	return schedules[schedule];
+}
+
+int64_t
+registry_delay(const Version *version, int attempt)
+{
+	int length;
+	const int64_t *delays = registry_delays(version->schedule, &length);
+
+	return attempt >= 1 && attempt <= length ? delays[attempt - 1] : -1;
+}
+
+const char *
+registry_application(int application)
+{
+	return application >= 0 ? applications[application] : NULL;
+}
+
+const char *
+registry_type(int type)
+{
+	return types[type];
+}
+
+BmwEventSource
+event_source(int number)
+{
+	static char names[MAX_MESSAGES][12];
+	static char data[100000];
+	const Event *event = &tables.events[number];
+	char *name = event->message != NO_MESSAGE ? names[event->message] : NULL;
+
+	if (name != NULL && name[0] == '\0')
+		snprintf(name, sizeof(names[0]), "m%d", event->message);
+	if (data[0] == '\0')
+		memset(data, '1', sizeof(data));
+	return (BmwEventSource){.id = event->id,
+							.type = registry_type(event->type),
+							.application = registry_application(event->application),
+							.message_id = name,
+							.timestamp_us = event->created,
+							.data = data,
+							.data_len = (size_t) event->size};
+}
+
+int64_t
+registry_id(int endpoint)
+{
+	return endpoint + 1;
+}
+
+int
+registry_of(int64_t id)
+{
+	return (int) id - 1;
+}
+
+static bool
+matches(const Version *version, const Event *event, int endpoint)
+{
+	if (!version->exists || !version->is_enabled || event->created < version->created)
+		return false;
+	if (event->endpoint != NOBODY)
+		return event->endpoint == endpoint;
+	return (version->application == NO_APPLICATION || version->application == event->application) &&
+		   (version->types >> event->type & 1) != 0;
+}
+
+/* Only from here on the order is promised. */
+static void
+note_order(Endpoint *endpoint, const Version *version)
+{
+	const Version *now = &endpoint->now;
+
+	if (!version->is_ordered)
+		endpoint->ordered = INT64_MAX;
+	else if (!now->is_ordered || !now->exists || now->application != version->application)
+		endpoint->ordered = world.now;
+}

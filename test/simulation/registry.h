@@ -1,0 +1,69 @@
+/*
+ * registry.h - a model of the endpoints: what each is now, and whom an event is for.
+ *
+ * An endpoint must get an event when it was there, enabled and matching at the
+ * event's commit and stayed so until there was a row; it may get it when it was
+ * so at any time since. The rule is written down here once more, on purpose.
+ */
+#ifndef SIM_REGISTRY_H
+#define SIM_REGISTRY_H
+
+#include "core/event.h"
+#include "tables.h"
+
+#define TYPES 4
+#define APPLICATIONS 3
+#define SCHEDULES 5
+
+typedef struct Version
+{
+	bool exists;
+	bool is_enabled;
+	bool has_secret;
+	bool is_ordered;
+	int application;
+	unsigned types; /* a set */
+	int max_in_flight;
+	int schedule;
+	int64_t created; /* by the wall clock */
+	int64_t failing_since;
+} Version;
+
+typedef struct Endpoint
+{
+	Version now;
+	int64_t changed; /* by a user, true time */
+	int64_t ordered; /* keeps the order since, true time; INT64_MAX: does not */
+	int64_t locked_until;
+} Endpoint;
+
+typedef struct Registry
+{
+	Endpoint endpoints[MAX_ENDPOINTS];
+	int length;
+	uint64_t generation;
+	int changing; /* commits that are on their way */
+	int64_t changed;
+} Registry;
+
+extern Registry registry;
+
+extern void registry_begin(void);
+extern uint32_t registry_match(const Event *event);
+/* Does it get events of this kind, whenever? */
+extern bool registry_fits(const Version *version, const Event *event, int endpoint);
+/* What is committed from now on. */
+extern void registry_install(int endpoint, const Version *version);
+extern void registry_restore(int endpoint, const Version *version);
+/* Nobody must get what has no row yet and would not match now. */
+extern void registry_forgive(void);
+extern int64_t registry_delay(const Version *version, int attempt); /* -1: none is left */
+extern const int64_t *registry_delays(int schedule, int *length);
+extern const char *registry_application(int application);
+extern const char *registry_type(int type);
+/* As the tables would give it; valid for long. */
+extern BmwEventSource event_source(int event);
+extern int64_t registry_id(int endpoint);
+extern int registry_of(int64_t id);
+
+#endif

@@ -1,0 +1,113 @@
+/*
+ * trace.c - the story of a run, what ends it, and which situations it has met.
+ */
+#include "trace.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "world.h"
+
+#define LINES 65536
+#define LINE 240
+
+jmp_buf trace_end;
+char trace_violation[512];
+bool trace_is_on;
+unsigned long situations[SITUATIONS];
+
+static char lines[LINES][LINE];
+static unsigned long written;
+
+static const char *const names[SITUATIONS] = {
+	[MET_PARKED_WHILE_FULL] = "parked because a lane was full",
+	[MET_CHUNKS] = "a pass in several chunks",
+	[MET_LATE_XID] = "a transaction of an earlier snapshot that ended late",
+	[MET_UNHEARD_COMMIT] = "a commit that nobody announced",
+	[MET_PASSES_TOGETHER] = "several passes that are not settled",
+	[MET_PROVISIONAL] = "a pass while the endpoints were locked",
+	[MET_CHECKED] = "a start that finds rows of events behind the cursor",
+	[MET_FOUND_AGAIN] = "a due row that is in memory",
+	[MET_NO_ROOM] = "a body for which there is no room",
+	[MET_HELD_BACK] = "held back for an earlier event of its message",
+	[MET_HEAD_FETCHED] = "a head that was fetched",
+	[MET_HEAD_AFTER_CRASH] = "a head that was fetched after a crash",
+	[MET_WAITED_FOR_WAL] = "a message that waits for the WAL",
+	[MET_LEARNT] = "an endpoint whose order was learnt from its rows",
+	[MET_OVERTAKEN] = "a record that a user's change overtook",
+	[MET_STUCK] = "a record whose row was locked",
+	[MET_HALVED] = "a flush that was halved",
+	[MET_SET_ASIDE] = "a record that was set aside",
+	[MET_LOG_LOCKED] = "a flush while the log was locked",
+	[MET_WRITING_FAILED] = "a flush when nothing could be written",
+	[MET_DELETED_IN_FLIGHT] = "an endpoint deleted with requests in flight",
+	[MET_ABORTED] = "a request that nobody wants any more",
+	[MET_LET_GO] = "rows let go because the order is not kept any more",
+	[MET_CLAMPED] = "rows of a clock that was ahead",
+	[MET_CANCELED_ROWS] = "rows of a deleted endpoint",
+	[MET_DISABLED_BY_US] = "an endpoint disabled by the dispatcher",
+	[MET_NOTED_FAILING] = "a failure that lasts",
+	[MET_RETRY_AFTER] = "a receiver that asks for patience",
+	[MET_GONE] = "a receiver that says it is gone",
+	[MET_EXHAUSTED] = "a delivery that was given up",
+	[MET_LOST_SUFFIX] = "commits that a crash has lost",
+	[MET_LOST_CURSOR] = "a cursor that a crash has lost",
+	[MET_LOST_DELIVERED] = "a success that a crash has lost",
+	[MET_DIED_IN_CYCLE] = "a crash in the middle of a cycle",
+	[MET_RESHARDED] = "another number of shards",
+	[MET_CLOCK_BACK] = "a clock that was set back",
+	[MET_NO_MEMORY] = "memory that was refused",
+	[MET_REDELIVERED_IN_FLIGHT] = "a redelivery during an attempt",
+	[MET_CURSOR_WRITTEN] = "a cursor that was written",
+	[MET_NO_SECRET] = "a delivery that waits for a secret",
+};
+
+void
+trace_begin(void)
+{
+	written = 0;
+}
+
+void
+trace(const char *format, ...)
+{
+	char *line = lines[written % LINES];
+	va_list arguments;
+	int used;
+
+	if (!trace_is_on)
+		return;
+	written++;
+	used = snprintf(line, LINE, "%12.6f  ", (double) world.now / (double) SECOND);
+	va_start(arguments, format);
+	vsnprintf(line + used, LINE - (size_t) used, format, arguments);
+	va_end(arguments);
+}
+
+void
+violation(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(trace_violation, sizeof(trace_violation), format, arguments);
+	va_end(arguments);
+	longjmp(trace_end, 1);
+}
+
+void
+trace_print(int count)
+{
+	unsigned long first = written > (unsigned long) count ? written - (unsigned long) count : 0;
+
+	for (unsigned long i = first; i < written; i++)
+		puts(lines[i % LINES]);
+}
+
+const char *
+situation_name(Situation situation)
+{
+	return names[situation];
+}

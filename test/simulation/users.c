@@ -1,0 +1,356 @@
+/*
+ * users.c - transactions of users: they write, wait, and end in any order.
+ *
+ * A commit that changes an endpoint has three steps, as in the server: it says
+ * that a change is coming, becomes visible, says that it has come.
+ */
+#include "users.h"
+
+#include <string.h>
+
+#include "dispatcher.h"
+#include "operations.h"
+#include "registry.h"
+#include "tables.h"
+#include "trace.h"
+#include "world.h"
+
+typedef enum Stage
+{
+	STAGE_OPEN,
+	STAGE_COMING,
+	STAGE_VISIBLE,
+	STAGE_OVER
+} Stage;
+
+typedef struct Work
+{
+	Stage stage;
+	int session; /* of which life of the server */
+	bool commits;
+	bool is_heard;
+	bool changes; /* an endpoint */
+	int endpoint;
+	Version version;
+	int again_event; /* that is sent again to the endpoint; -1: none */
+} Work;
+
+static Work works[MAX_XACTS];
+static int session;
+
+static int begin(Work *work, int64_t lasts);
+static void end(int xact, Work *work);
+static void emit_some(int xact, int count);
+static int choose_message(int xact);
+static void become_visible(int xact, Work *work);
+static Version change(const Version *now);
+static void redeliver(const Work *work);
+static int64_t commit_delay(void);
+
+void
+users_begin(void)
+{
+	memset(works, 0, sizeof(works));
+	session = 0;
+	operations_begin();
+	for (int i = 0; i < world.plan.endpoints; i++)
+	{
+		Version version = change(&(Version){.exists = false});
+
+		version.created = world_wall() - SECOND;
+		registry_install(i, &version);
+	}
+	for (int i = 0; i < world.plan.writers; i++)
+		world_after(random_about(SECOND), ACTOR_WRITER, i);
+	world_after(random_about(SECOND), ACTOR_ADMIN, 0);
+	world_after(random_about(SECOND), ACTOR_SUPPORT, 0);
+	world_after(random_about(3 * SECOND), ACTOR_OPERATOR, 0);
+	world_after(SECOND, ACTOR_WAL_WRITER, 0);
+}
+
+void
+users_write(int writer)
+{
+	Work work = {.again_event = -1};
+	int xact;
+	int count = 1 + random_below(4);
+
+	if (world.is_calm)
+		return;
+	world_after(random_about(random_chance(800) ? 60 * MS : 2 * SECOND), ACTOR_WRITER, writer);
+	if (PLAN_HAS(HAS_BULK) && random_chance(5))
+		count = random_below(800);
+	xact = begin(&work, commit_delay());
+	if (xact >= 0)
+		emit_some(xact, count);
+}
+
+void
+users_administer(void)
+{
+	Work work = {.again_event = -1, .changes = true};
+	bool is_new = registry.length < MAX_ENDPOINTS && random_chance(200);
+	int xact;
+
+	if (world.is_calm)
+		return;
+	world_after(random_about(3 * SECOND), ACTOR_ADMIN, 0);
+	if (!PLAN_HAS(HAS_CHANGES) || tables.endpoints_locked_until > world.now)
+		return;
+	work.endpoint = is_new ? registry.length : random_below(registry.length);
+	if (registry.endpoints[work.endpoint].locked_until > world.now)
+		return;
+	work.version = change(&registry.endpoints[work.endpoint].now);
+	if (is_new)
+		registry.length++;
+	registry.endpoints[work.endpoint].locked_until = INT64_MAX;
+	xact = begin(&work, commit_delay());
+	if (xact < 0)
+		registry.endpoints[work.endpoint].locked_until = 0;
+	else if (random_chance(500))
+		emit_some(xact, 1 + random_below(3));
+}
+
+/* Redelivers something, or only looks at it FOR UPDATE. */
+void
+users_support(void)
+{
+	Work work = {.endpoint = random_below(registry.length)};
+	bool redelivers = PLAN_HAS(HAS_REDELIVERY) && random_chance(500);
+	int64_t lasts = random_about(random_chance(800) ? 2 * MS : 3 * SECOND);
+	Pair *pair;
+
+	if (world.is_calm)
+		return;
+	world_after(random_about(SECOND / 2), ACTOR_SUPPORT, 0);
+	if (tables.events_length == 0 || (!redelivers && !PLAN_HAS(HAS_ROW_LOCKS)))
+		return;
+	work.again_event = tables.events_length - 1 -
+					   random_below(tables.events_length < 300 ? tables.events_length : 300);
+	pair = pair_of(work.again_event, work.endpoint);
+	if (pair->row.status == ROW_NONE || pair->locked_until > world.now)
+		return;
+	if (redelivers && begin(&work, lasts) < 0)
+		return;
+	if (redelivers)
+		lasts = INT64_MAX - world.now;
+	pair->locked_until = world.now + lasts;
+}
+
+void
+users_go_on(int xact)
+{
+	Work *work = &works[xact];
+
+	if (work->stage == STAGE_OVER || (work->session != session && !tables.xacts[xact].is_prepared))
+		return;
+	if (!work->commits)
+	{
+		end(xact, work);
+		return;
+	}
+	switch (work->stage++)
+	{
+		case STAGE_OPEN:
+			registry.changing += work->changes;
+			world_after(work->changes ? random_about(200) : 0, ACTOR_XACT, xact);
+			break;
+		case STAGE_COMING:
+			become_visible(xact, work);
+			world_after(random_about(100), ACTOR_XACT, xact);
+			break;
+		case STAGE_VISIBLE:
+			registry.generation += work->changes;
+			registry.changing -= work->changes;
+			if (!work->is_heard && !work->changes)
+				MET(MET_UNHEARD_COMMIT);
+			else
+				dispatchers_announce(work->changes, work->again_event >= 0);
+			break;
+		case STAGE_OVER:
+			break;
+	}
+}
+
+void
+users_crash(void)
+{
+	session++;
+	for (int i = 0; i < tables.xacts_length; i++)
+		if (tables.xacts[i].state == XACT_RUNNING && !tables.xacts[i].is_prepared)
+			end(i, &works[i]);
+		else if (tables.xacts[i].is_prepared && works[i].stage != STAGE_OPEN)
+			tables.xacts[i].is_prepared = false;
+	registry.changing = 0;
+}
+
+void
+users_calm(void)
+{
+	for (int i = 0; i < tables.xacts_length; i++)
+		if (tables.xacts[i].state == XACT_RUNNING && works[i].stage == STAGE_OPEN)
+		{
+			works[i].is_heard = true;
+			world_after(random_about(SECOND), ACTOR_XACT, i);
+		}
+}
+
+static int
+begin(Work *work, int64_t lasts)
+{
+	int xact = xact_begin();
+
+	if (xact < 0)
+		return -1;
+	work->session = session;
+	work->commits = !PLAN_HAS(HAS_ROLLBACKS) || !random_chance(100);
+	work->is_heard = work->again_event >= 0 || !PLAN_HAS(HAS_UNHEARD) || !random_chance(100);
+	works[xact] = *work;
+	tables.xacts[xact].is_prepared = !work->changes && work->again_event < 0 && random_chance(30);
+	world_after(lasts, ACTOR_XACT, xact);
+	return xact;
+}
+
+/* Without a commit. */
+static void
+end(int xact, Work *work)
+{
+	xact_end(xact, false);
+	work->stage = STAGE_OVER;
+	if (work->changes)
+		registry.endpoints[work->endpoint].locked_until = 0;
+	if (work->again_event >= 0)
+		pair_of(work->again_event, work->endpoint)->locked_until = 0;
+}
+
+static void
+emit_some(int xact, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		Event event = {.application = random_below(APPLICATIONS + 1) - 1,
+					   .type = random_below(TYPES),
+					   .message = choose_message(xact),
+					   .endpoint = random_chance(20) ? random_below(registry.length) : NOBODY,
+					   .size = (int) random_about(PLAN_HAS(HAS_BIG_BODIES) ? 4000 : 100),
+					   .created = world_wall()};
+
+		if (event.message != NO_MESSAGE)
+			event.application = event.message % (APPLICATIONS + 1) - 1;
+		(void) event_insert(xact, &event);
+	}
+}
+
+/* One of its own, or one whose events are all committed. */
+static int
+choose_message(int xact)
+{
+	int number;
+	Message *message;
+
+	if (!PLAN_HAS(HAS_ORDER) || random_chance(400))
+		return NO_MESSAGE;
+	if (tables.messages_length < MAX_MESSAGES && random_chance(200))
+		number = tables.messages_length++;
+	else if (tables.messages_length == 0)
+		return NO_MESSAGE;
+	else
+		number = tables.messages_length - 1 -
+				 random_below(tables.messages_length < 10 ? tables.messages_length : 10);
+	message = &tables.messages[number];
+	if (message->busy_xact > 0)
+		return message->busy_xact == xact + 1 && message->length < MAX_OF_MESSAGE - 4 ? number
+																					  : NO_MESSAGE;
+	if (message->length >= MAX_OF_MESSAGE - 4)
+		return NO_MESSAGE;
+	message->busy_xact = xact + 1;
+	return number;
+}
+
+static void
+become_visible(int xact, Work *work)
+{
+	Endpoint *endpoint = &registry.endpoints[work->endpoint];
+
+	if (work->changes)
+	{
+		/* a dispatcher may have noted in between that it fails */
+		work->version.failing_since = endpoint->now.failing_since;
+		endpoint->locked_until = 0;
+		registry_install(work->endpoint, &work->version);
+		trace("endpoint %d is now:%s%s%s%s application %d types %x", work->endpoint,
+			  work->version.exists ? "" : " deleted", work->version.is_enabled ? "" : " disabled",
+			  work->version.has_secret ? "" : " without secret",
+			  work->version.is_ordered ? " ordered" : "", work->version.application,
+			  work->version.types);
+	}
+	if (work->again_event >= 0)
+		redeliver(work);
+	xact_end(xact, true);
+	if (tables.xacts[xact].first_event >= 0)
+		trace("xid %d commits %d events", FIRST_XID + xact, tables.xacts[xact].events);
+	wal_commit_durably();
+}
+
+static Version
+change(const Version *now)
+{
+	Version version = *now;
+
+	if (!now->exists || random_chance(200))
+	{
+		if (!now->exists)
+			version = (Version){.exists = true,
+								.is_enabled = true,
+								.has_secret = true,
+								.created = world_wall()};
+		version.types = random_chance(300) ? 15 : 1 + (unsigned) random_below(15);
+		version.schedule = random_below(SCHEDULES);
+		version.max_in_flight = 1 + random_below(random_chance(500) ? 4 : 40);
+		version.is_ordered = PLAN_HAS(HAS_ORDER) && random_chance(700);
+		if (!now->exists || random_chance(300))
+			version.application = random_chance(500) ? NO_APPLICATION : random_below(APPLICATIONS);
+	}
+	if (!now->exists)
+		return version;
+	if (PLAN_HAS(HAS_DISABLING) && random_chance(400))
+		version.is_enabled = !version.is_enabled;
+	if (PLAN_HAS(HAS_SECRETS) && random_chance(300))
+		version.has_secret = !version.has_secret;
+	if (PLAN_HAS(HAS_ORDER) && random_chance(200))
+		version.is_ordered = !version.is_ordered;
+	if (PLAN_HAS(HAS_DELETIONS) && random_chance(150))
+		version.exists = false;
+	return version;
+}
+
+static void
+redeliver(const Work *work)
+{
+	Pair *pair = pair_of(work->again_event, work->endpoint);
+	Row row = pair->row;
+
+	pair->locked_until = 0;
+	if (row.status == ROW_NONE || row.due == BMW_HELD_BACK || row.aside != ROW_NONE ||
+		!registry.endpoints[work->endpoint].now.exists ||
+		!registry_fits(&registry.endpoints[work->endpoint].now, &tables.events[work->again_event],
+					   work->endpoint))
+		return;
+	if (pair->open > 0)
+		MET(MET_REDELIVERED_IN_FLIGHT);
+	row.status = ROW_PENDING;
+	row.due = world_wall();
+	pair->redeliveries++;
+	pair->not_before = 0;
+	pair->again = world.now;
+	row_write(work->again_event, work->endpoint, &row);
+	trace("event %d is to be sent again to endpoint %d", work->again_event, work->endpoint);
+}
+
+static int64_t
+commit_delay(void)
+{
+	if (PLAN_HAS(HAS_LATE_COMMITS) && random_chance(100))
+		return random_about(3 * SECOND);
+	return random_about(2 * MS);
+}
