@@ -20,6 +20,10 @@ bool
 dispatcher_pause(Dispatcher *dispatcher, int64_t most)
 {
 	world_run_until(world.now + random_between(0, random_chance(100) ? most * 10 : most));
+	if (!world.is_calm && PLAN_HAS(HAS_DISPATCHER_CRASHES) && random_below(5000) == 0)
+		dispatcher_crash(dispatcher->shard, "in its cycle");
+	if (!world.is_calm && PLAN_HAS(HAS_SERVER_CRASHES) && random_below(20000) == 0)
+		dispatchers_server_crash();
 	return !dispatcher->must_die;
 }
 

@@ -259,8 +259,7 @@ reset_cursors(int count)
 
 		cursor_write(i, &snapshot, since);
 		dispatchers[i].is_running = false;
-		if (i > 0)
-			world_after(random_about(SECOND), ACTOR_START, i);
+		world_after(random_about(SECOND), ACTOR_START, i);
 	}
 	wal_commit_durably();
 }

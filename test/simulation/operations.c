@@ -73,6 +73,18 @@ users_operate(void)
 	}
 }
 
+/* Who has not read them yet goes on with what was known before. */
+void
+operations_lock_endpoints(int64_t until)
+{
+	tables.endpoints_locked_until = until;
+	world_fault(until - world.now);
+	for (int i = 0; i < registry.length; i++)
+		if (registry.endpoints[i].ordered != INT64_MAX &&
+			registry.endpoints[i].ordered > world.now - 30 * SECOND)
+			registry.endpoints[i].ordered = until + 10 * SECOND;
+}
+
 static void
 lock_a_table(void)
 {
@@ -88,14 +100,7 @@ lock_a_table(void)
 	if (which == 0)
 		tables.log_locked_until = until;
 	else if (which == 1)
-	{
-		tables.endpoints_locked_until = until;
-		/* who has not read them yet goes on with what was known before */
-		for (int i = 0; i < registry.length; i++)
-			if (registry.endpoints[i].ordered != INT64_MAX &&
-				registry.endpoints[i].ordered > world.now - 30 * SECOND)
-				registry.endpoints[i].ordered = until + 10 * SECOND;
-	}
+		operations_lock_endpoints(until);
 	else
 		tables.cursor_locked_until = until;
 }

@@ -4,6 +4,9 @@
 #ifndef SIM_OPERATIONS_H
 #define SIM_OPERATIONS_H
 
+#include <stdint.h>
+
 extern void operations_begin(void);
+extern void operations_lock_endpoints(int64_t until);
 
 #endif

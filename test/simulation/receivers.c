@@ -134,6 +134,23 @@ receivers_open(int shard, int endpoint)
 }
 
 void
+receivers_choose_open(int *event, int *endpoint)
+{
+	int first = random_below(MAX_REQUESTS);
+
+	for (int i = 0; i < MAX_REQUESTS; i++)
+	{
+		const Request *request = &requests[(first + i) % MAX_REQUESTS];
+
+		if (!request->is_open)
+			continue;
+		*event = request->event;
+		*endpoint = request->endpoint;
+		return;
+	}
+}
+
+void
 receivers_calm(void)
 {
 	for (int i = 0; i < MAX_ENDPOINTS; i++)

@@ -33,6 +33,8 @@ extern void receivers_change(int endpoint);
 extern void receivers_drop(int shard);
 extern void receivers_close(Request *request);
 extern int receivers_open(int shard, int endpoint); /* endpoint -1: of all */
+/* One that is under way, if there is any. */
+extern void receivers_choose_open(int *event, int *endpoint);
 extern void receivers_calm(void);
 
 #endif

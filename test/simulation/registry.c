@@ -42,6 +42,17 @@ registry_match(const Event *event)
 	return set;
 }
 
+uint32_t
+registry_match_before(const Event *event)
+{
+	uint32_t set = 0;
+
+	for (int i = 0; i < registry.length && tables.endpoints_locked_until + SECOND > world.now; i++)
+		if (matches(&registry.endpoints[i].before, event, i))
+			set |= UINT32_C(1) << i;
+	return set;
+}
+
 bool
 registry_fits(const Version *version, const Event *event, int endpoint)
 {
@@ -56,6 +67,10 @@ registry_install(int number, const Version *version)
 	Endpoint *endpoint = &registry.endpoints[number];
 
 	note_order(endpoint, version);
+	if (version->types != endpoint->now.types ||
+		version->application != endpoint->now.application ||
+		version->is_enabled != endpoint->now.is_enabled || version->exists != endpoint->now.exists)
+		endpoint->before = endpoint->now;
 	endpoint->now = *version;
 	endpoint->changed = registry.changed = world.now;
 	if (number >= registry.length)

@@ -32,6 +32,7 @@ typedef struct Version
 typedef struct Endpoint
 {
 	Version now;
+	Version before;	 /* the last one that asked for other events */
 	int64_t changed; /* by a user, true time */
 	int64_t ordered; /* keeps the order since, true time; INT64_MAX: does not */
 	int64_t locked_until;
@@ -50,6 +51,8 @@ extern Registry registry;
 
 extern void registry_begin(void);
 extern uint32_t registry_match(const Event *event);
+/* While the endpoints are locked, what is known is what they were before. */
+extern uint32_t registry_match_before(const Event *event);
 /* Does it get events of this kind, whenever? */
 extern bool registry_fits(const Version *version, const Event *event, int endpoint);
 /* What is committed from now on. */

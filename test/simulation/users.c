@@ -10,6 +10,7 @@
 
 #include "dispatcher.h"
 #include "operations.h"
+#include "receivers.h"
 #include "registry.h"
 #include "tables.h"
 #include "trace.h"
@@ -127,6 +128,8 @@ users_support(void)
 		return;
 	work.again_event = tables.events_length - 1 -
 					   random_below(tables.events_length < 300 ? tables.events_length : 300);
+	if (redelivers && random_chance(300))
+		receivers_choose_open(&work.again_event, &work.endpoint);
 	pair = pair_of(work.again_event, work.endpoint);
 	if (pair->row.status == ROW_NONE || pair->locked_until > world.now)
 		return;
@@ -162,6 +165,8 @@ users_go_on(int xact)
 		case STAGE_VISIBLE:
 			registry.generation += work->changes;
 			registry.changing -= work->changes;
+			if (work->changes && PLAN_HAS(HAS_TABLE_LOCKS) && random_chance(150))
+				operations_lock_endpoints(world.now + random_about(SECOND));
 			if (!work->is_heard && !work->changes)
 				MET(MET_UNHEARD_COMMIT);
 			else

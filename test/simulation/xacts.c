@@ -146,7 +146,8 @@ commit_events(const Xact *xact)
 
 		event->is_committed = true;
 		event->committed = world.now;
-		event->must = event->may = registry_match(event);
+		event->must = registry_match(event);
+		event->may = event->must | registry_match_before(event);
 		trace("event %d commits, for endpoints %x%s", i, event->must,
 			  event->message != NO_MESSAGE ? ", of a message" : "");
 	}
