@@ -83,6 +83,9 @@ operations_lock_endpoints(int64_t until)
 		if (registry.endpoints[i].ordered != INT64_MAX &&
 			registry.endpoints[i].ordered > world.now - 30 * SECOND)
 			registry.endpoints[i].ordered = until + 10 * SECOND;
+	for (int i = 0; i < tables.events_length; i++)
+		if (tables.events[i].is_committed && tables.events[i].committed > world.now - 10 * SECOND)
+			tables.events[i].may |= registry_match_before(&tables.events[i]);
 }
 
 static void
