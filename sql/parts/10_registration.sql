@@ -11,9 +11,11 @@ CREATE TABLE bm_webhook.application (
 	deleted_at timestamptz
 );
 COMMENT ON TABLE bm_webhook.application IS 'a customer or product that owns endpoints';
-COMMENT ON COLUMN bm_webhook.application.muted_event_types IS 'patterns of types that none of its events is sent for, such as {message.read}; they are recorded all the same';
+COMMENT ON COLUMN bm_webhook.application.muted_event_types IS
+	'patterns of types that none of its events is sent for, such as {message.read}; they are recorded all the same';
 COMMENT ON COLUMN bm_webhook.application.owner IS 'the database role that it belongs to';
-COMMENT ON COLUMN bm_webhook.application.deleted_at IS 'when delete_application() was called; it stays for its log, so that nobody else gets its name';
+COMMENT ON COLUMN bm_webhook.application.deleted_at IS
+	'when delete_application() was called; it stays for its log, so that nobody else gets its name';
 
 CREATE TABLE bm_webhook.endpoint (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -37,16 +39,21 @@ CREATE TABLE bm_webhook.endpoint (
 COMMENT ON TABLE bm_webhook.endpoint IS 'a registered URL, with its filters and retry policy; only url is required';
 COMMENT ON COLUMN bm_webhook.endpoint.application IS 'only events of this application; NULL for all';
 COMMENT ON COLUMN bm_webhook.endpoint.channel IS 'only events of this channel; NULL for all';
-COMMENT ON COLUMN bm_webhook.endpoint.event_types IS 'patterns: a type, a prefix followed by .*, or * for all but the operational webhook.*, endpoint.*, delivery.*';
+COMMENT ON COLUMN bm_webhook.endpoint.event_types IS
+	'patterns: a type, a prefix followed by .*, or * for all but the operational webhook.*, endpoint.*, delivery.*';
 COMMENT ON COLUMN bm_webhook.endpoint.url IS 'where to POST; stored in normal form; NULL once it is deleted';
 COMMENT ON COLUMN bm_webhook.endpoint.enabled IS 'off: gets no new events, and what waits stays pending';
 COMMENT ON COLUMN bm_webhook.endpoint.headers IS 'further HTTP headers, an object of strings';
 COMMENT ON COLUMN bm_webhook.endpoint.timeout IS 'for one attempt, connecting included; up to 5 minutes';
 COMMENT ON COLUMN bm_webhook.endpoint.max_in_flight IS 'requests at the same time; 1 to 1000';
-COMMENT ON COLUMN bm_webhook.endpoint.ordering IS 'by_message: an event is sent when the earlier ones of its message have been delivered or given up';
-COMMENT ON COLUMN bm_webhook.endpoint.retry_delays IS 'delay before each further attempt, each with a jitter of 20 %; empty for no retry';
+COMMENT ON COLUMN bm_webhook.endpoint.ordering IS
+	'by_message: an event is sent when the earlier ones of its message have been delivered or given up';
+COMMENT ON COLUMN bm_webhook.endpoint.retry_delays IS
+	'delay before each further attempt, each with a jitter of 20 %; empty for no retry';
 COMMENT ON COLUMN bm_webhook.endpoint.metadata IS 'yours; not sent';
-COMMENT ON COLUMN bm_webhook.endpoint.deleted_at IS 'when delete_endpoint() was called; without URL, headers and secrets it stays for its log, and nothing changes it any more';
+COMMENT ON COLUMN bm_webhook.endpoint.deleted_at IS
+	'when delete_endpoint() was called; without URL, headers and secrets it stays for its log, and nothing changes '
+	'it any more';
 
 -- A table of its own: what dispatchers write is no change of the endpoint, and nobody else can write it.
 CREATE TABLE bm_webhook.endpoint_state (
@@ -56,7 +63,8 @@ CREATE TABLE bm_webhook.endpoint_state (
 	disabled_reason text
 );
 COMMENT ON TABLE bm_webhook.endpoint_state IS 'what became of each endpoint; written by the extension alone';
-COMMENT ON COLUMN bm_webhook.endpoint_state.failing_since IS 'since when every attempt has failed; NULL when the last one succeeded';
+COMMENT ON COLUMN bm_webhook.endpoint_state.failing_since IS
+	'since when every attempt has failed; NULL when the last one succeeded';
 COMMENT ON COLUMN bm_webhook.endpoint_state.disabled_at IS 'when endpoint.enabled became false';
 COMMENT ON COLUMN bm_webhook.endpoint_state.disabled_reason IS 'why the dispatcher disabled it; NULL when a user did';
 
@@ -71,8 +79,10 @@ CREATE TABLE bm_webhook.endpoint_secret (
 );
 ALTER TABLE bm_webhook.endpoint_secret ALTER COLUMN secret SET STATISTICS 0;
 CREATE INDEX endpoint_secret_endpoint_id_id_idx ON bm_webhook.endpoint_secret (endpoint_id, id);
-COMMENT ON TABLE bm_webhook.endpoint_secret IS 'signing secrets (whsec_...); every request is signed with all of its endpoint''s';
-COMMENT ON COLUMN bm_webhook.endpoint_secret.kind IS 'hmac_sha256, a shared key (v1); ed25519, a pair of keys (v1a), is not supported yet';
+COMMENT ON TABLE bm_webhook.endpoint_secret IS
+	'signing secrets (whsec_...); every request is signed with all of its endpoint''s';
+COMMENT ON COLUMN bm_webhook.endpoint_secret.kind IS
+	'hmac_sha256, a shared key (v1); ed25519, a pair of keys (v1a), is not supported yet';
 COMMENT ON COLUMN bm_webhook.endpoint_secret.key_id IS 'the key that the secret is encrypted with; not supported yet';
 COMMENT ON COLUMN bm_webhook.endpoint_secret.expires_at IS 'when it signs no more; not supported yet';
 
@@ -84,6 +94,7 @@ CREATE TABLE bm_webhook.event_type (
 	shipped boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE bm_webhook.event_type IS 'documented event types; events of other types are delivered as well';
-COMMENT ON COLUMN bm_webhook.event_type.shipped IS 'came with the extension; your own types leave it false, and are in logical backups';
+COMMENT ON COLUMN bm_webhook.event_type.shipped IS
+	'came with the extension; your own types leave it false, and are in logical backups';
 COMMENT ON COLUMN bm_webhook.event_type.schema IS 'JSON Schema (draft 2020-12) of the whole body';
 

@@ -21,7 +21,9 @@ CREATE INDEX event_message_id_idx ON bm_webhook.event (message_id, id) WHERE mes
 COMMENT ON TABLE bm_webhook.event IS 'what happened, written in the transaction that caused it';
 COMMENT ON COLUMN bm_webhook.event.id IS 'UUID version 7; the webhook-id of every request for this event';
 COMMENT ON COLUMN bm_webhook.event.xid IS 'the transaction that captured it';
-COMMENT ON COLUMN bm_webhook.event.reply_to IS 'the message that a message.received answers (data.context.message_id); endpoints that subscribe to message.replied get it';
+COMMENT ON COLUMN bm_webhook.event.reply_to IS
+	'the message that a message.received answers (data.context.message_id); endpoints that subscribe to '
+	'message.replied get it';
 COMMENT ON COLUMN bm_webhook.event.endpoint_id IS 'set when the event is for one endpoint alone (ping)';
 COMMENT ON COLUMN bm_webhook.event.occurred_at IS 'when it happened; the timestamp in the body';
 COMMENT ON COLUMN bm_webhook.event.created_at IS 'when it was captured';
@@ -44,7 +46,8 @@ CREATE INDEX delivery_due_idx ON bm_webhook.delivery (endpoint_id, next_attempt_
 CREATE INDEX delivery_failed_idx ON bm_webhook.delivery (endpoint_id, event_id) WHERE status = 'failed';
 COMMENT ON TABLE bm_webhook.delivery IS 'one event on its way to one endpoint, with the facts of its last attempt';
 COMMENT ON COLUMN bm_webhook.delivery.status IS 'pending, delivered, failed (given up) or canceled';
-COMMENT ON COLUMN bm_webhook.delivery.next_attempt_at IS 'when it is due; infinity: it waits for an earlier event of its message';
+COMMENT ON COLUMN bm_webhook.delivery.next_attempt_at IS
+	'when it is due; infinity: it waits for an earlier event of its message';
 COMMENT ON COLUMN bm_webhook.delivery.duration IS 'of the last attempt';
 
 CREATE TABLE bm_webhook.failed_attempt (
@@ -78,7 +81,8 @@ CREATE TABLE bm_webhook.redelivery (
 	duration interval
 );
 CREATE INDEX redelivery_event_id_idx ON bm_webhook.redelivery (event_id, endpoint_id);
-COMMENT ON TABLE bm_webhook.redelivery IS 'what redeliver() was asked for: who asked, and the delivery as it was before';
+COMMENT ON TABLE bm_webhook.redelivery IS
+	'what redeliver() was asked for: who asked, and the delivery as it was before';
 
 CREATE TABLE bm_webhook.set_aside (
 	event_id uuid NOT NULL,
@@ -106,7 +110,9 @@ CREATE TABLE bm_webhook.set_aside (
 );
 -- both have both columns: whichever the planner takes, a look-up is exact
 CREATE INDEX set_aside_endpoint_id_idx ON bm_webhook.set_aside (endpoint_id, event_id);
-COMMENT ON TABLE bm_webhook.set_aside IS 'outcomes that the log refused, by a constraint or a trigger of yours; these deliveries are neither sent nor changed until retry_set_aside() has recorded them';
+COMMENT ON TABLE bm_webhook.set_aside IS
+	'outcomes that the log refused, by a constraint or a trigger of yours; these deliveries are neither sent nor '
+	'changed until retry_set_aside() has recorded them';
 COMMENT ON COLUMN bm_webhook.set_aside.since IS 'when the log refused it';
 COMMENT ON COLUMN bm_webhook.set_aside.cause IS 'the error, at the last try';
 COMMENT ON COLUMN bm_webhook.set_aside.status IS 'what delivery is to say; here and in the next columns';
@@ -121,7 +127,8 @@ CREATE TABLE bm_webhook.cursor (
 	updated_at timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE bm_webhook.cursor IS 'how far intake is settled: one row for each dispatcher';
-COMMENT ON COLUMN bm_webhook.cursor.snapshot IS 'every event that this snapshot sees has a row in delivery for each of its endpoints';
+COMMENT ON COLUMN bm_webhook.cursor.snapshot IS
+	'every event that this snapshot sees has a row in delivery for each of its endpoints';
 COMMENT ON COLUMN bm_webhook.cursor.since IS 'events that the snapshot does not see were captured after this time';
 
 INSERT INTO bm_webhook.cursor

@@ -7,10 +7,12 @@ CREATE FUNCTION bm_webhook_internal.check_application() RETURNS trigger
 COMMENT ON FUNCTION bm_webhook_internal.check_application() IS 'checks an application; 22023, 23502, 42501, 54000';
 CREATE FUNCTION bm_webhook_internal.check_endpoint() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_check_endpoint';
-COMMENT ON FUNCTION bm_webhook_internal.check_endpoint() IS 'checks and normalizes an endpoint; 22023, 23502, 42501, 54000';
+COMMENT ON FUNCTION bm_webhook_internal.check_endpoint() IS
+	'checks and normalizes an endpoint; 22023, 23502, 42501, 54000';
 CREATE FUNCTION bm_webhook_internal.check_endpoint_secret() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_check_endpoint_secret';
-COMMENT ON FUNCTION bm_webhook_internal.check_endpoint_secret() IS 'checks a signing secret; 22023, 23502, 42501, 54000';
+COMMENT ON FUNCTION bm_webhook_internal.check_endpoint_secret() IS
+	'checks a signing secret; 22023, 23502, 42501, 54000';
 CREATE FUNCTION bm_webhook_internal.endpoint_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_endpoint_changed';
 COMMENT ON FUNCTION bm_webhook_internal.endpoint_changed() IS 'tells the dispatcher to read the endpoints again';
@@ -44,7 +46,8 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.keep_endpoint_state() IS 'gives an endpoint its state, and keeps when it was disabled';
+COMMENT ON FUNCTION bm_webhook_internal.keep_endpoint_state() IS
+	'gives an endpoint its state, and keeps when it was disabled';
 
 CREATE TRIGGER check_application BEFORE INSERT OR UPDATE ON bm_webhook.application
 	FOR EACH ROW EXECUTE FUNCTION bm_webhook_internal.check_application();
@@ -127,18 +130,22 @@ BEGIN
 	RETURN newest;
 END
 $$;
-COMMENT ON FUNCTION bm_webhook.secret(bigint) IS 'the newest signing secret of an endpoint, for those who may read endpoint_secret; 42704 unknown endpoint';
+COMMENT ON FUNCTION bm_webhook.secret(bigint) IS
+	'the newest signing secret of an endpoint, for those who may read endpoint_secret; 42704 unknown endpoint';
 
 
 -- Instead of DELETE, the right to which is also one to LOCK TABLE.
 CREATE FUNCTION bm_webhook.delete_endpoint(endpoint bigint) RETURNS void
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_delete_endpoint';
 COMMENT ON FUNCTION bm_webhook.delete_endpoint(bigint) IS
-	'deletes an endpoint of an application that the caller owns, with its secrets; what waits for it is canceled. When the log has something of it, the row stays, marked by deleted_at and without URL and headers; 22004, 42704 unknown endpoint';
+	'deletes an endpoint of an application that the caller owns, with its secrets; what waits for it is canceled. '
+	'When the log has something of it, the row stays, marked by deleted_at and without URL and headers; 22004, 42704 '
+	'unknown endpoint';
 CREATE FUNCTION bm_webhook.delete_secret(secret bigint) RETURNS void
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_delete_secret';
 COMMENT ON FUNCTION bm_webhook.delete_secret(bigint) IS
-	'deletes a secret (the id of a row of endpoint_secret) of an application that the caller owns; 22004, 42704 unknown secret';
+	'deletes a secret (the id of a row of endpoint_secret) of an application that the caller owns; 22004, 42704 '
+	'unknown secret';
 
 CREATE FUNCTION bm_webhook.delete_application(application text) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -165,4 +172,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.delete_application(text) IS
-	'deletes an application with its endpoints. When the log may have something of it, the row stays, marked by deleted_at, so that nobody else gets its name; 22004, 42704 unknown application';
+	'deletes an application with its endpoints. When the log may have something of it, the row stays, marked by '
+	'deleted_at, so that nobody else gets its name; 22004, 42704 unknown application';

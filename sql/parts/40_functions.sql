@@ -10,12 +10,15 @@ COMMENT ON FUNCTION bm_webhook_internal.refuse(text, text, text) IS 'raises an e
 CREATE FUNCTION bm_webhook.sign(secret text, id text, at timestamptz, body bytea) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_sign';
 COMMENT ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea) IS
-	'the Standard Webhooks signature, v1,<base64>, of a body sent with this webhook-id at this time (whole seconds); 22023 malformed secret, id with a period';
+	'the Standard Webhooks signature, v1,<base64>, of a body sent with this webhook-id at this time (whole seconds); '
+	'22023 malformed secret, id with a period';
 
 CREATE FUNCTION bm_webhook.verify(headers jsonb, body bytea, secret text, tolerance interval = '5 min') RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_verify';
 COMMENT ON FUNCTION bm_webhook.verify(jsonb, bytea, text, interval) IS
-	'was this request signed with the secret, not longer ago (or ahead) than tolerance? headers: an object of strings, names in any case; false, never null, when an argument is null or a header is missing or malformed; 22023 malformed secret';
+	'was this request signed with the secret, not longer ago (or ahead) than tolerance? headers: an object of '
+	'strings, names in any case; false, never null, when an argument is null or a header is missing or malformed; '
+	'22023 malformed secret';
 
 -- A body given as an untyped literal is text.
 CREATE FUNCTION bm_webhook.verify(headers jsonb, body text, secret text, tolerance interval = '5 min') RETURNS boolean
@@ -28,7 +31,8 @@ COMMENT ON FUNCTION bm_webhook.verify(jsonb, text, text, interval) IS
 CREATE FUNCTION bm_webhook.exponential_backoff(base interval, factor float8, max interval, attempts integer) RETURNS interval[]
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_exponential_backoff';
 COMMENT ON FUNCTION bm_webhook.exponential_backoff(interval, float8, interval, integer) IS
-	'a value for endpoint.retry_delays: base, base * factor, base * factor^2 ..., each at most max, for this many attempts (one delay less); 22023 out of range';
+	'a value for endpoint.retry_delays: base, base * factor, base * factor^2 ..., each at most max, for this many '
+	'attempts (one delay less); 22023 out of range';
 
 CREATE FUNCTION bm_webhook_internal.matches(patterns text[], type text) RETURNS boolean
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_matches';

@@ -7,20 +7,25 @@ CREATE FUNCTION bm_webhook.emit(type text, data jsonb, application text = NULL, 
 								idempotency_key text = NULL, expires_at timestamptz = NULL) RETURNS uuid
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_emit';
 COMMENT ON FUNCTION bm_webhook.emit(text, jsonb, text, text, text, timestamptz, bigint, text, timestamptz) IS
-	'makes an event of this transaction and returns its id; data is an object; endpoint: for this one alone; idempotency_key, expires_at: not supported yet; 0A000, 22023, 23502, 42704, 54000';
+	'makes an event of this transaction and returns its id; data is an object; endpoint: for this one alone; '
+	'idempotency_key, expires_at: not supported yet; 0A000, 22023, 23502, 42704, 54000';
 
 CREATE FUNCTION bm_webhook.ping(endpoint bigint, type text = 'webhook.ping') RETURNS uuid
 	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_ping';
-COMMENT ON FUNCTION bm_webhook.ping(bigint, text) IS 'sends an event webhook.ping to this endpoint alone and returns its id; 0A000 another type (not supported yet), 42704 unknown endpoint, 55000 disabled endpoint';
+COMMENT ON FUNCTION bm_webhook.ping(bigint, text) IS
+	'sends an event webhook.ping to this endpoint alone and returns its id; 0A000 another type (not supported yet), '
+	'42704 unknown endpoint, 55000 disabled endpoint';
 
 CREATE FUNCTION bm_webhook.capture() RETURNS trigger
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_capture';
 COMMENT ON FUNCTION bm_webhook.capture() IS
-	'trigger function that makes an event of each changed row; its triggers are created by watch(); 39P01 misuse, 42703 unknown column';
+	'trigger function that makes an event of each changed row; its triggers are created by watch(); 39P01 misuse, '
+	'42703 unknown column';
 
 CREATE FUNCTION bm_webhook_internal.check_capture(relation regclass, arguments text[]) RETURNS void
 	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_check_capture';
-COMMENT ON FUNCTION bm_webhook_internal.check_capture(regclass, text[]) IS 'raises what a trigger with these arguments would raise';
+COMMENT ON FUNCTION bm_webhook_internal.check_capture(regclass, text[]) IS
+	'raises what a trigger with these arguments would raise';
 
 CREATE FUNCTION bm_webhook_internal.watches(relation regclass)
 	RETURNS TABLE (trigger name, event_type text, direction text)
@@ -32,7 +37,8 @@ CREATE FUNCTION bm_webhook_internal.watches(relation regclass)
 		AND starts_with(encode(t.tgargs, 'escape'), 'type=')
 	ORDER BY t.tgname
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.watches(regclass) IS 'the capture triggers of a relation, with their event types, and the direction of messages';
+COMMENT ON FUNCTION bm_webhook_internal.watches(regclass) IS
+	'the capture triggers of a relation, with their event types, and the direction of messages';
 
 CREATE FUNCTION bm_webhook_internal.check_watched(relation regclass, level text) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -61,11 +67,13 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.check_watched(regclass, text) IS 'refuses relations that cannot be watched; 0A000, 42809, 42P01';
+COMMENT ON FUNCTION bm_webhook_internal.check_watched(regclass, text) IS
+	'refuses relations that cannot be watched; 0A000, 42809, 42P01';
 
 CREATE FUNCTION bm_webhook_internal.has_equality(type regtype) RETURNS boolean
 	LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_has_equality';
-COMMENT ON FUNCTION bm_webhook_internal.has_equality(regtype) IS 'does pg_catalog have an equality of the type, or of the type under a domain?';
+COMMENT ON FUNCTION bm_webhook_internal.has_equality(regtype) IS
+	'does pg_catalog have an equality of the type, or of the type under a domain?';
 
 -- Types without an equality in pg_catalog (json, xml, ...) are compared as text.
 -- The catalogs are asked: a value would bring the type's own code to run as our caller.
@@ -93,7 +101,8 @@ BEGIN
 	RETURN array_to_string(conditions, ' OR ');
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.changed_condition(regclass, text[]) IS 'SQL text: did one of these columns change? 42703 unknown column';
+COMMENT ON FUNCTION bm_webhook_internal.changed_condition(regclass, text[]) IS
+	'SQL text: did one of these columns change? 42703 unknown column';
 
 CREATE FUNCTION bm_webhook_internal.primary_key(relation regclass) RETURNS text[]
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -101,7 +110,8 @@ CREATE FUNCTION bm_webhook_internal.primary_key(relation regclass) RETURNS text[
 	FROM pg_index i, unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, position), pg_attribute a
 	WHERE i.indrelid = relation AND i.indisprimary AND a.attrelid = relation AND a.attnum = k.attnum
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.primary_key(regclass) IS 'the columns of the primary key; NULL when there is none';
+COMMENT ON FUNCTION bm_webhook_internal.primary_key(regclass) IS
+	'the columns of the primary key; NULL when there is none';
 
 CREATE FUNCTION bm_webhook_internal.check_function(relation regclass, function regprocedure) RETURNS text
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -119,7 +129,8 @@ BEGIN
 	RETURN format('%I.%I', (SELECT nspname FROM pg_namespace WHERE oid = p.pronamespace), p.proname);
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.check_function(regclass, regprocedure) IS 'the qualified name of a function that takes a row of the relation; 42501, 42883';
+COMMENT ON FUNCTION bm_webhook_internal.check_function(regclass, regprocedure) IS
+	'the qualified name of a function that takes a row of the relation; 42501, 42883';
 
 CREATE FUNCTION bm_webhook_internal.create_watch_trigger(relation regclass, event_type text, operation text, level text,
 												 condition text, arguments text[]) RETURNS void
@@ -139,7 +150,8 @@ EXCEPTION WHEN ambiguous_column OR undefined_column OR undefined_table THEN
 		'Write a column as NEW.column, and as OLD.column for the row before.', sqlstate);
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.create_watch_trigger(regclass, text, text, text, text, text[]) IS 'creates one capture trigger';
+COMMENT ON FUNCTION bm_webhook_internal.create_watch_trigger(regclass, text, text, text, text, text[]) IS
+	'creates one capture trigger';
 
 CREATE FUNCTION bm_webhook_internal.watch(relation regclass, event_type text, application text, channel text, message_id text,
 		occurred_at text, operations text[], changed text[], condition text, columns text[], function regprocedure, level text,
@@ -234,7 +246,13 @@ CREATE FUNCTION bm_webhook.watch(relation regclass, event_type text, application
 		columns, function, level, NULL)
 $$;
 COMMENT ON FUNCTION bm_webhook.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text) IS
-	'makes events of the rows of a table that change. event_type, application, channel and message_id are templates: {column} stands for its value, and with function {data.key} for a member of what it returned. message_id: the primary key, if not given. occurred_at: {column}. operations: INSERT, UPDATE, DELETE. changed: an update counts only if one of these columns changed. condition: SQL on NEW and OLD; names outside pg_catalog must be qualified. columns, or function (row) -> jsonb: the data; default all columns. level: row or statement (cheaper for bulk changes; primary keys must not be updated). Errors: 0A000, 22023, 23502, 42501, 42701, 42703, 42710, 42804, 42809, 42883, 42P16';
+	'makes events of the rows of a table that change. event_type, application, channel and message_id are templates: '
+	'{column} stands for its value, and with function {data.key} for a member of what it returned. message_id: the '
+	'primary key, if not given. occurred_at: {column}. operations: INSERT, UPDATE, DELETE. changed: an update counts '
+	'only if one of these columns changed. condition: SQL on NEW and OLD; names outside pg_catalog must be '
+	'qualified. columns, or function (row) -> jsonb: the data; default all columns. level: row or statement (cheaper '
+	'for bulk changes; primary keys must not be updated). Errors: 0A000, 22023, 23502, 42501, 42701, 42703, 42710, '
+	'42804, 42809, 42883, 42P16';
 
 CREATE FUNCTION bm_webhook.unwatch(relation regclass, event_type text = NULL) RETURNS integer
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -269,7 +287,9 @@ CREATE VIEW bm_webhook.watch_list WITH (security_invoker = true) AS
 	CROSS JOIN LATERAL bm_webhook_internal.watches(r.tgrelid) w
 	JOIN pg_trigger t ON t.tgrelid = r.tgrelid AND t.tgname = w.trigger
 	GROUP BY 1, 2, 3, 4;
-COMMENT ON VIEW bm_webhook.watch_list IS 'what watch(), watch_messages() and watch_replies() have made, as long as it is there';
+COMMENT ON VIEW bm_webhook.watch_list IS
+	'what watch(), watch_messages() and watch_replies() have made, as long as it is there';
 COMMENT ON COLUMN bm_webhook.watch_list.event_type IS 'as it was given: a template';
-COMMENT ON COLUMN bm_webhook.watch_list.messages IS 'outbound for watch_messages(), inbound for watch_replies(), NULL for watch()';
+COMMENT ON COLUMN bm_webhook.watch_list.messages IS
+	'outbound for watch_messages(), inbound for watch_replies(), NULL for watch()';
 COMMENT ON COLUMN bm_webhook.watch_list.enabled IS 'false when one of its triggers was disabled';

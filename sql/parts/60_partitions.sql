@@ -7,7 +7,8 @@ CREATE TABLE bm_webhook_internal.delivery_default PARTITION OF bm_webhook.delive
 CREATE TABLE bm_webhook_internal.failed_attempt_default PARTITION OF bm_webhook.failed_attempt DEFAULT;
 COMMENT ON TABLE bm_webhook_internal.event_default IS 'events of days that have no partition';
 COMMENT ON TABLE bm_webhook_internal.delivery_default IS 'deliveries of events of days that have no partition';
-COMMENT ON TABLE bm_webhook_internal.failed_attempt_default IS 'failed attempts of events of days that have no partition';
+COMMENT ON TABLE bm_webhook_internal.failed_attempt_default IS
+	'failed attempts of events of days that have no partition';
 
 -- A partition for a range that has begun would make an INSERT fail that is on
 -- its way to the default partition: so only days that begin in the future.
@@ -41,7 +42,8 @@ EXCEPTION WHEN check_violation OR lock_not_available OR duplicate_table OR uniqu
 	RETURN false;	-- a row came in between, the table is busy, or another made it: there is a next time
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.create_partition(text, date) IS 'makes the partition of a UTC day; false when there is one, or rows of that day are in the default';
+COMMENT ON FUNCTION bm_webhook_internal.create_partition(text, date) IS
+	'makes the partition of a UTC day; false when there is one, or rows of that day are in the default';
 
 -- The dispatcher makes one in each transaction: the locks of several tables
 -- together would deadlock with sessions that read the log.
@@ -59,7 +61,8 @@ BEGIN
 	RETURN made;
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.create_partitions(integer, integer) IS 'makes the partitions of the next days (UTC), or so many of them, and returns how many';
+COMMENT ON FUNCTION bm_webhook_internal.create_partitions(integer, integer) IS
+	'makes the partitions of the next days (UTC), or so many of them, and returns how many';
 
 SELECT bm_webhook_internal.create_partition(parent, (pg_catalog.clock_timestamp() AT TIME ZONE 'UTC')::date)
 	FROM unnest('{event,delivery,failed_attempt}'::text[]) parent;

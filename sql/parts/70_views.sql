@@ -8,7 +8,8 @@ CREATE FUNCTION bm_webhook_internal.fits(p bm_webhook.endpoint, e bm_webhook.eve
 	SELECT p.deleted_at IS NULL AND e.created_at >= p.created_at
 		AND (e.endpoint_id = p.id OR p.application IS NULL OR p.application = e.application)
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.fits(bm_webhook.endpoint, bm_webhook.event) IS 'was the endpoint there when this was captured, and is it for its application, or named by it?';
+COMMENT ON FUNCTION bm_webhook_internal.fits(bm_webhook.endpoint, bm_webhook.event) IS
+	'was the endpoint there when this was captured, and is it for its application, or named by it?';
 
 -- The rule by which the dispatcher matches (core/route.c), for views and waits.
 CREATE FUNCTION bm_webhook_internal.wants(p bm_webhook.endpoint, e bm_webhook.event) RETURNS boolean
@@ -23,7 +24,8 @@ CREATE FUNCTION bm_webhook_internal.wants(p bm_webhook.endpoint, e bm_webhook.ev
 			WHERE a.name = e.application AND (bm_webhook_internal.matches(a.muted_event_types, e.type)
 				OR e.reply_to IS NOT NULL AND bm_webhook_internal.matches(a.muted_event_types, 'message.replied'))))
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.wants(bm_webhook.endpoint, bm_webhook.event) IS 'does the endpoint get this event?';
+COMMENT ON FUNCTION bm_webhook_internal.wants(bm_webhook.endpoint, bm_webhook.event) IS
+	'does the endpoint get this event?';
 
 -- No index leads from an endpoint to all that the log has of it, or will have: what a dispatcher holds in
 -- memory is written when it is canceled. So that deleting an endpoint never reads the whole log, there is
@@ -83,7 +85,9 @@ CREATE VIEW bm_webhook.backlog WITH (security_invoker = true) AS
 			AND NOT EXISTS (SELECT FROM bm_webhook.delivery x WHERE x.event_id = (f.e).id AND x.endpoint_id = p.id)
 	) n
 	WHERE p.deleted_at IS NULL;
-COMMENT ON VIEW bm_webhook.backlog IS 'what waits, for each endpoint: pending deliveries (retrying: tried before), and events that no dispatcher has taken yet';
+COMMENT ON VIEW bm_webhook.backlog IS
+	'what waits, for each endpoint: pending deliveries (retrying: tried before), and events that no dispatcher has '
+	'taken yet';
 COMMENT ON COLUMN bm_webhook.backlog.not_taken IS 'events that match and have no delivery yet';
 COMMENT ON COLUMN bm_webhook.backlog.oldest IS 'when the oldest of what waits was captured';
 

@@ -23,12 +23,18 @@ CREATE FUNCTION bm_webhook.status(OUT database name, OUT shard integer, OUT stat
 	ORDER BY d.datname, s.shard
 $$;
 COMMENT ON FUNCTION bm_webhook.status() IS
-	'the dispatchers of this cluster: running or why not and since when, requests in flight, deliveries queued in memory, outcomes that are in memory alone, deliveries pending in the table and outcomes set aside (both of this database, all shards), requests sent since the start and sent again by libcurl itself, last error; rows of watched tables that could not be captured since the dispatcher was first started, in transactions that were rolled back too, and the last reason';
+	'the dispatchers of this cluster: running or why not and since when, requests in flight, deliveries queued in '
+	'memory, outcomes that are in memory alone, deliveries pending in the table and outcomes set aside (both of this '
+	'database, all shards), requests sent since the start and sent again by libcurl itself, last error; rows of '
+	'watched tables that could not be captured since the dispatcher was first started, in transactions that were '
+	'rolled back too, and the last reason';
 
 CREATE FUNCTION bm_webhook.wait_for_delivery(event uuid, timeout interval) RETURNS boolean
 	LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'bm_webhook_wait_for_delivery';
 COMMENT ON FUNCTION bm_webhook.wait_for_delivery(uuid, interval) IS
-	'waits until every delivery of a committed event has ended: true when all were delivered; false when one failed or was canceled, when no endpoint matches, or at the timeout; 42704 for an unknown event, 55000 for one of the same transaction';
+	'waits until every delivery of a committed event has ended: true when all were delivered; false when one failed '
+	'or was canceled, when no endpoint matches, or at the timeout; 42704 for an unknown event, 55000 for one of the '
+	'same transaction';
 
 CREATE FUNCTION bm_webhook_internal.look() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_look';
 COMMENT ON FUNCTION bm_webhook_internal.look() IS 'tells the dispatcher that deliveries of this transaction are due';
@@ -66,7 +72,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.redeliver(uuid, bigint) IS
-	'sends an event again, with the same webhook-id, to one endpoint or to all that have a delivery of it, whatever became of it, and returns to how many; attempts go on counting, and a delivery whose schedule is used up gets one attempt; 23502, 42704';
+	'sends an event again, with the same webhook-id, to one endpoint or to all that have a delivery of it, whatever '
+	'became of it, and returns to how many; attempts go on counting, and a delivery whose schedule is used up gets '
+	'one attempt; 23502, 42704';
 
 CREATE FUNCTION bm_webhook.redeliver(endpoint bigint, since timestamptz, until timestamptz = NULL, status text[] = '{failed}',
 		error_class text[] = NULL, max_rows bigint = NULL, dry_run boolean = false, OUT operation bigint, OUT matched bigint)
@@ -107,7 +115,8 @@ BEGIN
 	DELETE FROM bm_webhook.set_aside a WHERE a.event_id = s.event_id AND a.endpoint_id = s.endpoint_id;
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.record(bm_webhook.set_aside) IS 'writes an outcome that was set aside into the log';
+COMMENT ON FUNCTION bm_webhook_internal.record(bm_webhook.set_aside) IS
+	'writes an outcome that was set aside into the log';
 
 CREATE FUNCTION bm_webhook.retry_set_aside(event uuid = NULL, endpoint bigint = NULL) RETURNS bigint
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -148,9 +157,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.retry_set_aside(uuid, bigint) IS
-	'writes outcomes that were set aside (of an event, of an endpoint, all) into the log, and returns how many; those that are refused again stay, with the new cause and a warning; 42704 when nothing of what was named is set aside';
+	'writes outcomes that were set aside (of an event, of an endpoint, all) into the log, and returns how many; '
+	'those that are refused again stay, with the new cause and a warning; 42704 when nothing of what was named is '
+	'set aside';
 
 CREATE FUNCTION bm_webhook_internal.announce() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_announce';
-COMMENT ON FUNCTION bm_webhook_internal.announce() IS 'tells the launcher of this database; warns when the library is not preloaded';
+COMMENT ON FUNCTION bm_webhook_internal.announce() IS
+	'tells the launcher of this database; warns when the library is not preloaded';
 SELECT bm_webhook_internal.announce();
 

@@ -5,10 +5,12 @@
 -- The statuses and their rank are in src/pg/message_fields.c, and nowhere else.
 CREATE FUNCTION bm_webhook_internal.message_types() RETURNS text[]
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_message_types';
-COMMENT ON FUNCTION bm_webhook_internal.message_types() IS 'the event types of the statuses of outbound messages, by rank';
+COMMENT ON FUNCTION bm_webhook_internal.message_types() IS
+	'the event types of the statuses of outbound messages, by rank';
 CREATE FUNCTION bm_webhook_internal.message_rank(event_type text) RETURNS integer
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_message_rank';
-COMMENT ON FUNCTION bm_webhook_internal.message_rank(text) IS 'the rank of a status, given as event type; NULL when it is none of an outbound message';
+COMMENT ON FUNCTION bm_webhook_internal.message_rank(text) IS
+	'the rank of a status, given as event type; NULL when it is none of an outbound message';
 CREATE FUNCTION bm_webhook_internal.message_state(rank integer) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_message_state';
 COMMENT ON FUNCTION bm_webhook_internal.message_state(integer) IS 'the status that has this rank';
@@ -22,9 +24,13 @@ CREATE TABLE bm_webhook.status_map (
 	shipped boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (provider, provider_status)
 );
-COMMENT ON TABLE bm_webhook.status_map IS 'what the statuses of message providers are called here; add your own rows, an INSERT replaces a row that is shipped';
-COMMENT ON COLUMN bm_webhook.status_map.provider IS 'the provider argument of message_status(); in lower case, looked up in any case';
-COMMENT ON COLUMN bm_webhook.status_map.provider_status IS 'as the provider calls it, but in lower case; looked up in any case';
+COMMENT ON TABLE bm_webhook.status_map IS
+	'what the statuses of message providers are called here; add your own rows, an INSERT replaces a row that is '
+	'shipped';
+COMMENT ON COLUMN bm_webhook.status_map.provider IS
+	'the provider argument of message_status(); in lower case, looked up in any case';
+COMMENT ON COLUMN bm_webhook.status_map.provider_status IS
+	'as the provider calls it, but in lower case; looked up in any case';
 COMMENT ON COLUMN bm_webhook.status_map.status IS 'the last part of the event type, message.<status>';
 COMMENT ON COLUMN bm_webhook.status_map.shipped IS 'comes with the extension, so that a dump leaves it out';
 SELECT pg_catalog.pg_extension_config_dump('bm_webhook.status_map', 'WHERE NOT shipped');

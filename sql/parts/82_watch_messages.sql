@@ -5,7 +5,8 @@
 CREATE FUNCTION bm_webhook_internal.message_arguments(relation regclass, direction text, omit text[], mapping text[]) RETURNS text[]
 	LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_message_arguments';
 COMMENT ON FUNCTION bm_webhook_internal.message_arguments(regclass, text, text[], text[]) IS
-	'the arguments of a capture trigger for messages; mapping: names of fields, each with what was given for it; 22023, 42703, 42P16';
+	'the arguments of a capture trigger for messages; mapping: names of fields, each with what was given for it; '
+	'22023, 42703, 42P16';
 
 -- A second call replaces the first: one direction of a table has one mapping.
 CREATE FUNCTION bm_webhook_internal.watch_messages(relation regclass, direction text, mapping text[], omit text[],
@@ -60,7 +61,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.watch_messages(regclass, text, text, text, text, text, text, text, text, text, text, text, text, text, text, text, text, text, text, text[], text[], text, text) IS
-	'makes events message.<status>, as message_status() does, of the rows of a table of sent messages that are inserted or change their status. Each mapping argument is {column}, by default the column of its own name; message_id by default the primary key; application, channel and message_id are templates; sender, recipient, their names and provider may be constants. content: jsonb or text. omit: columns that must not leave. condition, operations, level: as in watch(). Calling it again replaces the mapping; unwatch() ends it. Errors: 22023, 42501, 42703, 42804, 42P16, and those of watch()';
+	'makes events message.<status>, as message_status() does, of the rows of a table of sent messages that are '
+	'inserted or change their status. Each mapping argument is {column}, by default the column of its own name; '
+	'message_id by default the primary key; application, channel and message_id are templates; sender, recipient, '
+	'their names and provider may be constants. content: jsonb or text. omit: columns that must not leave. '
+	'condition, operations, level: as in watch(). Calling it again replaces the mapping; unwatch() ends it. Errors: '
+	'22023, 42501, 42703, 42804, 42P16, and those of watch()';
 
 CREATE FUNCTION bm_webhook.watch_replies(relation regclass, content text = NULL, application text = NULL, channel text = NULL,
 		message_id text = NULL, sender text = NULL, recipient text = NULL, occurred_at text = NULL, provider_message_id text = NULL,
@@ -74,5 +80,7 @@ CREATE FUNCTION bm_webhook.watch_replies(relation regclass, content text = NULL,
 		omit, '{INSERT}', condition, level)
 $$;
 COMMENT ON FUNCTION bm_webhook.watch_replies(regclass, text, text, text, text, text, text, text, text, text, text, text, text, text, text, text[], text, text) IS
-	'makes events message.received, as message_received() does, of the rows inserted into a table of inbound messages. Mapping arguments as in watch_messages(). content: jsonb or text. context: jsonb, or the id of the message that is answered. Errors: as watch_messages()';
+	'makes events message.received, as message_received() does, of the rows inserted into a table of inbound '
+	'messages. Mapping arguments as in watch_messages(). content: jsonb or text. context: jsonb, or the id of the '
+	'message that is answered. Errors: as watch_messages()';
 

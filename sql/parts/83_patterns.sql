@@ -18,7 +18,8 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.notice_unknown_types() IS 'tells of patterns that match no documented event type';
+COMMENT ON FUNCTION bm_webhook_internal.notice_unknown_types() IS
+	'tells of patterns that match no documented event type';
 CREATE TRIGGER notice_unknown_types AFTER INSERT OR UPDATE OF event_types ON bm_webhook.endpoint
 	FOR EACH ROW EXECUTE FUNCTION bm_webhook_internal.notice_unknown_types();
 COMMENT ON TRIGGER notice_unknown_types ON bm_webhook.endpoint IS 'tells of misspelt event types';

@@ -28,11 +28,15 @@ CREATE VIEW bm_webhook.message_state WITH (security_invoker = true) AS
 		GROUP BY application, channel, message_id
 	) m;
 COMMENT ON VIEW bm_webhook.message_state IS
-	'the current state of each outbound message, whatever the order and number of its statuses; name a message_id to be answered at once';
+	'the current state of each outbound message, whatever the order and number of its statuses; name a message_id to '
+	'be answered at once';
 COMMENT ON COLUMN bm_webhook.message_state.state IS
 	'the highest status by rank: read, delivered, failed, expired, canceled, sent, accepted';
-COMMENT ON COLUMN bm_webhook.message_state.accepted_at IS 'here and in the next columns: when this status first occurred (occurred_at of the event); NULL when it never came';
-COMMENT ON COLUMN bm_webhook.message_state.error_code IS 'data.error.code of the latest failure, also when the message was delivered after all';
+COMMENT ON COLUMN bm_webhook.message_state.accepted_at IS
+	'here and in the next columns: when this status first occurred (occurred_at of the event); NULL when it never '
+	'came';
+COMMENT ON COLUMN bm_webhook.message_state.error_code IS
+	'data.error.code of the latest failure, also when the message was delivered after all';
 COMMENT ON COLUMN bm_webhook.message_state.events IS 'statuses captured, duplicates included';
 COMMENT ON COLUMN bm_webhook.message_state.first_event_at IS 'when the first status was captured';
 COMMENT ON COLUMN bm_webhook.message_state.last_event_at IS 'when the last status was captured';
@@ -101,28 +105,42 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.message_rate(timestamptz, timestamptz, text) IS
-	'what became of the outbound messages whose first status was captured in a period (from since to before until; NULL: no bound), for each application, channel, value of a key of data.metadata (NULL: not asked for, and faster) and day; columns as in the view message_rate; 22008 time out of range';
+	'what became of the outbound messages whose first status was captured in a period (from since to before until; '
+	'NULL: no bound), for each application, channel, value of a key of data.metadata (NULL: not asked for, and '
+	'faster) and day; columns as in the view message_rate; 22008 time out of range';
 
 CREATE VIEW bm_webhook.message_rate WITH (security_invoker = true) AS
 	SELECT application, channel, campaign, day, messages, sent, delivered, read, failed, canceled, delivered_rate, read_rate,
 		median_time_to_deliver, p95_time_to_deliver, median_time_to_read, p95_time_to_read
 	FROM bm_webhook.message_rate();
 COMMENT ON VIEW bm_webhook.message_rate IS
-	'what became of all outbound messages, for each application, channel, campaign and day; reads every event: for a period, use the function of this name';
-COMMENT ON COLUMN bm_webhook.message_rate.campaign IS 'data.metadata.campaign (or the key that was asked for); when the events of a message differ, the smallest; NULL when none has it';
-COMMENT ON COLUMN bm_webhook.message_rate.day IS 'UTC day when the first event of the message was captured: late or early statuses never move a message to another day';
-COMMENT ON COLUMN bm_webhook.message_rate.messages IS 'messages with at least one status: those delivered, failed and canceled, and those still on their way';
-COMMENT ON COLUMN bm_webhook.message_rate.sent IS 'messages that were sent, delivered or read at any time: delivered implies sent';
-COMMENT ON COLUMN bm_webhook.message_rate.delivered IS 'messages that were delivered or read at any time: read implies delivered, and a failure before or after does not undo it';
-COMMENT ON COLUMN bm_webhook.message_rate.read IS 'messages that were read at any time; few channels tell, and recipients can switch it off';
+	'what became of all outbound messages, for each application, channel, campaign and day; reads every event: for a '
+	'period, use the function of this name';
+COMMENT ON COLUMN bm_webhook.message_rate.campaign IS
+	'data.metadata.campaign (or the key that was asked for); when the events of a message differ, the smallest; NULL '
+	'when none has it';
+COMMENT ON COLUMN bm_webhook.message_rate.day IS
+	'UTC day when the first event of the message was captured: late or early statuses never move a message to '
+	'another day';
+COMMENT ON COLUMN bm_webhook.message_rate.messages IS
+	'messages with at least one status: those delivered, failed and canceled, and those still on their way';
+COMMENT ON COLUMN bm_webhook.message_rate.sent IS
+	'messages that were sent, delivered or read at any time: delivered implies sent';
+COMMENT ON COLUMN bm_webhook.message_rate.delivered IS
+	'messages that were delivered or read at any time: read implies delivered, and a failure before or after does '
+	'not undo it';
+COMMENT ON COLUMN bm_webhook.message_rate.read IS
+	'messages that were read at any time; few channels tell, and recipients can switch it off';
 COMMENT ON COLUMN bm_webhook.message_rate.failed IS 'messages that failed or expired and were never delivered';
 COMMENT ON COLUMN bm_webhook.message_rate.canceled IS 'messages that were canceled and neither failed nor delivered';
 COMMENT ON COLUMN bm_webhook.message_rate.delivered_rate IS 'delivered / messages';
 COMMENT ON COLUMN bm_webhook.message_rate.read_rate IS 'read / delivered; NULL when none was delivered';
 COMMENT ON COLUMN bm_webhook.message_rate.median_time_to_deliver IS
-	'from the first sent (or else accepted) to the first delivered, by occurred_at, of the messages that have both; interpolated between the two in the middle';
+	'from the first sent (or else accepted) to the first delivered, by occurred_at, of the messages that have both; '
+	'interpolated between the two in the middle';
 COMMENT ON COLUMN bm_webhook.message_rate.p95_time_to_deliver IS '95th percentile of the same';
-COMMENT ON COLUMN bm_webhook.message_rate.median_time_to_read IS 'from the first sent (or else accepted) to the first read, of the messages that have both';
+COMMENT ON COLUMN bm_webhook.message_rate.median_time_to_read IS
+	'from the first sent (or else accepted) to the first read, of the messages that have both';
 COMMENT ON COLUMN bm_webhook.message_rate.p95_time_to_read IS '95th percentile of the same';
 
 CREATE FUNCTION bm_webhook.delivery_rate(since timestamptz = NULL, until timestamptz = NULL)
@@ -157,18 +175,23 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.delivery_rate(timestamptz, timestamptz) IS
-	'how the events that were captured in a period (from since to before until; NULL: no bound) were delivered, for each endpoint and hour; columns as in the view delivery_rate; 22008 time out of range';
+	'how the events that were captured in a period (from since to before until; NULL: no bound) were delivered, for '
+	'each endpoint and hour; columns as in the view delivery_rate; 22008 time out of range';
 
 CREATE VIEW bm_webhook.delivery_rate WITH (security_invoker = true) AS
 	SELECT endpoint_id, hour, events, delivered, failed, canceled, pending, retries, median_latency, p95_latency, median_duration, p95_duration
 	FROM bm_webhook.delivery_rate();
 COMMENT ON VIEW bm_webhook.delivery_rate IS
-	'how all events were delivered, for each endpoint and hour; reads every delivery: for a period, use the function of this name';
+	'how all events were delivered, for each endpoint and hour; reads every delivery: for a period, use the function '
+	'of this name';
 COMMENT ON COLUMN bm_webhook.delivery_rate.hour IS 'hour (UTC) when the event was captured';
-COMMENT ON COLUMN bm_webhook.delivery_rate.events IS 'events that have a delivery to this endpoint; those still in a dispatcher''s memory have none yet (see backlog)';
+COMMENT ON COLUMN bm_webhook.delivery_rate.events IS
+	'events that have a delivery to this endpoint; those still in a dispatcher''s memory have none yet (see backlog)';
 COMMENT ON COLUMN bm_webhook.delivery_rate.failed IS 'given up';
-COMMENT ON COLUMN bm_webhook.delivery_rate.retries IS 'attempts that failed, those of deliveries that were given up or still wait included';
-COMMENT ON COLUMN bm_webhook.delivery_rate.median_latency IS 'from capture to the end of the attempt that succeeded, of what was delivered';
+COMMENT ON COLUMN bm_webhook.delivery_rate.retries IS
+	'attempts that failed, those of deliveries that were given up or still wait included';
+COMMENT ON COLUMN bm_webhook.delivery_rate.median_latency IS
+	'from capture to the end of the attempt that succeeded, of what was delivered';
 COMMENT ON COLUMN bm_webhook.delivery_rate.p95_latency IS '95th percentile of the same';
 COMMENT ON COLUMN bm_webhook.delivery_rate.median_duration IS 'of the request that succeeded';
 COMMENT ON COLUMN bm_webhook.delivery_rate.p95_duration IS '95th percentile of the same';
@@ -217,7 +240,10 @@ CREATE FUNCTION bm_webhook.message_history(message_id text, application text = N
 	ORDER BY n.at, n.event_id, n.rank, n.endpoint_id, n.attempt
 $$;
 COMMENT ON FUNCTION bm_webhook.message_history(text, text) IS
-	'all that happened to a message (of one application, or of any), in time order. what: event (when it was captured), attempt (one request, when it began), redelivery (when redeliver() was called, and by whom), delivery (how an event ended at an endpoint and after how many attempts: delivered, failed, canceled; or pending, at the time when it is due). url: of the endpoint as it is now, NULL when it is gone';
+	'all that happened to a message (of one application, or of any), in time order. what: event (when it was '
+	'captured), attempt (one request, when it began), redelivery (when redeliver() was called, and by whom), '
+	'delivery (how an event ended at an endpoint and after how many attempts: delivered, failed, canceled; or '
+	'pending, at the time when it is due). url: of the endpoint as it is now, NULL when it is gone';
 
 UPDATE bm_webhook.event_type SET shipped = true;
 
