@@ -68,18 +68,6 @@ bmw_lane_set_stopped(BmwLane *lane, bool is_stopped)
 	bmw_lane_refresh(lane);
 }
 
-int
-bmw_lane_loaded(const BmwLane *lane)
-{
-	return lane->loaded;
-}
-
-void
-bmw_lane_add_loaded(BmwLane *lane, int count)
-{
-	lane->loaded += count;
-}
-
 bool
 bmw_lane_is_stopped(const BmwLane *lane)
 {

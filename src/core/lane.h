@@ -90,9 +90,6 @@ extern BmwJob *bmw_lane_take_new(BmwLane *lane);
 extern BmwJob *bmw_lane_take_due(BmwLane *lane);
 /* When the oldest queued new job came in; BMW_NEVER_US when none is queued. */
 extern int64_t bmw_lane_oldest_us(const BmwLane *lane);
-/* Rows of the delivery table that are in memory: the caller counts them here. */
-extern int bmw_lane_loaded(const BmwLane *lane);
-extern void bmw_lane_add_loaded(BmwLane *lane, int count);
 /* When did a request last end well; 0: never. */
 extern int64_t bmw_lane_last_success_us(const BmwLane *lane);
 /* Since when has every request failed; 0: the last one succeeded, or none was made. */

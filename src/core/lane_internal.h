@@ -28,7 +28,6 @@ struct BmwLane
 	int max_in_flight;
 	int window; /* 1 .. max_in_flight */
 	int rests;	/* in a row, without a success */
-	int loaded; /* rows of the table that are in memory */
 	unsigned turn;
 	bool is_stopped;
 	int64_t hold_until_us;

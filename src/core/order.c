@@ -144,17 +144,6 @@ bmw_order_forget(BmwOrder *order, int64_t endpoint_id)
 	}
 }
 
-void
-bmw_order_heads(const BmwOrder *order, int64_t endpoint_id,
-				void (*fn)(const BmwUuid *id, void *context), void *context)
-{
-	const BmwOrderGroup *group = bmw_order_group(order, endpoint_id);
-
-	for (const BmwOrderChain *chain = group != NULL ? group->chains : NULL; chain != NULL;
-		 chain = chain->group_next)
-		fn(&chain->ids[chain->start], context);
-}
-
 int64_t
 bmw_order_count(const BmwOrder *order)
 {

@@ -49,9 +49,6 @@ extern bool bmw_order_remove(BmwOrder *order, const BmwOrderKey *key, const BmwU
 							 BmwUuid *next);
 /* Forgets all of an endpoint's deliveries. */
 extern void bmw_order_forget(BmwOrder *order, int64_t endpoint_id);
-/* Calls fn with every head of the endpoint. */
-extern void bmw_order_heads(const BmwOrder *order, int64_t endpoint_id,
-							void (*fn)(const BmwUuid *id, void *context), void *context);
 /* Deliveries held. */
 extern int64_t bmw_order_count(const BmwOrder *order);
 
