@@ -102,7 +102,6 @@ SELECT bm_webhook.ping(:endpoint, 'message.sent');
 SELECT bm_webhook.emit('time.kept', '{}', idempotency_key => 'order-17');
 SELECT bm_webhook.emit('time.kept', '{}', expires_at => 'infinity');
 SELECT bm_webhook.emit('time.kept', '{}', NULL, NULL, NULL, NULL, NULL, NULL, NULL) IS NOT NULL AS emitted;
-SELECT bm_webhook.redeliver(:endpoint, since => 'yesterday', dry_run => true);
 DELETE FROM bm_webhook.endpoint;
 TRUNCATE bm_webhook.event;
 DROP FUNCTION attempt;

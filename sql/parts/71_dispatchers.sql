@@ -76,17 +76,6 @@ COMMENT ON FUNCTION bm_webhook.redeliver(uuid, bigint) IS
 	'became of it, and returns to how many; attempts go on counting, and a delivery whose schedule is used up gets '
 	'one attempt; 23502, 42704';
 
-CREATE FUNCTION bm_webhook.redeliver(endpoint bigint, since timestamptz, until timestamptz = NULL, status text[] = '{failed}',
-		error_class text[] = NULL, max_rows bigint = NULL, dry_run boolean = false, OUT operation bigint, OUT matched bigint)
-	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	PERFORM bm_webhook_internal.refuse('redelivery by condition is not supported yet',
-		'Send them one by one: SELECT bm_webhook.redeliver(event_id, endpoint_id) FROM bm_webhook.delivery WHERE ...', '0A000');
-END
-$$;
-COMMENT ON FUNCTION bm_webhook.redeliver(bigint, timestamptz, timestamptz, text[], text[], bigint, boolean) IS
-	'not supported yet, only its signature is fixed: sends again what an endpoint did not get in a period; 0A000';
-
 -- What has ended meanwhile is not begun again by an outcome that says "later".
 CREATE FUNCTION bm_webhook_internal.record(s bm_webhook.set_aside) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

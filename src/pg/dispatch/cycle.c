@@ -18,6 +18,7 @@
 #include "pg/server/settings.h"
 #include "pg/dispatch/intake.h"
 #include "pg/sql/interval.h"
+#include "pg/dispatch/operate.h"
 #include "pg/dispatch/record.h"
 #include "pg/dispatch/send.h"
 #include "pg/dispatch/store.h"
@@ -47,6 +48,7 @@ struct BmwCycle
 	BmwFetcher fetcher;
 	BmwSender sender;
 	BmwRecorder recorder;
+	BmwOperator operator;
 	int64 now_us;			/* of this turn */
 	int64 monotonic_us;		/* the same moment by a clock that nobody sets */
 	int64 partitions_at_us; /* the next look whether some must be made */
@@ -71,6 +73,7 @@ static void take_in(BmwCycle *cycle);
 static bool wants_transaction(BmwCycle *cycle);
 static void read_tables(void *context);
 static void record(BmwCycle *cycle);
+static void operate(BmwCycle *cycle);
 static void report_statistics(BmwCycle *cycle);
 static void make_partitions(BmwCycle *cycle);
 static void make_partition(void *context);
@@ -95,6 +98,7 @@ bmw_cycle_create(BmwSlot *slot)
 	bmw_fetch_init(&cycle->fetcher, cycle->scheduler, slot, is_ours, &cycle->endpoints);
 	bmw_send_init(&cycle->sender, cycle->scheduler, slot);
 	bmw_record_init(&cycle->recorder, cycle->scheduler, slot);
+	bmw_operate_init(&cycle->operator, cycle->scheduler, slot, is_ours, &cycle->endpoints);
 	make_partitions(cycle);
 	if (!run(cycle, &cycle->streak, set_up) && cycle->has_extension)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -115,6 +119,7 @@ bmw_cycle_run(BmwCycle *cycle)
 	bmw_send_collect(&cycle->sender);
 	bmw_send_start(&cycle->sender);
 	record(cycle);
+	operate(cycle);
 	if (cycle->now_us >= cycle->partitions_at_us)
 		make_partitions(cycle);
 	report_statistics(cycle);
@@ -309,6 +314,15 @@ record(BmwCycle *cycle)
 	judge(&cycle->recorder.streak);
 }
 
+static void
+operate(BmwCycle *cycle)
+{
+	if (cycle->is_stopping || !bmw_enabled || !cycle->has_extension)
+		return;
+	bmw_operate_run(&cycle->operator);
+	cycle->has_extension = cycle->operator.has_extension;
+}
+
 /* At most once a second. */
 static void
 report_statistics(BmwCycle *cycle)
@@ -390,6 +404,8 @@ wait_ms(BmwCycle *cycle)
 	wakeup = Min(wakeup, Max(cycle->partitions_at_us, cycle->now_us + SECOND_US));
 	if (bmw_transaction_has_statistics())
 		wakeup = Min(wakeup, cycle->statistics_at_us);
+	if (!cycle->is_stopping && bmw_enabled)
+		wakeup = Min(wakeup, cycle->now_us + bmw_operate_wait_us(&cycle->operator));
 	ms = wakeup <= cycle->now_us ? 0 : (wakeup - cycle->now_us + 999) / 1000;
 	if (http_ms >= 0)
 		ms = Min(ms, http_ms);

@@ -154,4 +154,12 @@ extern bool bmw_store_set_failing(int64 endpoint_id, int64 since_us);
 /* Disables it with a reason and emits endpoint.disabled. Returns likewise. */
 extern bool bmw_store_disable(int64 endpoint_id, const char *reason);
 
+/* Operations that have not ended, oldest first, until fn returns false. */
+typedef bool (*BmwOperationFn)(int64 id, int64 endpoint_id, void *context);
+extern void bmw_store_operations(BmwOperationFn fn, void *context);
+/* Looks at so many events; returns whether the operation has ended. endpoint_id: whose rows may be due now. */
+extern bool bmw_store_operation_step(int64 id, int length, int64 *endpoint_id);
+/* error: in the database's encoding. */
+extern void bmw_store_end_operation(int64 id, const char *error);
+
 #endif

@@ -17,6 +17,7 @@
 
 static bool has_event = false; /* or anything else to wake for */
 static bool has_due = false;
+static bool has_operation = false;
 static bool has_endpoint = false;
 static bool is_new = false;		 /* the extension itself */
 static bool is_changing = false; /* this backend has raised `changing` */
@@ -26,6 +27,7 @@ static void begin_change(void);
 static void end_change(bool is_committed);
 static void wake(void);
 static void note_due(BmwSlot *slot);
+static void note_operation(BmwSlot *slot);
 static void raise_changing(BmwSlot *slot);
 static void next_generation(BmwSlot *slot);
 static void lower_changing(BmwSlot *slot);
@@ -56,6 +58,12 @@ bmw_notify_due(void)
 }
 
 void
+bmw_notify_operation(void)
+{
+	has_event = has_operation = true;
+}
+
+void
 bmw_notify_endpoint(void)
 {
 	has_endpoint = true;
@@ -67,7 +75,7 @@ bmw_notify_endpoint_is_known(void)
 	has_endpoint = false;
 }
 
-/* What was prepared is not known any more: assume that it holds both. */
+/* What was prepared is not known any more: assume that it holds all of them. */
 void
 bmw_notify_before_commit_prepared(void)
 {
@@ -84,6 +92,7 @@ bmw_notify_after_commit_prepared(bool is_committed)
 	if (!is_committed)
 		return;
 	bmw_shmem_each(MyDatabaseId, note_due);
+	bmw_shmem_each(MyDatabaseId, note_operation);
 	wake();
 }
 
@@ -103,6 +112,8 @@ on_transaction(XactEvent event, void *arg)
 				end_change(true);
 				if (has_due)
 					bmw_shmem_each(MyDatabaseId, note_due);
+				if (has_operation)
+					bmw_shmem_each(MyDatabaseId, note_operation);
 				wake();
 				break;
 			case XACT_EVENT_ABORT:
@@ -115,7 +126,7 @@ on_transaction(XactEvent event, void *arg)
 		}
 	else if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
 		return;
-	has_event = has_endpoint = has_due = is_new = false;
+	has_event = has_endpoint = has_due = has_operation = is_new = false;
 }
 
 static void
@@ -150,6 +161,12 @@ static void
 note_due(BmwSlot *slot)
 {
 	pg_atomic_write_u32(&slot->has_due, 1);
+}
+
+static void
+note_operation(BmwSlot *slot)
+{
+	pg_atomic_write_u32(&slot->has_operation, 1);
 }
 
 static void

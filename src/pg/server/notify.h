@@ -16,6 +16,9 @@ extern void bmw_notify_extension(void);
 /* This transaction made deliveries due: the dispatcher looks for them when it commits. */
 extern void bmw_notify_due(void);
 
+/* This transaction asked for an operation: the dispatcher begins with it when it commits. */
+extern void bmw_notify_operation(void);
+
 /*
  * This transaction changed endpoints or secrets: the dispatcher reads them anew
  * when it commits, before it matches any event of this or a later transaction.

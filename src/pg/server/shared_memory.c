@@ -154,6 +154,7 @@ init_slot(BmwSlot *slot)
 	pg_atomic_init_u32(&slot->changing, 0);
 	pg_atomic_init_u64(&slot->generation, 1);
 	pg_atomic_init_u32(&slot->has_due, 0);
+	pg_atomic_init_u32(&slot->has_operation, 0);
 	ConditionVariableInit(&slot->flushed);
 	SpinLockInit(&slot->mutex);
 }

@@ -51,11 +51,12 @@ typedef struct BmwSlot
 	pid_t holder; /* the backend that holds it; 0: none */
 
 	/* without lock */
-	pg_atomic_uint32 proc;		 /* the dispatcher's PGPROC number + 1; 0: none */
-	pg_atomic_uint32 is_awake;	 /* something was announced that it has not looked for yet */
-	pg_atomic_uint32 changing;	 /* transactions about to commit a change of endpoints */
-	pg_atomic_uint64 generation; /* of the endpoints */
-	pg_atomic_uint32 has_due;	 /* deliveries were made due by SQL */
+	pg_atomic_uint32 proc;			/* the dispatcher's PGPROC number + 1; 0: none */
+	pg_atomic_uint32 is_awake;		/* something was announced that it has not looked for yet */
+	pg_atomic_uint32 changing;		/* transactions about to commit a change of endpoints */
+	pg_atomic_uint64 generation;	/* of the endpoints */
+	pg_atomic_uint32 has_due;		/* deliveries were made due by SQL */
+	pg_atomic_uint32 has_operation; /* somebody has asked for one */
 
 	ConditionVariable flushed; /* broadcast after each flush */
 

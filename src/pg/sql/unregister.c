@@ -14,19 +14,14 @@
 #include "miscadmin.h"
 #include "pg/sql/insert.h"
 #include "pg/sql/identity.h"
+#include "pg/sql/ownership.h"
 #include "pg/sql/statement.h"
 #include "utils/acl.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_delete_endpoint);
 PG_FUNCTION_INFO_V1(bm_webhook_delete_secret);
 
-/* The policy "member" of these tables, for the role $2; $3: policies do not bind it. */
-#define MAY_SEE                                                                                      \
-	"($3 OR EXISTS (SELECT FROM bm_webhook.application a JOIN pg_catalog.pg_roles r"                 \
-	" ON r.rolname OPERATOR(pg_catalog.=) a.owner WHERE a.name OPERATOR(pg_catalog.=) e.application" \
-	" AND pg_catalog.pg_has_role($2, r.oid, 'MEMBER')))"
-
-#define THE_ENDPOINT "e.id OPERATOR(pg_catalog.=) $1 AND e.deleted_at IS NULL AND " MAY_SEE
+#define THE_ENDPOINT "e.id OPERATOR(pg_catalog.=) $1 AND e.deleted_at IS NULL AND " BMW_OWNERSHIP
 
 /* The trigger check_endpoint erases the rest of the row. */
 static BmwStatement mark_endpoint = {
@@ -43,7 +38,7 @@ static BmwStatement delete_endpoint = {
 
 static BmwStatement delete_secret = {
 	"DELETE FROM bm_webhook.endpoint_secret s USING bm_webhook.endpoint e"
-	" WHERE s.id OPERATOR(pg_catalog.=) $1 AND e.id OPERATOR(pg_catalog.=) s.endpoint_id AND " MAY_SEE,
+	" WHERE s.id OPERATOR(pg_catalog.=) $1 AND e.id OPERATOR(pg_catalog.=) s.endpoint_id AND " BMW_OWNERSHIP,
 	3,
 	{INT8OID, OIDOID, BOOLOID}};
 

@@ -1,0 +1,177 @@
+-------------------------------------------------------------------------------
+-- Operations: what touches many rows is asked for in one statement, and worked off by the dispatcher
+-------------------------------------------------------------------------------
+
+CREATE TABLE bm_webhook.operation (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	kind text NOT NULL CHECK (kind IN ('redeliver')),
+	endpoint_id bigint,
+	since timestamptz,
+	until timestamptz,
+	status text[],
+	error_class text[],
+	max_rows bigint,
+	matched bigint NOT NULL,
+	done bigint NOT NULL DEFAULT 0,
+	reached uuid,
+	asked_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	asked_by name NOT NULL,
+	acting_as name NOT NULL,
+	ended_at timestamptz,
+	error text
+);
+CREATE INDEX operation_open_idx ON bm_webhook.operation (id) WHERE ended_at IS NULL;
+CREATE INDEX operation_endpoint_id_idx ON bm_webhook.operation (endpoint_id, id);
+ALTER TABLE bm_webhook.operation OWNER TO bm_webhook;
+COMMENT ON TABLE bm_webhook.operation IS
+	'changes of many deliveries that somebody has asked for: how far each has got, and who asked';
+COMMENT ON COLUMN bm_webhook.operation.since IS 'of events that were captured at this time or later, and before until';
+COMMENT ON COLUMN bm_webhook.operation.matched IS 'deliveries that it was for when it was asked for';
+COMMENT ON COLUMN bm_webhook.operation.done IS 'deliveries that it has changed so far';
+COMMENT ON COLUMN bm_webhook.operation.reached IS 'the last event that it has looked at';
+COMMENT ON COLUMN bm_webhook.operation.asked_by IS 'the session_user';
+COMMENT ON COLUMN bm_webhook.operation.acting_as IS 'the current_user';
+COMMENT ON COLUMN bm_webhook.operation.ended_at IS 'NULL while the dispatcher works on it';
+COMMENT ON COLUMN bm_webhook.operation.error IS 'why it ended before everything was done; NULL: it did all';
+ALTER TABLE bm_webhook.operation ENABLE ROW LEVEL SECURITY;
+CREATE POLICY member ON bm_webhook.operation USING (EXISTS (
+	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) operation.endpoint_id));
+
+-- The events of a period that an operation may be for, oldest first, at most so many. Where only what failed is
+-- meant, an index has nothing else.
+CREATE FUNCTION bm_webhook_internal.walk(o bm_webhook.operation, most bigint) RETURNS SETOF uuid
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+	SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+DECLARE
+	first uuid = coalesce(o.reached, bm_webhook.uuid_floor(o.since));
+	last uuid = bm_webhook.uuid_floor(o.until);
+BEGIN
+	IF o.status = '{failed}' THEN
+		RETURN QUERY SELECT d.event_id FROM bm_webhook.delivery d
+			WHERE d.endpoint_id = o.endpoint_id AND d.status = 'failed' AND d.event_id > first AND d.event_id < last
+			ORDER BY d.event_id LIMIT most;
+	ELSE
+		RETURN QUERY SELECT e.id FROM bm_webhook.event e WHERE e.id > first AND e.id < last ORDER BY e.id LIMIT most;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.walk(bm_webhook.operation, bigint) IS
+	'the next events of the period of an operation';
+
+CREATE FUNCTION bm_webhook_internal.count_redeliverable(o bm_webhook.operation) RETURNS bigint
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off AS $$
+DECLARE
+	first uuid = bm_webhook.uuid_floor(o.since);
+	last uuid = bm_webhook.uuid_floor(o.until);
+	matched bigint;
+BEGIN
+	IF o.status = '{failed}' AND o.error_class IS NULL THEN
+		SELECT count(*) INTO matched FROM bm_webhook.delivery d
+			WHERE d.endpoint_id = o.endpoint_id AND d.status = 'failed' AND d.event_id >= first AND d.event_id < last;
+	ELSIF o.status = '{failed}' THEN
+		SELECT count(*) INTO matched FROM bm_webhook.delivery d
+			WHERE d.endpoint_id = o.endpoint_id AND d.status = 'failed' AND d.event_id >= first AND d.event_id < last
+				AND d.error_class = ANY (o.error_class);
+	ELSE
+		SELECT count(*) INTO matched FROM bm_webhook.delivery d
+			WHERE d.endpoint_id = o.endpoint_id AND d.event_id >= first AND d.event_id < last AND d.status = ANY (o.status)
+				AND (o.error_class IS NULL OR d.error_class = ANY (o.error_class));
+	END IF;
+	RETURN least(matched, o.max_rows);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.count_redeliverable(bm_webhook.operation) IS
+	'how many deliveries an operation would send again';
+
+-- Not what an attempt has been made for since it was asked for, what waits for an earlier event, or what is set
+-- aside. An insert that meets each row: other partitions than those of these rows are not even opened.
+CREATE FUNCTION bm_webhook_internal.redeliver_some(o bm_webhook.operation, events uuid[]) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	changed bigint;
+BEGIN
+	WITH was AS MATERIALIZED (
+		SELECT d.* FROM bm_webhook.delivery d
+			WHERE d.event_id = ANY (events) AND d.event_id >= events[1] AND d.event_id <= events[cardinality(events)]
+				AND d.endpoint_id = o.endpoint_id AND d.status = ANY (o.status)
+				AND (o.error_class IS NULL OR d.error_class = ANY (o.error_class))
+				AND d.next_attempt_at IS DISTINCT FROM 'infinity' AND coalesce(d.last_attempt_at <= o.asked_at, true)
+				AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s
+					WHERE s.event_id = d.event_id AND s.endpoint_id = d.endpoint_id)
+			ORDER BY d.event_id LIMIT o.max_rows - o.done FOR NO KEY UPDATE
+	), again AS (
+		INSERT INTO bm_webhook.delivery AS d (event_id, endpoint_id, status, attempts, next_attempt_at)
+			SELECT w.event_id, w.endpoint_id, 'pending', w.attempts, clock_timestamp() FROM was w
+			ON CONFLICT (event_id, endpoint_id) DO UPDATE
+				SET status = excluded.status, next_attempt_at = excluded.next_attempt_at
+	)
+	INSERT INTO bm_webhook.redelivery (event_id, endpoint_id, asked_by, status, attempts, last_attempt_at, http_status, duration)
+		SELECT event_id, endpoint_id, o.asked_by, status, attempts, last_attempt_at, http_status, duration FROM was;
+	GET DIAGNOSTICS changed = ROW_COUNT;
+	RETURN changed;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.redeliver_some(bm_webhook.operation, uuid[]) IS
+	'makes deliveries of these events due again; returns how many';
+
+-- For the dispatcher. Each step is a transaction of its own.
+CREATE FUNCTION bm_webhook_internal.operation_step(operation bigint, most bigint) RETURNS boolean
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	o bm_webhook.operation;
+	events uuid[];
+	changed bigint;
+	has_ended boolean;
+BEGIN
+	SELECT * INTO o FROM bm_webhook.operation x WHERE x.id = operation_step.operation AND x.ended_at IS NULL FOR UPDATE;
+	IF NOT FOUND THEN
+		RETURN true;
+	END IF;
+	events = ARRAY(SELECT bm_webhook_internal.walk(o, most));
+	changed = CASE WHEN cardinality(events) > 0 THEN bm_webhook_internal.redeliver_some(o, events) ELSE 0 END;
+	has_ended = cardinality(events) < most OR coalesce(o.done + changed >= o.max_rows, false);
+	UPDATE bm_webhook.operation x SET done = o.done + changed, reached = coalesce(events[cardinality(events)], o.reached),
+			ended_at = CASE WHEN has_ended THEN clock_timestamp() END
+		WHERE x.id = o.id;
+	RETURN has_ended;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.operation_step(bigint, bigint) IS
+	'the next step of an operation: looks at so many events; returns whether it has ended';
+
+-- Called by C as the owner of the log, who has seen that the caller may ask for it.
+CREATE FUNCTION bm_webhook_internal.begin_operation(kind text, endpoint bigint, since timestamptz, until timestamptz,
+		status text[], error_class text[], max_rows bigint, dry_run boolean, acting_as name, OUT operation bigint, OUT matched bigint)
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	o bm_webhook.operation;
+BEGIN
+	o.kind = kind;
+	o.endpoint_id = endpoint;
+	o.since = greatest(since, '1970-01-01 UTC');
+	o.asked_at = clock_timestamp();
+	o.until = greatest(least(until, o.asked_at), o.since);
+	o.status = ARRAY(SELECT DISTINCT s FROM unnest(status) s ORDER BY s);
+	o.error_class = error_class;
+	o.max_rows = max_rows;
+	o.done = 0;
+	matched = bm_webhook_internal.count_redeliverable(o);
+	IF dry_run OR matched = 0 THEN
+		RETURN;
+	END IF;
+	INSERT INTO bm_webhook.operation (kind, endpoint_id, since, until, status, error_class, max_rows, matched, asked_at, asked_by, acting_as)
+		VALUES (o.kind, o.endpoint_id, o.since, o.until, o.status, o.error_class, o.max_rows, begin_operation.matched, o.asked_at,
+			session_user, begin_operation.acting_as)
+		RETURNING id INTO operation;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.begin_operation(text, bigint, timestamptz, timestamptz, text[], text[], bigint, boolean, name) IS
+	'counts what an operation is for and, unless it is a dry run, writes it down for the dispatcher';
+
+CREATE FUNCTION bm_webhook.redeliver(endpoint bigint, since timestamptz, until timestamptz = NULL, status text[] = '{failed}',
+		error_class text[] = NULL, max_rows bigint = NULL, dry_run boolean = false, OUT operation bigint, OUT matched bigint)
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_redeliver';
+COMMENT ON FUNCTION bm_webhook.redeliver(bigint, timestamptz, timestamptz, text[], text[], bigint, boolean) IS
+	'sends again what was captured for an endpoint in a period and has one of these statuses; matched is how many '
+	'deliveries that is. The dispatcher does it in the background: operation is the row of bm_webhook.operation that '
+	'shows how far it has got, NULL in a dry run and when nothing matched; 22004, 22023, 42704 unknown endpoint';

@@ -1,0 +1,55 @@
+/*
+ * core/operation.h - operations: changes of many rows that users have asked for, whose turn it is.
+ *
+ * Each is worked off in steps, which take turns. After a step all of them rest
+ * for a multiple of what it took: however many rows they change, most of the time
+ * is left to what is to be sent. Times are microseconds of any clock that never goes back.
+ */
+#ifndef BMW_CORE_OPERATION_H
+#define BMW_CORE_OPERATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BMW_OPERATIONS 64 /* known at a time; the others wait in their table */
+
+typedef struct BmwOperation
+{
+	int64_t id;
+	int64_t not_before_us;
+} BmwOperation;
+
+/* Those that are known and have not ended. Zeroed memory: none, to be read at once. */
+typedef struct BmwOperations
+{
+	BmwOperation items[BMW_OPERATIONS];
+	int length;
+	int turn;		 /* whose it is next */
+	bool has_more;	 /* in the table */
+	int64_t look_us; /* then the table is read again, for those that nobody announced */
+	int64_t rest_us; /* no step before */
+} BmwOperations;
+
+typedef enum BmwOperationResult
+{
+	BMW_OPERATION_ENDED,
+	BMW_OPERATION_MORE, /* a step was made */
+	BMW_OPERATION_LATER /* a row is locked, or it failed: in a second */
+} BmwOperationResult;
+
+/* Is it time to read which there are? is_announced: somebody said that there is a new one. */
+extern bool bmw_operations_wants_reading(const BmwOperations *operations, bool is_announced,
+										 int64_t now_us);
+/* They are read, oldest first: those that are known already change nothing. False: no room for it. */
+extern bool bmw_operations_add(BmwOperations *operations, int64_t id);
+/* is_all: there was room for each. */
+extern void bmw_operations_read(BmwOperations *operations, bool is_all, int64_t now_us);
+/* The one that may take a step now; bmw_operations_done() must follow. */
+extern bool bmw_operations_next(BmwOperations *operations, int64_t *id, int64_t now_us);
+/* took_us: the time of the step. */
+extern void bmw_operations_done(BmwOperations *operations, int64_t id, BmwOperationResult result,
+								int64_t took_us, int64_t now_us);
+/* When there is something to do again, if nothing is announced before. */
+extern int64_t bmw_operations_wakeup_us(const BmwOperations *operations);
+
+#endif

@@ -1,0 +1,154 @@
+#include "postgres.h"
+
+#include "pg/dispatch/operate.h"
+
+#include "pg/dispatch/store.h"
+#include "portability/instr_time.h"
+
+#define STEP_LENGTH 250	 /* events: some milliseconds, in which nothing is sent */
+#define LOCK_WAIT "20ms" /* for a row of a user: then the step is made later */
+
+typedef struct Step
+{
+	int64 id;
+	int64 endpoint_id;
+	bool has_ended;
+	const char *error; /* why it cannot go on */
+} Step;
+
+static void read_open(BmwOperator *clerk, int64 start_us);
+static void run_read(void *context);
+static bool add(int64 id, int64 endpoint_id, void *context);
+static BmwOperationResult make_step(BmwOperator *clerk, Step *step);
+static void run_step(void *context);
+static BmwOperationResult judge_failure(BmwOperator *clerk, Step *step);
+static void give_up(void *context);
+static int64 monotonic_us(void);
+
+void
+bmw_operate_init(BmwOperator *clerk, BmwScheduler *scheduler, BmwSlot *slot,
+				 bool (*is_ours)(int64 endpoint_id, void *context), void *context)
+{
+	*clerk = (BmwOperator){.scheduler = scheduler,
+						   .slot = slot,
+						   .is_ours = is_ours,
+						   .context = context,
+						   .has_extension = true};
+}
+
+void
+bmw_operate_run(BmwOperator *clerk)
+{
+	bool is_announced = pg_atomic_read_u32(&clerk->slot->has_operation) != 0;
+	int64 start_us = monotonic_us();
+	Step step = {0};
+
+	if (bmw_operations_wants_reading(&clerk->operations, is_announced, start_us))
+		read_open(clerk, start_us);
+	if (!clerk->has_extension || !bmw_operations_next(&clerk->operations, &step.id, start_us))
+		return;
+
+	BmwOperationResult result = make_step(clerk, &step);
+	int64 end_us = monotonic_us();
+
+	bmw_operations_done(&clerk->operations, step.id, result, end_us - start_us, end_us);
+}
+
+int64
+bmw_operate_wait_us(const BmwOperator *clerk)
+{
+	return bmw_operations_wakeup_us(&clerk->operations) - monotonic_us();
+}
+
+static void
+read_open(BmwOperator *clerk, int64 start_us)
+{
+	/* before the statement: what comes in between is read again */
+	pg_atomic_write_u32(&clerk->slot->has_operation, 0);
+	bmw_operations_read(&clerk->operations, true, start_us);
+	if (bmw_transaction_run(clerk->slot, &clerk->streak, run_read, clerk) ==
+		BMW_TRANSACTION_NO_EXTENSION)
+		clerk->has_extension = false;
+}
+
+static void
+run_read(void *context)
+{
+	bmw_store_operations(add, context);
+}
+
+static bool
+add(int64 id, int64 endpoint_id, void *context)
+{
+	BmwOperator *clerk = context;
+
+	if (!clerk->is_ours(endpoint_id, clerk->context) || bmw_operations_add(&clerk->operations, id))
+		return true;
+	bmw_operations_read(&clerk->operations, false, monotonic_us());
+	return false;
+}
+
+static BmwOperationResult
+make_step(BmwOperator *clerk, Step *step)
+{
+	switch (bmw_transaction_try(run_step, step))
+	{
+		case BMW_TRANSACTION_DONE:
+			bmw_scheduler_expect(clerk->scheduler, step->endpoint_id, 0);
+			return step->has_ended ? BMW_OPERATION_ENDED : BMW_OPERATION_MORE;
+		case BMW_TRANSACTION_FAILED:
+			return judge_failure(clerk, step);
+		case BMW_TRANSACTION_NO_EXTENSION:
+			break;
+	}
+	clerk->has_extension = false;
+	return BMW_OPERATION_LATER;
+}
+
+static void
+run_step(void *context)
+{
+	Step *step = context;
+
+	bmw_transaction_limit_lock_wait(LOCK_WAIT);
+	step->has_ended = bmw_store_operation_step(step->id, STEP_LENGTH, &step->endpoint_id);
+}
+
+/* What the log refuses it would refuse again: the operation ends, and says why. */
+static BmwOperationResult
+judge_failure(BmwOperator *clerk, Step *step)
+{
+	BmwErrorKind kind = bmw_transaction_error()->kind;
+
+	if (kind == BMW_ERROR_OF_LOCK)
+		return BMW_OPERATION_LATER;
+	if (kind == BMW_ERROR_OF_SERVER || kind == BMW_ERROR_OF_PROCESS)
+	{
+		bmw_transaction_report(clerk->slot, &clerk->streak);
+		return BMW_OPERATION_LATER;
+	}
+	step->error = pstrdup(bmw_transaction_error()->message);
+	ereport(LOG, errmsg("bm_webhook ends operation " INT64_FORMAT ": %s", step->id, step->error),
+			errdetail("The table bm_webhook.operation shows how far it got."));
+	return bmw_transaction_run(clerk->slot, &clerk->streak, give_up, step) == BMW_TRANSACTION_DONE
+			   ? BMW_OPERATION_ENDED
+			   : BMW_OPERATION_LATER;
+}
+
+static void
+give_up(void *context)
+{
+	const Step *step = context;
+
+	bmw_transaction_limit_lock_wait(LOCK_WAIT);
+	bmw_store_end_operation(step->id, step->error);
+}
+
+static int64
+monotonic_us(void)
+{
+	instr_time now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (int64) INSTR_TIME_GET_MICROSEC(now);
+}

@@ -1,0 +1,21 @@
+/*
+ * pg/sql/ownership.h - may the caller change this endpoint? For functions that then act as the owner of the log.
+ *
+ * The same as the policy "member" of the registration tables. What belongs to
+ * somebody else is as unknown as what does not exist.
+ */
+#ifndef BMW_PG_SQL_OWNERSHIP_H
+#define BMW_PG_SQL_OWNERSHIP_H
+
+#include "postgres.h"
+
+/* Of an endpoint e, for the role $2; $3: policies do not bind it. */
+#define BMW_OWNERSHIP                                                                                \
+	"($3 OR EXISTS (SELECT FROM bm_webhook.application a JOIN pg_catalog.pg_roles r"                 \
+	" ON r.rolname OPERATOR(pg_catalog.=) a.owner WHERE a.name OPERATOR(pg_catalog.=) e.application" \
+	" AND pg_catalog.pg_has_role($2, r.oid, 'MEMBER')))"
+
+/* 42704 when the endpoint does not exist, was deleted, or is not the caller's. Connects to SPI by itself. */
+extern void bmw_ownership_require(int64 endpoint_id);
+
+#endif

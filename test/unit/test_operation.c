@@ -1,0 +1,86 @@
+/*
+ * test_operation.c - operations take turns, rest in proportion, and none is forgotten.
+ */
+#include "core/operation.h"
+
+#include "unit.h"
+
+#define SECOND INT64_C(1000000)
+
+static int64_t
+next(BmwOperations *operations, int64_t now_us)
+{
+	int64_t id;
+
+	return bmw_operations_next(operations, &id, now_us) ? id : 0;
+}
+
+static void
+test_reading(void)
+{
+	BmwOperations operations = {0};
+
+	CHECK(bmw_operations_wants_reading(&operations, false, SECOND));
+	bmw_operations_read(&operations, true, SECOND);
+	CHECK(!bmw_operations_wants_reading(&operations, false, 2 * SECOND));
+	CHECK(bmw_operations_wants_reading(&operations, true, 2 * SECOND));
+	CHECK(bmw_operations_wants_reading(&operations, false, 61 * SECOND));
+	CHECK_INT(bmw_operations_wakeup_us(&operations), 61 * SECOND);
+	CHECK_INT(next(&operations, 100 * SECOND), 0);
+}
+
+static void
+test_turns(void)
+{
+	BmwOperations operations = {0};
+	int64_t now_us = SECOND;
+
+	for (int64_t id = 1; id <= 3; id++)
+		CHECK(bmw_operations_add(&operations, id));
+	CHECK(bmw_operations_add(&operations, 2));
+	bmw_operations_read(&operations, true, now_us);
+	for (int i = 0; i < 9; i++)
+	{
+		CHECK_INT(next(&operations, now_us), i % 3 + 1);
+		bmw_operations_done(&operations, i % 3 + 1, BMW_OPERATION_MORE, 1000, now_us);
+		CHECK_INT(next(&operations, now_us + 3999), 0);
+		CHECK_INT(bmw_operations_wakeup_us(&operations), now_us + 4000);
+		now_us += 4000;
+	}
+	CHECK_INT(next(&operations, now_us), 1);
+	bmw_operations_done(&operations, 1, BMW_OPERATION_ENDED, 0, now_us);
+	CHECK_INT(next(&operations, now_us), 2);
+	bmw_operations_done(&operations, 2, BMW_OPERATION_LATER, 0, now_us);
+	CHECK_INT(next(&operations, now_us), 3);
+	bmw_operations_done(&operations, 3, BMW_OPERATION_ENDED, 10 * SECOND, now_us);
+	CHECK_INT(next(&operations, now_us + SECOND - 1), 0);
+	CHECK_INT(bmw_operations_wakeup_us(&operations), now_us + SECOND);
+	CHECK_INT(next(&operations, now_us + SECOND), 2);
+}
+
+static void
+test_many(void)
+{
+	BmwOperations operations = {0};
+
+	for (int64_t id = 1; id <= BMW_OPERATIONS; id++)
+		CHECK(bmw_operations_add(&operations, id));
+	CHECK(!bmw_operations_add(&operations, BMW_OPERATIONS + 1));
+	CHECK(bmw_operations_add(&operations, 1));
+	bmw_operations_read(&operations, false, SECOND);
+	CHECK(!bmw_operations_wants_reading(&operations, true, SECOND));
+	CHECK_INT(next(&operations, SECOND), 1);
+	bmw_operations_done(&operations, 1, BMW_OPERATION_ENDED, 0, SECOND);
+	CHECK(bmw_operations_wants_reading(&operations, false, SECOND));
+	CHECK_INT(bmw_operations_wakeup_us(&operations), 0);
+	CHECK(bmw_operations_add(&operations, BMW_OPERATIONS + 1));
+}
+
+int
+main(void)
+{
+	test_reading();
+	test_turns();
+	test_many();
+	return unit_finish("operation");
+}
