@@ -32,7 +32,7 @@ WHERE c.relnamespace::regnamespace::text ~ '^bm_webhook' AND a.grantee = 0;
 SELECT nspname AS public_schema FROM pg_namespace n, aclexplode(n.nspacl) a WHERE nspname ~ '^bm_webhook' AND a.grantee = 0;
 -- every function that is no C function fixes its search_path
 SELECT p.oid::regprocedure AS unsafe FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
-WHERE p.pronamespace::regnamespace::text ~ '^bm_webhook' AND l.lanname <> 'c'
+WHERE p.pronamespace::regnamespace::text ~ '^bm_webhook' AND l.lanname <> 'c' AND p.prosqlbody IS NULL
 	AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false);
 -- only the definer's functions that make secrets and partitions
 SELECT p.oid::regprocedure AS security_definer FROM pg_proc p

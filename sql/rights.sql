@@ -7,7 +7,7 @@ RESET client_min_messages;
 SELECT p.proname
 FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
 WHERE p.pronamespace::regnamespace::text ~ '^bm_webhook' AND (p.prosecdef OR l.lanname IN ('sql', 'plpgsql'))
-	AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false)
+	AND p.prosqlbody IS NULL AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (p.proconfig), false)
 ORDER BY 1;
 
 -- Nothing of the extension depends on what lies elsewhere.

@@ -2,30 +2,33 @@
 -- Views: with the rights of who reads them
 -------------------------------------------------------------------------------
 
--- Asked again whenever something that waited is to be sent (core/route.c): an id may have come back with another owner.
+-- The rule itself is the dispatcher's (core/route.c). Bodies that are parsed here need no search_path, and become part
+-- of the query that calls them.
+CREATE FUNCTION bm_webhook_internal.route(endpoint bigint, since timestamptz, application text, channel text, event_types text[],
+		event_endpoint bigint, created_at timestamptz, type text, event_application text, event_channel text, is_reply boolean,
+		muted text[]) RETURNS boolean
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_route';
+COMMENT ON FUNCTION bm_webhook_internal.route IS
+	'does the endpoint get this event? muted: the patterns of types that the event''s application does not send';
+CREATE FUNCTION bm_webhook_internal.route_fits(endpoint bigint, since timestamptz, application text, event_endpoint bigint,
+		created_at timestamptz, event_application text) RETURNS boolean
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_route_fits';
+COMMENT ON FUNCTION bm_webhook_internal.route_fits IS 'may the endpoint still get this event, which waited for it?';
+
 CREATE FUNCTION bm_webhook_internal.fits(p bm_webhook.endpoint, e bm_webhook.event) RETURNS boolean
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT p.deleted_at IS NULL AND e.created_at >= p.created_at
-		AND (e.endpoint_id = p.id OR p.application IS NULL OR p.application = e.application)
-$$;
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN p.deleted_at IS NULL
+		AND bm_webhook_internal.route_fits(p.id, p.created_at, p.application, e.endpoint_id, e.created_at, e.application);
 COMMENT ON FUNCTION bm_webhook_internal.fits(bm_webhook.endpoint, bm_webhook.event) IS
 	'was the endpoint there when this was captured, and is it for its application, or named by it?';
 
--- The rule by which the dispatcher matches (core/route.c), for views and waits.
-CREATE FUNCTION bm_webhook_internal.wants(p bm_webhook.endpoint, e bm_webhook.event) RETURNS boolean
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT p.enabled AND p.deleted_at IS NULL AND e.created_at >= p.created_at AND (e.endpoint_id = p.id
-		OR e.endpoint_id IS NULL
-		AND (p.application IS NULL OR p.application = e.application)
-		AND (p.channel IS NULL OR p.channel = e.channel)
-		AND (bm_webhook_internal.matches(p.event_types, e.type)
-			OR e.reply_to IS NOT NULL AND bm_webhook_internal.matches(p.event_types, 'message.replied'))
-		AND NOT EXISTS (SELECT FROM bm_webhook.application a
-			WHERE a.name = e.application AND (bm_webhook_internal.matches(a.muted_event_types, e.type)
-				OR e.reply_to IS NOT NULL AND bm_webhook_internal.matches(a.muted_event_types, 'message.replied'))))
-$$;
-COMMENT ON FUNCTION bm_webhook_internal.wants(bm_webhook.endpoint, bm_webhook.event) IS
-	'does the endpoint get this event?';
+CREATE FUNCTION bm_webhook_internal.wants(p bm_webhook.endpoint, e bm_webhook.event, muted text[]) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN p.enabled AND p.deleted_at IS NULL
+		AND bm_webhook_internal.route(p.id, p.created_at, p.application, p.channel, p.event_types,
+			e.endpoint_id, e.created_at, e.type, e.application, e.channel, e.reply_to IS NOT NULL, muted);
+COMMENT ON FUNCTION bm_webhook_internal.wants(bm_webhook.endpoint, bm_webhook.event, text[]) IS
+	'does the endpoint get this event? muted: the patterns of types that the event''s application does not send';
 
 -- No index leads from an endpoint to all that the log has of it, or will have: what a dispatcher holds in
 -- memory is written when it is canceled. So that deleting an endpoint never reads the whole log, there is
@@ -44,7 +47,8 @@ CREATE FUNCTION bm_webhook_internal.has_log(p bm_webhook.endpoint) RETURNS boole
 		OR EXISTS (SELECT FROM bm_webhook.redelivery r WHERE r.event_id >= (SELECT id FROM since) AND r.endpoint_id = p.id)
 		OR EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id >= (SELECT id FROM since) AND d.endpoint_id = p.id)
 		OR EXISTS (SELECT FROM bm_webhook.event e WHERE e.id >= (SELECT id FROM since)
-			AND (e.endpoint_id IS NOT DISTINCT FROM p.id OR bm_webhook_internal.wants(p, e)))
+			AND (e.endpoint_id IS NOT DISTINCT FROM p.id OR bm_webhook_internal.wants(p, e,
+				(SELECT a.muted_event_types FROM bm_webhook.application a WHERE a.name = e.application))))
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.has_log(bm_webhook.endpoint) IS 'may the log have something of this endpoint?';
 
@@ -64,7 +68,7 @@ COMMENT ON VIEW bm_webhook.attempt IS 'every attempt ever made';
 -- unknown ends is taken for a small part of the table, so the planner uses it.
 CREATE VIEW bm_webhook.backlog WITH (security_invoker = true) AS
 	WITH fresh AS MATERIALIZED (
-		SELECT e
+		SELECT e, (SELECT a.muted_event_types FROM bm_webhook.application a WHERE a.name = e.application) AS muted
 		FROM bm_webhook.event e
 		WHERE e.xid >= (SELECT pg_catalog.pg_snapshot_xmin(c.snapshot) AS xmin FROM bm_webhook.cursor c ORDER BY 1 LIMIT 1)
 			AND e.xid < (SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()))
@@ -81,7 +85,7 @@ CREATE VIEW bm_webhook.backlog WITH (security_invoker = true) AS
 	CROSS JOIN LATERAL (
 		SELECT count(*) AS not_taken, min((f.e).created_at) AS oldest
 		FROM fresh f
-		WHERE bm_webhook_internal.wants(p, f.e)
+		WHERE bm_webhook_internal.wants(p, f.e, f.muted)
 			AND NOT EXISTS (SELECT FROM bm_webhook.delivery x WHERE x.event_id = (f.e).id AND x.endpoint_id = p.id)
 	) n
 	WHERE p.deleted_at IS NULL;

@@ -150,20 +150,30 @@ bmw_route_fits(const BmwSubscription *subscription, const BmwRouteEvent *event)
 }
 
 bool
+bmw_route_gets(const BmwSubscription *subscription, const BmwRouteEvent *event)
+{
+	if (event->endpoint_id != 0)
+		return event->endpoint_id == subscription->endpoint_id &&
+			   bmw_route_fits(subscription, event);
+	return bmw_subscription_matches(subscription, event);
+}
+
+bool
 bmw_subscription_matches(const BmwSubscription *subscription, const BmwRouteEvent *event)
 {
-	if (event->created_us < subscription->since_us ||
-		!accepts(subscription->application, event->application) ||
-		!accepts(subscription->channel, event->channel))
-		return false;
-	for (int i = 0; i < subscription->patterns_length; i++)
-	{
-		const char *pattern = subscription->patterns[i];
+	return event->created_us >= subscription->since_us &&
+		   accepts(subscription->application, event->application) &&
+		   accepts(subscription->channel, event->channel) &&
+		   bmw_route_is_of_type(event, subscription->patterns, subscription->patterns_length);
+}
 
-		if (bmw_pattern_matches(pattern, event->type) ||
-			(event->alias != NULL && bmw_pattern_matches(pattern, event->alias)))
+bool
+bmw_route_is_of_type(const BmwRouteEvent *event, const char *const *patterns, int length)
+{
+	for (int i = 0; i < length; i++)
+		if (bmw_pattern_matches(patterns[i], event->type) ||
+			(event->alias != NULL && bmw_pattern_matches(patterns[i], event->alias)))
 			return true;
-	}
 	return false;
 }
 

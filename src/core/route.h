@@ -25,6 +25,8 @@ typedef struct BmwSubscription
 	void *tag;			 /* the caller's, handed back by a match */
 } BmwSubscription;
 
+#define BMW_REPLY_TYPE "message.replied" /* the alias of a message that replies to another */
+
 typedef struct BmwRouteEvent
 {
 	const char *type;
@@ -53,8 +55,16 @@ extern void bmw_router_match(const BmwRouter *router, const BmwRouteEvent *event
  */
 extern bool bmw_route_fits(const BmwSubscription *subscription, const BmwRouteEvent *event);
 
-/* The rule for one pair: what SQL views use. Does not look at endpoint_id. */
+/*
+ * Does the endpoint get this event? The rule for one pair, which SQL asks too; that
+ * the endpoint is enabled and the event not muted is for the caller to see.
+ */
+extern bool bmw_route_gets(const BmwSubscription *subscription, const BmwRouteEvent *event);
+/* The same for an event that is for all that match: does not look at endpoint_id. */
 extern bool bmw_subscription_matches(const BmwSubscription *subscription,
 									 const BmwRouteEvent *event);
+/* Is it of a type that one of the patterns matches? So an application's events are muted. */
+extern bool bmw_route_is_of_type(const BmwRouteEvent *event, const char *const *patterns,
+								 int length);
 
 #endif

@@ -331,9 +331,6 @@ is_muted(const BmwEndpoints *endpoints, const BmwRouteEvent *event)
 	if (event->application == NULL || hash_get_num_entries(endpoints->muted) == 0)
 		return false;
 	muted = hash_search(endpoints->muted, event->application, HASH_FIND, NULL);
-	for (int i = 0; muted != NULL && i < muted->length; i++)
-		if (bmw_pattern_matches(muted->patterns[i], event->type) ||
-			(event->alias != NULL && bmw_pattern_matches(muted->patterns[i], event->alias)))
-			return true;
-	return false;
+	return muted != NULL &&
+		   bmw_route_is_of_type(event, (const char *const *) muted->patterns, muted->length);
 }

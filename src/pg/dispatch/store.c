@@ -333,5 +333,5 @@ read_event(const BmwSqlRow *row, BmwEventRow *event)
 	source->timestamp_us = bmw_sql_time(row, 8);
 	event->route.created_us = bmw_sql_time(row, 9);
 	source->data = bmw_sql_text(row, 10, &source->data_len);
-	event->route.alias = bmw_sql_bool(row, 11) ? "message.replied" : NULL;
+	event->route.alias = bmw_sql_bool(row, 11) ? BMW_REPLY_TYPE : NULL;
 }

@@ -20,7 +20,8 @@ static BmwStatement event_state = {
 	/* what is cheap to judge first: wants() costs much, and there may be many thousands */
 	"    WHERE p.enabled AND (e.endpoint_id OPERATOR(pg_catalog.=) p.id OR e.endpoint_id IS NULL"
 	"     AND (p.application IS NULL OR p.application OPERATOR(pg_catalog.=) e.application))"
-	"    AND bm_webhook_internal.wants(p, e)"
+	"    AND bm_webhook_internal.wants(p, e, (SELECT a.muted_event_types FROM bm_webhook.application a"
+	"     WHERE a.name OPERATOR(pg_catalog.=) e.application))"
 	"    AND NOT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id = e.id AND d.endpoint_id = p.id)) w) n"
 	" WHERE e.id = $1",
 	1,

@@ -1,0 +1,112 @@
+/*
+ * pg/sql/route.c - the dispatcher's rule which endpoint gets which event, for SQL.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "core/pattern.h"
+#include "core/route.h"
+#include "fmgr.h"
+#include "pg/sql/interval.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(bm_webhook_route);
+PG_FUNCTION_INFO_V1(bm_webhook_route_fits);
+
+typedef struct Patterns
+{
+	const char **items;
+	int length;
+} Patterns;
+
+static Patterns patterns_argument(FunctionCallInfo fcinfo, int argument);
+static const char *text_argument(FunctionCallInfo fcinfo, int argument);
+static int64 time_argument(FunctionCallInfo fcinfo, int argument);
+static int64 id_argument(FunctionCallInfo fcinfo, int argument);
+
+/*
+ * route(endpoint, since, application, channel, event_types, event_endpoint, created_at, type,
+ * event_application, event_channel, is_reply, muted)
+ */
+Datum
+bm_webhook_route(PG_FUNCTION_ARGS)
+{
+	Patterns subscribed = patterns_argument(fcinfo, 4);
+	Patterns muted = patterns_argument(fcinfo, 11);
+	BmwSubscription subscription = {.endpoint_id = id_argument(fcinfo, 0),
+									.since_us = time_argument(fcinfo, 1),
+									.application = text_argument(fcinfo, 2),
+									.channel = text_argument(fcinfo, 3),
+									.patterns = subscribed.items,
+									.patterns_length = subscribed.length};
+	BmwRouteEvent event = {.endpoint_id = id_argument(fcinfo, 5),
+						   .created_us = time_argument(fcinfo, 6),
+						   .type = text_argument(fcinfo, 7),
+						   .application = text_argument(fcinfo, 8),
+						   .channel = text_argument(fcinfo, 9),
+						   .alias = PG_GETARG_BOOL(10) ? BMW_REPLY_TYPE : NULL};
+
+	if (event.type == NULL ||
+		(event.endpoint_id == 0 && bmw_route_is_of_type(&event, muted.items, muted.length)))
+		PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(bmw_route_gets(&subscription, &event));
+}
+
+/* route_fits(endpoint, since, application, event_endpoint, created_at, event_application) */
+Datum
+bm_webhook_route_fits(PG_FUNCTION_ARGS)
+{
+	BmwSubscription subscription = {.endpoint_id = id_argument(fcinfo, 0),
+									.since_us = time_argument(fcinfo, 1),
+									.application = text_argument(fcinfo, 2)};
+	BmwRouteEvent event = {.endpoint_id = id_argument(fcinfo, 3),
+						   .created_us = time_argument(fcinfo, 4),
+						   .application = text_argument(fcinfo, 5)};
+
+	PG_RETURN_BOOL(bmw_route_fits(&subscription, &event));
+}
+
+/* Without those that cannot be one. */
+static Patterns
+patterns_argument(FunctionCallInfo fcinfo, int argument)
+{
+	Patterns patterns = {0};
+	Datum *elements;
+	bool *nulls;
+	int length;
+
+	if (PG_ARGISNULL(argument))
+		return patterns;
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(argument), TEXTOID, -1, false, TYPALIGN_INT, &elements,
+					  &nulls, &length);
+	patterns.items = palloc(sizeof(*patterns.items) * Max(length, 1));
+	for (int i = 0; i < length; i++)
+	{
+		const char *pattern = nulls[i] ? "" : TextDatumGetCString(elements[i]);
+
+		if (bmw_pattern_is_valid(pattern, strlen(pattern)))
+			patterns.items[patterns.length++] = pattern;
+	}
+	return patterns;
+}
+
+/* NULL for NULL. */
+static const char *
+text_argument(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(argument));
+}
+
+static int64
+time_argument(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? 0 : bmw_unix_us(PG_GETARG_TIMESTAMPTZ(argument));
+}
+
+static int64
+id_argument(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? 0 : PG_GETARG_INT64(argument);
+}
