@@ -1,0 +1,133 @@
+/*
+ * core/http_result.c - how a request ended, in the words of core/outcome.h.
+ */
+#include "core/http_internal.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "core/retry_after.h"
+
+#define HEADERS_MAX (300L * 1024) /* libcurl's own ceiling for all headers of a response */
+
+static void fill_times(BmwHttpTimes *times, CURL *easy);
+static BmwTransport transport_of(const BmwTransfer *transfer);
+static bool has_name(CURL *easy);
+static bool has_too_many_headers(CURL *easy);
+static int64_t retry_after_us(CURL *easy);
+
+void
+bmw_http_result_fill(BmwHttpResult *result, BmwTransfer *transfer)
+{
+	long http_status = 0;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http_status);
+	result->tag = transfer->tag;
+	result->transport = transport_of(transfer);
+	result->http_status = (int) http_status;
+	result->retry_after_us = retry_after_us(transfer->easy);
+	result->resent = transfer->sends > 1 ? transfer->sends - 1 : 0;
+	fill_times(&result->times, transfer->easy);
+	result->error[0] = '\0';
+	if (transfer->code != CURLE_OK)
+		snprintf(result->error, sizeof(result->error), "%s",
+				 transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(transfer->code));
+	transfer->response[transfer->kept] = '\0';
+	result->response = transfer->response;
+	result->response_len = transfer->kept;
+}
+
+static void
+fill_times(BmwHttpTimes *times, CURL *easy)
+{
+	curl_off_t value;
+
+	curl_easy_getinfo(easy, CURLINFO_NAMELOOKUP_TIME_T, &value);
+	times->name_us = value;
+	curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &value);
+	times->connect_us = value;
+	curl_easy_getinfo(easy, CURLINFO_APPCONNECT_TIME_T, &value);
+	times->tls_us = value;
+	curl_easy_getinfo(easy, CURLINFO_STARTTRANSFER_TIME_T, &value);
+	times->first_byte_us = value;
+	curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME_T, &value);
+	times->total_us = value;
+}
+
+static BmwTransport
+transport_of(const BmwTransfer *transfer)
+{
+	if (transfer->is_aborted)
+		return BMW_TRANSPORT_ABORTED;
+	if (transfer->is_blocked)
+		return BMW_TRANSPORT_BLOCKED;
+	/* of two addresses, the other may have been reached */
+	if (transfer->is_local_fault && transfer->code == CURLE_COULDNT_CONNECT)
+		return BMW_TRANSPORT_LOCAL;
+	if (transfer->is_too_large)
+		return BMW_TRANSPORT_TOO_LARGE;
+	switch (transfer->code)
+	{
+		case CURLE_OK:
+			return BMW_TRANSPORT_OK;
+		case CURLE_COULDNT_RESOLVE_HOST:
+			return BMW_TRANSPORT_NAME;
+		case CURLE_COULDNT_CONNECT:
+		case CURLE_INTERFACE_FAILED:
+			return BMW_TRANSPORT_CONNECT;
+		case CURLE_OPERATION_TIMEDOUT:
+			return has_name(transfer->easy) ? BMW_TRANSPORT_TIMEOUT : BMW_TRANSPORT_NAME;
+		case CURLE_SSL_CONNECT_ERROR:
+		case CURLE_PEER_FAILED_VERIFICATION:
+		case CURLE_SSL_CERTPROBLEM:
+		case CURLE_SSL_CIPHER:
+		case CURLE_SSL_CACERT_BADFILE:
+		case CURLE_SSL_ISSUER_ERROR:
+		case CURLE_SSL_INVALIDCERTSTATUS:
+		case CURLE_SSL_CLIENTCERT:
+			return BMW_TRANSPORT_TLS;
+		case CURLE_GOT_NOTHING:
+		case CURLE_SEND_ERROR:
+		case CURLE_PARTIAL_FILE:
+			return BMW_TRANSPORT_RESET;
+		case CURLE_RECV_ERROR: /* also what libcurl says of 300 KB of headers, */
+			return has_too_many_headers(transfer->easy) ? BMW_TRANSPORT_TOO_LARGE
+														: BMW_TRANSPORT_RESET;
+		case CURLE_OUT_OF_MEMORY: /* and of a single long one; */
+#if LIBCURL_VERSION_NUM >= 0x080600
+		case CURLE_TOO_LARGE: /* both have a code of their own now */
+#endif
+			return BMW_TRANSPORT_TOO_LARGE;
+		default:
+			return BMW_TRANSPORT_PROTOCOL;
+	}
+}
+
+/* Did it get beyond the look-up of the host's name? */
+static bool
+has_name(CURL *easy)
+{
+	curl_off_t name_us = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_NAMELOOKUP_TIME_T, &name_us);
+	return name_us > 0;
+}
+
+static bool
+has_too_many_headers(CURL *easy)
+{
+	long size = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_HEADER_SIZE, &size);
+	return size > HEADERS_MAX;
+}
+
+static int64_t
+retry_after_us(CURL *easy)
+{
+	struct curl_header *header;
+
+	if (curl_easy_header(easy, "Retry-After", 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+		return BMW_RETRY_AFTER_NONE;
+	return bmw_retry_after_parse(header->value, time(NULL));
+}
