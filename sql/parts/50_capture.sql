@@ -28,17 +28,19 @@ COMMENT ON FUNCTION bm_webhook_internal.check_capture(regclass, text[]) IS
 	'raises what a trigger with these arguments would raise';
 
 CREATE FUNCTION bm_webhook_internal.watches(relation regclass)
-	RETURNS TABLE (trigger name, event_type text, direction text)
+	RETURNS TABLE (trigger name, event_type text, direction text, old boolean)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT t.tgname, convert_from(substr(t.tgargs, 6, position('\x00'::bytea IN t.tgargs) - 6), getdatabaseencoding()),
-		substring(encode(t.tgargs, 'escape') FROM '\\000message=(outbound|inbound)\\000')
+		substring(encode(t.tgargs, 'escape') FROM '\\000message=(outbound|inbound)\\000'),
+		position('\x006f6c643d7472756500'::bytea IN t.tgargs) > 0 -- old=true
 	FROM pg_trigger t
 	WHERE t.tgrelid = relation AND t.tgparentid = 0 AND t.tgfoid = 'bm_webhook.capture()'::regprocedure
 		AND starts_with(encode(t.tgargs, 'escape'), 'type=')
 	ORDER BY t.tgname
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.watches(regclass) IS
-	'the capture triggers of a relation, with their event types, and the direction of messages';
+	'the capture triggers of a relation, with their event types, the direction of messages, and whether the old row is '
+	'in the data';
 
 CREATE FUNCTION bm_webhook_internal.check_watched(relation regclass, level text) RETURNS void
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -155,7 +157,7 @@ COMMENT ON FUNCTION bm_webhook_internal.create_watch_trigger(regclass, text, tex
 
 CREATE FUNCTION bm_webhook_internal.watch(relation regclass, event_type text, application text, channel text, message_id text,
 		occurred_at text, operations text[], changed text[], condition text, columns text[], function regprocedure, level text,
-		message text[]) RETURNS void
+		message text[], old boolean) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	primary_key text[] = bm_webhook_internal.primary_key(relation);
@@ -165,8 +167,8 @@ DECLARE
 	own_condition text;
 	operation text;
 BEGIN
-	IF relation IS NULL OR event_type IS NULL OR operations IS NULL OR level IS NULL THEN
-		PERFORM bm_webhook_internal.refuse('"relation", "event_type", "operations" and "level" must not be null',
+	IF relation IS NULL OR event_type IS NULL OR operations IS NULL OR level IS NULL OR old IS NULL THEN
+		PERFORM bm_webhook_internal.refuse('"relation", "event_type", "operations", "level" and "old" must not be null',
 			'Leave an argument out to get its default.', '23502');
 	END IF;
 	IF level NOT IN ('row', 'statement') THEN
@@ -179,6 +181,10 @@ BEGIN
 	IF operations IS NULL OR NOT coalesce(operations <@ '{INSERT,UPDATE,DELETE}', false) OR array_position(operations, NULL) > 0 THEN
 		PERFORM bm_webhook_internal.refuse('invalid "operations"',
 			'Use INSERT, UPDATE and DELETE, at least one of them.');
+	END IF;
+	IF old AND NOT operations && '{UPDATE,DELETE}' THEN
+		PERFORM bm_webhook_internal.refuse('"old" needs the operation UPDATE or DELETE',
+			'Leave "old" out: a row that is inserted has no old one.');
 	END IF;
 	IF changed IS NOT NULL THEN
 		IF NOT 'UPDATE' = ANY (operations) OR cardinality(changed) = 0 THEN
@@ -197,7 +203,8 @@ BEGIN
 
 	arguments := array_remove(ARRAY['type=' || event_type, 'application=' || application, 'channel=' || channel,
 		'message_id=' || message_id, 'occurred_at=' || occurred_at, 'columns=' || columns::text,
-		'function=' || CASE WHEN function IS NOT NULL THEN bm_webhook_internal.check_function(relation, function) END], NULL)
+		'function=' || CASE WHEN function IS NOT NULL THEN bm_webhook_internal.check_function(relation, function) END,
+		CASE WHEN old THEN 'old=true' END], NULL)
 		|| message;
 	PERFORM bm_webhook_internal.check_capture(relation, arguments);
 	IF EXISTS (SELECT FROM bm_webhook_internal.watches(relation) w WHERE w.event_type = watch.event_type) THEN
@@ -223,35 +230,38 @@ BEGIN
 					'Use level => ''row'', or make the column STORED.', '0A000');
 			END IF;
 			EXECUTE format('DROP TRIGGER %I ON %s', 'bm_webhook_' || lower(operation) || '_' || left(md5(event_type), 8), relation);
-			IF operation = 'UPDATE' AND own_condition ~* '\mold\M' THEN
-				IF primary_key IS NULL THEN
-					PERFORM bm_webhook_internal.refuse(format('relation "%s" has no primary key to pair old and new rows with', relation),
-						'Add a primary key, or use level => ''row''.', '42P16');
-				END IF;
-				own_arguments := own_arguments || ('key=' || primary_key::text);
+		END IF;
+		IF level = 'statement' AND operation = 'UPDATE' AND (old OR own_condition ~* '\mold\M') THEN
+			IF primary_key IS NULL THEN
+				PERFORM bm_webhook_internal.refuse(
+					format('relation "%s" has no primary key to pair old and new rows with', relation),
+					'Add a primary key, or use level => ''row''.', '42P16');
 			END IF;
+			own_arguments := own_arguments || ('key=' || primary_key::text);
 		END IF;
 		PERFORM bm_webhook_internal.create_watch_trigger(relation, event_type, operation, level, own_condition, own_arguments);
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text, text[]) IS
+COMMENT ON FUNCTION bm_webhook_internal.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text, text[], boolean) IS
 	'watch(), and what it has in common with watch_messages(): message has the arguments that make messages of rows';
 
 CREATE FUNCTION bm_webhook.watch(relation regclass, event_type text, application text = NULL, channel text = NULL,
 		message_id text = NULL, occurred_at text = NULL, operations text[] = '{INSERT,UPDATE}', changed text[] = NULL,
-		condition text = NULL, columns text[] = NULL, function regprocedure = NULL, level text = 'row') RETURNS void
+		condition text = NULL, columns text[] = NULL, function regprocedure = NULL, level text = 'row',
+		old boolean = false) RETURNS void
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT bm_webhook_internal.watch(relation, event_type, application, channel, message_id, occurred_at, operations, changed, condition,
-		columns, function, level, NULL)
+		columns, function, level, NULL, old)
 $$;
-COMMENT ON FUNCTION bm_webhook.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text) IS
+COMMENT ON FUNCTION bm_webhook.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text, boolean) IS
 	'makes events of the rows of a table that change. event_type, application, channel and message_id are templates: '
 	'{column} stands for its value, and with function {data.key} for a member of what it returned. message_id: the '
 	'primary key, if not given. occurred_at: {column}. operations: INSERT, UPDATE, DELETE. changed: an update counts '
 	'only if one of these columns changed. condition: SQL on NEW and OLD; names outside pg_catalog must be '
 	'qualified. columns, or function (row) -> jsonb: the data; default all columns. level: row or statement (cheaper '
-	'for bulk changes; primary keys must not be updated). Errors: 0A000, 22023, 23502, 42501, 42701, 42703, 42710, '
+	'for bulk changes; primary keys must not be updated). old: the data is {"record": the row, "old_record": the row '
+	'before the update or delete}, each made as above, or null. Errors: 0A000, 22023, 23502, 42501, 42701, 42703, 42710, '
 	'42804, 42809, 42883, 42P16';
 
 CREATE FUNCTION bm_webhook.unwatch(relation regclass, event_type text = NULL) RETURNS integer
@@ -282,7 +292,7 @@ CREATE VIEW bm_webhook.watch_list WITH (security_invoker = true) AS
 		CASE t.tgtype & 1 WHEN 1 THEN 'row' ELSE 'statement' END AS level,
 		array_agg(CASE WHEN t.tgtype & 4 > 0 THEN 'INSERT' WHEN t.tgtype & 16 > 0 THEN 'UPDATE' ELSE 'DELETE' END ORDER BY t.tgname)
 			AS operations,
-		bool_and(t.tgenabled <> 'D') AS enabled
+		bool_and(t.tgenabled <> 'D') AS enabled, bool_or(w.old) AS old
 	FROM (SELECT DISTINCT tgrelid FROM pg_trigger WHERE tgfoid = 'bm_webhook.capture()'::regprocedure) r
 	CROSS JOIN LATERAL bm_webhook_internal.watches(r.tgrelid) w
 	JOIN pg_trigger t ON t.tgrelid = r.tgrelid AND t.tgname = w.trigger
@@ -293,3 +303,4 @@ COMMENT ON COLUMN bm_webhook.watch_list.event_type IS 'as it was given: a templa
 COMMENT ON COLUMN bm_webhook.watch_list.messages IS
 	'outbound for watch_messages(), inbound for watch_replies(), NULL for watch()';
 COMMENT ON COLUMN bm_webhook.watch_list.enabled IS 'false when one of its triggers was disabled';
+COMMENT ON COLUMN bm_webhook.watch_list.old IS 'does the data have the old row beside the new one?';

@@ -31,7 +31,7 @@ BEGIN
 	END LOOP;
 	PERFORM bm_webhook_internal.watch(relation, event_type, NULL, NULL, NULL, NULL, operations,
 		CASE WHEN direction = 'outbound' AND 'UPDATE' = ANY (upper(operations::text)::text[]) THEN ARRAY[btrim(status, '{}')] END,
-		condition, NULL, NULL, level, arguments);
+		condition, NULL, NULL, level, arguments, false);
 END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.watch_messages(regclass, text, text[], text[], text[], text, text) IS

@@ -34,6 +34,8 @@ bmw_capture_arguments_parse(char **arguments, int length, BmwCaptureArguments *o
 	}
 	if (out->message == NULL)
 		refuse_fields(out);
+	if (out->old != NULL && strcmp(out->old, "true") != 0)
+		bmw_capture_misused("argument \"old\" of a capture trigger must be true");
 	if (out->type == NULL)
 		ereport(ERROR, errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				errmsg("a capture trigger needs an argument \"type=...\""),
@@ -55,6 +57,7 @@ argument_slot(BmwCaptureArguments *arguments, const char *argument, size_t name_
 		{"occurred_at", &arguments->occurred_at},
 		{"columns", &arguments->columns},
 		{"function", &arguments->function},
+		{"old", &arguments->old},
 		{"message", &arguments->message},
 		{"when", &arguments->when},
 		{"key", &arguments->key},

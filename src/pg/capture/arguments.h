@@ -8,10 +8,12 @@
  *   columns        text[] literal: what goes into data; absent: every column
  *   function       qualified name of a function (row type) -> jsonb, which makes data;
  *                  {data.key} in a template is then a string in that object
+ *   old            true: data is {"record": the new row, "old_record": the old one}
  *   message        outbound or inbound: the row is a message; then no columns and no function, and
  *                  arguments of the names of its fields (message_fields.c): {column}, or a constant
  *   when           statement level: condition on NEW and OLD, the names of the transition tables' rows
- *   key            statement level, UPDATE: text[] literal of the columns that pair NEW with OLD
+ *   key            statement level, UPDATE: text[] literal of the columns that pair NEW with OLD,
+ *                  for a condition on both, or for old
  */
 #ifndef BMW_PG_CAPTURE_ARGUMENTS_H
 #define BMW_PG_CAPTURE_ARGUMENTS_H
@@ -32,6 +34,7 @@ typedef struct BmwCaptureArguments
 	const char *occurred_at;
 	const char *columns;
 	const char *function;
+	const char *old;
 	const char *message;
 	const char *fields[BMW_MESSAGE_FIELDS]; /* of the message, but those above */
 	const char *when;

@@ -61,11 +61,17 @@ bmw_event_check(const BmwNewEvent *event)
 		return &message_id_invalid;
 	if (event->has_occurred_at && !bmw_event_time_is_valid(event->occurred_at))
 		return &occurred_at_invalid;
-	if (event->data == NULL)
+	return bmw_event_check_data(event->data);
+}
+
+const BmwEventFault *
+bmw_event_check_data(const char *data)
+{
+	if (data == NULL)
 		return &data_missing;
-	if (event->data[strspn(event->data, " \t\r\n")] != '{')
+	if (data[strspn(data, " \t\r\n")] != '{')
 		return &data_no_object;
-	if (strnlen(event->data, (size_t) bmw_max_payload + 1) > (size_t) bmw_max_payload)
+	if (strnlen(data, (size_t) bmw_max_payload + 1) > (size_t) bmw_max_payload)
 		return &bmw_event_too_large;
 	return NULL;
 }

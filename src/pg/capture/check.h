@@ -21,6 +21,7 @@ extern const BmwEventFault bmw_event_too_large;
 
 /* The first fault, NULL when there is none. The fields id and endpoint_id are not looked at. */
 extern const BmwEventFault *bmw_event_check(const BmwNewEvent *event);
+extern const BmwEventFault *bmw_event_check_data(const char *data); /* of this alone */
 
 /* Finite, and in the years that RFC 3339 can write. */
 extern bool bmw_event_time_is_valid(TimestampTz at);

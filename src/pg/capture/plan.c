@@ -53,6 +53,7 @@ bmw_capture_plan_create(const BmwCaptureArguments *arguments, Relation relation,
 	BmwCapturePlan *plan = palloc0(sizeof(BmwCapturePlan));
 	const bool has_function = arguments->function != NULL;
 
+	plan->with_old = arguments->old != NULL;
 	plan->type = compile_template("type", arguments->type, has_function, relation, desc);
 	plan->application =
 		compile_template("application", arguments->application, has_function, relation, desc);

@@ -48,6 +48,7 @@ typedef struct BmwCapturePlan
 	int *sized;		/* columns whose text may be too long: of the data, then of the names */
 	int sized_data; /* how many are of the data */
 	int sized_length;
+	bool with_old;	   /* the data has the row before the change beside that after it */
 	bool can_raise;	   /* reading the columns may raise an error: some type is a user's */
 	const char *fault; /* why rows cannot be captured; then only message_id is set */
 } BmwCapturePlan;

@@ -35,6 +35,8 @@ static void build_query(void *argument);
 static void build_rows(void *argument);
 static void build_broken(void *argument);
 static TupleDesc row_shape(const Building *building);
+static TupleDesc result_shape(SPIPlanPtr query);
+static TupleDesc first_half(TupleDesc pair);
 static Oid watched_table(const TriggerData *trigger);
 static HeapTuple find_trigger(Relation triggers, Oid oid);
 static HTAB *plans(void);
@@ -98,6 +100,11 @@ check_level(const TriggerData *trigger, const BmwCaptureArguments *arguments)
 	if (TRIGGER_FIRED_FOR_ROW(trigger->tg_event) &&
 		(arguments->when != NULL || arguments->key != NULL))
 		bmw_capture_misused("arguments \"when\" and \"key\" are for statement triggers");
+	if (TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event) &&
+		TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) && arguments->old != NULL &&
+		arguments->key == NULL)
+		bmw_capture_misused(
+			"argument \"old\" of a statement trigger for UPDATE needs an argument \"key\"");
 }
 
 static void
@@ -114,6 +121,8 @@ build_query(void *argument)
 	SPI_keepplan(query);
 	SPI_finish();
 	building->cached->query = query;
+	if (bmw_capture_query_has_pairs(&building->arguments))
+		building->cached->pair_half = first_half(result_shape(query));
 }
 
 static void
@@ -140,8 +149,25 @@ row_shape(const Building *building)
 {
 	if (building->cached->query == NULL)
 		return RelationGetDescr(building->trigger->tg_relation);
-	return ((CachedPlanSource *) linitial(SPI_plan_get_plan_sources(building->cached->query)))
-		->resultDesc;
+	if (building->cached->pair_half != NULL)
+		return building->cached->pair_half;
+	return result_shape(building->cached->query);
+}
+
+static TupleDesc
+result_shape(SPIPlanPtr query)
+{
+	return ((CachedPlanSource *) linitial(SPI_plan_get_plan_sources(query)))->resultDesc;
+}
+
+static TupleDesc
+first_half(TupleDesc pair)
+{
+	TupleDesc half = CreateTemplateTupleDesc(pair->natts / 2);
+
+	for (int i = 1; i <= half->natts; i++)
+		TupleDescCopyEntry(half, i, pair, i);
+	return half;
 }
 
 /* A trigger on a partition may be the clone of one on the table that watch() was called for. */

@@ -17,8 +17,9 @@ typedef struct BmwCaptureCached
 	bool is_valid;
 	MemoryContext context; /* of the plan */
 	BmwCapturePlan *plan;
-	SPIPlanPtr query; /* NULL: rows are read directly */
-	bool is_blind;	  /* the query cannot be asked any more */
+	SPIPlanPtr query;	 /* NULL: rows are read directly */
+	TupleDesc pair_half; /* of the query's rows, which are pairs of such; NULL: they are none */
+	bool is_blind;		 /* the query cannot be asked any more */
 } BmwCaptureCached;
 
 /*

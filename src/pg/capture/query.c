@@ -41,12 +41,19 @@ query_text(TriggerData *trigger, const BmwCaptureArguments *arguments)
 	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
 		appendStringInfoString(&sql, "SELECT old.* FROM old_rows AS old");
 	else
-		appendStringInfoString(&sql, "SELECT new.* FROM new_rows AS new");
+		appendStringInfo(&sql, "SELECT new.*%s FROM new_rows AS new",
+						 bmw_capture_query_has_pairs(arguments) ? ", old.*" : "");
 	if (arguments->key != NULL)
 		append_join(&sql, trigger->tg_relation, arguments->key);
 	if (arguments->when != NULL)
 		appendStringInfo(&sql, " WHERE (%s\n)", arguments->when);
 	return sql.data;
+}
+
+bool
+bmw_capture_query_has_pairs(const BmwCaptureArguments *arguments)
+{
+	return arguments->old != NULL && arguments->key != NULL;
 }
 
 /* LEFT JOIN: a row whose key was changed still counts, as one without an old version. */

@@ -12,6 +12,9 @@
 extern SPIPlanPtr bmw_capture_query_prepare(TriggerData *trigger,
 											const BmwCaptureArguments *arguments);
 
+/* Does it return each new row with the old one behind it, all null if that is not known? */
+extern bool bmw_capture_query_has_pairs(const BmwCaptureArguments *arguments);
+
 /* The settings that the query is planned with; undone by AtEOXact_GUC(false, result). */
 extern int bmw_capture_query_restrict(void);
 

@@ -8,44 +8,36 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_type.h"
-#include "executor/executor.h"
-#include "funcapi.h"
-#include "mb/pg_wchar.h"
-#include "miscadmin.h"
-#include "core/name.h"
+#include "pg/capture/failure.h"
 #include "pg/capture/guard.h"
 #include "pg/capture/row.h"
 #include "pg/capture/check.h"
 #include "pg/server/settings.h"
-#include "pg/server/shared_memory.h"
 #include "pg/capture/text_size.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/fmgrprotos.h"
-#include "utils/json.h"
 #include "utils/jsonb.h"
-#include "utils/lsyscache.h"
-
-#define LOG_INTERVAL_MS 60000
 
 /* What a guarded function reads from, and what it has made. */
 typedef struct Reading
 {
 	BmwCapturePlan *plan;
-	TupleTableSlot *slot;
+	const BmwCaptureRows *rows;
+	TupleTableSlot *slot; /* that of the two which the event is about */
 	BmwNewEvent *event;
-	Jsonb *result;
+	BmwCaptureResults results;
 	bool is_too_large; /* its data */
 	const BmwEventFault *fault;
 } Reading;
 
 static bool is_without_type(const BmwCapturePlan *plan, TupleTableSlot *slot);
-static const char *capture_columns(BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event);
-static bool is_too_large(const BmwCapturePlan *plan, TupleTableSlot *slot, int first, int end);
+static const char *capture_columns(BmwCapturePlan *plan, const BmwCaptureRows *rows,
+								   BmwNewEvent *event);
+static TupleTableSlot *subject(const BmwCaptureRows *rows);
+static void call_function(void *argument);
 static void read_columns(void *argument);
-static const BmwEventFault *write_result(Jsonb *result, BmwNewEvent *event);
 static const char *name_row(BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event);
 static const char *capture_message(BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event);
 static void read_message(void *argument);
@@ -56,31 +48,36 @@ static const char *column_text(BmwCapturePart *part, TupleTableSlot *slot);
 static void set_occurred_at(const BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event);
 static TimestampTz occurred_at(const BmwCapturePlan *plan, Datum value);
 static TimestampTz date_time(DateADT date);
-static const char *columns_json(const BmwCapturePlan *plan, TupleTableSlot *slot);
-static void call_function(void *argument);
-static void report_failure(Relation relation, const char *operation, const char *error,
-						   BmwNewEvent *event);
-static void append_member(StringInfo json, const char *name, const char *value);
-static void log_failure(const char *relation, const char *error);
 
 bool
-bmw_capture_row(BmwCapturePlan *plan, Relation relation, const char *operation,
-				TupleTableSlot *slot, BmwNewEvent *event)
+bmw_capture_row(BmwCapturePlan *plan, Relation relation, const char *operation, BmwCaptureRows rows,
+				BmwNewEvent *event)
 {
 	const char *error;
 
-	slot_getallattrs(slot);
+	if (rows.new_row != NULL && !plan->with_old)
+		rows.old_row = NULL;
+	if (rows.new_row != NULL)
+		slot_getallattrs(rows.new_row);
+	if (rows.old_row != NULL)
+		slot_getallattrs(rows.old_row);
 	if (plan->fault != NULL)
-		error = name_row(plan, slot, event);
+		error = name_row(plan, subject(&rows), event);
 	else if (plan->message != NULL)
-		error = capture_message(plan, slot, event);
+		error = capture_message(plan, subject(&rows), event);
 	else
-		error = capture_columns(plan, slot, event);
-	if (is_without_type(plan, slot))
+		error = capture_columns(plan, &rows, event);
+	if (is_without_type(plan, subject(&rows)))
 		return false;
 	if (error != NULL)
-		report_failure(relation, operation, error, event);
+		bmw_capture_failure(relation, operation, error, event);
 	return true;
+}
+
+static TupleTableSlot *
+subject(const BmwCaptureRows *rows)
+{
+	return rows->new_row != NULL ? rows->new_row : rows->old_row;
 }
 
 /* A row that has no status yet is nothing to report. */
@@ -97,28 +94,21 @@ is_without_type(const BmwCapturePlan *plan, TupleTableSlot *slot)
 	return plan->message != NULL && bmw_message_map_is_without_status(plan->message, slot);
 }
 
-void
-bmw_capture_failure(Relation relation, const char *operation, const char *error, BmwNewEvent *event)
-{
-	*event = (BmwNewEvent){0};
-	report_failure(relation, operation, error, event);
-}
-
 /* Returns what is wrong. */
 static const char *
-capture_columns(BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event)
+capture_columns(BmwCapturePlan *plan, const BmwCaptureRows *rows, BmwNewEvent *event)
 {
-	Reading reading = {.plan = plan, .slot = slot, .event = event};
+	Reading reading = {.plan = plan, .rows = rows, .slot = subject(rows), .event = event};
 	const char *error = NULL;
 
 	*event = (BmwNewEvent){0};
-	if (is_too_large(plan, slot, plan->sized_data, plan->sized_length))
+	if (bmw_capture_names_are_too_large(plan, reading.slot))
 		return bmw_event_too_large.message;
-	reading.is_too_large = is_too_large(plan, slot, 0, plan->sized_data);
+	reading.is_too_large = bmw_capture_data_is_too_large(plan, rows);
 	if (plan->has_function)
 		error = bmw_capture_guard(call_function, &reading);
 	if (error != NULL)
-		reading.result = NULL;
+		reading.results = (BmwCaptureResults){0};
 	if (plan->can_raise)
 	{
 		const char *other = bmw_capture_guard(read_columns, &reading);
@@ -132,22 +122,12 @@ capture_columns(BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event)
 	return error == NULL && reading.fault != NULL ? reading.fault->message : error;
 }
 
-/* Before anything is written: the text of a small value may be huge. */
-static bool
-is_too_large(const BmwCapturePlan *plan, TupleTableSlot *slot, int first, int end)
+static void
+call_function(void *argument)
 {
-	int64 size = 0;
+	Reading *reading = argument;
 
-	for (int i = first; i < end && size <= bmw_max_payload; i++)
-	{
-		int index = plan->sized[i];
-
-		if (!slot->tts_isnull[index])
-			size += bmw_text_size(slot->tts_values[index],
-								  TupleDescAttr(slot->tts_tupleDescriptor, index)->atttypid,
-								  bmw_max_payload);
-	}
-	return size > bmw_max_payload;
+	bmw_capture_data_compute(reading->plan, reading->rows, &reading->results);
 }
 
 static void
@@ -155,29 +135,21 @@ read_columns(void *argument)
 {
 	Reading *reading = argument;
 	BmwCapturePlan *plan = reading->plan;
+	Jsonb *result =
+		reading->rows->new_row != NULL ? reading->results.new_row : reading->results.old_row;
 
 	*reading->event = (BmwNewEvent){
-		.type = expand(&plan->type, reading->slot, reading->result),
-		.application = expand(&plan->application, reading->slot, reading->result),
-		.channel = expand(&plan->channel, reading->slot, reading->result),
-		.message_id = expand(&plan->message_id, reading->slot, reading->result),
+		.type = expand(&plan->type, reading->slot, result),
+		.application = expand(&plan->application, reading->slot, result),
+		.channel = expand(&plan->channel, reading->slot, result),
+		.message_id = expand(&plan->message_id, reading->slot, result),
 	};
 	set_occurred_at(plan, reading->slot, reading->event);
 	if (reading->is_too_large)
 		reading->fault = &bmw_event_too_large;
-	else if (!plan->has_function)
-		reading->event->data = columns_json(plan, reading->slot);
-	else if (reading->result != NULL)
-		reading->fault = write_result(reading->result, reading->event);
-}
-
-static const BmwEventFault *
-write_result(Jsonb *result, BmwNewEvent *event)
-{
-	if (bmw_text_size_jsonb(result, bmw_max_payload) > bmw_max_payload)
-		return &bmw_event_too_large;
-	event->data = JsonbToCString(NULL, &result->root, VARSIZE(result));
-	return NULL;
+	else
+		reading->fault =
+			bmw_capture_data_write(plan, reading->rows, &reading->results, &reading->event->data);
 }
 
 static const char *
@@ -194,7 +166,7 @@ capture_message(BmwCapturePlan *plan, TupleTableSlot *slot, BmwNewEvent *event)
 	Reading reading = {.plan = plan, .slot = slot, .event = event};
 
 	*event = (BmwNewEvent){0};
-	if (is_too_large(plan, slot, 0, plan->sized_length))
+	if (bmw_capture_names_are_too_large(plan, slot))
 		return bmw_event_too_large.message;
 	if (plan->can_raise || bmw_message_map_can_raise(plan->message, slot))
 	{
@@ -313,86 +285,4 @@ date_time(DateADT date)
 	int overflow;
 
 	return date2timestamptz_opt_overflow(date, &overflow);
-}
-
-static const char *
-columns_json(const BmwCapturePlan *plan, TupleTableSlot *slot)
-{
-	int length = plan->data_desc->natts;
-	Datum *values = palloc(sizeof(Datum) * (length + 1));
-	bool *nulls = palloc(sizeof(bool) * (length + 1));
-
-	for (int i = 0; i < length; i++)
-	{
-		values[i] = slot->tts_values[plan->data_indexes[i]];
-		nulls[i] = slot->tts_isnull[plan->data_indexes[i]];
-	}
-
-	HeapTuple row = heap_form_tuple(plan->data_desc, values, nulls);
-
-	return TextDatumGetCString(DirectFunctionCall1(row_to_json, HeapTupleGetDatum(row)));
-}
-
-static void
-call_function(void *argument)
-{
-	Reading *reading = argument;
-	BmwCapturePlan *plan = reading->plan;
-	LOCAL_FCINFO(fcinfo, 1);
-	HeapTuple row = ExecCopySlotHeapTuple(reading->slot);
-
-	if (plan->function_map != NULL)
-		row = execute_attr_map_tuple(row, plan->function_map);
-	InitFunctionCallInfoData(*fcinfo, &plan->function, 1, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = heap_copy_tuple_as_datum(row, plan->function_desc);
-	fcinfo->args[0].isnull = false;
-
-	Datum result = FunctionCallInvoke(fcinfo);
-
-	reading->result = fcinfo->isnull ? NULL : DatumGetJsonbP(result);
-}
-
-static void
-report_failure(Relation relation, const char *operation, const char *error, BmwNewEvent *event)
-{
-	const char *name = quote_qualified_identifier(
-		get_namespace_name(RelationGetNamespace(relation)), RelationGetRelationName(relation));
-	StringInfoData json;
-
-	initStringInfo(&json);
-	append_member(&json, "relation", name);
-	append_member(&json, "operation", operation);
-	append_member(&json, "type", event->type);
-	append_member(&json, "message_id", event->message_id);
-	append_member(&json, "error", error);
-	appendStringInfoChar(&json, '}');
-	*event = (BmwNewEvent){.type = "webhook.capture_failed", .data = json.data};
-	bmw_shmem_capture_failed(MyDatabaseId, psprintf("%s: %s", name, error));
-	log_failure(name, error);
-}
-
-/* Values are cut: they are here because they may be too long. */
-static void
-append_member(StringInfo json, const char *name, const char *value)
-{
-	if (value == NULL)
-		return;
-	appendStringInfo(json, "%c\"%s\":", json->len == 0 ? '{' : ',', name);
-	escape_json(json, pnstrdup(value, pg_mbcliplen(value, strlen(value), 2 * BMW_NAME_MAX_BYTES)));
-}
-
-static void
-log_failure(const char *relation, const char *error)
-{
-	static TimestampTz last_logged = 0;
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (last_logged != 0 && !TimestampDifferenceExceeds(last_logged, now, LOG_INTERVAL_MS))
-		return;
-	last_logged = now;
-	ereport(
-		LOG, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-		errmsg("could not capture a row of %s: %s", relation, error),
-		errdetail(
-			"An event of type webhook.capture_failed tells which; there is at most one such line a minute."));
 }

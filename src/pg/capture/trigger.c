@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
@@ -14,6 +15,7 @@
 #include "miscadmin.h"
 #include "pg/capture/arguments.h"
 #include "pg/capture/plan_cache.h"
+#include "pg/capture/failure.h"
 #include "pg/capture/query.h"
 #include "pg/capture/row.h"
 #include "pg/sql/insert.h"
@@ -42,8 +44,14 @@ static void capture_row(TriggerData *trigger);
 static void capture_statement(TriggerData *trigger);
 static void read_directly(TriggerData *trigger, const BmwCaptureCached *cached, Batch *batch);
 static void read_by_query(TriggerData *trigger, const BmwCaptureCached *cached, Batch *batch);
+static void read_pairs(SPITupleTable *pairs, TriggerData *trigger, const BmwCaptureCached *cached,
+					   Batch *batch);
+static void store_half(TupleTableSlot *slot, const Datum *values, const bool *nulls);
+static bool is_all_null(TupleTableSlot *slot);
 static void add_row(Batch *batch, TriggerData *trigger, const BmwCaptureCached *cached,
-					TupleTableSlot *slot);
+					BmwCaptureRows rows);
+static BmwCaptureRows only_row(const TriggerData *trigger, TupleTableSlot *slot);
+static void add_failure(Batch *batch, TriggerData *trigger, const char *error);
 static void flush(Batch *batch);
 
 Datum
@@ -110,11 +118,12 @@ static void
 capture_row(TriggerData *trigger)
 {
 	BmwCaptureCached cached = bmw_capture_cache_find(trigger);
-	TupleTableSlot *slot =
-		TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newslot : trigger->tg_trigslot;
+	BmwCaptureRows rows = only_row(trigger, trigger->tg_trigslot);
 	BmwNewEvent event;
 
-	if (bmw_capture_row(cached.plan, trigger->tg_relation, operation_of(trigger), slot, &event))
+	if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		rows = (BmwCaptureRows){.new_row = trigger->tg_newslot, .old_row = trigger->tg_trigslot};
+	if (bmw_capture_row(cached.plan, trigger->tg_relation, operation_of(trigger), rows, &event))
 		bmw_event_store_insert(&event, 1);
 }
 
@@ -129,8 +138,7 @@ capture_statement(TriggerData *trigger)
 	};
 
 	if (cached.is_blind)
-		bmw_capture_failure(trigger->tg_relation, operation_of(trigger), cached.plan->fault,
-							&batch.events[batch.length++]);
+		add_failure(&batch, trigger, cached.plan->fault);
 	else if (cached.query == NULL)
 		read_directly(trigger, &cached, &batch);
 	else
@@ -153,7 +161,7 @@ read_directly(TriggerData *trigger, const BmwCaptureCached *cached, Batch *batch
 	tuplestore_rescan(rows);
 	while (tuplestore_gettupleslot(rows, true, false, slot))
 	{
-		add_row(batch, trigger, cached, slot);
+		add_row(batch, trigger, cached, only_row(trigger, slot));
 		tuplestore_select_read_pointer(rows, pointer);
 	}
 	ExecDropSingleTupleTableSlot(slot);
@@ -177,10 +185,12 @@ read_by_query(TriggerData *trigger, const BmwCaptureCached *cached, Batch *batch
 	{
 		SPITupleTable *rows = SPI_tuptable;
 
-		for (uint64 i = 0; i < rows->numvals; i++)
+		if (cached->pair_half != NULL)
+			read_pairs(rows, trigger, cached, batch);
+		for (uint64 i = 0; i < rows->numvals && cached->pair_half == NULL; i++)
 		{
 			ExecStoreHeapTuple(rows->vals[i], slot, false);
-			add_row(batch, trigger, cached, slot);
+			add_row(batch, trigger, cached, only_row(trigger, slot));
 		}
 		ExecClearTuple(slot);
 		SPI_freetuptable(rows);
@@ -190,18 +200,85 @@ read_by_query(TriggerData *trigger, const BmwCaptureCached *cached, Batch *batch
 	SPI_finish();
 }
 
+/* Each is a new row with the old one behind it. */
 static void
-add_row(Batch *batch, TriggerData *trigger, const BmwCaptureCached *cached, TupleTableSlot *slot)
+read_pairs(SPITupleTable *pairs, TriggerData *trigger, const BmwCaptureCached *cached, Batch *batch)
+{
+	TupleDesc desc = pairs->tupdesc;
+	Datum *values = palloc(sizeof(Datum) * (desc->natts + 1));
+	bool *nulls = palloc(sizeof(bool) * (desc->natts + 1));
+	BmwCaptureRows rows = {
+		.new_row = MakeSingleTupleTableSlot(cached->pair_half, &TTSOpsVirtual),
+		.old_row = MakeSingleTupleTableSlot(cached->pair_half, &TTSOpsVirtual),
+	};
+
+	for (uint64 i = 0; i < pairs->numvals; i++)
+	{
+		BmwCaptureRows known = rows;
+
+		heap_deform_tuple(pairs->vals[i], desc, values, nulls);
+		store_half(rows.new_row, values, nulls);
+		store_half(rows.old_row, values + desc->natts / 2, nulls + desc->natts / 2);
+		if (is_all_null(rows.old_row))
+			known.old_row = NULL;
+		add_row(batch, trigger, cached, known);
+	}
+	ExecDropSingleTupleTableSlot(rows.new_row);
+	ExecDropSingleTupleTableSlot(rows.old_row);
+}
+
+static void
+store_half(TupleTableSlot *slot, const Datum *values, const bool *nulls)
+{
+	ExecClearTuple(slot);
+	for (int i = 0; i < slot->tts_tupleDescriptor->natts; i++)
+	{
+		slot->tts_values[i] = values[i];
+		slot->tts_isnull[i] = nulls[i];
+	}
+	ExecStoreVirtualTuple(slot);
+}
+
+/* Then there was no row: it would have its key. */
+static bool
+is_all_null(TupleTableSlot *slot)
+{
+	for (int i = 0; i < slot->tts_tupleDescriptor->natts; i++)
+		if (!slot->tts_isnull[i])
+			return false;
+	return true;
+}
+
+static BmwCaptureRows
+only_row(const TriggerData *trigger, TupleTableSlot *slot)
+{
+	if (TRIGGER_FIRED_BY_DELETE(trigger->tg_event))
+		return (BmwCaptureRows){.old_row = slot};
+	return (BmwCaptureRows){.new_row = slot};
+}
+
+static void
+add_row(Batch *batch, TriggerData *trigger, const BmwCaptureCached *cached, BmwCaptureRows rows)
 {
 	MemoryContext before = MemoryContextSwitchTo(batch->context);
 
-	if (bmw_capture_row(cached->plan, trigger->tg_relation, operation_of(trigger), slot,
+	if (bmw_capture_row(cached->plan, trigger->tg_relation, operation_of(trigger), rows,
 						&batch->events[batch->length]))
 		batch->length++;
 	MemoryContextSwitchTo(before);
 	if (batch->length == BATCH_ROWS ||
 		MemoryContextMemAllocated(batch->context, true) > BATCH_BYTES)
 		flush(batch);
+}
+
+/* One event for all rows of the statement, which cannot be told apart. */
+static void
+add_failure(Batch *batch, TriggerData *trigger, const char *error)
+{
+	BmwNewEvent *event = &batch->events[batch->length++];
+
+	*event = (BmwNewEvent){0};
+	bmw_capture_failure(trigger->tg_relation, operation_of(trigger), error, event);
 }
 
 static void
