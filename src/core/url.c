@@ -1,7 +1,7 @@
 /*
  * core/url.c - may this URL be registered, and what is its normal form?
  *
- * The text is judged twice. Our own strict reading comes first, because
+ * The text is judged twice. Our own strict reading comes first (url_read.c), because
  * libcurl's parser repairs what it reads (127.1, %31, one slash or three) and a
  * repaired host is not the one that was written. Then libcurl, the one that
  * will connect, parses it too and must have found the same host and port:
@@ -17,40 +17,26 @@
 #include <string.h>
 #include <strings.h>
 
-#define MAX_HOST_BYTES 253
+#include "core/url_read.h"
+
 #define MAX_LABEL_BYTES 63
 #define DIGITS "0123456789"
 #define HEX_DIGITS DIGITS "abcdef"
 
-/* The URL as we read it. */
-typedef struct Reading
-{
-	bool is_https;
-	bool is_bracketed;
-	char host[MAX_HOST_BYTES + 2]; /* lower case, no brackets; may end in a dot */
-	int port;
-} Reading;
-
-static BmwStatus copy_text(const char *text, size_t len, char *copy);
-static BmwStatus read_scheme(const char *url, bool require_https, Reading *reading,
-							 const char **authority);
-static BmwStatus read_authority(const char *authority, Reading *reading);
-static BmwStatus read_host(const char *text, size_t len, Reading *reading);
-static BmwStatus read_port(const char *text, size_t len, Reading *reading);
-static BmwStatus judge_host(const Reading *reading, const BmwAddressPolicy *policy);
+static BmwStatus judge_host(const BmwUrlReading *reading, const BmwAddressPolicy *policy);
 static BmwStatus judge_name(const char *name, size_t len);
 static bool are_labels(const char *name, size_t len);
 static bool is_numeric(const char *label, size_t len);
 static bool read_ipv4(const char *host, struct sockaddr_in *out);
-static BmwStatus judge_ipv4(const Reading *reading, const BmwAddressPolicy *policy,
+static BmwStatus judge_ipv4(const BmwUrlReading *reading, const BmwAddressPolicy *policy,
 							struct sockaddr_in *address);
-static BmwStatus judge_ipv6(const Reading *reading, const BmwAddressPolicy *policy);
-static BmwStatus normalise(const char *url, const Reading *reading, char *normal);
-static BmwStatus normalise_with(CURLU *handle, const char *url, const Reading *reading,
+static BmwStatus judge_ipv6(const BmwUrlReading *reading, const BmwAddressPolicy *policy);
+static BmwStatus normalise(const char *url, const BmwUrlReading *reading, char *normal);
+static BmwStatus normalise_with(CURLU *handle, const char *url, const BmwUrlReading *reading,
 								char *normal);
-static BmwStatus compare_host(CURLU *handle, const Reading *reading);
-static BmwStatus compare_port(CURLU *handle, const Reading *reading);
-static void canonical_host(const Reading *reading, char *out, size_t size);
+static BmwStatus compare_host(CURLU *handle, const BmwUrlReading *reading);
+static BmwStatus compare_port(CURLU *handle, const BmwUrlReading *reading);
+static void canonical_host(const BmwUrlReading *reading, char *out, size_t size);
 static BmwStatus copy_url(CURLU *handle, char *normal);
 static BmwStatus status_of(CURLUcode code);
 
@@ -59,16 +45,9 @@ bmw_url_check(const char *text, size_t len, bool require_https, const BmwAddress
 			  char *normal)
 {
 	char url[BMW_URL_MAX_BYTES + 1];
-	Reading reading = {0};
-	const char *authority;
-	BmwStatus status = copy_text(text, len, url);
+	BmwUrlReading reading;
+	BmwStatus status = bmw_url_read(text, len, require_https, url, &reading);
 
-	if (status == BMW_OK)
-		status = read_scheme(url, require_https, &reading, &authority);
-	if (status == BMW_OK && strchr(authority, '#') != NULL)
-		status = BMW_ERROR_URL_FRAGMENT;
-	if (status == BMW_OK)
-		status = read_authority(authority, &reading);
 	if (status == BMW_OK)
 		status = judge_host(&reading, policy);
 	if (status == BMW_OK)
@@ -77,96 +56,7 @@ bmw_url_check(const char *text, size_t len, bool require_https, const BmwAddress
 }
 
 static BmwStatus
-copy_text(const char *text, size_t len, char *copy)
-{
-	if (len == 0)
-		return BMW_ERROR_EMPTY;
-	if (len > BMW_URL_MAX_BYTES)
-		return BMW_ERROR_TOO_LARGE;
-	for (size_t i = 0; i < len; i++)
-	{
-		const unsigned char c = (unsigned char) text[i];
-
-		if (c <= ' ' || c >= 0x7F || c == '\\')
-			return BMW_ERROR_URL_CHARACTER;
-	}
-	memcpy(copy, text, len);
-	copy[len] = '\0';
-	return BMW_OK;
-}
-
-/* The scheme and exactly two slashes; *authority is what follows. */
-static BmwStatus
-read_scheme(const char *url, bool require_https, Reading *reading, const char **authority)
-{
-	const size_t len = strcspn(url, ":/?#");
-
-	reading->is_https = len == 5 && strncasecmp(url, "https", len) == 0;
-	if (url[len] != ':' || !(reading->is_https || (len == 4 && strncasecmp(url, "http", len) == 0)))
-		return BMW_ERROR_URL_SCHEME;
-	if (require_https && !reading->is_https)
-		return BMW_ERROR_URL_HTTPS_REQUIRED;
-	if (strspn(url + len + 1, "/") != 2)
-		return BMW_ERROR_URL_SYNTAX;
-	*authority = url + len + 3;
-	return BMW_OK;
-}
-
-static BmwStatus
-read_authority(const char *authority, Reading *reading)
-{
-	const size_t len = strcspn(authority, "/?#");
-
-	if (memchr(authority, '@', len) != NULL)
-		return BMW_ERROR_URL_USERINFO;
-
-	reading->is_bracketed = authority[0] == '[';
-	if (reading->is_bracketed && memchr(authority, ']', len) == NULL)
-		return BMW_ERROR_URL_HOST;
-
-	const size_t host_len =
-		reading->is_bracketed ? strcspn(authority, "]") + 1 : strcspn(authority, ":/?#");
-	const BmwStatus status = reading->is_bracketed ? read_host(authority + 1, host_len - 2, reading)
-												   : read_host(authority, host_len, reading);
-
-	if (status != BMW_OK)
-		return status;
-	return read_port(authority + host_len, len - host_len, reading);
-}
-
-static BmwStatus
-read_host(const char *text, size_t len, Reading *reading)
-{
-	if (reading->is_bracketed && memchr(text, '%', len) != NULL)
-		return BMW_ERROR_URL_ZONE;
-	if (len == 0 || len >= sizeof(reading->host))
-		return BMW_ERROR_URL_HOST;
-	for (size_t i = 0; i < len; i++)
-		reading->host[i] =
-			(char) (text[i] >= 'A' && text[i] <= 'Z' ? text[i] - 'A' + 'a' : text[i]);
-	reading->host[len] = '\0';
-	return BMW_OK;
-}
-
-/* Nothing, or a colon and a canonical number: what libcurl would repair is refused. */
-static BmwStatus
-read_port(const char *text, size_t len, Reading *reading)
-{
-	reading->port = reading->is_https ? 443 : 80;
-	if (len == 0)
-		return BMW_OK;
-	if (text[0] != ':' || len < 2 || len > 6 || text[1] == '0' ||
-		strspn(text + 1, DIGITS) != len - 1)
-		return BMW_ERROR_URL_PORT;
-
-	reading->port = 0;
-	for (size_t i = 1; i < len; i++)
-		reading->port = reading->port * 10 + (text[i] - '0');
-	return reading->port <= UINT16_MAX ? BMW_OK : BMW_ERROR_URL_PORT;
-}
-
-static BmwStatus
-judge_host(const Reading *reading, const BmwAddressPolicy *policy)
+judge_host(const BmwUrlReading *reading, const BmwAddressPolicy *policy)
 {
 	struct sockaddr_in ipv4;
 
@@ -195,7 +85,7 @@ judge_name(const char *name, size_t len)
 		return BMW_ERROR_URL_LOCALHOST;
 	if (len >= localhost_len && memcmp(name + len - localhost_len, localhost, localhost_len) == 0)
 		return BMW_ERROR_URL_LOCALHOST;
-	if (len > MAX_HOST_BYTES || !are_labels(name, len))
+	if (len > BMW_URL_MAX_HOST_BYTES || !are_labels(name, len))
 		return BMW_ERROR_URL_HOST;
 
 	size_t last = len;
@@ -249,14 +139,15 @@ read_ipv4(const char *host, struct sockaddr_in *out)
 }
 
 static BmwStatus
-judge_ipv4(const Reading *reading, const BmwAddressPolicy *policy, struct sockaddr_in *address)
+judge_ipv4(const BmwUrlReading *reading, const BmwAddressPolicy *policy,
+		   struct sockaddr_in *address)
 {
 	address->sin_port = htons((uint16_t) reading->port);
 	return bmw_address_check(policy, (const struct sockaddr *) address);
 }
 
 static BmwStatus
-judge_ipv6(const Reading *reading, const BmwAddressPolicy *policy)
+judge_ipv6(const BmwUrlReading *reading, const BmwAddressPolicy *policy)
 {
 	struct sockaddr_in6 address = {.sin6_family = AF_INET6,
 								   .sin6_port = htons((uint16_t) reading->port)};
@@ -267,7 +158,7 @@ judge_ipv6(const Reading *reading, const BmwAddressPolicy *policy)
 }
 
 static BmwStatus
-normalise(const char *url, const Reading *reading, char *normal)
+normalise(const char *url, const BmwUrlReading *reading, char *normal)
 {
 	CURLU *handle = curl_url();
 
@@ -281,7 +172,7 @@ normalise(const char *url, const Reading *reading, char *normal)
 }
 
 static BmwStatus
-normalise_with(CURLU *handle, const char *url, const Reading *reading, char *normal)
+normalise_with(CURLU *handle, const char *url, const BmwUrlReading *reading, char *normal)
 {
 	char host[sizeof(reading->host) + 2];
 	BmwStatus status = status_of(curl_url_set(handle, CURLUPART_URL, url, CURLU_DISALLOW_USER));
@@ -299,7 +190,7 @@ normalise_with(CURLU *handle, const char *url, const Reading *reading, char *nor
 }
 
 static BmwStatus
-compare_host(CURLU *handle, const Reading *reading)
+compare_host(CURLU *handle, const BmwUrlReading *reading)
 {
 	char *host;
 	const BmwStatus status = status_of(curl_url_get(handle, CURLUPART_HOST, &host, 0));
@@ -325,7 +216,7 @@ compare_host(CURLU *handle, const Reading *reading)
 }
 
 static BmwStatus
-compare_port(CURLU *handle, const Reading *reading)
+compare_port(CURLU *handle, const BmwUrlReading *reading)
 {
 	char *port;
 	char ours[16];
@@ -344,7 +235,7 @@ compare_port(CURLU *handle, const Reading *reading)
 
 /* One spelling per host: lower case, the shortest form of an IPv6 address. */
 static void
-canonical_host(const Reading *reading, char *out, size_t size)
+canonical_host(const BmwUrlReading *reading, char *out, size_t size)
 {
 	struct in6_addr address;
 	char text[INET6_ADDRSTRLEN];
