@@ -27,7 +27,8 @@ BEGIN
 	THEN
 		RAISE EXCEPTION 'role "bm_webhook" already exists and is not the extension''s'
 			USING ERRCODE = 'duplicate_object',
-				  HINT = 'The extension needs a role of this name without attributes, members, memberships and objects: rename yours.';
+				  HINT = 'The extension needs a role of this name without attributes, members, memberships and objects: rename '
+					'yours.';
 	END IF;
 END
 $$;

@@ -154,7 +154,8 @@ BEGIN
 		PERFORM bm_webhook_internal.refuse('"application" must not be null',
 			'Name an application.', '22004');
 	END IF;
-	PERFORM FROM bm_webhook.application a WHERE a.name = delete_application.application AND a.deleted_at IS NULL FOR UPDATE;
+	PERFORM FROM bm_webhook.application a WHERE a.name = delete_application.application
+		AND a.deleted_at IS NULL FOR UPDATE;
 	IF NOT FOUND THEN
 		PERFORM bm_webhook_internal.refuse(format('application "%s" does not exist', application),
 			'Applications are the rows of bm_webhook.application.', '42704');

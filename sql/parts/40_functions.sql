@@ -28,7 +28,8 @@ $$;
 COMMENT ON FUNCTION bm_webhook.verify(jsonb, text, text, interval) IS
 	'the same for a body that is text: its bytes in UTF-8 were signed';
 
-CREATE FUNCTION bm_webhook.exponential_backoff(base interval, factor float8, max interval, attempts integer) RETURNS interval[]
+CREATE FUNCTION bm_webhook.exponential_backoff(base interval, factor float8, max interval, attempts integer)
+	RETURNS interval[]
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_exponential_backoff';
 COMMENT ON FUNCTION bm_webhook.exponential_backoff(interval, float8, interval, integer) IS
 	'a value for endpoint.retry_delays: base, base * factor, base * factor^2 ..., each at most max, for this many '

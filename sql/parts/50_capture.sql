@@ -92,7 +92,8 @@ BEGIN
 		SELECT a.atttypid INTO type FROM pg_attribute a
 			WHERE a.attrelid = relation AND a.attname = name AND a.attnum > 0 AND NOT a.attisdropped;
 		IF NOT FOUND THEN
-			PERFORM bm_webhook_internal.refuse(format('column "%s" of relation "%s" does not exist', coalesce(name, 'NULL'), relation),
+			PERFORM bm_webhook_internal.refuse(format('column "%s" of relation "%s" does not exist', coalesce(name, 'NULL'),
+				relation),
 				'List columns of the relation in "changed".', '42703');
 		END IF;
 		conditions := conditions || format(CASE WHEN bm_webhook_internal.has_equality(type)
@@ -155,9 +156,9 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.create_watch_trigger(regclass, text, text, text, text, text[]) IS
 	'creates one capture trigger';
 
-CREATE FUNCTION bm_webhook_internal.watch(relation regclass, event_type text, application text, channel text, message_id text,
-		occurred_at text, operations text[], changed text[], condition text, columns text[], function regprocedure, level text,
-		message text[], old boolean) RETURNS void
+CREATE FUNCTION bm_webhook_internal.watch(relation regclass, event_type text, application text, channel text,
+		message_id text, occurred_at text, operations text[], changed text[], condition text, columns text[],
+		function regprocedure, level text, message text[], old boolean) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	primary_key text[] = bm_webhook_internal.primary_key(relation);
@@ -178,7 +179,8 @@ BEGIN
 	PERFORM bm_webhook_internal.check_watched(relation, level);
 
 	SELECT array_agg(DISTINCT upper(o)) INTO operations FROM unnest(operations) o;
-	IF operations IS NULL OR NOT coalesce(operations <@ '{INSERT,UPDATE,DELETE}', false) OR array_position(operations, NULL) > 0 THEN
+	IF operations IS NULL OR NOT coalesce(operations <@ '{INSERT,UPDATE,DELETE}', false)
+		OR array_position(operations, NULL) > 0 THEN
 		PERFORM bm_webhook_internal.refuse('invalid "operations"',
 			'Use INSERT, UPDATE and DELETE, at least one of them.');
 	END IF;
@@ -208,7 +210,8 @@ BEGIN
 		|| message;
 	PERFORM bm_webhook_internal.check_capture(relation, arguments);
 	IF EXISTS (SELECT FROM bm_webhook_internal.watches(relation) w WHERE w.event_type = watch.event_type) THEN
-		PERFORM bm_webhook_internal.refuse(format('relation "%s" is already watched for event type "%s"', relation, event_type),
+		PERFORM bm_webhook_internal.refuse(format('relation "%s" is already watched for event type "%s"', relation,
+			event_type),
 			'Call bm_webhook.unwatch() first.', '42710');
 	END IF;
 
@@ -229,7 +232,8 @@ BEGIN
 				PERFORM bm_webhook_internal.refuse('a condition on a virtual generated column cannot be checked at statement level',
 					'Use level => ''row'', or make the column STORED.', '0A000');
 			END IF;
-			EXECUTE format('DROP TRIGGER %I ON %s', 'bm_webhook_' || lower(operation) || '_' || left(md5(event_type), 8), relation);
+			EXECUTE format('DROP TRIGGER %I ON %s', 'bm_webhook_' || lower(operation) || '_' || left(md5(event_type), 8),
+				relation);
 		END IF;
 		IF level = 'statement' AND operation = 'UPDATE' AND (old OR own_condition ~* '\mold\M') THEN
 			IF primary_key IS NULL THEN
@@ -239,11 +243,13 @@ BEGIN
 			END IF;
 			own_arguments := own_arguments || ('key=' || primary_key::text);
 		END IF;
-		PERFORM bm_webhook_internal.create_watch_trigger(relation, event_type, operation, level, own_condition, own_arguments);
+		PERFORM bm_webhook_internal.create_watch_trigger(relation, event_type, operation, level, own_condition,
+			own_arguments);
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text, text[], boolean) IS
+COMMENT ON FUNCTION bm_webhook_internal.watch(regclass, text, text, text, text, text, text[], text[], text, text[],
+	regprocedure, text, text[], boolean) IS
 	'watch(), and what it has in common with watch_messages(): message has the arguments that make messages of rows';
 
 CREATE FUNCTION bm_webhook.watch(relation regclass, event_type text, application text = NULL, channel text = NULL,
@@ -251,10 +257,11 @@ CREATE FUNCTION bm_webhook.watch(relation regclass, event_type text, application
 		condition text = NULL, columns text[] = NULL, function regprocedure = NULL, level text = 'row',
 		old boolean = false) RETURNS void
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT bm_webhook_internal.watch(relation, event_type, application, channel, message_id, occurred_at, operations, changed, condition,
-		columns, function, level, NULL, old)
+	SELECT bm_webhook_internal.watch(relation, event_type, application, channel, message_id, occurred_at, operations,
+		changed, condition, columns, function, level, NULL, old)
 $$;
-COMMENT ON FUNCTION bm_webhook.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text, boolean) IS
+COMMENT ON FUNCTION bm_webhook.watch(regclass, text, text, text, text, text, text[], text[], text, text[],
+	regprocedure, text, boolean) IS
 	'makes events of the rows of a table that change. event_type, application, channel and message_id are templates: '
 	'{column} stands for its value, and with function {data.key} for a member of what it returned. message_id: the '
 	'primary key, if not given. occurred_at: {column}. operations: INSERT, UPDATE, DELETE. changed: an update counts '
@@ -274,7 +281,8 @@ BEGIN
 		PERFORM bm_webhook_internal.refuse('"relation" must not be null',
 			'Name the watched table.', '23502');
 	END IF;
-	FOR w IN SELECT * FROM bm_webhook_internal.watches(relation) AS t WHERE unwatch.event_type IS NULL OR t.event_type = unwatch.event_type LOOP
+	FOR w IN SELECT * FROM bm_webhook_internal.watches(relation) AS t WHERE unwatch.event_type IS NULL
+		OR t.event_type = unwatch.event_type LOOP
 		EXECUTE format('DROP TRIGGER %I ON %s', w.trigger, relation);
 		removed := removed || w.event_type;
 	END LOOP;
@@ -290,7 +298,8 @@ COMMENT ON FUNCTION bm_webhook.unwatch(regclass, text) IS
 CREATE VIEW bm_webhook.watch_list WITH (security_invoker = true) AS
 	SELECT t.tgrelid::regclass AS relation, w.event_type, w.direction AS messages,
 		CASE t.tgtype & 1 WHEN 1 THEN 'row' ELSE 'statement' END AS level,
-		array_agg(CASE WHEN t.tgtype & 4 > 0 THEN 'INSERT' WHEN t.tgtype & 16 > 0 THEN 'UPDATE' ELSE 'DELETE' END ORDER BY t.tgname)
+		array_agg(CASE WHEN t.tgtype & 4 > 0 THEN 'INSERT' WHEN t.tgtype & 16 > 0 THEN 'UPDATE' ELSE 'DELETE' END
+			ORDER BY t.tgname)
 			AS operations,
 		bool_and(t.tgenabled <> 'D') AS enabled, bool_or(w.old) AS old
 	FROM (SELECT DISTINCT tgrelid FROM pg_trigger WHERE tgfoid = 'bm_webhook.capture()'::regprocedure) r

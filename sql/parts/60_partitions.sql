@@ -54,9 +54,11 @@ DECLARE
 	parent text;
 	day integer;
 BEGIN
-	FOR day, parent IN SELECT d, p FROM generate_series(1, days) d, unnest('{event,delivery,failed_attempt}'::text[]) p LOOP
+	FOR day, parent IN SELECT d, p FROM generate_series(1, days) d,
+		unnest('{event,delivery,failed_attempt}'::text[]) p LOOP
 		EXIT WHEN made >= at_most;
-		made := made + bm_webhook_internal.create_partition(parent, (clock_timestamp() AT TIME ZONE 'UTC')::date + day)::integer;
+		made := made + bm_webhook_internal.create_partition(parent,
+			(clock_timestamp() AT TIME ZONE 'UTC')::date + day)::integer;
 	END LOOP;
 	RETURN made;
 END

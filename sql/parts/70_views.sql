@@ -4,14 +4,14 @@
 
 -- The rule itself is the dispatcher's (core/route.c). Bodies that are parsed here need no search_path, and become part
 -- of the query that calls them.
-CREATE FUNCTION bm_webhook_internal.route(endpoint bigint, since timestamptz, application text, channel text, event_types text[],
-		event_endpoint bigint, created_at timestamptz, type text, event_application text, event_channel text, is_reply boolean,
-		muted text[]) RETURNS boolean
+CREATE FUNCTION bm_webhook_internal.route(endpoint bigint, since timestamptz, application text, channel text,
+		event_types text[], event_endpoint bigint, created_at timestamptz, type text, event_application text,
+		event_channel text, is_reply boolean, muted text[]) RETURNS boolean
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_route';
 COMMENT ON FUNCTION bm_webhook_internal.route IS
 	'does the endpoint get this event? muted: the patterns of types that the event''s application does not send';
-CREATE FUNCTION bm_webhook_internal.route_fits(endpoint bigint, since timestamptz, application text, event_endpoint bigint,
-		created_at timestamptz, event_application text) RETURNS boolean
+CREATE FUNCTION bm_webhook_internal.route_fits(endpoint bigint, since timestamptz, application text,
+		event_endpoint bigint, created_at timestamptz, event_application text) RETURNS boolean
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_route_fits';
 COMMENT ON FUNCTION bm_webhook_internal.route_fits IS 'may the endpoint still get this event, which waited for it?';
 

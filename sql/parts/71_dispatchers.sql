@@ -3,16 +3,17 @@
 -------------------------------------------------------------------------------
 
 CREATE FUNCTION bm_webhook_internal.dispatchers(OUT database oid, OUT shard integer, OUT state text, OUT reason text,
-	OUT since timestamptz, OUT pid integer, OUT in_flight integer, OUT queued integer, OUT unrecorded integer, OUT sent bigint,
-	OUT resent bigint, OUT last_error text, OUT last_error_at timestamptz, OUT capture_failures bigint,
+	OUT since timestamptz, OUT pid integer, OUT in_flight integer, OUT queued integer, OUT unrecorded integer,
+	OUT sent bigint, OUT resent bigint, OUT last_error text, OUT last_error_at timestamptz, OUT capture_failures bigint,
 	OUT last_capture_error text, OUT last_capture_error_at timestamptz)
 	RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bm_webhook_dispatchers';
 COMMENT ON FUNCTION bm_webhook_internal.dispatchers() IS 'what shared memory says of the dispatchers; use status()';
 
 CREATE FUNCTION bm_webhook.status(OUT database name, OUT shard integer, OUT state text, OUT reason text,
 	OUT since timestamptz, OUT pid integer, OUT in_flight integer, OUT queued integer, OUT unrecorded integer,
-	OUT pending bigint, OUT set_aside bigint, OUT sent bigint, OUT resent bigint, OUT last_error text, OUT last_error_at timestamptz,
-	OUT capture_failures bigint, OUT last_capture_error text, OUT last_capture_error_at timestamptz)
+	OUT pending bigint, OUT set_aside bigint, OUT sent bigint, OUT resent bigint, OUT last_error text,
+	OUT last_error_at timestamptz, OUT capture_failures bigint, OUT last_capture_error text,
+		OUT last_capture_error_at timestamptz)
 	RETURNS SETOF record LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT d.datname, s.shard, s.state, s.reason, s.since, s.pid, s.in_flight, s.queued, s.unrecorded,
 		CASE WHEN d.datname = current_database()
@@ -65,7 +66,9 @@ BEGIN
 	GET DIAGNOSTICS made_due = ROW_COUNT;
 	IF made_due = 0 THEN
 		PERFORM bm_webhook_internal.refuse('there is no delivery of this event to send again',
-			'Deliveries are the rows of bm_webhook.delivery; their endpoint must still exist and be for the application of the event, and what waits for an earlier event of its message is not sent out of turn. What is in bm_webhook.set_aside must be recorded first: retry_set_aside().', '42704');
+			'Deliveries are the rows of bm_webhook.delivery; their endpoint must still exist and be for the application of the '
+				'event, and what waits for an earlier event of its message is not sent out of turn. What is in '
+				'bm_webhook.set_aside must be recorded first: retry_set_aside().', '42704');
 	END IF;
 	PERFORM bm_webhook_internal.look();
 	RETURN made_due;

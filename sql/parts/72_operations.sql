@@ -59,7 +59,8 @@ COMMENT ON FUNCTION bm_webhook_internal.walk(bm_webhook.operation, bigint) IS
 	'the next events of the period of an operation';
 
 CREATE FUNCTION bm_webhook_internal.count_redeliverable(o bm_webhook.operation) RETURNS bigint
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off AS $$
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+		SET jit = off AS $$
 DECLARE
 	first uuid = bm_webhook.uuid_floor(o.since);
 	last uuid = bm_webhook.uuid_floor(o.until);
@@ -105,7 +106,8 @@ BEGIN
 			ON CONFLICT (event_id, endpoint_id) DO UPDATE
 				SET status = excluded.status, next_attempt_at = excluded.next_attempt_at
 	)
-	INSERT INTO bm_webhook.redelivery (event_id, endpoint_id, asked_by, status, attempts, last_attempt_at, http_status, duration)
+	INSERT INTO bm_webhook.redelivery (event_id, endpoint_id, asked_by, status, attempts, last_attempt_at, http_status,
+		duration)
 		SELECT event_id, endpoint_id, o.asked_by, status, attempts, last_attempt_at, http_status, duration FROM was;
 	GET DIAGNOSTICS changed = ROW_COUNT;
 	RETURN changed;
@@ -141,7 +143,8 @@ COMMENT ON FUNCTION bm_webhook_internal.operation_step(bigint, bigint) IS
 
 -- Called by C as the owner of the log, who has seen that the caller may ask for it.
 CREATE FUNCTION bm_webhook_internal.begin_operation(kind text, endpoint bigint, since timestamptz, until timestamptz,
-		status text[], error_class text[], max_rows bigint, dry_run boolean, acting_as name, OUT operation bigint, OUT matched bigint)
+		status text[], error_class text[], max_rows bigint, dry_run boolean, acting_as name, OUT operation bigint,
+			OUT matched bigint)
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	o bm_webhook.operation;
@@ -159,16 +162,19 @@ BEGIN
 	IF dry_run OR matched = 0 THEN
 		RETURN;
 	END IF;
-	INSERT INTO bm_webhook.operation (kind, endpoint_id, since, until, status, error_class, max_rows, matched, asked_at, asked_by, acting_as)
-		VALUES (o.kind, o.endpoint_id, o.since, o.until, o.status, o.error_class, o.max_rows, begin_operation.matched, o.asked_at,
-			session_user, begin_operation.acting_as)
+	INSERT INTO bm_webhook.operation (kind, endpoint_id, since, until, status, error_class, max_rows, matched, asked_at,
+		asked_by, acting_as)
+		VALUES (o.kind, o.endpoint_id, o.since, o.until, o.status, o.error_class, o.max_rows, begin_operation.matched,
+			o.asked_at, session_user, begin_operation.acting_as)
 		RETURNING id INTO operation;
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.begin_operation(text, bigint, timestamptz, timestamptz, text[], text[], bigint, boolean, name) IS
+COMMENT ON FUNCTION bm_webhook_internal.begin_operation(text, bigint, timestamptz, timestamptz, text[], text[], bigint,
+	boolean, name) IS
 	'counts what an operation is for and, unless it is a dry run, writes it down for the dispatcher';
 
-CREATE FUNCTION bm_webhook.redeliver(endpoint bigint, since timestamptz, until timestamptz = NULL, status text[] = '{failed}',
+CREATE FUNCTION bm_webhook.redeliver(endpoint bigint, since timestamptz, until timestamptz = NULL,
+	status text[] = '{failed}',
 		error_class text[] = NULL, max_rows bigint = NULL, dry_run boolean = false, OUT operation bigint, OUT matched bigint)
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_redeliver';
 COMMENT ON FUNCTION bm_webhook.redeliver(bigint, timestamptz, timestamptz, text[], text[], bigint, boolean) IS

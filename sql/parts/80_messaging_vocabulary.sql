@@ -18,8 +18,8 @@ COMMENT ON FUNCTION bm_webhook_internal.message_state(integer) IS 'the status th
 CREATE TABLE bm_webhook.status_map (
 	provider text CHECK (provider ~ '^[a-z][a-z0-9_-]{0,31}$'),
 	provider_status text CONSTRAINT provider_status_in_lower_case
-		CHECK (provider_status = pg_catalog.lower(provider_status COLLATE "C") AND pg_catalog.length(provider_status) BETWEEN 1 AND 128),
-	status text NOT NULL
+		CHECK (provider_status = pg_catalog.lower(provider_status COLLATE "C") AND pg_catalog.length(provider_status)
+	BETWEEN 1 AND 128), status text NOT NULL
 		CHECK (status = 'received' OR bm_webhook_internal.message_rank('message.' || status) IS NOT NULL),
 	shipped boolean NOT NULL DEFAULT false,
 	PRIMARY KEY (provider, provider_status)

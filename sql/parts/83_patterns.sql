@@ -13,7 +13,8 @@ BEGIN
 			AND NOT EXISTS (SELECT FROM bm_webhook.event_type t WHERE bm_webhook_internal.matches(ARRAY[p], t.name));
 	IF unknown IS NOT NULL THEN
 		RAISE NOTICE 'no known event type matches %', unknown
-			USING HINT = 'Known types are message.replied and the rows of bm_webhook.event_type; events of other types are delivered too.';
+			USING HINT = 'Known types are message.replied and the rows of bm_webhook.event_type; events of other types are '
+				'delivered too.';
 	END IF;
 	RETURN NULL;
 END

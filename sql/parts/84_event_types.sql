@@ -26,11 +26,13 @@ WITH type (name, description, example) AS (VALUES
 	('delivered', 'a message has reached the device', '{"client_ref": "order-4411", "metadata": {"campaign": "spring"}}'),
 	('read', 'a message was read; not every channel and recipient tells', '{"conversation_id": "c_17"}'),
 	('failed', 'a message will not be delivered',
-		'{"error": {"code": "undeliverable", "title": "Message undeliverable", "permanent": true, "provider_code": "131026"}}'),
+		'{"error": {"code": "undeliverable", "title": "Message undeliverable", "permanent": true, "provider_code": '
+			'"131026"}}'),
 	('expired', 'a message was not delivered within its time',
 		'{"error": {"code": "expired", "title": "Not delivered in time", "permanent": false}}'),
 	('canceled', 'a message was canceled before it was sent', '{}'),
-	('received', 'somebody has sent us a message; an answer to one of ours if data.context is set, which message.replied subscribes to',
+	('received', 'somebody has sent us a message; an answer to one of ours if data.context is set, which message.replied '
+		'subscribes to',
 		'{"content": {"type": "text", "text": "Merci !"}, "context": {"message_id": "m_01J9"}}'),
 	('clicked', 'somebody has pressed a button of a message (message_id)',
 		'{"content": {"type": "button", "button": {"id": "confirm", "text": "Confirm"}}}')),
@@ -65,18 +67,23 @@ INSERT INTO bm_webhook.event_type (name, description, schema, example)
 		('webhook.capture_failed', 'a row changed that could not become an event', '{relation,operation,error}',
 			'{"relation": {"type": "string"}, "operation": {"enum": ["INSERT", "UPDATE", "DELETE"]},
 				"type": {"type": "string"}, "message_id": {"type": "string"}, "error": {"type": "string"}}',
-			'{"relation": "public.message", "operation": "UPDATE", "type": "message.lost", "message_id": "42", "error": "unknown \"status\" \"lost\""}'),
-		('endpoint.disabled', 'an endpoint was disabled because it is gone or has failed for too long', '{endpoint_id,reason}',
-			'{"endpoint_id": {"type": "integer"}, "reason": {"type": "string"}, "failing_since": {"type": ["string", "null"], "format": "date-time"}}',
+			'{"relation": "public.message", "operation": "UPDATE", "type": "message.lost", "message_id": "42", "error": '
+				'"unknown \"status\" \"lost\""}'),
+		('endpoint.disabled', 'an endpoint was disabled because it is gone or has failed for too long',
+			'{endpoint_id,reason}',
+			'{"endpoint_id": {"type": "integer"}, "reason": {"type": "string"}, "failing_since": {"type": ["string", "null"], '
+				'"format": "date-time"}}',
 			'{"endpoint_id": 1, "reason": "gone", "failing_since": "2026-08-02T09:12:03Z"}'),
 		('endpoint.recovered', 'an endpoint that was failing has answered', '{endpoint_id}',
 			'{"endpoint_id": {"type": "integer"}, "failing_since": {"type": ["string", "null"], "format": "date-time"}}',
 			'{"endpoint_id": 1, "failing_since": "2026-08-02T09:12:03Z"}'),
 		('delivery.exhausted', 'a delivery was given up', '{endpoint_id,event_id}',
-			'{"endpoint_id": {"type": "integer"}, "event_id": {"type": "string", "format": "uuid"}, "event_type": {"type": "string"},
+			'{"endpoint_id": {"type": "integer"}, "event_id": {"type": "string", "format": "uuid"}, "event_type": {"type": '
+				'"string"},
 				"attempts": {"type": "integer", "minimum": 0}, "error_class": {"type": ["string", "null"]},
 				"error": {"type": ["string", "null"]}, "http_status": {"type": ["integer", "null"]}}',
-			'{"endpoint_id": 1, "event_id": "01990f3c-5d1a-7c3e-8f00-0242ac120001", "event_type": "message.delivered", "attempts": 10, "http_status": 500}')
+			'{"endpoint_id": 1, "event_id": "01990f3c-5d1a-7c3e-8f00-0242ac120001", "event_type": "message.delivered", '
+				'"attempts": 10, "http_status": 500}')
 		) AS t (name, description, required, properties, example)
 	ON CONFLICT (name) DO UPDATE
 		SET description = excluded.description, schema = excluded.schema, example = excluded.example;

@@ -7,7 +7,8 @@
 CREATE VIEW bm_webhook.message_state WITH (security_invoker = true) AS
 	SELECT application, channel, message_id,
 		bm_webhook_internal.message_state(rank) AS state,
-		accepted_at, sent_at, delivered_at, read_at, failed_at, expired_at, canceled_at, error_code, events, first_event_at, last_event_at
+		accepted_at, sent_at, delivered_at, read_at, failed_at, expired_at, canceled_at, error_code, events, first_event_at,
+			last_event_at
 	FROM (
 		SELECT application, channel, message_id, max(bm_webhook_internal.message_rank(type)) AS rank,
 			min(occurred_at) FILTER (WHERE type = 'message.accepted') AS accepted_at,
@@ -18,8 +19,10 @@ CREATE VIEW bm_webhook.message_state WITH (security_invoker = true) AS
 			min(occurred_at) FILTER (WHERE type = 'message.expired') AS expired_at,
 			min(occurred_at) FILTER (WHERE type = 'message.canceled') AS canceled_at,
 			-- the code of the latest; unlike an ordered aggregate, max() needs no sort
-			(max(ARRAY[pg_catalog.to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), id::text, data #>> '{error,code}'] COLLATE "C")
-				FILTER (WHERE type IN ('message.failed', 'message.expired') AND data #>> '{error,code}' IS NOT NULL))[3] AS error_code,
+			(max(ARRAY[pg_catalog.to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), id::text,
+				data #>> '{error,code}'] COLLATE "C")
+				FILTER (WHERE type IN ('message.failed', 'message.expired')
+					AND data #>> '{error,code}' IS NOT NULL))[3] AS error_code,
 			count(*) AS events,
 			min(bm_webhook.uuid_time(id)) AS first_event_at,
 			max(bm_webhook.uuid_time(id)) AS last_event_at
@@ -46,24 +49,32 @@ COMMENT ON COLUMN bm_webhook.message_state.last_event_at IS 'when the last statu
 -- in it are looked up outside of it in the index on message_id alone, and only
 -- what is found is fetched. By a hash join: estimates of distinct messages are too
 -- small to be trusted with a loop.
-CREATE FUNCTION bm_webhook.message_rate(since timestamptz = NULL, until timestamptz = NULL, metadata_key text = 'campaign')
+CREATE FUNCTION bm_webhook.message_rate(since timestamptz = NULL, until timestamptz = NULL,
+	metadata_key text = 'campaign')
 	RETURNS TABLE (application text, channel text, campaign text, day date, messages bigint, sent bigint, delivered bigint,
 		read bigint, failed bigint, canceled bigint, delivered_rate numeric, read_rate numeric,
-		median_time_to_deliver interval, p95_time_to_deliver interval, median_time_to_read interval, p95_time_to_read interval)
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off SET enable_mergejoin = off AS $$
+		median_time_to_deliver interval, p95_time_to_deliver interval, median_time_to_read interval,
+			p95_time_to_read interval)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
+		SET enable_mergejoin = off AS $$
 DECLARE
 	is_whole boolean = coalesce(since, '-infinity') = '-infinity' AND coalesce(until, 'infinity') = 'infinity';
-	first uuid = CASE WHEN coalesce(since, '-infinity') = '-infinity' THEN '00000000-0000-0000-0000-000000000000' ELSE bm_webhook.uuid_floor(since) END;
-	beyond uuid = CASE WHEN coalesce(until, 'infinity') = 'infinity' THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE bm_webhook.uuid_floor(until) END;
+	first uuid = CASE WHEN coalesce(since, '-infinity') = '-infinity' THEN '00000000-0000-0000-0000-000000000000'
+		ELSE bm_webhook.uuid_floor(since) END;
+	beyond uuid = CASE WHEN coalesce(until, 'infinity') = 'infinity' THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+		ELSE bm_webhook.uuid_floor(until) END;
 	status_types text[] = bm_webhook_internal.message_types();
-	columns text = 'e.application COLLATE "C" AS application, e.channel COLLATE "C" AS channel, e.message_id COLLATE "C" AS message_id,
-		e.type, e.occurred_at, bm_webhook.uuid_time(e.id) AS captured_at, (e.data #>> ARRAY[''metadata'', $3]) COLLATE "C" AS campaign';
+	columns text = 'e.application COLLATE "C" AS application, e.channel COLLATE "C" AS channel, e.message_id COLLATE "C" '
+		'AS message_id,
+		e.type, e.occurred_at, bm_webhook.uuid_time(e.id) AS captured_at,
+			(e.data #>> ARRAY[''metadata'', $3]) COLLATE "C" AS campaign';
 	source text = format(CASE WHEN is_whole THEN
 		'SELECT %s FROM bm_webhook.event e WHERE e.type = ANY ($4) AND e.message_id IS NOT NULL OFFSET 0'
 	ELSE
 		'SELECT %1$s FROM bm_webhook.event e WHERE e.id >= $1 AND e.id < $2 AND e.type = ANY ($4) AND e.message_id IS NOT NULL
 		UNION ALL
-		SELECT s.* FROM elsewhere o CROSS JOIN LATERAL (SELECT %1$s FROM bm_webhook.event e WHERE e.id = o.id AND e.type = ANY ($4) OFFSET 0) s' END, columns);
+		SELECT s.* FROM elsewhere o CROSS JOIN LATERAL (SELECT %1$s FROM bm_webhook.event e WHERE e.id = o.id
+			AND e.type = ANY ($4) OFFSET 0) s' END, columns);
 BEGIN
 	RETURN QUERY EXECUTE format($query$
 		WITH elsewhere AS MATERIALIZED (
@@ -82,12 +93,14 @@ BEGIN
 				count(read_at) AS read,
 				count(*) FILTER (WHERE is_failed AND NOT is_delivered) AS failed,
 				count(*) FILTER (WHERE canceled_at IS NOT NULL AND NOT is_failed AND NOT is_delivered) AS canceled,
-				percentile_cont('{0.5,0.95}'::float8[]) WITHIN GROUP (ORDER BY extract(epoch FROM delivered_at - started_at)::float8) AS to_deliver,
-				percentile_cont('{0.5,0.95}'::float8[]) WITHIN GROUP (ORDER BY extract(epoch FROM read_at - started_at)::float8) AS to_read
+				percentile_cont('{0.5,0.95}'::float8[]) WITHIN GROUP (ORDER BY extract(epoch
+				FROM delivered_at - started_at)::float8) AS to_deliver, percentile_cont('{0.5,0.95}'::float8[])
+					WITHIN GROUP (ORDER BY extract(epoch FROM read_at - started_at)::float8) AS to_read
 			FROM (
 				SELECT application, channel, min(campaign) AS campaign, (min(captured_at) AT TIME ZONE 'UTC')::date AS day,
 					min(occurred_at) FILTER (WHERE type = 'message.sent') AS sent_at,
-					coalesce(min(occurred_at) FILTER (WHERE type = 'message.sent'), min(occurred_at) FILTER (WHERE type = 'message.accepted')) AS started_at,
+					coalesce(min(occurred_at) FILTER (WHERE type = 'message.sent'), min(occurred_at)
+						FILTER (WHERE type = 'message.accepted')) AS started_at,
 					min(occurred_at) FILTER (WHERE type = 'message.delivered') AS delivered_at,
 					min(occurred_at) FILTER (WHERE type = 'message.read') AS read_at,
 					min(occurred_at) FILTER (WHERE type = 'message.canceled') AS canceled_at,
@@ -110,8 +123,8 @@ COMMENT ON FUNCTION bm_webhook.message_rate(timestamptz, timestamptz, text) IS
 	'faster) and day; columns as in the view message_rate; 22008 time out of range';
 
 CREATE VIEW bm_webhook.message_rate WITH (security_invoker = true) AS
-	SELECT application, channel, campaign, day, messages, sent, delivered, read, failed, canceled, delivered_rate, read_rate,
-		median_time_to_deliver, p95_time_to_deliver, median_time_to_read, p95_time_to_read
+	SELECT application, channel, campaign, day, messages, sent, delivered, read, failed, canceled, delivered_rate,
+		read_rate, median_time_to_deliver, p95_time_to_deliver, median_time_to_read, p95_time_to_read
 	FROM bm_webhook.message_rate();
 COMMENT ON VIEW bm_webhook.message_rate IS
 	'what became of all outbound messages, for each application, channel, campaign and day; reads every event: for a '
@@ -144,24 +157,31 @@ COMMENT ON COLUMN bm_webhook.message_rate.median_time_to_read IS
 COMMENT ON COLUMN bm_webhook.message_rate.p95_time_to_read IS '95th percentile of the same';
 
 CREATE FUNCTION bm_webhook.delivery_rate(since timestamptz = NULL, until timestamptz = NULL)
-	RETURNS TABLE (endpoint_id bigint, hour timestamptz, events bigint, delivered bigint, failed bigint, canceled bigint, pending bigint,
-		retries bigint, median_latency interval, p95_latency interval, median_duration interval, p95_duration interval)
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan AS $$
+	RETURNS TABLE (endpoint_id bigint, hour timestamptz, events bigint, delivered bigint, failed bigint, canceled bigint,
+		pending bigint, retries bigint, median_latency interval, p95_latency interval, median_duration interval,
+			p95_duration interval)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+		SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
-	first uuid = CASE WHEN coalesce(since, '-infinity') = '-infinity' THEN '00000000-0000-0000-0000-000000000000' ELSE bm_webhook.uuid_floor(since) END;
-	beyond uuid = CASE WHEN coalesce(until, 'infinity') = 'infinity' THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE bm_webhook.uuid_floor(until) END;
+	first uuid = CASE WHEN coalesce(since, '-infinity') = '-infinity' THEN '00000000-0000-0000-0000-000000000000'
+		ELSE bm_webhook.uuid_floor(since) END;
+	beyond uuid = CASE WHEN coalesce(until, 'infinity') = 'infinity' THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+		ELSE bm_webhook.uuid_floor(until) END;
 BEGIN
 	RETURN QUERY
 		SELECT endpoint_id, hour, events, delivered, failed, canceled, pending, retries,
-			make_interval(secs => latency[1]), make_interval(secs => latency[2]), make_interval(secs => duration[1]), make_interval(secs => duration[2])
+			make_interval(secs => latency[1]), make_interval(secs => latency[2]), make_interval(secs => duration[1]),
+				make_interval(secs => duration[2])
 		FROM (
 			SELECT endpoint_id, hour, count(*) AS events,
 				count(*) FILTER (WHERE status = 'delivered') AS delivered, count(*) FILTER (WHERE status = 'failed') AS failed,
 				count(*) FILTER (WHERE status = 'canceled') AS canceled, count(*) FILTER (WHERE status = 'pending') AS pending,
 				sum(failed_attempts) AS retries,
-				percentile_cont('{0.5,0.95}'::float8[]) WITHIN GROUP (ORDER BY latency) FILTER (WHERE status = 'delivered') AS latency,
-				percentile_cont('{0.5,0.95}'::float8[]) WITHIN GROUP (ORDER BY duration) FILTER (WHERE status = 'delivered') AS duration
+				percentile_cont('{0.5,0.95}'::float8[]) WITHIN GROUP (ORDER BY latency)
+					FILTER (WHERE status = 'delivered') AS latency,
+				percentile_cont('{0.5,0.95}'::float8[]) WITHIN GROUP (ORDER BY duration)
+					FILTER (WHERE status = 'delivered') AS duration
 			FROM (
 				SELECT d.endpoint_id, date_trunc('hour', bm_webhook.uuid_time(d.event_id), 'UTC') AS hour, d.status,
 					CASE d.status WHEN 'delivered' THEN d.attempts - 1 ELSE d.attempts END AS failed_attempts,
@@ -179,7 +199,8 @@ COMMENT ON FUNCTION bm_webhook.delivery_rate(timestamptz, timestamptz) IS
 	'each endpoint and hour; columns as in the view delivery_rate; 22008 time out of range';
 
 CREATE VIEW bm_webhook.delivery_rate WITH (security_invoker = true) AS
-	SELECT endpoint_id, hour, events, delivered, failed, canceled, pending, retries, median_latency, p95_latency, median_duration, p95_duration
+	SELECT endpoint_id, hour, events, delivered, failed, canceled, pending, retries, median_latency, p95_latency,
+		median_duration, p95_duration
 	FROM bm_webhook.delivery_rate();
 COMMENT ON VIEW bm_webhook.delivery_rate IS
 	'how all events were delivered, for each endpoint and hour; reads every delivery: for a period, use the function '
@@ -199,16 +220,19 @@ COMMENT ON COLUMN bm_webhook.delivery_rate.p95_duration IS '95th percentile of t
 -- OFFSET 0 makes each look-up by event id one of its own, in one partition. Not
 -- from the view attempt: no join condition gets into its two halves.
 CREATE FUNCTION bm_webhook.message_history(message_id text, application text = NULL)
-	RETURNS TABLE (at timestamptz, what text, event_id uuid, type text, occurred_at timestamptz, endpoint_id bigint, url text, attempt integer,
-		outcome text, http_status integer, error_class text, error text, duration interval, response text)
+	RETURNS TABLE (at timestamptz, what text, event_id uuid, type text, occurred_at timestamptz, endpoint_id bigint,
+		url text, attempt integer, outcome text, http_status integer, error_class text, error text, duration interval,
+			response text)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 	WITH message AS MATERIALIZED (
 		SELECT e.id, e.type, e.occurred_at, e.created_at, e.endpoint_id FROM bm_webhook.event e
 		WHERE e.message_id = message_history.message_id
 			AND (message_history.application IS NULL OR e.application = message_history.application)
 	), entry AS (
-		SELECT e.created_at AS at, 1 AS rank, 'event' AS what, e.id AS event_id, e.type, e.occurred_at, e.endpoint_id, NULL::integer AS attempt,
-			'captured' AS outcome, NULL::integer AS http_status, NULL AS error_class, NULL AS error, NULL::interval AS duration, NULL AS response
+		SELECT e.created_at AS at, 1 AS rank, 'event' AS what, e.id AS event_id, e.type, e.occurred_at, e.endpoint_id,
+			NULL::integer AS attempt,
+			'captured' AS outcome, NULL::integer AS http_status, NULL AS error_class, NULL AS error, NULL::interval AS duration,
+				NULL AS response
 		FROM message e
 		UNION ALL
 		SELECT a.attempted_at, 2, 'attempt', e.id, e.type, e.occurred_at, a.endpoint_id, a.attempt,
@@ -231,11 +255,12 @@ CREATE FUNCTION bm_webhook.message_history(message_id text, application text = N
 		UNION ALL
 		SELECT CASE d.status WHEN 'pending' THEN d.next_attempt_at
 				ELSE coalesce(d.last_attempt_at + coalesce(d.duration, '0'), e.created_at) END,
-			3, 'delivery', e.id, e.type, e.occurred_at, d.endpoint_id, d.attempts, d.status, d.http_status, d.error_class, d.error, NULL, NULL
+			3, 'delivery', e.id, e.type, e.occurred_at, d.endpoint_id, d.attempts, d.status, d.http_status, d.error_class,
+				d.error, NULL, NULL
 		FROM message e CROSS JOIN LATERAL (SELECT * FROM bm_webhook.delivery x WHERE x.event_id = e.id OFFSET 0) d
 	)
-	SELECT n.at, n.what, n.event_id, n.type, n.occurred_at, n.endpoint_id, p.url, n.attempt, n.outcome, n.http_status, n.error_class, n.error,
-		n.duration, n.response
+	SELECT n.at, n.what, n.event_id, n.type, n.occurred_at, n.endpoint_id, p.url, n.attempt, n.outcome, n.http_status,
+		n.error_class, n.error, n.duration, n.response
 	FROM entry n LEFT JOIN bm_webhook.endpoint p ON p.id = n.endpoint_id
 	ORDER BY n.at, n.event_id, n.rank, n.endpoint_id, n.attempt
 $$;

@@ -5,16 +5,17 @@
 REVOKE ALL ON ALL TABLES IN SCHEMA bm_webhook, bm_webhook_internal FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA bm_webhook, bm_webhook_internal FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA bm_webhook, bm_webhook_internal FROM PUBLIC;
-GRANT SELECT ON bm_webhook.application, bm_webhook.endpoint, bm_webhook.endpoint_state, bm_webhook.endpoint_secret, bm_webhook.event_type,
-	bm_webhook.redelivery, bm_webhook.attempt, bm_webhook.backlog TO bm_webhook;
+GRANT SELECT ON bm_webhook.application, bm_webhook.endpoint, bm_webhook.endpoint_state, bm_webhook.endpoint_secret,
+	bm_webhook.event_type, bm_webhook.redelivery, bm_webhook.attempt, bm_webhook.backlog TO bm_webhook;
 GRANT INSERT ON bm_webhook.redelivery TO bm_webhook;
 GRANT DELETE ON bm_webhook.endpoint, bm_webhook.endpoint_secret TO bm_webhook;
 GRANT UPDATE (enabled, deleted_at) ON bm_webhook.endpoint TO bm_webhook;
 GRANT UPDATE (failing_since, disabled_reason) ON bm_webhook.endpoint_state TO bm_webhook;
-GRANT EXECUTE ON FUNCTION bm_webhook_internal.create_partition(text, date), bm_webhook_internal.create_partitions(integer, integer),
-	bm_webhook.uuid_floor(timestamptz), bm_webhook.uuid_time(uuid), bm_webhook_internal.has_log(bm_webhook.endpoint),
-	bm_webhook_internal.begin_operation, bm_webhook_internal.operation_step, bm_webhook_internal.walk,
-	bm_webhook_internal.count_redeliverable, bm_webhook_internal.redeliver_some TO bm_webhook;
+GRANT EXECUTE ON FUNCTION bm_webhook_internal.create_partition(text, date),
+	bm_webhook_internal.create_partitions(integer, integer), bm_webhook.uuid_floor(timestamptz),
+	bm_webhook.uuid_time(uuid), bm_webhook_internal.has_log(bm_webhook.endpoint), bm_webhook_internal.begin_operation,
+	bm_webhook_internal.operation_step, bm_webhook_internal.walk, bm_webhook_internal.count_redeliverable,
+		bm_webhook_internal.redeliver_some TO bm_webhook;
 -- These do nothing that their caller could not do himself.
 GRANT EXECUTE ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea),
 	bm_webhook.verify(jsonb, bytea, text, interval), bm_webhook.verify(jsonb, text, text, interval),
@@ -22,9 +23,11 @@ GRANT EXECUTE ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea),
 	bm_webhook_internal.matches(text[], text), bm_webhook_internal.wants,
 	bm_webhook_internal.route, bm_webhook_internal.route_fits,
 	bm_webhook_internal.fits(bm_webhook.endpoint, bm_webhook.event),
-	bm_webhook.uuid_floor(timestamptz), bm_webhook.uuid_time(uuid), bm_webhook_internal.dispatchers(), bm_webhook_internal.look(),
-	bm_webhook_internal.primary_key, bm_webhook_internal.check_watched, bm_webhook_internal.has_equality, bm_webhook_internal.changed_condition, bm_webhook_internal.check_function,
+	bm_webhook.uuid_floor(timestamptz), bm_webhook.uuid_time(uuid), bm_webhook_internal.dispatchers(),
+	bm_webhook_internal.look(), bm_webhook_internal.primary_key, bm_webhook_internal.check_watched,
+	bm_webhook_internal.has_equality, bm_webhook_internal.changed_condition, bm_webhook_internal.check_function,
 	bm_webhook_internal.check_capture, bm_webhook_internal.watches, bm_webhook_internal.create_watch_trigger,
-	bm_webhook_internal.watch, bm_webhook_internal.refuse, bm_webhook_internal.message_types, bm_webhook_internal.message_rank,
-	bm_webhook_internal.message_state, bm_webhook_internal.message_arguments, bm_webhook_internal.watch_messages
+		bm_webhook_internal.watch, bm_webhook_internal.refuse, bm_webhook_internal.message_types,
+	bm_webhook_internal.message_rank, bm_webhook_internal.message_state, bm_webhook_internal.message_arguments,
+		bm_webhook_internal.watch_messages
 	TO PUBLIC;
