@@ -20,7 +20,13 @@ SELECT * FROM bm_webhook.redeliver(:shop, '2026-01-01', status => '{canceled,del
 SELECT * FROM bm_webhook.redeliver(:shop, '-infinity', 'infinity', dry_run => true);
 SELECT count(*) FROM bm_webhook.operation;
 
+SELECT operation, endpoint_id = :shop AS shop, matched FROM bm_webhook.cancel(endpoint => :shop);
+SELECT count(*) FROM bm_webhook.cancel(everything => true);
+
 -- what makes no sense
+SELECT bm_webhook.cancel();
+SELECT bm_webhook.cancel(everything => false, dry_run => true);
+SELECT bm_webhook.cancel(endpoint => -1);
 SELECT bm_webhook.redeliver(endpoint => NULL::bigint, since => '2026-01-01');
 SELECT bm_webhook.redeliver(:shop, NULL::timestamptz);
 SELECT bm_webhook.redeliver(:shop, '2026-01-01', '2026-01-01');
@@ -38,9 +44,16 @@ GRANT USAGE ON SCHEMA bm_webhook TO bm_regress_shop, bm_regress_bank;
 GRANT SELECT (id, application) ON bm_webhook.endpoint TO bm_regress_shop, bm_regress_bank;
 GRANT SELECT (name, owner) ON bm_webhook.application TO bm_regress_shop, bm_regress_bank;
 GRANT SELECT ON bm_webhook.operation TO bm_regress_shop, bm_regress_bank;
-GRANT EXECUTE ON FUNCTION bm_webhook.redeliver(bigint, timestamptz, timestamptz, text[], text[], bigint, boolean) TO bm_regress_shop, bm_regress_bank;
+GRANT EXECUTE ON FUNCTION bm_webhook.cancel, bm_webhook.redeliver(bigint, timestamptz, timestamptz, text[], text[], bigint, boolean) TO bm_regress_shop, bm_regress_bank;
 SET ROLE bm_regress_bank;
 SELECT bm_webhook.redeliver(:shop, '2026-01-01', dry_run => true);
+SELECT bm_webhook.cancel(endpoint => :shop);
+RESET ROLE;
+BEGIN;
+UPDATE bm_webhook.delivery SET status = 'pending', next_attempt_at = 'infinity';
+SET LOCAL ROLE bm_regress_bank;
+SELECT endpoint_id = :bank AS own, matched FROM bm_webhook.cancel(everything => true, dry_run => true);
+ROLLBACK;
 BEGIN;
 SET LOCAL ROLE bm_regress_shop;
 SELECT operation > 0 AS asked, matched FROM bm_webhook.redeliver(:shop, '2026-01-01', max_rows => 3);

@@ -4,8 +4,9 @@
 
 CREATE TABLE bm_webhook.operation (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	kind text NOT NULL CHECK (kind IN ('redeliver')),
+	kind text NOT NULL CHECK (kind IN ('redeliver', 'cancel')),
 	endpoint_id bigint,
+	event_id uuid,
 	since timestamptz,
 	until timestamptz,
 	status text[],
@@ -18,13 +19,15 @@ CREATE TABLE bm_webhook.operation (
 	asked_by name NOT NULL,
 	acting_as name NOT NULL,
 	ended_at timestamptz,
-	error text
+	error text,
+	xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id()
 );
 CREATE INDEX operation_open_idx ON bm_webhook.operation (id) WHERE ended_at IS NULL;
 CREATE INDEX operation_endpoint_id_idx ON bm_webhook.operation (endpoint_id, id);
 ALTER TABLE bm_webhook.operation OWNER TO bm_webhook;
 COMMENT ON TABLE bm_webhook.operation IS
 	'changes of many deliveries that somebody has asked for: how far each has got, and who asked';
+COMMENT ON COLUMN bm_webhook.operation.event_id IS 'of this event alone';
 COMMENT ON COLUMN bm_webhook.operation.since IS 'of events that were captured at this time or later, and before until';
 COMMENT ON COLUMN bm_webhook.operation.matched IS 'deliveries that it was for when it was asked for';
 COMMENT ON COLUMN bm_webhook.operation.done IS 'deliveries that it has changed so far';
@@ -33,6 +36,7 @@ COMMENT ON COLUMN bm_webhook.operation.asked_by IS 'the session_user';
 COMMENT ON COLUMN bm_webhook.operation.acting_as IS 'the current_user';
 COMMENT ON COLUMN bm_webhook.operation.ended_at IS 'NULL while the dispatcher works on it';
 COMMENT ON COLUMN bm_webhook.operation.error IS 'why it ended before everything was done; NULL: it did all';
+COMMENT ON COLUMN bm_webhook.operation.xid IS 'the transaction that asked for it';
 ALTER TABLE bm_webhook.operation ENABLE ROW LEVEL SECURITY;
 CREATE POLICY member ON bm_webhook.operation USING (EXISTS (
 	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) operation.endpoint_id));
@@ -116,61 +120,119 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.redeliver_some(bm_webhook.operation, uuid[]) IS
 	'makes deliveries of these events due again; returns how many';
 
+CREATE FUNCTION bm_webhook_internal.cancel_some(o bm_webhook.operation, most bigint) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	before uuid = bm_webhook.uuid_floor(o.until);
+	changed bigint;
+BEGIN
+	WITH waiting AS MATERIALIZED (
+		SELECT d.event_id FROM bm_webhook.delivery d
+			WHERE d.endpoint_id = o.endpoint_id AND d.status = 'pending' AND d.event_id < before
+				AND (o.event_id IS NULL OR d.event_id = o.event_id)
+				AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s
+					WHERE s.event_id = d.event_id AND s.endpoint_id = d.endpoint_id)
+			LIMIT most FOR NO KEY UPDATE
+	)
+	INSERT INTO bm_webhook.delivery AS d (event_id, endpoint_id, status, attempts, error)
+		SELECT w.event_id, o.endpoint_id, 'canceled', 0, 'canceled by cancel()' FROM waiting w
+		ON CONFLICT (event_id, endpoint_id) DO UPDATE
+			SET status = excluded.status, next_attempt_at = NULL, error = excluded.error;
+	GET DIAGNOSTICS changed = ROW_COUNT;
+	RETURN changed;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.cancel_some(bm_webhook.operation, bigint) IS
+	'cancels some of what waits in the table; returns how many';
+
 -- For the dispatcher. Each step is a transaction of its own.
-CREATE FUNCTION bm_webhook_internal.operation_step(operation bigint, most bigint) RETURNS boolean
+CREATE FUNCTION bm_webhook_internal.operation_step(operation bigint, most bigint, still_to_come boolean,
+		OUT has_ended boolean, OUT is_waiting boolean)
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	o bm_webhook.operation;
-	events uuid[];
-	changed bigint;
-	has_ended boolean;
+	events uuid[] = '{}';
+	changed bigint = 0;
 BEGIN
 	SELECT * INTO o FROM bm_webhook.operation x WHERE x.id = operation_step.operation AND x.ended_at IS NULL FOR UPDATE;
 	IF NOT FOUND THEN
-		RETURN true;
+		has_ended = true;
+		RETURN;
 	END IF;
-	events = ARRAY(SELECT bm_webhook_internal.walk(o, most));
-	changed = CASE WHEN cardinality(events) > 0 THEN bm_webhook_internal.redeliver_some(o, events) ELSE 0 END;
-	has_ended = cardinality(events) < most OR coalesce(o.done + changed >= o.max_rows, false);
-	UPDATE bm_webhook.operation x SET done = o.done + changed, reached = coalesce(events[cardinality(events)], o.reached),
+	IF o.kind = 'cancel' THEN
+		changed = bm_webhook_internal.cancel_some(o, most);
+		is_waiting = changed = 0;
+		has_ended = changed = 0 AND NOT still_to_come;
+	ELSE
+		events = ARRAY(SELECT bm_webhook_internal.walk(o, most));
+		IF cardinality(events) > 0 THEN
+			changed = bm_webhook_internal.redeliver_some(o, events);
+		END IF;
+		has_ended = cardinality(events) < most OR coalesce(o.done + changed >= o.max_rows, false);
+	END IF;
+	UPDATE bm_webhook.operation x SET done = o.done + changed,
+			reached = coalesce(events[cardinality(events)], o.reached),
 			ended_at = CASE WHEN has_ended THEN clock_timestamp() END
-		WHERE x.id = o.id;
-	RETURN has_ended;
+		WHERE x.id = o.id AND (changed > 0 OR cardinality(events) > 0 OR has_ended);
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.operation_step(bigint, bigint) IS
-	'the next step of an operation: looks at so many events; returns whether it has ended';
+COMMENT ON FUNCTION bm_webhook_internal.operation_step(bigint, bigint, boolean) IS
+	'the next step of an operation: at most so many rows; still_to_come: others that it is for will come';
+
+-- What waits for the endpoint, whether a dispatcher has taken it or not.
+CREATE FUNCTION bm_webhook_internal.count_waiting(o bm_webhook.operation) RETURNS bigint
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+		SET jit = off AS $$
+DECLARE
+	before uuid = bm_webhook.uuid_floor(o.until);
+BEGIN
+	RETURN (SELECT count(*) FROM bm_webhook.delivery d
+			WHERE d.endpoint_id = o.endpoint_id AND d.status = 'pending' AND d.event_id < before
+				AND (o.event_id IS NULL OR d.event_id = o.event_id))
+		+ (SELECT count(*) FROM bm_webhook.endpoint p, bm_webhook.event e
+			WHERE p.id = o.endpoint_id AND e.id < before AND (o.event_id IS NULL OR e.id = o.event_id)
+				AND e.xid >= (SELECT pg_snapshot_xmin(c.snapshot) AS xmin FROM bm_webhook.cursor c ORDER BY 1 LIMIT 1)
+				AND e.xid < pg_snapshot_xmax(pg_current_snapshot())
+				AND bm_webhook_internal.wants(p, e,
+					(SELECT a.muted_event_types FROM bm_webhook.application a WHERE a.name = e.application))
+				AND NOT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id = e.id AND d.endpoint_id = p.id));
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.count_waiting(bm_webhook.operation) IS
+	'how many deliveries an operation would cancel';
 
 -- Called by C as the owner of the log, who has seen that the caller may ask for it.
-CREATE FUNCTION bm_webhook_internal.begin_operation(kind text, endpoint bigint, since timestamptz, until timestamptz,
-		status text[], error_class text[], max_rows bigint, dry_run boolean, acting_as name, OUT operation bigint,
-			OUT matched bigint)
+CREATE FUNCTION bm_webhook_internal.begin_operation(kind text, endpoint bigint, event uuid, since timestamptz,
+		until timestamptz, status text[], error_class text[], max_rows bigint, dry_run boolean, acting_as name,
+		OUT operation bigint, OUT matched bigint)
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	o bm_webhook.operation;
 BEGIN
 	o.kind = kind;
 	o.endpoint_id = endpoint;
+	o.event_id = event;
 	o.since = greatest(since, '1970-01-01 UTC');
 	o.asked_at = clock_timestamp();
-	o.until = greatest(least(until, o.asked_at), o.since);
+	o.until = greatest(least(until, o.asked_at), o.since, '1970-01-01 UTC');
 	o.status = ARRAY(SELECT DISTINCT s FROM unnest(status) s ORDER BY s);
 	o.error_class = error_class;
 	o.max_rows = max_rows;
 	o.done = 0;
-	matched = bm_webhook_internal.count_redeliverable(o);
+	matched = CASE kind WHEN 'cancel' THEN bm_webhook_internal.count_waiting(o)
+		ELSE bm_webhook_internal.count_redeliverable(o) END;
 	IF dry_run OR matched = 0 THEN
 		RETURN;
 	END IF;
-	INSERT INTO bm_webhook.operation (kind, endpoint_id, since, until, status, error_class, max_rows, matched, asked_at,
-		asked_by, acting_as)
-		VALUES (o.kind, o.endpoint_id, o.since, o.until, o.status, o.error_class, o.max_rows, begin_operation.matched,
-			o.asked_at, session_user, begin_operation.acting_as)
+	INSERT INTO bm_webhook.operation (kind, endpoint_id, event_id, since, until, status, error_class, max_rows, matched,
+		asked_at, asked_by, acting_as)
+		VALUES (o.kind, o.endpoint_id, o.event_id, o.since, o.until, o.status, o.error_class, o.max_rows,
+			begin_operation.matched, o.asked_at, session_user, begin_operation.acting_as)
 		RETURNING id INTO operation;
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.begin_operation(text, bigint, timestamptz, timestamptz, text[], text[], bigint,
-	boolean, name) IS
+COMMENT ON FUNCTION bm_webhook_internal.begin_operation(text, bigint, uuid, timestamptz, timestamptz, text[], text[],
+	bigint, boolean, name) IS
 	'counts what an operation is for and, unless it is a dry run, writes it down for the dispatcher';
 
 CREATE FUNCTION bm_webhook.redeliver(endpoint bigint, since timestamptz, until timestamptz = NULL,
@@ -181,3 +243,13 @@ COMMENT ON FUNCTION bm_webhook.redeliver(bigint, timestamptz, timestamptz, text[
 	'sends again what was captured for an endpoint in a period and has one of these statuses; matched is how many '
 	'deliveries that is. The dispatcher does it in the background: operation is the row of bm_webhook.operation that '
 	'shows how far it has got, NULL in a dry run and when nothing matched; 22004, 22023, 42704 unknown endpoint';
+
+CREATE FUNCTION bm_webhook.cancel(event uuid = NULL, endpoint bigint = NULL, before timestamptz = NULL,
+		everything boolean = false, dry_run boolean = false)
+	RETURNS TABLE (operation bigint, endpoint_id bigint, matched bigint)
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_cancel';
+COMMENT ON FUNCTION bm_webhook.cancel(uuid, bigint, timestamptz, boolean, boolean) IS
+	'cancels what waits: of an event, for an endpoint, what was captured before a time, or everything, as far as the '
+	'endpoints are the caller''s. A row for each endpoint: matched is how many deliveries wait, operation the '
+	'row of bm_webhook.operation by which the dispatcher cancels them (NULL in a dry run, and when nothing waits); '
+	'22004, 42704 unknown endpoint';

@@ -338,4 +338,24 @@ extern bool bmw_scheduler_next_errand(BmwScheduler *scheduler, BmwErrand *errand
 extern void bmw_scheduler_errand_done(BmwScheduler *scheduler, const BmwErrand *errand,
 									  BmwErrandResult result);
 
+/* --- Canceling what waits --- */
+
+typedef struct BmwCancellation
+{
+	int64_t endpoint_id;
+	bool has_event; /* this one alone; otherwise all with an id below before */
+	BmwUuid event_id;
+	BmwUuid before;
+} BmwCancellation;
+
+/*
+ * What is queued is canceled; what has a row is let go, so that the caller can cancel
+ * that. Returns how many there are still in memory: in flight, or not written yet.
+ */
+extern int64_t bmw_scheduler_cancel(BmwScheduler *scheduler, const BmwCancellation *cancellation);
+/* Has everything that this transaction could see been taken? Then nothing of it can come any more. */
+extern bool bmw_scheduler_has_taken(const BmwScheduler *scheduler, uint64_t xid);
+/* Rows have been canceled: others of their messages may be next. */
+extern void bmw_scheduler_canceled(BmwScheduler *scheduler, int64_t endpoint_id);
+
 #endif

@@ -11,6 +11,7 @@
  *   scheduler_record.c    what is written, when, and what follows from it
  *   scheduler_durable.c   what has ended and may be lost by a crash
  *   scheduler_errand.c    changes of an endpoint's rows
+ *   scheduler_cancel.c    what users cancel while it is in memory
  */
 #ifndef BMW_CORE_SCHEDULER_INTERNAL_H
 #define BMW_CORE_SCHEDULER_INTERNAL_H
@@ -273,5 +274,6 @@ extern void bmw_errand_destroy(BmwScheduler *scheduler);
 #define BMW_ENDPOINT_DELETED "the endpoint was deleted"
 #define BMW_ENDPOINT_REPLACED "the endpoint was deleted, or is for another application now"
 #define BMW_EVENT_GONE "the event is gone"
+#define BMW_CANCELED_BY_USER "canceled by cancel()"
 
 #endif

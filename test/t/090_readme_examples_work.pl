@@ -87,7 +87,7 @@ is($bmw->sql(q{SELECT string_agg(concat_ws(' ', type, channel, message_id, n), '
 		(SELECT type, channel, CASE WHEN message_id LIKE 'in_%' THEN 'in_' ELSE message_id END AS message_id,
 			count(*) AS n, min(id::text) AS first
 		FROM bm_webhook.event WHERE type !~ '^(webhook|endpoint|delivery)\.' AND application IS DISTINCT FROM 'app_7' GROUP BY 1, 2, 3) e}),
-	'order.paid 1 1, order.shipped 1 1, message.sent whatsapp 1 1, message.received whatsapp in_ 1, '
+	'order.paid 1 1, order.shipped 1 1, price.changed A-7 2, message.sent whatsapp 1 1, message.received whatsapp in_ 1, '
 	  . 'contact.opted_out 1 1, contact.opted_out 2 1, campaign.large spring 1, message.deleted 1 1, '
 	  . 'campaign.finished sms campaign-17 1, campaign.started 1',
 	'the events that the text promises');

@@ -10,9 +10,11 @@
 
 typedef struct Step
 {
+	BmwScheduler *scheduler;
 	int64 id;
-	int64 endpoint_id;
+	BmwOperationRow row;
 	bool has_ended;
+	bool is_waiting;   /* for what is in flight, locked, or not taken yet */
 	const char *error; /* why it cannot go on */
 } Step;
 
@@ -21,6 +23,7 @@ static void run_read(void *context);
 static bool add(int64 id, int64 endpoint_id, void *context);
 static BmwOperationResult make_step(BmwOperator *clerk, Step *step);
 static void run_step(void *context);
+static void tell(const Step *step);
 static BmwOperationResult judge_failure(BmwOperator *clerk, Step *step);
 static void give_up(void *context);
 static int64 monotonic_us(void);
@@ -41,7 +44,7 @@ bmw_operate_run(BmwOperator *clerk)
 {
 	bool is_announced = pg_atomic_read_u32(&clerk->slot->has_operation) != 0;
 	int64 start_us = monotonic_us();
-	Step step = {0};
+	Step step = {.scheduler = clerk->scheduler};
 
 	if (bmw_operations_wants_reading(&clerk->operations, is_announced, start_us))
 		read_open(clerk, start_us);
@@ -94,8 +97,10 @@ make_step(BmwOperator *clerk, Step *step)
 	switch (bmw_transaction_try(run_step, step))
 	{
 		case BMW_TRANSACTION_DONE:
-			bmw_scheduler_expect(clerk->scheduler, step->endpoint_id, 0);
-			return step->has_ended ? BMW_OPERATION_ENDED : BMW_OPERATION_MORE;
+			tell(step);
+			return step->has_ended	  ? BMW_OPERATION_ENDED
+				   : step->is_waiting ? BMW_OPERATION_LATER
+									  : BMW_OPERATION_MORE;
 		case BMW_TRANSACTION_FAILED:
 			return judge_failure(clerk, step);
 		case BMW_TRANSACTION_NO_EXTENSION:
@@ -105,13 +110,34 @@ make_step(BmwOperator *clerk, Step *step)
 	return BMW_OPERATION_LATER;
 }
 
+/* What is canceled must not begin any more, so memory comes first. */
 static void
 run_step(void *context)
 {
 	Step *step = context;
+	bool is_more_to_come = false;
 
 	bmw_transaction_limit_lock_wait(LOCK_WAIT);
-	step->has_ended = bmw_store_operation_step(step->id, STEP_LENGTH, &step->endpoint_id);
+	step->has_ended = !bmw_store_operation(step->id, &step->row);
+	if (step->has_ended)
+		return;
+	if (step->row.is_cancel)
+		is_more_to_come = bmw_scheduler_cancel(step->scheduler, &step->row.cancellation) > 0 ||
+						  !bmw_scheduler_has_taken(step->scheduler, step->row.xid);
+	bmw_store_operation_step(step->id, STEP_LENGTH, is_more_to_come, &step->has_ended,
+							 &step->is_waiting);
+}
+
+/* It has been committed. */
+static void
+tell(const Step *step)
+{
+	int64 endpoint_id = step->row.cancellation.endpoint_id;
+
+	if (step->row.is_cancel)
+		bmw_scheduler_canceled(step->scheduler, endpoint_id);
+	else
+		bmw_scheduler_expect(step->scheduler, endpoint_id, 0);
 }
 
 /* What the log refuses it would refuse again: the operation ends, and says why. */

@@ -157,8 +157,17 @@ extern bool bmw_store_disable(int64 endpoint_id, const char *reason);
 /* Operations that have not ended, oldest first, until fn returns false. */
 typedef bool (*BmwOperationFn)(int64 id, int64 endpoint_id, void *context);
 extern void bmw_store_operations(BmwOperationFn fn, void *context);
-/* Looks at so many events; returns whether the operation has ended. endpoint_id: whose rows may be due now. */
-extern bool bmw_store_operation_step(int64 id, int length, int64 *endpoint_id);
+/* False: it does not exist, or has ended. */
+typedef struct BmwOperationRow
+{
+	bool is_cancel;
+	BmwCancellation cancellation; /* of one that is not: the endpoint alone */
+	uint64 xid;					  /* that asked for it */
+} BmwOperationRow;
+extern bool bmw_store_operation(int64 id, BmwOperationRow *row);
+/* Changes at most so many rows. is_more_to_come: of those it is for, some are not in the table yet. */
+extern void bmw_store_operation_step(int64 id, int length, bool is_more_to_come, bool *has_ended,
+									 bool *is_waiting);
 /* error: in the database's encoding. */
 extern void bmw_store_end_operation(int64 id, const char *error);
 

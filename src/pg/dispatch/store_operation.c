@@ -12,10 +12,16 @@
 static BmwStatement open_operations = {
 	"SELECT id, endpoint_id FROM bm_webhook.operation WHERE ended_at IS NULL ORDER BY id"};
 
+static BmwStatement operation = {
+	"SELECT kind = 'cancel', endpoint_id, event_id IS NOT NULL, event_id, bm_webhook.uuid_floor(until), xid"
+	" FROM bm_webhook.operation WHERE id = $1 AND ended_at IS NULL",
+	1,
+	{INT8OID}};
+
 static BmwStatement operation_step = {
-	"SELECT bm_webhook_internal.operation_step(o.id, $2), o.endpoint_id FROM bm_webhook.operation o WHERE o.id = $1",
-	2,
-	{INT8OID, INT8OID}};
+	"SELECT has_ended, is_waiting FROM bm_webhook_internal.operation_step($1, $2, $3)",
+	3,
+	{INT8OID, INT8OID, BOOLOID}};
 
 static BmwStatement end_operation = {
 	"UPDATE bm_webhook.operation SET ended_at = pg_catalog.clock_timestamp(), error = $2"
@@ -41,16 +47,35 @@ bmw_store_operations(BmwOperationFn fn, void *context)
 }
 
 bool
-bmw_store_operation_step(int64 id, int length, int64 *endpoint_id)
+bmw_store_operation(int64 id, BmwOperationRow *row)
 {
-	Datum values[2] = {Int64GetDatum(id), Int64GetDatum(length)};
+	Datum values[1] = {Int64GetDatum(id)};
+	BmwSqlRow found;
+
+	if (bmw_statement_run(&operation, values) == 0)
+		return false;
+	found = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	row->is_cancel = bmw_sql_bool(&found, 1);
+	row->cancellation.endpoint_id = bmw_sql_int64(&found, 2);
+	row->cancellation.has_event = bmw_sql_bool(&found, 3);
+	if (row->cancellation.has_event)
+		row->cancellation.event_id = bmw_sql_uuid(&found, 4);
+	row->cancellation.before = bmw_sql_uuid(&found, 5);
+	row->xid = bmw_sql_xid8(&found, 6);
+	return true;
+}
+
+void
+bmw_store_operation_step(int64 id, int length, bool is_more_to_come, bool *has_ended,
+						 bool *is_waiting)
+{
+	Datum values[3] = {Int64GetDatum(id), Int64GetDatum(length), BoolGetDatum(is_more_to_come)};
 	BmwSqlRow row;
 
-	if (bmw_statement_run(&operation_step, values) == 0)
-		return true;
+	(void) bmw_statement_run(&operation_step, values);
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
-	*endpoint_id = bmw_sql_int64(&row, 2);
-	return bmw_sql_bool(&row, 1);
+	*has_ended = bmw_sql_bool(&row, 1);
+	*is_waiting = bmw_sql_bool(&row, 2);
 }
 
 void

@@ -20,43 +20,78 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#define ARGUMENTS 9 /* of begin_operation() */
+#define ARGUMENTS 12
+#define COLUMNS 3
 
 PG_FUNCTION_INFO_V1(bm_webhook_redeliver);
+PG_FUNCTION_INFO_V1(bm_webhook_cancel);
 
-/* What begin_operation() is called with. */
 typedef struct Asked
 {
 	Datum values[ARGUMENTS];
 	char nulls[ARGUMENTS + 1]; /* as SPI wants them */
 } Asked;
 
-/* What it returns. */
+/* What became of it at one endpoint: operation, endpoint, matched. */
+typedef struct BegunRow
+{
+	Datum values[COLUMNS];
+	bool nulls[COLUMNS];
+} BegunRow;
+
 typedef struct Begun
 {
-	Datum values[2];
-	bool nulls[2];
+	BegunRow *rows;
+	int length;
 } Begun;
 
-static BmwStatement begin_operation = {
-	"SELECT operation, matched FROM bm_webhook_internal.begin_operation($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+/*
+ * For each of the caller's endpoints, or for the one that is named; the others are arguments
+ * of begin_operation(). Of many endpoints only those that it is for.
+ */
+static BmwStatement begin_operations = {
+	"SELECT b.operation, e.id, b.matched FROM bm_webhook.endpoint e CROSS JOIN LATERAL"
+	" bm_webhook_internal.begin_operation($4, e.id, $5, $6, $7, $8, $9, $10, $11, $12) b"
+	" WHERE e.deleted_at IS NULL AND ($1 IS NULL OR e.id OPERATOR(pg_catalog.=) $1) AND " BMW_OWNERSHIP
+	" AND ($1 IS NOT NULL OR b.matched OPERATOR(pg_catalog.>) 0)",
 	ARGUMENTS,
-	{TEXTOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, TEXTARRAYOID, INT8OID, BOOLOID,
-	 NAMEOID}};
+	{INT8OID, OIDOID, BOOLOID, TEXTOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID,
+	 TEXTARRAYOID, INT8OID, BOOLOID, NAMEOID}};
 
-static Asked take_arguments(FunctionCallInfo fcinfo, const char *kind);
+/* Their places in the statement. */
+enum
+{
+	ENDPOINT,
+	USER,
+	IS_UNBOUND,
+	KIND,
+	EVENT,
+	SINCE,
+	UNTIL,
+	STATUS,
+	ERROR_CLASS,
+	MAX_ROWS,
+	DRY_RUN,
+	ACTING_AS
+};
+
+static Asked ask(const char *kind);
+static void take(Asked *asked, int place, FunctionCallInfo fcinfo, int argument);
+static void set(Asked *asked, int place, Datum value);
 static void check_period(FunctionCallInfo fcinfo);
 static void check_statuses(FunctionCallInfo fcinfo);
 static void require(FunctionCallInfo fcinfo, int argument, const char *name);
 static Begun begin(Asked *asked);
-static Datum as_row(FunctionCallInfo fcinfo, Begun *begun);
+static BegunRow read_row(HeapTuple tuple, TupleDesc desc);
+static Datum as_row(FunctionCallInfo fcinfo, Begun begun);
+static void put_rows(FunctionCallInfo fcinfo, Begun begun);
 
 /* redeliver(endpoint, since, until, status, error_class, max_rows, dry_run) */
 Datum
 bm_webhook_redeliver(PG_FUNCTION_ARGS)
 {
-	Asked asked;
-	Begun begun;
+	static const int places[] = {ENDPOINT, SINCE, UNTIL, STATUS, ERROR_CLASS, MAX_ROWS, DRY_RUN};
+	Asked asked = ask("redeliver");
 
 	require(fcinfo, 0, "endpoint");
 	check_period(fcinfo);
@@ -64,30 +99,61 @@ bm_webhook_redeliver(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(5) && PG_GETARG_INT64(5) < 1)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("\"max_rows\" must be at least 1"), errhint("Leave it out for no limit."));
-	bmw_ownership_require(PG_GETARG_INT64(0));
-	asked = take_arguments(fcinfo, "redeliver");
-	begun = begin(&asked);
-	return as_row(fcinfo, &begun);
+	for (size_t i = 0; i < lengthof(places); i++)
+		take(&asked, places[i], fcinfo, i);
+	return as_row(fcinfo, begin(&asked));
 }
 
-/* The caller's are those from the second on. */
-static Asked
-take_arguments(FunctionCallInfo fcinfo, const char *kind)
+/* cancel(event, endpoint, before, everything, dry_run) */
+Datum
+bm_webhook_cancel(PG_FUNCTION_ARGS)
 {
+	Asked asked = ask("cancel");
+
+	if (PG_ARGISNULL(0) && PG_ARGISNULL(1) && PG_ARGISNULL(2) &&
+		(PG_ARGISNULL(3) || !PG_GETARG_BOOL(3)))
+		ereport(
+			ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			errmsg("nothing says what is to be canceled"),
+			errhint("Name an event, an endpoint, or a time before which it was captured, or say "
+					"everything => true."));
+	take(&asked, EVENT, fcinfo, 0);
+	take(&asked, ENDPOINT, fcinfo, 1);
+	take(&asked, UNTIL, fcinfo, 2);
+	take(&asked, DRY_RUN, fcinfo, 4);
+	put_rows(fcinfo, begin(&asked));
+	return (Datum) 0;
+}
+
+/* By the caller. */
+static Asked
+ask(const char *kind)
+{
+	Oid user = GetUserId();
 	Asked asked;
 
-	memset(asked.nulls, ' ', ARGUMENTS);
+	memset(asked.nulls, 'n', ARGUMENTS);
 	asked.nulls[ARGUMENTS] = '\0';
-	asked.values[0] = CStringGetTextDatum(kind);
-	for (int i = 0; i < PG_NARGS(); i++)
-	{
-		asked.values[i + 1] = PG_GETARG_DATUM(i);
-		if (PG_ARGISNULL(i))
-			asked.nulls[i + 1] = 'n';
-	}
-	asked.values[ARGUMENTS - 1] =
-		DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(GetUserId(), false)));
+	set(&asked, USER, ObjectIdGetDatum(user));
+	set(&asked, IS_UNBOUND, BoolGetDatum(has_bypassrls_privilege(user)));
+	set(&asked, KIND, CStringGetTextDatum(kind));
+	set(&asked, ACTING_AS,
+		DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(user, false))));
 	return asked;
+}
+
+static void
+take(Asked *asked, int place, FunctionCallInfo fcinfo, int argument)
+{
+	if (!PG_ARGISNULL(argument))
+		set(asked, place, PG_GETARG_DATUM(argument));
+}
+
+static void
+set(Asked *asked, int place, Datum value)
+{
+	asked->values[place] = value;
+	asked->nulls[place] = ' ';
 }
 
 static void
@@ -133,32 +199,63 @@ require(FunctionCallInfo fcinfo, int argument, const char *name)
 				errhint("Name an endpoint, and when the period begins."));
 }
 
-/* As the owner of the log. */
+/*
+ * As the owner of the log. The rows stay valid until the memory context of the caller
+ * goes. 42704 when the endpoint that is named does not exist or is not the caller's.
+ */
 static Begun
 begin(Asked *asked)
 {
+	MemoryContext caller = CurrentMemoryContext;
 	BmwIdentity before = bmw_identity_become(bmw_event_store_owner());
 	Begun begun;
 
 	SPI_connect();
-	(void) bmw_statement_run_with(&begin_operation, asked->values, asked->nulls, 0);
-	for (int i = 0; i < 2; i++)
-		begun.values[i] =
-			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &begun.nulls[i]);
+	begun.length = bmw_statement_run_with(&begin_operations, asked->values, asked->nulls, 0);
+	MemoryContextSwitchTo(caller);
+	begun.rows = palloc(sizeof(*begun.rows) * Max(begun.length, 1));
+	for (int i = 0; i < begun.length; i++)
+		begun.rows[i] = read_row(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
 	SPI_finish();
 	bmw_identity_return(before);
-	if (!begun.nulls[0])
-		bmw_notify_operation();
+	if (begun.length == 0 && asked->nulls[ENDPOINT] == ' ')
+		bmw_ownership_refuse(DatumGetInt64(asked->values[ENDPOINT]));
+	bmw_notify_operation();
 	return begun;
 }
 
-static Datum
-as_row(FunctionCallInfo fcinfo, Begun *begun)
+static BegunRow
+read_row(HeapTuple tuple, TupleDesc desc)
 {
+	BegunRow row;
+
+	for (int i = 0; i < COLUMNS; i++)
+		row.values[i] = SPI_getbinval(tuple, desc, i + 1, &row.nulls[i]);
+	return row;
+}
+
+/* (operation, matched) */
+static Datum
+as_row(FunctionCallInfo fcinfo, Begun begun)
+{
+	BegunRow *row = &begun.rows[0];
 	TupleDesc desc;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("a row is returned where none can be"));
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), begun->values, begun->nulls));
+	row->values[1] = row->values[2];
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), row->values, row->nulls));
+}
+
+/* (operation, endpoint, matched) for each */
+static void
+put_rows(FunctionCallInfo fcinfo, Begun begun)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < begun.length; i++)
+		tuplestore_putvalues(result->setResult, result->setDesc, begun.rows[i].values,
+							 begun.rows[i].nulls);
 }

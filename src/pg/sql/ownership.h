@@ -9,13 +9,15 @@
 
 #include "postgres.h"
 
+#include "pg/server/compat.h"
+
 /* Of an endpoint e, for the role $2; $3: policies do not bind it. */
 #define BMW_OWNERSHIP                                                                                \
 	"($3 OR EXISTS (SELECT FROM bm_webhook.application a JOIN pg_catalog.pg_roles r"                 \
 	" ON r.rolname OPERATOR(pg_catalog.=) a.owner WHERE a.name OPERATOR(pg_catalog.=) e.application" \
 	" AND pg_catalog.pg_has_role($2, r.oid, 'MEMBER')))"
 
-/* 42704 when the endpoint does not exist, was deleted, or is not the caller's. Connects to SPI by itself. */
-extern void bmw_ownership_require(int64 endpoint_id);
+/* 42704: it does not exist, was deleted, or is not the caller's. */
+pg_noreturn extern void bmw_ownership_refuse(int64 endpoint_id);
 
 #endif

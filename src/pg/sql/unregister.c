@@ -51,9 +51,7 @@ bm_webhook_delete_endpoint(PG_FUNCTION_ARGS)
 {
 	require(fcinfo, "endpoint");
 	if (!run(&mark_endpoint, PG_GETARG_INT64(0)) && !run(&delete_endpoint, PG_GETARG_INT64(0)))
-		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("endpoint " INT64_FORMAT " does not exist", PG_GETARG_INT64(0)),
-				errhint("Endpoints are the rows of bm_webhook.endpoint."));
+		bmw_ownership_refuse(PG_GETARG_INT64(0));
 	PG_RETURN_VOID();
 }
 

@@ -1,0 +1,114 @@
+/*
+ * core/scheduler_cancel.c - what users cancel while it is in memory.
+ *
+ * What is queued and has no row yet is recorded as canceled; what has one is
+ * forgotten, as the row is the caller's to cancel. A request in flight is not
+ * called back: when it fails, its delivery waits in the table, where it is found.
+ */
+#include <string.h>
+
+#include "core/scheduler_internal.h"
+
+typedef struct Counting
+{
+	const BmwCancellation *cancellation;
+	int64_t count;
+} Counting;
+
+static void sift(BmwScheduler *scheduler, BmwTarget *target, const BmwCancellation *cancellation,
+				 bool has_row);
+static void drop(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery);
+static void count(BmwScheduler *scheduler, BmwDelivery *delivery, void *context);
+static bool is_meant(const BmwCancellation *cancellation, const BmwUuid *event_id);
+
+int64_t
+bmw_scheduler_cancel(BmwScheduler *scheduler, const BmwCancellation *cancellation)
+{
+	BmwTarget *target = bmw_target_find(scheduler, cancellation->endpoint_id);
+	Counting counting = {.cancellation = cancellation};
+
+	if (target == NULL)
+		return 0;
+	sift(scheduler, target, cancellation, false);
+	sift(scheduler, target, cancellation, true);
+	bmw_memory_each(scheduler, count, &counting);
+	return counting.count;
+}
+
+bool
+bmw_scheduler_has_taken(const BmwScheduler *scheduler, uint64_t xid)
+{
+	const BmwPasses *passes = &scheduler->passes;
+
+	return bmw_snapshot_sees(
+		passes->has_provisional ? &passes->provisional_previous : &passes->previous, xid);
+}
+
+void
+bmw_scheduler_canceled(BmwScheduler *scheduler, int64_t endpoint_id)
+{
+	bmw_order_want_all(scheduler->order, endpoint_id);
+}
+
+/* Takes all out of one of the lane's queues, and puts those back that are not meant. */
+static void
+sift(BmwScheduler *scheduler, BmwTarget *target, const BmwCancellation *cancellation, bool has_row)
+{
+	BmwJob *kept = NULL;
+	BmwJob **end = &kept;
+	BmwJob *job;
+
+	while ((job = has_row ? bmw_lane_take_due(target->lane) : bmw_lane_take_new(target->lane)) !=
+		   NULL)
+	{
+		BmwDelivery *delivery = (BmwDelivery *) job;
+
+		if (is_meant(cancellation, &delivery->event_id))
+		{
+			drop(scheduler, target, delivery);
+			continue;
+		}
+		job->next = NULL;
+		*end = job;
+		end = &job->next;
+	}
+	while ((job = kept) != NULL)
+	{
+		kept = job->next;
+		if (has_row)
+			(void) bmw_lane_push_due(target->lane, job, scheduler->now_us);
+		else
+			(void) bmw_lane_push_new(target->lane, job, scheduler->now_us);
+	}
+}
+
+static void
+drop(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery)
+{
+	if (!delivery->job.has_row)
+	{
+		bmw_scheduler_record_cancel(scheduler, delivery, BMW_CANCELED_BY_USER);
+		return;
+	}
+	/* should its row not be canceled after all, it is found again */
+	bmw_memory_forget(scheduler, delivery);
+	bmw_target_expect(target, 0);
+}
+
+static void
+count(BmwScheduler *scheduler, BmwDelivery *delivery, void *context)
+{
+	Counting *counting = context;
+
+	(void) scheduler;
+	counting->count += delivery->endpoint_id == counting->cancellation->endpoint_id &&
+					   is_meant(counting->cancellation, &delivery->event_id);
+}
+
+static bool
+is_meant(const BmwCancellation *cancellation, const BmwUuid *event_id)
+{
+	if (cancellation->has_event)
+		return memcmp(event_id, &cancellation->event_id, sizeof(*event_id)) == 0;
+	return memcmp(event_id, &cancellation->before, sizeof(*event_id)) < 0;
+}
