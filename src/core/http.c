@@ -16,6 +16,7 @@
 #define MAX_EVENTS 256
 
 static bool set_up_multi(BmwHttp *http);
+static void limit_idle(BmwHttp *http);
 static void collect_finished(BmwHttp *http);
 static void finish(BmwHttp *http, BmwTransfer *transfer);
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *unused);
@@ -97,6 +98,7 @@ bmw_http_prepare_wait(BmwHttp *http)
 	long timeout_ms = -1;
 
 	bmw_sockets_apply(&http->sockets);
+	limit_idle(http);
 	curl_multi_timeout(http->multi, &timeout_ms);
 	return (int) timeout_ms;
 }
@@ -171,11 +173,22 @@ set_up_multi(BmwHttp *http)
 		return false;
 	curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
 	curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
-	curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long) http->config.max_connections);
-	/* the other one lets idle connections stay beyond it until one in use comes back */
+	limit_idle(http);
+	/* beyond it, an idle connection makes room for a new one */
 	curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
 					  (long) http->config.max_connections);
 	return true;
+}
+
+/* libcurl counts those in use as well, and closes an idle one when another becomes idle. */
+static void
+limit_idle(BmwHttp *http)
+{
+	const int kept = http->in_flight + http->config.max_idle;
+
+	curl_multi_setopt(
+		http->multi, CURLMOPT_MAXCONNECTS,
+		(long) (kept < http->config.max_connections ? kept : http->config.max_connections));
 }
 
 static void

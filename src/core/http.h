@@ -29,6 +29,7 @@
 typedef struct BmwHttpConfig
 {
 	int max_connections; /* kept alive and in use together */
+	int max_idle;		 /* kept alive */
 	const char *user_agent;
 	const char *ca_file;			/* NULL or '': libcurl's default */
 	const BmwAddressPolicy *policy; /* borrowed; must outlive the engine */

@@ -95,7 +95,7 @@ int
 main(int argc, char **argv)
 {
 	static BmwAddressPolicy policy;
-	const BmwHttpConfig config = {.max_connections = 256, .user_agent = "bm_webhook/bench", .policy = &policy};
+	const BmwHttpConfig config = {.max_connections = 12000, .max_idle = 2000, .user_agent = "bm_webhook/bench", .policy = &policy};
 	Bench bench = {.http = bmw_http_create(&config), .signer = bmw_signer_create()};
 	double began;
 	long requests;

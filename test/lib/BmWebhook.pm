@@ -45,6 +45,7 @@ bm_webhook.require_https = off
 # extension => 0: it is not created in the database postgres
 # hosts: what the server finds in /etc/hosts (see set_hosts)
 # receiver: options of BmWebhook::Receiver
+# files => [soft, hard]: the limits of open files that it is started with
 # install_path: of another PostgreSQL
 # streaming: a standby can be made of it
 sub new
@@ -61,6 +62,7 @@ sub new
 		$conf . "shared_preload_libraries = ''\n" . ($options{conf} // ''));
 	$self->preload($options{preload} // 1);
 	$self->set_hosts($options{hosts}) if $options{hosts};
+	$self->{files} = $options{files};
 	$self->start;
 	$self->sql('CREATE EXTENSION bm_webhook') if $options{extension} // 1;
 	return $self;
@@ -86,13 +88,17 @@ sub start
 	my ($self) = @_;
 	my $node = $self->{node};
 
-	return $node->start unless $self->{hosts};
+	return $node->start unless $self->{hosts} || $self->{files};
 
-	# What Cluster::start does, in a mount namespace of its own.
-	my @bind = ('sh', '-c', 'mount --bind "$1" /etc/hosts && shift && exec "$@"', 'sh', $self->{hosts});
+	# What Cluster::start does, in a mount namespace of its own or with limits of its own.
+	my @around;
+	@around = (_unshare(), 'sh', '-c', 'mount --bind "$1" /etc/hosts && shift && exec "$@"', 'sh', $self->{hosts})
+	  if $self->{hosts};
+	push @around, 'sh', '-c', 'ulimit -Sn "$1" && ulimit -Hn "$2" && shift 2 && exec "$@"', 'sh', @{ $self->{files} }
+	  if $self->{files};
 	local $ENV{PGAPPNAME};
 	delete $ENV{PGAPPNAME};
-	PostgreSQL::Test::Utils::system_or_bail(_unshare(), @bind,
+	PostgreSQL::Test::Utils::system_or_bail(@around,
 		'pg_ctl', '-w', '-D', $node->data_dir, '-l', $node->logfile, 'start');
 	$node->_update_pid(1);
 	return;

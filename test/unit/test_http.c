@@ -279,6 +279,7 @@ begin_with(int max_connections)
 {
 	const BmwHttpConfig config = {
 		.max_connections = max_connections,
+		.max_idle = max_connections,
 		.user_agent = "test/1",
 		.policy = &policy,
 		.may_open_socket = may_open,

@@ -13,6 +13,7 @@
 #include <inttypes.h>
 
 #include "core/lane.h"
+#include "pg/dispatch/descriptors.h"
 #include "pg/dispatch/endpoints.h"
 #include "pg/dispatch/fetch.h"
 #include "pg/server/settings.h"
@@ -85,8 +86,10 @@ BmwCycle *
 bmw_cycle_create(BmwSlot *slot)
 {
 	BmwCycle *cycle = MemoryContextAllocZero(TopMemoryContext, sizeof(*cycle));
-	BmwLimits now = limits();
+	BmwLimits now;
 
+	bmw_descriptors_init();
+	now = limits();
 	cycle->slot = slot;
 	cycle->has_extension = true;
 	update_now(cycle);
@@ -174,7 +177,7 @@ bmw_cycle_has_extension(const BmwCycle *cycle)
 static BmwLimits
 limits(void)
 {
-	return (BmwLimits){.max_in_flight = bmw_send_places(),
+	return (BmwLimits){.max_in_flight = bmw_descriptors_max_in_flight(),
 					   .lane_capacity = LANE_CAPACITY,
 					   .max_bytes = MAX_BYTES,
 					   .flush_interval_us = bmw_flush_interval * INT64CONST(1000),

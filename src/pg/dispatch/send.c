@@ -9,9 +9,10 @@
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "pg/dispatch/descriptors.h"
 #include "pg/dispatch/endpoint.h"
 #include "pg/server/settings.h"
-#include "storage/fd.h"
+#include "storage/spin.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -27,9 +28,8 @@ typedef struct OwnHeaders
 	char signatures[BMW_MAX_SECRETS * BMW_SIGNATURE_TEXT_SIZE];
 } OwnHeaders;
 
-static int socket_budget(void);
 static void create_http(BmwSender *sender);
-static void socket_closed(void);
+static void tell_places(BmwSender *sender);
 static bool start(BmwSender *sender, const BmwRequest *request);
 static int make_headers(const BmwRequest *request, OwnHeaders *own, BmwHttpHeader *headers);
 static bool sign(BmwSender *sender, const BmwRequest *request, OwnHeaders *own);
@@ -51,12 +51,7 @@ bmw_send_init(BmwSender *sender, BmwScheduler *scheduler, BmwSlot *slot)
 	if (sender->signer == NULL || sender->http == NULL)
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY),
 				errmsg("could not set up libcurl and OpenSSL"));
-}
-
-int
-bmw_send_places(void)
-{
-	return Min(bmw_max_in_flight, socket_budget() / 2);
+	tell_places(sender);
 }
 
 /*
@@ -72,6 +67,7 @@ bmw_send_reload(BmwSender *sender)
 	bmw_guc_address_policy(&policy);
 	bmw_address_policy_free(&sender->policy);
 	sender->policy = policy;
+	tell_places(sender);
 	return strcmp(sender->ca_file, bmw_ca_file) == 0;
 }
 
@@ -111,33 +107,39 @@ bmw_send_end(BmwSender *sender)
 	sender->http = NULL;
 }
 
-/* PostgreSQL lends a third of its descriptors to others. */
-static int
-socket_budget(void)
-{
-	return Max(max_safe_fds / 3 - 8, 16);
-}
-
 static void
 create_http(BmwSender *sender)
 {
 	BmwHttpConfig config = {
-		.max_connections = socket_budget(),
+		.max_connections = bmw_descriptors_connections(),
+		.max_idle = bmw_descriptors_idle(),
 		.user_agent = "bm_webhook/" BMW_VERSION,
 		.ca_file = sender->ca_file,
 		.policy = &sender->policy,
-		.may_open_socket = AcquireExternalFD,
-		.socket_closed = socket_closed,
+		.may_open_socket = bmw_descriptors_take,
+		.socket_closed = bmw_descriptors_give_back,
 	};
 
 	bmw_guc_address_policy(&sender->policy);
 	sender->http = bmw_http_create(&config);
 }
 
+/* When there are not descriptors for all that the setting allows. */
 static void
-socket_closed(void)
+tell_places(BmwSender *sender)
 {
-	ReleaseExternalFD();
+	const int places = bmw_descriptors_max_in_flight();
+	const int cut_to = places < bmw_max_in_flight ? places : 0;
+
+	if (cut_to != 0 && cut_to != sender->cut_to)
+		ereport(LOG,
+				errmsg("bm_webhook.max_in_flight is %d, but there are file descriptors for %d",
+					   bmw_max_in_flight, places),
+				errhint("Raise the server's hard limit of open files."));
+	sender->cut_to = cut_to;
+	SpinLockAcquire(&sender->slot->mutex);
+	sender->slot->numbers.max_in_flight_cut_to = cut_to;
+	SpinLockRelease(&sender->slot->mutex);
 }
 
 /* Nothing is ever sent without a signature. */
@@ -238,8 +240,9 @@ take_result(BmwSender *sender, const BmwHttpResult *result)
 
 	sender->resent += result->resent;
 	if (result->transport == BMW_TRANSPORT_LOCAL)
-		bmw_shmem_error(sender->slot,
-						"no descriptor or memory for a connection: raise max_files_per_process");
+		bmw_shmem_error(
+			sender->slot,
+			"no descriptor or memory for a connection: raise the server's limit of open files");
 	if (record == NULL)
 		return;
 	sender->sent++;

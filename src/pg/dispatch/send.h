@@ -20,6 +20,7 @@ typedef struct BmwSender
 	BmwHttp *http;
 	BmwSigner *signer;
 	char *ca_file; /* what libcurl was given */
+	int cut_to;	   /* what max_in_flight has been cut to; 0: it was not */
 	pg_prng_state random;
 	int64 sent;
 	int64 resent;
@@ -27,8 +28,6 @@ typedef struct BmwSender
 
 /* ereports when libcurl or OpenSSL cannot be set up. */
 extern void bmw_send_init(BmwSender *sender, BmwScheduler *scheduler, BmwSlot *slot);
-/* How many requests may be open. */
-extern int bmw_send_places(void);
 /* Settings have changed; false: they need a new process. */
 extern bool bmw_send_reload(BmwSender *sender);
 /* Starts what may be started. */

@@ -19,7 +19,7 @@ char *bmw_allowed_networks = NULL;
 char *bmw_denied_networks = NULL;
 char *bmw_allowed_ports = NULL;
 int bmw_shards = 1;
-int bmw_max_in_flight = 128;
+int bmw_max_in_flight = 2000;
 int bmw_max_payload = 262144;
 int bmw_flush_interval = 10;
 int bmw_disable_after = 432000;
@@ -72,8 +72,9 @@ static const IntSetting int_settings[] = {
 	{"bm_webhook.flush_interval",
 	 "Longest time that the outcome of a request waits to be recorded.", &bmw_flush_interval, 10, 1,
 	 10000, PGC_SIGHUP, GUC_UNIT_MS},
-	{"bm_webhook.max_in_flight", "Requests that a dispatcher has open at the same time.",
-	 &bmw_max_in_flight, 128, 1, 10000, PGC_SIGHUP, 0},
+	{"bm_webhook.max_in_flight",
+	 "Requests that a dispatcher has open at the same time for one application; for all, twice as many.",
+	 &bmw_max_in_flight, 2000, 1, BMW_MAX_IN_FLIGHT, PGC_SIGHUP, 0},
 	{"bm_webhook.max_payload", "Largest data of an event.", &bmw_max_payload, 262144, 1024,
 	 64 * 1024 * 1024, PGC_SUSET, GUC_UNIT_BYTE},
 	{"bm_webhook.shards", "Dispatchers that serve each database.", &bmw_shards, 1, 1, 16,

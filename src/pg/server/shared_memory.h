@@ -38,6 +38,7 @@ typedef struct BmwSlotNumbers
 	TimestampTz unrecorded_since; /* since when the log cannot be written; 0: it can */
 	int64 sent;
 	int64 resent;
+	int max_in_flight_cut_to; /* for want of descriptors; 0: it is as set */
 } BmwSlotNumbers;
 
 typedef struct BmwSlot

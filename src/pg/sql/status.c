@@ -157,6 +157,10 @@ put_slot(ReturnSetInfo *result, const BmwSlot *slot)
 	SpinLockRelease((slock_t *) &slot->mutex);
 	if (slot->state == BMW_SLOT_RUNNING && !bmw_enabled)
 		reason = "bm_webhook.enabled is off: nothing is sent";
+	else if (slot->state == BMW_SLOT_RUNNING && copy.numbers.max_in_flight_cut_to != 0)
+		reason = psprintf("bm_webhook.max_in_flight is cut to %d: the server's hard limit of open "
+						  "files is too low",
+						  copy.numbers.max_in_flight_cut_to);
 	is_recording = slot->state != BMW_SLOT_RUNNING || copy.numbers.unrecorded_since == 0;
 	if (!is_recording)
 		reason =
