@@ -160,6 +160,8 @@ bmw_scheduler_learnt(BmwScheduler *scheduler, int64_t endpoint_id)
 	scheduler->readings.unlearnt--;
 	if (target->rules.is_enabled && target->rules.has_secret)
 		start(scheduler, target);
+	else
+		stop(scheduler, target); /* what was queued meanwhile would hold the cursor */
 }
 
 BmwTarget *

@@ -59,6 +59,10 @@ check_end(Dispatcher *dispatcher, const Request *ended, const BmwRecord *record)
 
 	if (end->http_status == 410)
 		MET(MET_GONE);
+	if (record == NULL && end->transport != BMW_TRANSPORT_LOCAL &&
+		end->transport != BMW_TRANSPORT_ABORTED)
+		violation("a request for endpoint %d fails by transport %d and counts as no attempt",
+				  ended->endpoint, (int) end->transport);
 	if (record == NULL)
 		return;
 	if (record->status == BMW_FAILED && end->http_status != 410)

@@ -21,5 +21,11 @@ extern void check_turns(Dispatcher *dispatcher);
 extern void check_started(Dispatcher *dispatcher, int endpoint);
 extern void check_describe(int endpoint);
 extern void check_is_empty(const Dispatcher *dispatcher);
+/* inside_order.c: what the order holds. */
+extern void check_order_lists(const Dispatcher *dispatcher);
+extern int check_before_look(const Dispatcher *dispatcher);
+extern void check_look(const Dispatcher *dispatcher, int before);
+extern void check_taken(const Dispatcher *dispatcher, const BmwFetch *fetch);
+extern void check_order_is_done(const Dispatcher *dispatcher);
 
 #endif

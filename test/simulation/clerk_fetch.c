@@ -55,6 +55,7 @@ static Result
 look(Dispatcher *dispatcher)
 {
 	Result result;
+	int before;
 
 	dispatcher->has_due = false;
 	result = dispatcher_statement(dispatcher);
@@ -72,7 +73,9 @@ look(Dispatcher *dispatcher)
 		if (dispatcher->look_at <= 0 && rows_are_held(i) && dispatcher_owns(dispatcher, i))
 			bmw_scheduler_expect(dispatcher->scheduler, registry_id(i), BMW_HELD_BACK);
 	}
+	before = check_before_look(dispatcher);
 	bmw_scheduler_look_again(dispatcher->scheduler);
+	check_look(dispatcher, before);
 	dispatcher->has_looked = true;
 	dispatcher->look_at = world.is_calm ? INT64_MAX : world_wall() + LOOK_INTERVAL;
 	return RESULT_DONE;
@@ -121,10 +124,12 @@ fetch(Dispatcher *dispatcher, const BmwFetch *at_hand)
 {
 	Found *found = &founds[dispatcher->shard];
 	int endpoint = registry_of(at_hand->endpoint_id);
-	Result result = dispatcher_statement(dispatcher);
+	Result result;
 	int rows;
 	int wanted = 0;
 
+	check_taken(dispatcher, at_hand);
+	result = dispatcher_statement(dispatcher);
 	if (result != RESULT_DONE)
 		return result;
 	rows = at_hand->heads != NULL ? find_heads(at_hand, endpoint, found->events)

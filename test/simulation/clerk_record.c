@@ -130,6 +130,7 @@ write_record(BmwRecord *record)
 		MET(MET_OVERTAKEN);
 		record->fate = BMW_RECORD_OVERTAKEN;
 		record->kept_due_us = row.due;
+		pair->not_before = 0; /* a user wants it at once, whatever the receiver has asked for */
 	}
 	else
 	{

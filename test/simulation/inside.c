@@ -1,6 +1,6 @@
 /*
- * inside.c - what must hold of what the scheduler holds. The one file here that
- * looks into it.
+ * inside.c - what must hold of what the scheduler holds. The one file here, with
+ * inside_order.c, that looks into it.
  */
 #include "core/lane_internal.h"
 #include "core/scheduler_internal.h"
@@ -9,6 +9,7 @@
 #include "trace.h"
 #include "world.h"
 
+#define LARGEST_BODY INT64_C(70000)
 #define SOMETIMES 8 /* of the checks that look at everything */
 
 typedef struct Sum
@@ -56,6 +57,7 @@ check_dispatcher(Dispatcher *dispatcher)
 	check_memory(dispatcher);
 	check_nothing_is_lost(dispatcher);
 	check_what_is_due(dispatcher);
+	check_order_lists(dispatcher);
 }
 
 /* When no request was started any more: nobody who may send waits while nothing is in flight. */
@@ -114,6 +116,7 @@ check_is_empty(const Dispatcher *dispatcher)
 		counts.unwritten != 0 || counts.queued != 0)
 		violation("shard %d still holds %d deliveries, %d bytes, %d records when all is done",
 				  dispatcher->shard, counts.deliveries, (int) counts.bytes, counts.unwritten);
+	check_order_is_done(dispatcher);
 }
 
 /* Into the story. */
@@ -152,7 +155,7 @@ check_limits(const Dispatcher *dispatcher)
 				  open);
 	if (open > 2 * dispatcher->limits.max_in_flight)
 		violation("shard %d has %d in flight", dispatcher->shard, open);
-	if (counts.bytes < 0 || counts.bytes > most + MAX_ENDPOINTS * 2 * INT64_C(70000))
+	if (counts.bytes < 0 || counts.bytes > most + 2 * registry.length * LARGEST_BODY)
 		violation("shard %d holds %d bytes of %d", dispatcher->shard, (int) counts.bytes,
 				  (int) most);
 }
@@ -174,6 +177,10 @@ check_lanes(const Dispatcher *dispatcher)
 			MET(MET_PARKED_WHILE_FULL);
 		if (lane->fresh.length > dispatcher->limits.lane_capacity + lane->max_in_flight)
 			violation("endpoint %d has a queue of %d", i, lane->fresh.length);
+		if (lane->is_stopped && ((const BmwTarget *) lane->tag)->is_learnt &&
+			lane->fresh.length + lane->due.length > 0)
+			violation("endpoint %d is stopped, and %d deliveries stay in its queues", i,
+					  lane->fresh.length + lane->due.length);
 	}
 }
 

@@ -37,6 +37,7 @@ static const char *const names[FEATURES] = {
 	[HAS_HOLDING] = "holding",
 	[HAS_BIG_BODIES] = "big-bodies",
 	[HAS_SMALL_LANES] = "small-lanes",
+	[HAS_MANY_MESSAGES] = "many-messages",
 };
 
 Plan

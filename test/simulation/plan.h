@@ -44,6 +44,7 @@ typedef enum Feature
 	HAS_HOLDING,
 	HAS_BIG_BODIES,
 	HAS_SMALL_LANES,
+	HAS_MANY_MESSAGES, /* that have few events each */
 	FEATURES
 } Feature;
 

@@ -36,6 +36,7 @@ static const char *const names[SITUATIONS] = {
 	[MET_HEAD_AFTER_CRASH] = "a head that was fetched after a crash",
 	[MET_WAITED_FOR_WAL] = "a message that waits for the WAL",
 	[MET_LEARNT] = "an endpoint whose order was learnt from its rows",
+	[MET_LOOKED_AT_SOME] = "a look at some of very many messages that wait",
 	[MET_OVERTAKEN] = "a record that a user's change overtook",
 	[MET_STUCK] = "a record whose row was locked",
 	[MET_HALVED] = "a flush that was halved",

@@ -255,7 +255,8 @@ choose_message(int xact)
 
 	if (!PLAN_HAS(HAS_ORDER) || random_chance(400))
 		return NO_MESSAGE;
-	if (tables.messages_length < MAX_MESSAGES && random_chance(200))
+	if (tables.messages_length < MAX_MESSAGES &&
+		random_chance(PLAN_HAS(HAS_MANY_MESSAGES) ? 900 : 200))
 		number = tables.messages_length++;
 	else if (tables.messages_length == 0)
 		return NO_MESSAGE;
