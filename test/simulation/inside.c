@@ -10,7 +10,8 @@
 #include "world.h"
 
 #define LARGEST_BODY INT64_C(70000)
-#define SOMETIMES 8 /* of the checks that look at everything */
+/* of the checks that look at everything: in so many cycles once */
+#define SOMETIMES ((unsigned long) (8 + tables.events_length / 100))
 
 typedef struct Sum
 {
