@@ -34,6 +34,7 @@ CREATE TABLE bm_webhook.endpoint (
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	deleted_at timestamptz,
+	events_since timestamptz,
 	CHECK (url IS NOT NULL OR deleted_at IS NOT NULL)
 );
 COMMENT ON TABLE bm_webhook.endpoint IS 'a registered URL, with its filters and retry policy; only url is required';
@@ -54,6 +55,9 @@ COMMENT ON COLUMN bm_webhook.endpoint.metadata IS 'yours; not sent';
 COMMENT ON COLUMN bm_webhook.endpoint.deleted_at IS
 	'when delete_endpoint() was called; without URL, headers and secrets it stays for its log, and nothing changes '
 	'it any more';
+
+COMMENT ON COLUMN bm_webhook.endpoint.events_since IS
+	'events captured before are not for it; NULL: those before created_at; set by recover()';
 
 -- A table of its own: what dispatchers write is no change of the endpoint, and nobody else can write it.
 CREATE TABLE bm_webhook.endpoint_state (

@@ -18,14 +18,15 @@ COMMENT ON FUNCTION bm_webhook_internal.route_fits IS 'may the endpoint still ge
 CREATE FUNCTION bm_webhook_internal.fits(p bm_webhook.endpoint, e bm_webhook.event) RETURNS boolean
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN p.deleted_at IS NULL
-		AND bm_webhook_internal.route_fits(p.id, p.created_at, p.application, e.endpoint_id, e.created_at, e.application);
+		AND bm_webhook_internal.route_fits(p.id, coalesce(p.events_since, p.created_at), p.application, e.endpoint_id,
+			e.created_at, e.application);
 COMMENT ON FUNCTION bm_webhook_internal.fits(bm_webhook.endpoint, bm_webhook.event) IS
 	'was the endpoint there when this was captured, and is it for its application, or named by it?';
 
 CREATE FUNCTION bm_webhook_internal.wants(p bm_webhook.endpoint, e bm_webhook.event, muted text[]) RETURNS boolean
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN p.enabled AND p.deleted_at IS NULL
-		AND bm_webhook_internal.route(p.id, p.created_at, p.application, p.channel, p.event_types,
+		AND bm_webhook_internal.route(p.id, coalesce(p.events_since, p.created_at), p.application, p.channel, p.event_types,
 			e.endpoint_id, e.created_at, e.type, e.application, e.channel, e.reply_to IS NOT NULL, muted);
 COMMENT ON FUNCTION bm_webhook_internal.wants(bm_webhook.endpoint, bm_webhook.event, text[]) IS
 	'does the endpoint get this event? muted: the patterns of types that the event''s application does not send';

@@ -4,7 +4,7 @@
 
 CREATE TABLE bm_webhook.operation (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	kind text NOT NULL CHECK (kind IN ('redeliver', 'cancel')),
+	kind text NOT NULL CHECK (kind IN ('redeliver', 'cancel', 'recover')),
 	endpoint_id bigint,
 	event_id uuid,
 	since timestamptz,
@@ -145,9 +145,62 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.cancel_some(bm_webhook.operation, bigint) IS
 	'cancels some of what waits in the table; returns how many';
 
+-- What an endpoint gets, but for being enabled: what waits, waits until it is.
+CREATE FUNCTION bm_webhook_internal.is_for(p bm_webhook.endpoint, e bm_webhook.event, muted text[]) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN (p.application IS NULL OR p.application = e.application) AND (p.channel IS NULL OR p.channel = e.channel)
+		AND e.endpoint_id IS NULL
+		AND bm_webhook_internal.route(p.id, '-infinity', p.application, p.channel, p.event_types,
+			e.endpoint_id, e.created_at, e.type, e.application, e.channel, e.reply_to IS NOT NULL, muted);
+COMMENT ON FUNCTION bm_webhook_internal.is_for(bm_webhook.endpoint, bm_webhook.event, text[]) IS
+	'would the endpoint get this event, had it been there?';
+
+CREATE FUNCTION bm_webhook_internal.recover_some(o bm_webhook.operation, events uuid[], in_memory uuid[]) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	changed bigint;
+BEGIN
+	INSERT INTO bm_webhook.delivery (event_id, endpoint_id, status, attempts, next_attempt_at)
+		SELECT e.id, p.id, 'pending', 0, clock_timestamp()
+		FROM bm_webhook.endpoint p, bm_webhook.event e
+		WHERE p.id = o.endpoint_id AND p.deleted_at IS NULL
+			AND e.id = ANY (events) AND e.id >= events[1] AND e.id <= events[cardinality(events)]
+			AND bm_webhook_internal.is_for(p, e,
+				(SELECT a.muted_event_types FROM bm_webhook.application a WHERE a.name = e.application))
+			AND e.id <> ALL (in_memory)
+			AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s WHERE s.event_id = e.id AND s.endpoint_id = p.id)
+		ON CONFLICT (event_id, endpoint_id) DO NOTHING;
+	GET DIAGNOSTICS changed = ROW_COUNT;
+	RETURN changed;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.recover_some(bm_webhook.operation, uuid[], uuid[]) IS
+	'makes deliveries of those events that the endpoint never got; returns how many';
+
+CREATE FUNCTION bm_webhook_internal.count_recoverable(o bm_webhook.operation) RETURNS bigint
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+		SET jit = off AS $$
+DECLARE
+	first uuid = bm_webhook.uuid_floor(o.since);
+	last uuid = bm_webhook.uuid_floor(o.until);
+BEGIN
+	RETURN (SELECT count(*) FROM bm_webhook.endpoint p, bm_webhook.event e
+		WHERE p.id = o.endpoint_id AND e.id >= first AND e.id < last
+			AND bm_webhook_internal.is_for(p, e,
+				(SELECT a.muted_event_types FROM bm_webhook.application a WHERE a.name = e.application))
+			AND NOT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id = e.id AND d.endpoint_id = p.id)
+			AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s WHERE s.event_id = e.id AND s.endpoint_id = p.id)
+			AND NOT (e.xid >= (SELECT pg_snapshot_xmin(c.snapshot) AS xmin FROM bm_webhook.cursor c ORDER BY 1 LIMIT 1)
+				AND bm_webhook_internal.wants(p, e,
+					(SELECT a.muted_event_types FROM bm_webhook.application a WHERE a.name = e.application))));
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.count_recoverable(bm_webhook.operation) IS
+	'how many events an operation would send to an endpoint that never got them';
+
 -- For the dispatcher. Each step is a transaction of its own.
 CREATE FUNCTION bm_webhook_internal.operation_step(operation bigint, most bigint, still_to_come boolean,
-		OUT has_ended boolean, OUT is_waiting boolean)
+		in_memory uuid[], OUT has_ended boolean, OUT is_waiting boolean)
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	o bm_webhook.operation;
@@ -163,10 +216,13 @@ BEGIN
 		changed = bm_webhook_internal.cancel_some(o, most);
 		is_waiting = changed = 0;
 		has_ended = changed = 0 AND NOT still_to_come;
+	ELSIF still_to_come THEN
+		is_waiting = true;
 	ELSE
 		events = ARRAY(SELECT bm_webhook_internal.walk(o, most));
 		IF cardinality(events) > 0 THEN
-			changed = bm_webhook_internal.redeliver_some(o, events);
+			changed = CASE o.kind WHEN 'recover' THEN bm_webhook_internal.recover_some(o, events, in_memory)
+				ELSE bm_webhook_internal.redeliver_some(o, events) END;
 		END IF;
 		has_ended = cardinality(events) < most OR coalesce(o.done + changed >= o.max_rows, false);
 	END IF;
@@ -176,8 +232,9 @@ BEGIN
 		WHERE x.id = o.id AND (changed > 0 OR cardinality(events) > 0 OR has_ended);
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.operation_step(bigint, bigint, boolean) IS
-	'the next step of an operation: at most so many rows; still_to_come: others that it is for will come';
+COMMENT ON FUNCTION bm_webhook_internal.operation_step(bigint, bigint, boolean, uuid[]) IS
+	'the next step of an operation: at most so many rows; still_to_come: others that it is for will '
+	'come; in_memory: the endpoint''s events that the dispatcher has';
 
 -- What waits for the endpoint, whether a dispatcher has taken it or not.
 CREATE FUNCTION bm_webhook_internal.count_waiting(o bm_webhook.operation) RETURNS bigint
@@ -220,6 +277,7 @@ BEGIN
 	o.max_rows = max_rows;
 	o.done = 0;
 	matched = CASE kind WHEN 'cancel' THEN bm_webhook_internal.count_waiting(o)
+		WHEN 'recover' THEN bm_webhook_internal.count_recoverable(o)
 		ELSE bm_webhook_internal.count_redeliverable(o) END;
 	IF dry_run OR matched = 0 THEN
 		RETURN;
@@ -229,6 +287,10 @@ BEGIN
 		VALUES (o.kind, o.endpoint_id, o.event_id, o.since, o.until, o.status, o.error_class, o.max_rows,
 			begin_operation.matched, o.asked_at, session_user, begin_operation.acting_as)
 		RETURNING id INTO operation;
+	IF kind = 'recover' THEN
+		UPDATE bm_webhook.endpoint p SET events_since = o.since
+			WHERE p.id = o.endpoint_id AND coalesce(p.events_since, p.created_at) > o.since;
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.begin_operation(text, bigint, uuid, timestamptz, timestamptz, text[], text[],
@@ -253,3 +315,11 @@ COMMENT ON FUNCTION bm_webhook.cancel(uuid, bigint, timestamptz, boolean, boolea
 	'endpoints are the caller''s. A row for each endpoint: matched is how many deliveries wait, operation the '
 	'row of bm_webhook.operation by which the dispatcher cancels them (NULL in a dry run, and when nothing waits); '
 	'22004, 42704 unknown endpoint';
+
+CREATE FUNCTION bm_webhook.recover(endpoint bigint, since timestamptz, until timestamptz = NULL,
+		dry_run boolean = false, OUT operation bigint, OUT matched bigint)
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_recover';
+COMMENT ON FUNCTION bm_webhook.recover(bigint, timestamptz, timestamptz, boolean) IS
+	'sends an endpoint the events of a period that match it and that it never got, because it was disabled, was '
+	'registered later or subscribed to less; matched is how many, operation the row of bm_webhook.operation that shows '
+	'how far the dispatcher has got; 22004, 22023, 42704 unknown endpoint';

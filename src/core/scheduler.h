@@ -338,7 +338,7 @@ extern bool bmw_scheduler_next_errand(BmwScheduler *scheduler, BmwErrand *errand
 extern void bmw_scheduler_errand_done(BmwScheduler *scheduler, const BmwErrand *errand,
 									  BmwErrandResult result);
 
-/* --- Canceling what waits --- */
+/* --- For operations --- */
 
 typedef struct BmwCancellation
 {
@@ -355,6 +355,9 @@ typedef struct BmwCancellation
 extern int64_t bmw_scheduler_cancel(BmwScheduler *scheduler, const BmwCancellation *cancellation);
 /* Has everything that this transaction could see been taken? Then nothing of it can come any more. */
 extern bool bmw_scheduler_has_taken(const BmwScheduler *scheduler, uint64_t xid);
+/* The events of this endpoint's deliveries in memory: at most length of them. Returns how many there are. */
+extern int bmw_scheduler_in_memory(BmwScheduler *scheduler, int64_t endpoint_id, BmwUuid *events,
+								   int length);
 /* Rows have been canceled: others of their messages may be next. */
 extern void bmw_scheduler_canceled(BmwScheduler *scheduler, int64_t endpoint_id);
 

@@ -9,6 +9,14 @@
 
 #include "core/scheduler_internal.h"
 
+typedef struct Listing
+{
+	int64_t endpoint_id;
+	BmwUuid *events;
+	int length;
+	int capacity;
+} Listing;
+
 typedef struct Counting
 {
 	const BmwCancellation *cancellation;
@@ -18,6 +26,7 @@ typedef struct Counting
 static void sift(BmwScheduler *scheduler, BmwTarget *target, const BmwCancellation *cancellation,
 				 bool has_row);
 static void drop(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery);
+static void list(BmwScheduler *scheduler, BmwDelivery *delivery, void *context);
 static void count(BmwScheduler *scheduler, BmwDelivery *delivery, void *context);
 static bool is_meant(const BmwCancellation *cancellation, const BmwUuid *event_id);
 
@@ -42,6 +51,15 @@ bmw_scheduler_has_taken(const BmwScheduler *scheduler, uint64_t xid)
 
 	return bmw_snapshot_sees(
 		passes->has_provisional ? &passes->provisional_previous : &passes->previous, xid);
+}
+
+int
+bmw_scheduler_in_memory(BmwScheduler *scheduler, int64_t endpoint_id, BmwUuid *events, int length)
+{
+	Listing listing = {.endpoint_id = endpoint_id, .events = events, .capacity = length};
+
+	bmw_memory_each(scheduler, list, &listing);
+	return listing.length;
 }
 
 void
@@ -93,6 +111,19 @@ drop(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery)
 	/* should its row not be canceled after all, it is found again */
 	bmw_memory_forget(scheduler, delivery);
 	bmw_target_expect(target, 0);
+}
+
+static void
+list(BmwScheduler *scheduler, BmwDelivery *delivery, void *context)
+{
+	Listing *listing = context;
+
+	(void) scheduler;
+	if (delivery->endpoint_id != listing->endpoint_id)
+		return;
+	if (listing->length < listing->capacity)
+		listing->events[listing->length] = delivery->event_id;
+	listing->length++;
 }
 
 static void

@@ -13,8 +13,7 @@ typedef struct Step
 	BmwScheduler *scheduler;
 	int64 id;
 	BmwOperationRow row;
-	bool has_ended;
-	bool is_waiting;   /* for what is in flight, locked, or not taken yet */
+	BmwOperationStep progress;
 	const char *error; /* why it cannot go on */
 } Step;
 
@@ -23,6 +22,8 @@ static void run_read(void *context);
 static bool add(int64 id, int64 endpoint_id, void *context);
 static BmwOperationResult make_step(BmwOperator *clerk, Step *step);
 static void run_step(void *context);
+static void cancel_in_memory(Step *step);
+static void list_in_memory(Step *step);
 static void tell(const Step *step);
 static BmwOperationResult judge_failure(BmwOperator *clerk, Step *step);
 static void give_up(void *context);
@@ -98,9 +99,9 @@ make_step(BmwOperator *clerk, Step *step)
 	{
 		case BMW_TRANSACTION_DONE:
 			tell(step);
-			return step->has_ended	  ? BMW_OPERATION_ENDED
-				   : step->is_waiting ? BMW_OPERATION_LATER
-									  : BMW_OPERATION_MORE;
+			return step->progress.has_ended	   ? BMW_OPERATION_ENDED
+				   : step->progress.is_waiting ? BMW_OPERATION_LATER
+											   : BMW_OPERATION_MORE;
 		case BMW_TRANSACTION_FAILED:
 			return judge_failure(clerk, step);
 		case BMW_TRANSACTION_NO_EXTENSION:
@@ -110,22 +111,45 @@ make_step(BmwOperator *clerk, Step *step)
 	return BMW_OPERATION_LATER;
 }
 
-/* What is canceled must not begin any more, so memory comes first. */
 static void
 run_step(void *context)
 {
 	Step *step = context;
-	bool is_more_to_come = false;
 
 	bmw_transaction_limit_lock_wait(LOCK_WAIT);
-	step->has_ended = !bmw_store_operation(step->id, &step->row);
-	if (step->has_ended)
+	step->progress = (BmwOperationStep){0};
+	step->progress.has_ended = !bmw_store_operation(step->id, &step->row);
+	if (step->progress.has_ended)
 		return;
 	if (step->row.is_cancel)
-		is_more_to_come = bmw_scheduler_cancel(step->scheduler, &step->row.cancellation) > 0 ||
-						  !bmw_scheduler_has_taken(step->scheduler, step->row.xid);
-	bmw_store_operation_step(step->id, STEP_LENGTH, is_more_to_come, &step->has_ended,
-							 &step->is_waiting);
+		cancel_in_memory(step);
+	if (step->row.is_recovery)
+		list_in_memory(step);
+	bmw_store_operation_step(step->id, STEP_LENGTH, &step->progress);
+}
+
+/* What is canceled must not begin any more, so memory comes first. */
+static void
+cancel_in_memory(Step *step)
+{
+	int64 left = bmw_scheduler_cancel(step->scheduler, &step->row.cancellation);
+
+	step->progress.is_more_to_come =
+		left > 0 || !bmw_scheduler_has_taken(step->scheduler, step->row.xid);
+}
+
+/* What is in memory alone is no less known than what has a row. */
+static void
+list_in_memory(Step *step)
+{
+	int64 endpoint_id = step->row.cancellation.endpoint_id;
+	int length = bmw_scheduler_in_memory(step->scheduler, endpoint_id, NULL, 0);
+	BmwUuid *events = palloc(sizeof(*events) * Max(length, 1));
+
+	step->progress.is_more_to_come = !bmw_scheduler_has_taken(step->scheduler, step->row.xid);
+	step->progress.in_memory = events;
+	step->progress.in_memory_length =
+		bmw_scheduler_in_memory(step->scheduler, endpoint_id, events, length);
 }
 
 /* It has been committed. */

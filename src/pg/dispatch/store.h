@@ -161,13 +161,22 @@ extern void bmw_store_operations(BmwOperationFn fn, void *context);
 typedef struct BmwOperationRow
 {
 	bool is_cancel;
+	bool is_recovery;
 	BmwCancellation cancellation; /* of one that is not: the endpoint alone */
 	uint64 xid;					  /* that asked for it */
 } BmwOperationRow;
 extern bool bmw_store_operation(int64 id, BmwOperationRow *row);
-/* Changes at most so many rows. is_more_to_come: of those it is for, some are not in the table yet. */
-extern void bmw_store_operation_step(int64 id, int length, bool is_more_to_come, bool *has_ended,
-									 bool *is_waiting);
+/* How far a step has got, as the dispatcher knows it. */
+typedef struct BmwOperationStep
+{
+	bool is_more_to_come;	  /* of what it is for, some is not in the table yet */
+	const BmwUuid *in_memory; /* the endpoint's events that are, of a recovery */
+	int in_memory_length;
+	bool has_ended;	 /* out */
+	bool is_waiting; /* out: nothing can be done now */
+} BmwOperationStep;
+/* Changes at most so many rows. */
+extern void bmw_store_operation_step(int64 id, int length, BmwOperationStep *step);
 /* error: in the database's encoding. */
 extern void bmw_store_end_operation(int64 id, const char *error);
 

@@ -31,7 +31,7 @@
  * few endpoints is right when there are many.
  */
 static BmwStatement endpoints = {
-	"SELECT id, application, channel, url, enabled, timeout, max_in_flight, created_at, event_types,"
+	"SELECT id, application, channel, url, enabled, timeout, max_in_flight, coalesce(events_since, created_at), event_types,"
 	" CASE WHEN " HAS_HEADERS
 	" THEN ARRAY(SELECT h.key FROM pg_catalog.jsonb_each_text(headers) h) END,"
 	" CASE WHEN " HAS_HEADERS

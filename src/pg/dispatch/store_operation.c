@@ -13,15 +13,16 @@ static BmwStatement open_operations = {
 	"SELECT id, endpoint_id FROM bm_webhook.operation WHERE ended_at IS NULL ORDER BY id"};
 
 static BmwStatement operation = {
-	"SELECT kind = 'cancel', endpoint_id, event_id IS NOT NULL, event_id, bm_webhook.uuid_floor(until), xid"
+	"SELECT kind = 'cancel', endpoint_id, event_id IS NOT NULL, event_id, bm_webhook.uuid_floor(until), xid,"
+	" kind = 'recover'"
 	" FROM bm_webhook.operation WHERE id = $1 AND ended_at IS NULL",
 	1,
 	{INT8OID}};
 
 static BmwStatement operation_step = {
-	"SELECT has_ended, is_waiting FROM bm_webhook_internal.operation_step($1, $2, $3)",
-	3,
-	{INT8OID, INT8OID, BOOLOID}};
+	"SELECT has_ended, is_waiting FROM bm_webhook_internal.operation_step($1, $2, $3, $4)",
+	4,
+	{INT8OID, INT8OID, BOOLOID, UUIDARRAYOID}};
 
 static BmwStatement end_operation = {
 	"UPDATE bm_webhook.operation SET ended_at = pg_catalog.clock_timestamp(), error = $2"
@@ -62,20 +63,26 @@ bmw_store_operation(int64 id, BmwOperationRow *row)
 		row->cancellation.event_id = bmw_sql_uuid(&found, 4);
 	row->cancellation.before = bmw_sql_uuid(&found, 5);
 	row->xid = bmw_sql_xid8(&found, 6);
+	row->is_recovery = bmw_sql_bool(&found, 7);
 	return true;
 }
 
 void
-bmw_store_operation_step(int64 id, int length, bool is_more_to_come, bool *has_ended,
-						 bool *is_waiting)
+bmw_store_operation_step(int64 id, int length, BmwOperationStep *step)
 {
-	Datum values[3] = {Int64GetDatum(id), Int64GetDatum(length), BoolGetDatum(is_more_to_come)};
+	Datum values[4] = {Int64GetDatum(id), Int64GetDatum(length),
+					   BoolGetDatum(step->is_more_to_come)};
+	BmwSqlColumn in_memory;
 	BmwSqlRow row;
 
+	bmw_sql_column_init(&in_memory, UUIDOID, step->in_memory_length);
+	for (int i = 0; i < step->in_memory_length; i++)
+		bmw_sql_column_add_uuid(&in_memory, &step->in_memory[i]);
+	values[3] = bmw_sql_column_array(&in_memory);
 	(void) bmw_statement_run(&operation_step, values);
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
-	*has_ended = bmw_sql_bool(&row, 1);
-	*is_waiting = bmw_sql_bool(&row, 2);
+	step->has_ended = bmw_sql_bool(&row, 1);
+	step->is_waiting = bmw_sql_bool(&row, 2);
 }
 
 void

@@ -25,6 +25,7 @@
 
 PG_FUNCTION_INFO_V1(bm_webhook_redeliver);
 PG_FUNCTION_INFO_V1(bm_webhook_cancel);
+PG_FUNCTION_INFO_V1(bm_webhook_recover);
 
 typedef struct Asked
 {
@@ -123,6 +124,21 @@ bm_webhook_cancel(PG_FUNCTION_ARGS)
 	take(&asked, DRY_RUN, fcinfo, 4);
 	put_rows(fcinfo, begin(&asked));
 	return (Datum) 0;
+}
+
+/* recover(endpoint, since, until, dry_run) */
+Datum
+bm_webhook_recover(PG_FUNCTION_ARGS)
+{
+	Asked asked = ask("recover");
+
+	require(fcinfo, 0, "endpoint");
+	check_period(fcinfo);
+	take(&asked, ENDPOINT, fcinfo, 0);
+	take(&asked, SINCE, fcinfo, 1);
+	take(&asked, UNTIL, fcinfo, 2);
+	take(&asked, DRY_RUN, fcinfo, 3);
+	return as_row(fcinfo, begin(&asked));
 }
 
 /* By the caller. */
