@@ -9,7 +9,7 @@
  *
  *   endpoints  wants_endpoints, begin_reading, set_endpoint .., end_reading; next_unlearnt
  *   intake     wants_events, begin_pass, next_chunk, take .., end_chunk
- *   fetch      next_fetch, offer .., load .., end_fetch
+ *   fetch      wants_rows; wants_look, looked; next_fetch, offer .., load .., end_fetch
  *   send       next_request, not_started | ended; wants_abort, is_unwanted
  *   record     due_records, records_done; durable; due_cursor; next_errand, errand_done
  *
@@ -210,6 +210,8 @@ typedef struct BmwDueRow
 	int64_t due_us; /* BMW_HELD_BACK; of a head, 0: it was set aside and holds the others back */
 } BmwDueRow;
 
+/* Is anything wanted from the rows: a look, what an endpoint must learn, a fetch? */
+extern bool bmw_scheduler_wants_rows(BmwScheduler *scheduler, bool is_announced);
 /* Is there anything to fetch? */
 extern bool bmw_scheduler_wants_fetch(BmwScheduler *scheduler);
 extern bool bmw_scheduler_next_fetch(BmwScheduler *scheduler, BmwFetch *fetch);
@@ -234,8 +236,15 @@ extern void bmw_scheduler_expect(BmwScheduler *scheduler, int64_t endpoint_id, i
 /* An errand has changed when this pending row is due: one in memory is the same still. */
 extern void bmw_scheduler_moved(BmwScheduler *scheduler, int64_t endpoint_id,
 								const BmwUuid *event_id, int64_t due_us);
-/* Once a minute or when SQL changed rows: heads that do not come are looked for again, some at a time. */
-extern void bmw_scheduler_look_again(BmwScheduler *scheduler);
+/*
+ * Is it time to look at all that waits: once a minute, and when somebody said that
+ * SQL has made rows due? Clear that before. Then expect() the first due time of each
+ * endpoint, and at the first look what is held back too; then looked().
+ */
+extern bool bmw_scheduler_wants_look(const BmwScheduler *scheduler, bool is_announced);
+extern bool bmw_scheduler_looks_at_held(const BmwScheduler *scheduler);
+/* Also heads that do not come are looked for again, some at a time. */
+extern void bmw_scheduler_looked(BmwScheduler *scheduler);
 
 /* --- Sending --- */
 

@@ -14,7 +14,6 @@
 #define LANES_A_TURN 32
 #define NO_ROOM_PAUSE_US (BMW_SECOND_US / 10)
 #define LANE_SHARE 8 /* of the bytes: what fetched deliveries of one endpoint may hold */
-#define LOOK_AGAIN 1000
 
 static bool fetch_heads(BmwScheduler *scheduler, BmwFetch *fetch);
 static int take_heads(BmwScheduler *scheduler, int64_t endpoint_id, int room);
@@ -153,12 +152,6 @@ bmw_scheduler_moved(BmwScheduler *scheduler, int64_t endpoint_id, const BmwUuid 
 	delivery->fetched_due_us = due_us;
 	if (delivery->state == BMW_DELIVERY_RECORDED)
 		bmw_scheduler_record_find(scheduler, delivery)->fetched_due_us = due_us;
-}
-
-void
-bmw_scheduler_look_again(BmwScheduler *scheduler)
-{
-	bmw_order_want_some(scheduler->order, LOOK_AGAIN);
 }
 
 bool

@@ -184,7 +184,9 @@ struct BmwScheduler
 	bool is_head_seen[BMW_FETCH_LENGTH];
 	int heads_length;	 /* of the fetch at hand; 0: none */
 	int64_t heads_at_us; /* no room before, perhaps */
-	int turns;			 /* lanes that have fetched in this cycle */
+	int64_t look_at_us;	 /* the next look at all that waits */
+	bool has_looked;
+	int turns; /* lanes that have fetched in this cycle */
 	int64_t last_due_us;
 	int seen_at_last;
 	bool has_skipped;

@@ -20,6 +20,8 @@ extern void check_dispatcher(Dispatcher *dispatcher);
 extern void check_turns(Dispatcher *dispatcher);
 extern void check_started(Dispatcher *dispatcher, int endpoint);
 extern void check_describe(int endpoint);
+/* For the calm, in which nothing is to be found by a look. */
+extern void check_plan_look(Dispatcher *dispatcher, int64_t at_us);
 extern void check_is_empty(const Dispatcher *dispatcher);
 /* inside_order.c: what the order holds. */
 extern void check_order_lists(const Dispatcher *dispatcher);

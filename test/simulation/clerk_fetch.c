@@ -6,8 +6,6 @@
 #include "trace.h"
 #include "world.h"
 
-#define LOOK_INTERVAL (60 * SECOND)
-
 typedef struct Found
 {
 	int events[MAX_EVENTS];
@@ -28,11 +26,7 @@ static Result load(Dispatcher *dispatcher, const BmwFetch *fetch, int event, con
 bool
 clerk_wants_fetch(Dispatcher *dispatcher)
 {
-	int64_t endpoint_id;
-
-	return bmw_scheduler_wants_fetch(dispatcher->scheduler) ||
-		   bmw_scheduler_next_unlearnt(dispatcher->scheduler, &endpoint_id) ||
-		   world_wall() >= dispatcher->look_at || dispatcher->has_due;
+	return bmw_scheduler_wants_rows(dispatcher->scheduler, dispatcher->has_due);
 }
 
 Result
@@ -41,7 +35,7 @@ clerk_fetch(Dispatcher *dispatcher)
 	Result result = RESULT_DONE;
 	BmwFetch at_hand;
 
-	if (world_wall() >= dispatcher->look_at || dispatcher->has_due)
+	if (bmw_scheduler_wants_look(dispatcher->scheduler, dispatcher->has_due))
 		result = look(dispatcher);
 	if (result == RESULT_DONE)
 		result = learn(dispatcher);
@@ -70,14 +64,15 @@ look(Dispatcher *dispatcher)
 
 		if (due != BMW_HELD_BACK && dispatcher_owns(dispatcher, i))
 			bmw_scheduler_expect(dispatcher->scheduler, registry_id(i), due);
-		if (dispatcher->look_at <= 0 && rows_are_held(i) && dispatcher_owns(dispatcher, i))
+		if (bmw_scheduler_looks_at_held(dispatcher->scheduler) && rows_are_held(i) &&
+			dispatcher_owns(dispatcher, i))
 			bmw_scheduler_expect(dispatcher->scheduler, registry_id(i), BMW_HELD_BACK);
 	}
 	before = check_before_look(dispatcher);
-	bmw_scheduler_look_again(dispatcher->scheduler);
+	bmw_scheduler_looked(dispatcher->scheduler);
 	check_look(dispatcher, before);
-	dispatcher->has_looked = true;
-	dispatcher->look_at = world.is_calm ? INT64_MAX : world_wall() + LOOK_INTERVAL;
+	if (world.is_calm)
+		check_plan_look(dispatcher, INT64_MAX);
 	return RESULT_DONE;
 }
 

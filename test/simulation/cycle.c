@@ -129,8 +129,6 @@ plan_next(Dispatcher *dispatcher)
 		end(dispatcher);
 		return;
 	}
-	if (dispatcher->look_at < wakeup)
-		wakeup = dispatcher->look_at > now + SECOND ? dispatcher->look_at : now + SECOND;
 	if (wakeup > now + 60 * SECOND)
 		wakeup = now + 60 * SECOND;
 	if (dispatcher->is_latched || wakeup <= now)

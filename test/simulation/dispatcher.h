@@ -35,9 +35,7 @@ typedef struct Dispatcher
 	bool is_loaded;
 	bool is_awake; /* an announcement that has not been looked for */
 	bool has_due;
-	bool has_looked;
 	bool has_answers;
-	int64_t look_at; /* wall clock */
 	BmwFlush flush;
 	uint64_t committed;
 	int starts;

@@ -109,6 +109,12 @@ check_started(Dispatcher *dispatcher, int endpoint)
 }
 
 void
+check_plan_look(Dispatcher *dispatcher, int64_t at_us)
+{
+	dispatcher->scheduler->look_at_us = at_us;
+}
+
+void
 check_is_empty(const Dispatcher *dispatcher)
 {
 	BmwSchedulerCounts counts = bmw_scheduler_counts(dispatcher->scheduler);
@@ -264,7 +270,8 @@ is_in_memory(const Dispatcher *dispatcher, int event, int endpoint)
 static void
 check_what_is_due(const Dispatcher *dispatcher)
 {
-	if (!dispatcher->has_looked || dispatcher->has_due || dispatcher->scheduler->errands != NULL)
+	if (!dispatcher->scheduler->has_looked || dispatcher->has_due ||
+		dispatcher->scheduler->errands != NULL)
 		return;
 	for (int i = 0; i < registry.length; i++)
 	{

@@ -109,7 +109,8 @@ look_once(void)
 {
 	for (int i = 0; i < dispatchers_length; i++)
 	{
-		dispatchers[i].look_at = 1;
+		if (dispatchers[i].is_running)
+			check_plan_look(&dispatchers[i], 1);
 		dispatcher_wake(i);
 	}
 }

@@ -432,7 +432,7 @@ test_no_room_for_heads(void)
 	}
 	for (int e = 0; e < 3; e++)
 		CHECK_INT(bmw_scheduler_learn(scheduler, e + 1, NULL, "m", &id), BMW_OK);
-	bmw_scheduler_look_again(scheduler);
+	bmw_scheduler_looked(scheduler);
 	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
 	CHECK_INT(what.endpoint_id, 3);
 	CHECK_INT(what.heads_length, 1);
@@ -767,6 +767,27 @@ test_clock(void)
 	end();
 }
 
+/* At the start also what is held back, then once a minute, and when SQL has made rows due. */
+static void
+test_look(void)
+{
+	begin();
+	CHECK(bmw_scheduler_wants_rows(scheduler, false));
+	CHECK(bmw_scheduler_looks_at_held(scheduler));
+	bmw_scheduler_looked(scheduler);
+	CHECK(!bmw_scheduler_looks_at_held(scheduler));
+	CHECK(!bmw_scheduler_wants_look(scheduler, false));
+	CHECK(bmw_scheduler_wants_look(scheduler, true));
+	now_us -= 7200 * S;
+	(void) bmw_scheduler_set_time(scheduler, now_us);
+	CHECK(!bmw_scheduler_wants_look(scheduler, false));
+	now_us += 60 * S;
+	(void) bmw_scheduler_set_time(scheduler, now_us);
+	CHECK(bmw_scheduler_wants_look(scheduler, false));
+	CHECK(bmw_scheduler_wakeup_us(scheduler) <= now_us + S);
+	end();
+}
+
 /* A new endpoint begins with a few at once. */
 static void
 test_window(void)
@@ -832,6 +853,7 @@ main(void)
 	test_provisional();
 	test_endpoint_health();
 	test_clock();
+	test_look();
 	test_window();
 	test_modes();
 	return unit_finish("scheduler");

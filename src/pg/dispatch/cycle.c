@@ -251,7 +251,6 @@ update_now(BmwCycle *cycle)
 	log_jump(elapsed_us, true_us, back_us);
 	cycle->partitions_at_us -= back_us;
 	cycle->statistics_at_us -= back_us;
-	cycle->fetcher.look_at_us -= back_us;
 }
 
 /* So much time has passed by the clock, and so much in truth. */
@@ -288,8 +287,7 @@ wants_transaction(BmwCycle *cycle)
 	if (bmw_scheduler_is_resting(cycle->scheduler))
 		return false;
 	return wants_endpoints || bmw_intake_wants(&cycle->intake) ||
-		   (bmw_endpoints_are_loaded(&cycle->endpoints) &&
-			bmw_fetch_wants(&cycle->fetcher, cycle->now_us));
+		   (bmw_endpoints_are_loaded(&cycle->endpoints) && bmw_fetch_wants(&cycle->fetcher));
 }
 
 /*
@@ -306,7 +304,7 @@ read_tables(void *context)
 	else
 		bmw_endpoints_refresh(&cycle->endpoints);
 	if (bmw_endpoints_are_loaded(&cycle->endpoints))
-		bmw_fetch_run(&cycle->fetcher, cycle->now_us);
+		bmw_fetch_run(&cycle->fetcher);
 }
 
 static void
@@ -403,7 +401,6 @@ wait_ms(BmwCycle *cycle)
 	int64 wakeup = bmw_scheduler_wakeup_us(cycle->scheduler);
 	int64 ms;
 
-	wakeup = Min(wakeup, Max(cycle->fetcher.look_at_us, cycle->now_us + SECOND_US));
 	wakeup = Min(wakeup, Max(cycle->partitions_at_us, cycle->now_us + SECOND_US));
 	if (bmw_transaction_has_statistics())
 		wakeup = Min(wakeup, cycle->statistics_at_us);

@@ -11,8 +11,6 @@
 #include "pg/dispatch/endpoint.h"
 #include "pg/dispatch/store.h"
 
-#define LOOK_INTERVAL_US (60 * INT64CONST(1000000))
-
 /* One fetch. */
 typedef struct Fetching
 {
@@ -47,25 +45,20 @@ bmw_fetch_init(BmwFetcher *fetcher, BmwScheduler *scheduler, BmwSlot *slot,
 }
 
 bool
-bmw_fetch_wants(BmwFetcher *fetcher, int64 now_us)
+bmw_fetch_wants(BmwFetcher *fetcher)
 {
-	int64_t endpoint_id;
-
-	return bmw_scheduler_wants_fetch(fetcher->scheduler) ||
-		   bmw_scheduler_next_unlearnt(fetcher->scheduler, &endpoint_id) ||
-		   now_us >= fetcher->look_at_us || pg_atomic_read_u32(&fetcher->slot->has_due) != 0;
+	return bmw_scheduler_wants_rows(fetcher->scheduler,
+									pg_atomic_read_u32(&fetcher->slot->has_due) != 0);
 }
 
 void
-bmw_fetch_run(BmwFetcher *fetcher, int64 now_us)
+bmw_fetch_run(BmwFetcher *fetcher)
 {
 	Fetching fetching = {.scheduler = fetcher->scheduler};
 
-	if (now_us >= fetcher->look_at_us || pg_atomic_read_u32(&fetcher->slot->has_due) != 0)
-	{
+	if (bmw_scheduler_wants_look(fetcher->scheduler,
+								 pg_atomic_read_u32(&fetcher->slot->has_due) != 0))
 		look(fetcher);
-		fetcher->look_at_us = now_us + LOOK_INTERVAL_US;
-	}
 	learn(fetcher->scheduler);
 	while (bmw_scheduler_next_fetch(fetcher->scheduler, &fetching.fetch))
 		fetch_one(&fetching);
@@ -80,8 +73,7 @@ look(BmwFetcher *fetcher)
 	PG_TRY();
 	{
 		bmw_store_pending(expect, fetcher);
-		/* an endpoint may have given the order up while nobody looked */
-		if (fetcher->look_at_us <= 0)
+		if (bmw_scheduler_looks_at_held(fetcher->scheduler))
 			bmw_store_held(expect, fetcher);
 	}
 	PG_CATCH();
@@ -90,7 +82,7 @@ look(BmwFetcher *fetcher)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	bmw_scheduler_look_again(fetcher->scheduler);
+	bmw_scheduler_looked(fetcher->scheduler);
 }
 
 static void

@@ -15,13 +15,12 @@ typedef struct BmwFetcher
 	BmwSlot *slot;
 	bool (*is_ours)(int64 endpoint_id, void *context); /* of the shard? */
 	void *context;
-	int64 look_at_us; /* at all that waits, once a minute */
 } BmwFetcher;
 
 extern void bmw_fetch_init(BmwFetcher *fetcher, BmwScheduler *scheduler, BmwSlot *slot,
 						   bool (*is_ours)(int64 endpoint_id, void *context), void *context);
 /* Is a transaction wanted? Rows that SQL made due are looked for at once. */
-extern bool bmw_fetch_wants(BmwFetcher *fetcher, int64 now_us);
-extern void bmw_fetch_run(BmwFetcher *fetcher, int64 now_us); /* inside a transaction */
+extern bool bmw_fetch_wants(BmwFetcher *fetcher);
+extern void bmw_fetch_run(BmwFetcher *fetcher); /* inside a transaction */
 
 #endif
