@@ -20,6 +20,7 @@
 #include "pg/dispatch/intake.h"
 #include "pg/sql/interval.h"
 #include "pg/dispatch/operate.h"
+#include "pg/dispatch/partitions.h"
 #include "pg/dispatch/record.h"
 #include "pg/dispatch/send.h"
 #include "pg/dispatch/store.h"
@@ -32,9 +33,6 @@
 #define MAX_BYTES                                                                                  \
 	(128 * 1024 * 1024) /* of bodies in memory; beyond, deliveries wait in the table */
 #define SECOND_US INT64CONST(1000000)
-#define MINUTE_US (60 * INT64CONST(1000000))
-#define PARTITION_MINUTES 60 /* between looks whether partitions must be made */
-#define LACKING_MINUTES 10	 /* and while some could not be made */
 #define CLOCK_JUMP_US (10 * SECOND_US)
 #define MAX_WAIT_MS 60000
 #define LOCK_RETRY_US INT64CONST(200000)
@@ -49,15 +47,12 @@ struct BmwCycle
 	BmwFetcher fetcher;
 	BmwSender sender;
 	BmwRecorder recorder;
+	BmwPartitions partitions;
 	BmwOperator operator;
 	int64 now_us;			/* of this turn */
 	int64 monotonic_us;		/* the same moment by a clock that nobody sets */
-	int64 partitions_at_us; /* the next look whether some must be made */
 	int64 statistics_at_us; /* the next report of those that were held back */
-	bool has_made_partition;
-	bool lacks_partitions; /* some could not be made, which was logged */
-	BmwStreak streak;	   /* of failures to take in */
-	BmwStreak chores;	   /* of failures of what is not needed to go on */
+	BmwStreak streak;		/* of failures to take in */
 	bool is_stopping;
 	bool has_extension;
 };
@@ -77,8 +72,6 @@ static void record(BmwCycle *cycle);
 static void operate(BmwCycle *cycle);
 static void report_statistics(BmwCycle *cycle);
 static void make_partitions(BmwCycle *cycle);
-static void make_partition(void *context);
-static void judge_partitions(void *context);
 static void publish(BmwCycle *cycle);
 static long wait_ms(BmwCycle *cycle);
 
@@ -102,6 +95,7 @@ bmw_cycle_create(BmwSlot *slot)
 	bmw_send_init(&cycle->sender, cycle->scheduler, slot);
 	bmw_record_init(&cycle->recorder, cycle->scheduler, slot);
 	bmw_operate_init(&cycle->operator, cycle->scheduler, slot, is_ours, &cycle->endpoints);
+	bmw_partitions_init(&cycle->partitions, slot);
 	make_partitions(cycle);
 	if (!run(cycle, &cycle->streak, set_up) && cycle->has_extension)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -123,7 +117,7 @@ bmw_cycle_run(BmwCycle *cycle)
 	bmw_send_start(&cycle->sender);
 	record(cycle);
 	operate(cycle);
-	if (cycle->now_us >= cycle->partitions_at_us)
+	if (cycle->now_us >= cycle->partitions.look_at_us)
 		make_partitions(cycle);
 	report_statistics(cycle);
 	publish(cycle);
@@ -249,7 +243,7 @@ update_now(BmwCycle *cycle)
 		return;
 	back_us = bmw_scheduler_set_time(cycle->scheduler, now_us);
 	log_jump(elapsed_us, true_us, back_us);
-	cycle->partitions_at_us -= back_us;
+	cycle->partitions.look_at_us -= back_us;
 	cycle->statistics_at_us -= back_us;
 }
 
@@ -335,47 +329,12 @@ report_statistics(BmwCycle *cycle)
 		bmw_transaction_report_statistics();
 }
 
-/* Not a condition of anything else: there is a default partition. Each is made in its own transaction. */
 static void
 make_partitions(BmwCycle *cycle)
 {
-	do
-		cycle->has_made_partition = false;
-	while (run(cycle, &cycle->chores, make_partition) && cycle->has_made_partition);
-	if (!run(cycle, &cycle->chores, judge_partitions))
-		cycle->partitions_at_us = cycle->now_us + MINUTE_US;
-}
-
-static void
-make_partition(void *context)
-{
-	BmwCycle *cycle = context;
-
-	cycle->has_made_partition = bmw_store_create_partition();
-}
-
-static void
-judge_partitions(void *context)
-{
-	BmwCycle *cycle = context;
-	const char *missing = bmw_store_missing_partitions();
-	bool is_lacking = missing != NULL;
-
-	cycle->partitions_at_us =
-		cycle->now_us + (is_lacking ? LACKING_MINUTES : PARTITION_MINUTES) * MINUTE_US;
-	if (cycle->lacks_partitions == is_lacking)
-		return;
-	cycle->lacks_partitions = is_lacking;
-	if (!is_lacking)
-		ereport(LOG, errmsg("bm_webhook has made all partitions for the coming days"));
-	else
-		ereport(
-			LOG, errmsg("bm_webhook could not make partitions: %s", missing),
-			errdetail(
-				"Somebody holds a lock on the table, or its default partition has rows of that day."),
-			errhint(
-				"It tries again every %d minutes; rows of a day without a partition go to the default one.",
-				LACKING_MINUTES));
+	bmw_partitions_make(&cycle->partitions, cycle->now_us);
+	cycle->has_extension = cycle->has_extension && cycle->partitions.has_extension;
+	judge(&cycle->partitions.streak);
 }
 
 static void
@@ -401,7 +360,7 @@ wait_ms(BmwCycle *cycle)
 	int64 wakeup = bmw_scheduler_wakeup_us(cycle->scheduler);
 	int64 ms;
 
-	wakeup = Min(wakeup, Max(cycle->partitions_at_us, cycle->now_us + SECOND_US));
+	wakeup = Min(wakeup, Max(cycle->partitions.look_at_us, cycle->now_us + SECOND_US));
 	if (bmw_transaction_has_statistics())
 		wakeup = Min(wakeup, cycle->statistics_at_us);
 	if (!cycle->is_stopping && bmw_enabled)

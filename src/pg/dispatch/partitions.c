@@ -1,0 +1,84 @@
+/*
+ * pg/dispatch/partitions.c - the clerk of a dispatcher who makes partitions for the days to come.
+ *
+ * Not a condition of anything else: there is a default partition.
+ */
+#include "postgres.h"
+
+#include "pg/dispatch/partitions.h"
+
+#include "pg/dispatch/store.h"
+
+#define MINUTE_US (60 * INT64CONST(1000000))
+#define LOOK_MINUTES 60	   /* between looks whether partitions must be made */
+#define LACKING_MINUTES 10 /* and while some could not be made */
+
+static bool run(BmwPartitions *partitions, BmwWork work);
+static void make_one(void *context);
+static void judge(void *context);
+static void log_lack(const char *missing);
+
+void
+bmw_partitions_init(BmwPartitions *partitions, BmwSlot *slot)
+{
+	*partitions = (BmwPartitions){.slot = slot, .has_extension = true};
+}
+
+void
+bmw_partitions_make(BmwPartitions *partitions, int64 now_us)
+{
+	partitions->now_us = now_us;
+	do
+		partitions->has_made_one = false;
+	while (run(partitions, make_one) && partitions->has_made_one);
+	if (!run(partitions, judge))
+		partitions->look_at_us = now_us + MINUTE_US;
+}
+
+static bool
+run(BmwPartitions *partitions, BmwWork work)
+{
+	BmwTransactionResult result =
+		bmw_transaction_run(partitions->slot, &partitions->streak, work, partitions);
+
+	if (result == BMW_TRANSACTION_NO_EXTENSION)
+		partitions->has_extension = false;
+	return result == BMW_TRANSACTION_DONE;
+}
+
+static void
+make_one(void *context)
+{
+	BmwPartitions *partitions = context;
+
+	partitions->has_made_one = bmw_store_create_partition();
+}
+
+static void
+judge(void *context)
+{
+	BmwPartitions *partitions = context;
+	const char *missing = bmw_store_missing_partitions();
+	bool is_lacking = missing != NULL;
+
+	partitions->look_at_us =
+		partitions->now_us + (is_lacking ? LACKING_MINUTES : LOOK_MINUTES) * MINUTE_US;
+	if (partitions->is_lacking != is_lacking)
+		log_lack(missing);
+	partitions->is_lacking = is_lacking;
+}
+
+static void
+log_lack(const char *missing)
+{
+	if (missing == NULL)
+		ereport(LOG, errmsg("bm_webhook has made all partitions for the coming days"));
+	else
+		ereport(
+			LOG, errmsg("bm_webhook could not make partitions: %s", missing),
+			errdetail(
+				"Somebody holds a lock on the table, or its default partition has rows of that day."),
+			errhint(
+				"It tries again every %d minutes; rows of a day without a partition go to the default one.",
+				LACKING_MINUTES));
+}
