@@ -322,6 +322,11 @@ typedef enum BmwErrandResult
 	BMW_ERRAND_LATER /* locked or failed: in a second */
 } BmwErrandResult;
 
+#define BMW_ERRAND_ROWS 1000 /* that a step changes at most */
+
+/* What a step over rows has come to: so many were changed; is_done: no other is meant, and none was locked. */
+extern BmwErrandResult bmw_errand_result(bool is_done, int rows);
+
 /*
  * The records to be written now, oldest first; NULL: none are due. The stuck ones
  * come by themselves. Valid until records_done(), which must follow.

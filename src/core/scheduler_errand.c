@@ -56,6 +56,14 @@ bmw_scheduler_next_errand(BmwScheduler *scheduler, BmwErrand *errand)
 	return false;
 }
 
+BmwErrandResult
+bmw_errand_result(bool is_done, int rows)
+{
+	if (is_done)
+		return BMW_ERRAND_DONE;
+	return rows >= BMW_ERRAND_ROWS ? BMW_ERRAND_MORE : BMW_ERRAND_LATER;
+}
+
 void
 bmw_scheduler_errand_done(BmwScheduler *scheduler, const BmwErrand *errand, BmwErrandResult result)
 {

@@ -5,8 +5,6 @@
 #include "trace.h"
 #include "world.h"
 
-#define AT_ONCE 1000
-
 typedef struct Moved
 {
 	int event;
@@ -88,7 +86,7 @@ change_endpoint(Dispatcher *dispatcher, const BmwErrand *errand)
 static BmwErrandResult
 change_rows(Dispatcher *dispatcher, const BmwErrand *errand)
 {
-	static Moved moved[AT_ONCE];
+	static Moved moved[BMW_ERRAND_ROWS];
 	int endpoint = registry_of(errand->endpoint_id);
 	const int *events;
 	int length = rows_pending(endpoint, &events);
@@ -102,7 +100,7 @@ change_rows(Dispatcher *dispatcher, const BmwErrand *errand)
 
 		if (!is_meant(errand, endpoint, event, &row))
 			continue;
-		if (changed == AT_ONCE || pair_of(event, endpoint)->locked_until > world.now)
+		if (changed == BMW_ERRAND_ROWS || pair_of(event, endpoint)->locked_until > world.now)
 		{
 			left++;
 			continue;
@@ -115,7 +113,7 @@ change_rows(Dispatcher *dispatcher, const BmwErrand *errand)
 	for (int i = 0; i < changed && errand->kind != BMW_ERRAND_CANCEL; i++)
 		bmw_scheduler_moved(dispatcher->scheduler, errand->endpoint_id,
 							&tables.events[moved[i].event].id, moved[i].due);
-	return left == 0 ? BMW_ERRAND_DONE : changed == AT_ONCE ? BMW_ERRAND_MORE : BMW_ERRAND_LATER;
+	return bmw_errand_result(left == 0, changed);
 }
 
 static bool

@@ -20,7 +20,6 @@
 #define LOCK_WAIT "20ms" /* for an uncommitted row of the same key: nothing else waits */
 #define MAX_LINES 10	 /* a minute */
 #define MINUTE_US (60 * INT64CONST(1000000))
-#define AT_ONCE 1000 /* rows of an errand */
 
 typedef struct Attempt
 {
@@ -54,8 +53,8 @@ typedef struct Step
 {
 	BmwErrand errand;
 	bool is_done;
-	bool is_moving; /* a batch of many: go on at once */
-	Moved moved[AT_ONCE];
+	int rows; /* that were changed */
+	Moved moved[BMW_ERRAND_ROWS];
 	int moved_length;
 } Step;
 
@@ -280,8 +279,8 @@ run_errand(BmwRecorder *recorder, Step *step)
 {
 	BmwTransactionResult result;
 
-	step->is_done = step->is_moving = false;
-	step->moved_length = 0;
+	step->is_done = false;
+	step->rows = step->moved_length = 0;
 	result = bmw_transaction_run(recorder->slot, &recorder->errand_streak, make_step, step);
 	recorder->has_extension = result != BMW_TRANSACTION_NO_EXTENSION;
 	if (result != BMW_TRANSACTION_DONE)
@@ -289,9 +288,7 @@ run_errand(BmwRecorder *recorder, Step *step)
 	for (int i = 0; i < step->moved_length; i++)
 		bmw_scheduler_moved(recorder->scheduler, step->errand.endpoint_id, &step->moved[i].event_id,
 							step->moved[i].due_us);
-	if (step->is_done)
-		return BMW_ERRAND_DONE;
-	return step->is_moving ? BMW_ERRAND_MORE : BMW_ERRAND_LATER;
+	return bmw_errand_result(step->is_done, step->rows);
 }
 
 static void
@@ -299,7 +296,6 @@ make_step(void *context)
 {
 	Step *step = context;
 	int64 endpoint_id = step->errand.endpoint_id;
-	int rows = 0;
 
 	switch (step->errand.kind)
 	{
@@ -310,16 +306,18 @@ make_step(void *context)
 			step->is_done = bmw_store_disable(endpoint_id, step->errand.reason);
 			break;
 		case BMW_ERRAND_CANCEL:
-			rows = bmw_store_cancel(endpoint_id, step->errand.reason, AT_ONCE, &step->is_done);
+			step->rows =
+				bmw_store_cancel(endpoint_id, step->errand.reason, BMW_ERRAND_ROWS, &step->is_done);
 			break;
 		case BMW_ERRAND_LET_GO:
-			rows = bmw_store_let_go(endpoint_id, AT_ONCE, &step->is_done, note_moved, step);
+			step->rows =
+				bmw_store_let_go(endpoint_id, BMW_ERRAND_ROWS, &step->is_done, note_moved, step);
 			break;
 		case BMW_ERRAND_CLAMP:
-			rows = bmw_store_clamp(endpoint_id, AT_ONCE, &step->is_done, note_moved, step);
+			step->rows =
+				bmw_store_clamp(endpoint_id, BMW_ERRAND_ROWS, &step->is_done, note_moved, step);
 			break;
 	}
-	step->is_moving = rows >= AT_ONCE;
 }
 
 static void
