@@ -90,6 +90,17 @@ COMMENT ON COLUMN bm_webhook.endpoint_secret.kind IS
 COMMENT ON COLUMN bm_webhook.endpoint_secret.key_id IS 'the key that the secret is encrypted with; not supported yet';
 COMMENT ON COLUMN bm_webhook.endpoint_secret.expires_at IS 'when it signs no more; not supported yet';
 
+-- Written by the transaction that changes something, and found by what two snapshots differ by: so exactly that is
+-- read again. Nobody waits for anybody here: rows are only inserted, and removed when all dispatchers have passed them.
+CREATE TABLE bm_webhook_internal.endpoint_change (
+	xid xid8 NOT NULL,
+	endpoint_id bigint,
+	application text
+);
+CREATE INDEX endpoint_change_xid_idx ON bm_webhook_internal.endpoint_change (xid);
+COMMENT ON TABLE bm_webhook_internal.endpoint_change IS
+	'which endpoint or application a transaction has changed; neither: any of them';
+
 CREATE TABLE bm_webhook.event_type (
 	name text PRIMARY KEY,
 	description text NOT NULL,

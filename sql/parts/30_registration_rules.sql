@@ -15,7 +15,8 @@ COMMENT ON FUNCTION bm_webhook_internal.check_endpoint_secret() IS
 	'checks a signing secret; 22023, 23502, 42501, 54000';
 CREATE FUNCTION bm_webhook_internal.endpoint_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_endpoint_changed';
-COMMENT ON FUNCTION bm_webhook_internal.endpoint_changed() IS 'tells the dispatcher to read the endpoints again';
+COMMENT ON FUNCTION bm_webhook_internal.endpoint_changed() IS
+	'notes what was changed, and tells the dispatcher to read that again';
 CREATE FUNCTION bm_webhook_internal.random_secret() RETURNS text
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_random_secret';
 COMMENT ON FUNCTION bm_webhook_internal.random_secret() IS 'a new secret: whsec_ and the base64 of 32 random bytes';

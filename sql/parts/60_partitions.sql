@@ -83,4 +83,5 @@ ALTER TABLE bm_webhook.delivery OWNER TO bm_webhook;
 ALTER TABLE bm_webhook.failed_attempt OWNER TO bm_webhook;
 ALTER TABLE bm_webhook.set_aside OWNER TO bm_webhook;
 ALTER TABLE bm_webhook.cursor OWNER TO bm_webhook;
+ALTER TABLE bm_webhook_internal.endpoint_change OWNER TO bm_webhook;
 

@@ -2,8 +2,9 @@
  * core/route.h - which endpoints get an event.
  *
  * An endpoint without application (channel) gets those of all, and of none; an
- * endpoint with one gets only that. Endpoints are indexed by application, so
- * the cost of an event is that of its candidates, not of all endpoints.
+ * endpoint with one gets only that. Endpoints are found by application, channel
+ * and pattern, so the cost of an event is that of those which get it, and the cost of
+ * a change that of one endpoint, however many there are.
  */
 #ifndef BMW_CORE_ROUTE_H
 #define BMW_CORE_ROUTE_H
@@ -13,7 +14,7 @@
 
 #include "core/status.h"
 
-/* What an endpoint subscribes to. Texts are copied by bmw_router_add(). */
+/* What an endpoint subscribes to. Texts are copied by bmw_router_set(). */
 typedef struct BmwSubscription
 {
 	int64_t endpoint_id;
@@ -22,7 +23,6 @@ typedef struct BmwSubscription
 	const char *const *patterns;
 	int patterns_length; /* 0: matches nothing */
 	int64_t since_us;	 /* events created before are not for it */
-	void *tag;			 /* the caller's, handed back by a match */
 } BmwSubscription;
 
 #define BMW_REPLY_TYPE "message.replied" /* the alias of a message that replies to another */
@@ -38,12 +38,14 @@ typedef struct BmwRouteEvent
 } BmwRouteEvent;
 
 typedef struct BmwRouter BmwRouter;
-typedef void (*BmwRouteMatch)(void *tag, void *context);
+typedef void (*BmwRouteMatch)(int64_t endpoint_id, void *context);
 
 extern BmwRouter *bmw_router_create(void); /* NULL when out of memory */
 extern void bmw_router_destroy(BmwRouter *router);
-extern BmwStatus bmw_router_add(BmwRouter *router, const BmwSubscription *subscription);
-/* Calls match(tag, context) for each, in the order of bmw_router_add within an application. */
+/* A new endpoint, or a change of one; without memory it stays as it was. */
+extern BmwStatus bmw_router_set(BmwRouter *router, const BmwSubscription *subscription);
+extern void bmw_router_remove(BmwRouter *router, int64_t endpoint_id); /* if it is there */
+/* Calls match for each endpoint that gets the event, once, in any order. */
 extern void bmw_router_match(const BmwRouter *router, const BmwRouteEvent *event,
 							 BmwRouteMatch match, void *context);
 

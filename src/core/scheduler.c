@@ -214,7 +214,7 @@ reading_wakeup_us(const BmwScheduler *scheduler)
 	int64_t wakeup = earlier(bmw_passes_wakeup_us(scheduler),
 							 bmw_lanes_wakeup_us(scheduler->lanes, scheduler->now_us));
 
-	if (scheduler->readings.unlearnt > 0)
+	if (scheduler->readings.unlearnt != NULL)
 		wakeup = earlier(wakeup, scheduler->now_us);
 	if (bmw_scheduler_fetch_wants_heads(scheduler))
 		wakeup = earlier(wakeup, scheduler->heads_at_us);

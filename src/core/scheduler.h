@@ -7,7 +7,7 @@
  * intake. Says what is to be done and never does it: no SQL, no network, no
  * clock, no randomness. The clerks of a dispatcher do it and tell the result:
  *
- *   endpoints  wants_endpoints, begin_reading, set_endpoint .., end_reading; next_unlearnt
+ *   endpoints  wants_endpoints, set_endpoint .., remove_endpoint .., endpoints_read; next_unlearnt
  *   intake     wants_events, begin_pass, next_chunk, take .., end_chunk
  *   fetch      wants_rows; wants_look, looked; next_fetch, offer .., load .., end_fetch
  *   send       next_request, not_started | ended; wants_abort, is_unwanted
@@ -102,27 +102,27 @@ typedef struct BmwEndpointRules
 	void *tag;				  /* the send clerk's; handed out with each request */
 } BmwEndpointRules;
 
-typedef enum BmwGone
-{
-	BMW_GONE_DELETED, /* what waits for it is canceled, what is in flight is unwanted */
-	BMW_GONE_MOVED	  /* to another shard: what waits stays in the table for that one */
-} BmwGone;
-
 /*
  * Are they to be read now? has_changed: since the last reading, as far as known,
- * or a change is being committed. Asked in every cycle, and in a pass after its
- * snapshot was taken and before its events are read. Not so soon after a long reading.
+ * or a change is being committed, or some that have changed were not read yet.
+ * Asked in every cycle, and in a pass after its snapshot was taken and before its
+ * events are read. Not so soon after a long reading.
  */
 extern bool bmw_scheduler_wants_endpoints(BmwScheduler *scheduler, bool has_changed);
 /* They cannot be read: somebody has locked them. Passes are provisional until they can. */
 extern void bmw_scheduler_endpoints_locked(BmwScheduler *scheduler);
-/* A reading of all: those that were not set between the two have been deleted. */
-extern void bmw_scheduler_begin_reading(BmwScheduler *scheduler);
-extern void bmw_scheduler_end_reading(BmwScheduler *scheduler, int64_t took_us);
+/*
+ * Some of what has changed was read, and set or removed. is_complete: all of it, and
+ * whatever else there is was read before. Until then passes are provisional.
+ */
+extern void bmw_scheduler_endpoints_read(BmwScheduler *scheduler, bool is_complete,
+										 int64_t took_us);
 /* New or changed. Texts and the schedule are copied. */
 extern BmwStatus bmw_scheduler_set_endpoint(BmwScheduler *scheduler, const BmwEndpointRules *rules);
-extern void bmw_scheduler_remove_endpoint(BmwScheduler *scheduler, int64_t endpoint_id,
-										  BmwGone why);
+/* It is deleted: what waits for it is canceled, what is in flight is unwanted. */
+extern void bmw_scheduler_remove_endpoint(BmwScheduler *scheduler, int64_t endpoint_id);
+/* The tag of its rules; NULL: it is not known. */
+extern void *bmw_scheduler_endpoint_tag(const BmwScheduler *scheduler, int64_t endpoint_id);
 /* As far as its rules say. False also when it is not known. */
 extern bool bmw_scheduler_lacks_secret(const BmwScheduler *scheduler, int64_t endpoint_id);
 /*

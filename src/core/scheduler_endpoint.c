@@ -11,7 +11,7 @@
 #include "core/scheduler_internal.h"
 
 #define MAX_LANE_IN_FLIGHT 1000
-#define REST_FACTOR 4 /* between two readings, times what one took: a fifth of the time at most */
+#define REST_FACTOR 2 /* between two readings, times what one took: a third of the time at most */
 #define MAX_REST_US (5 * BMW_SECOND_US)
 #define LOCK_RETRY_US (BMW_SECOND_US / 10)
 #define GRACE_US BMW_SECOND_US /* for requests of an endpoint that is stopped */
@@ -21,12 +21,11 @@ static int limit_of(const BmwEndpointRules *rules);
 static BmwStatus copy_rules(BmwTarget *target, const BmwEndpointRules *rules);
 static void stop(BmwScheduler *scheduler, BmwTarget *target);
 static void start(BmwScheduler *scheduler, BmwTarget *target);
-static void begin_order(BmwScheduler *scheduler, BmwTarget *target);
+static void begin_order(BmwScheduler *scheduler, BmwTarget *target, bool is_new);
 static void end_order(BmwScheduler *scheduler, BmwTarget *target);
 static void learn_from_memory(BmwScheduler *scheduler, BmwDelivery *delivery, void *context);
-static void sweep(BmwLane *lane, void *context);
+static void set_learnt(BmwScheduler *scheduler, BmwTarget *target, bool is_learnt);
 static void cancel_new(BmwScheduler *scheduler, BmwTarget *target);
-static void find_unlearnt(BmwLane *lane, void *context);
 
 bool
 bmw_scheduler_wants_endpoints(BmwScheduler *scheduler, bool has_changed)
@@ -37,7 +36,7 @@ bmw_scheduler_wants_endpoints(BmwScheduler *scheduler, bool has_changed)
 	readings->has_changed = has_changed;
 	if (!has_changed)
 	{
-		readings->is_locked = false;
+		readings->is_behind = false;
 		if (pass != NULL)
 			pass->has_endpoints = true;
 	}
@@ -47,26 +46,20 @@ bmw_scheduler_wants_endpoints(BmwScheduler *scheduler, bool has_changed)
 void
 bmw_scheduler_endpoints_locked(BmwScheduler *scheduler)
 {
-	scheduler->readings.is_locked = true;
+	scheduler->readings.is_behind = true;
 	scheduler->readings.again_us = scheduler->now_us + LOCK_RETRY_US;
 }
 
 void
-bmw_scheduler_begin_reading(BmwScheduler *scheduler)
-{
-	scheduler->readings.number++;
-}
-
-void
-bmw_scheduler_end_reading(BmwScheduler *scheduler, int64_t took_us)
+bmw_scheduler_endpoints_read(BmwScheduler *scheduler, bool is_complete, int64_t took_us)
 {
 	BmwReadings *readings = &scheduler->readings;
 	int64_t rest_us = took_us < MAX_REST_US / REST_FACTOR ? took_us * REST_FACTOR : MAX_REST_US;
 
-	bmw_lanes_each(scheduler->lanes, sweep, scheduler);
-	readings->has_changed = readings->is_locked = false;
+	readings->is_loaded = readings->is_loaded || is_complete;
+	readings->has_changed = readings->is_behind = !is_complete;
 	readings->again_us = scheduler->now_us + rest_us;
-	if (scheduler->passes.current != NULL)
+	if (is_complete && scheduler->passes.current != NULL)
 		scheduler->passes.current->has_endpoints = true;
 }
 
@@ -82,13 +75,12 @@ bmw_scheduler_set_endpoint(BmwScheduler *scheduler, const BmwEndpointRules *rule
 	if (copy_rules(target, rules) != BMW_OK)
 		return BMW_ERROR_MEMORY;
 	target->is_gone = false;
-	target->reading = scheduler->readings.number;
 	(void) bmw_lanes_open(scheduler->lanes, rules->id, limit_of(rules));
 	(void) bmw_lane_set_application(target->lane, rules->application);
 	if (before.rules.identity != 0 && before.rules.identity != rules->identity)
 		stop(scheduler, target);
 	if (rules->is_ordered && !before.rules.is_ordered)
-		begin_order(scheduler, target);
+		begin_order(scheduler, target, before.rules.identity == 0);
 	if (!rules->is_ordered && before.rules.is_ordered)
 		end_order(scheduler, target);
 	if (!rules->is_enabled || !rules->has_secret)
@@ -99,7 +91,7 @@ bmw_scheduler_set_endpoint(BmwScheduler *scheduler, const BmwEndpointRules *rule
 }
 
 void
-bmw_scheduler_remove_endpoint(BmwScheduler *scheduler, int64_t endpoint_id, BmwGone why)
+bmw_scheduler_remove_endpoint(BmwScheduler *scheduler, int64_t endpoint_id)
 {
 	BmwErrand errand = {.kind = BMW_ERRAND_CANCEL,
 						.endpoint_id = endpoint_id,
@@ -108,19 +100,23 @@ bmw_scheduler_remove_endpoint(BmwScheduler *scheduler, int64_t endpoint_id, BmwG
 
 	if (target == NULL || target->is_gone)
 		return;
-	if (why == BMW_GONE_DELETED)
-	{
-		cancel_new(scheduler, target);
-		bmw_errand_add(scheduler, &errand);
-	}
+	cancel_new(scheduler, target);
+	bmw_errand_add(scheduler, &errand);
 	stop(scheduler, target);
-	if (!target->is_learnt)
-		scheduler->readings.unlearnt--;
-	target->is_learnt = true;
+	set_learnt(scheduler, target, true);
 	target->is_gone = true;
 	target->rules.is_ordered = false;
+	target->rules.tag = NULL;
 	bmw_order_forget(scheduler->order, endpoint_id);
 	bmw_target_close_if_gone(scheduler, target);
+}
+
+void *
+bmw_scheduler_endpoint_tag(const BmwScheduler *scheduler, int64_t endpoint_id)
+{
+	const BmwTarget *target = bmw_target_find(scheduler, endpoint_id);
+
+	return target != NULL ? target->rules.tag : NULL;
 }
 
 bool
@@ -134,10 +130,10 @@ bmw_scheduler_lacks_secret(const BmwScheduler *scheduler, int64_t endpoint_id)
 bool
 bmw_scheduler_next_unlearnt(const BmwScheduler *scheduler, int64_t *endpoint_id)
 {
-	*endpoint_id = 0;
-	if (scheduler->readings.unlearnt > 0)
-		bmw_lanes_each(scheduler->lanes, find_unlearnt, endpoint_id);
-	return *endpoint_id != 0;
+	const BmwTarget *target = scheduler->readings.unlearnt;
+
+	*endpoint_id = target != NULL ? target->rules.id : 0;
+	return target != NULL;
 }
 
 BmwStatus
@@ -156,8 +152,7 @@ bmw_scheduler_learnt(BmwScheduler *scheduler, int64_t endpoint_id)
 
 	if (target == NULL || target->is_learnt)
 		return;
-	target->is_learnt = true;
-	scheduler->readings.unlearnt--;
+	set_learnt(scheduler, target, true);
 	if (target->rules.is_enabled && target->rules.has_secret)
 		start(scheduler, target);
 	else
@@ -310,13 +305,12 @@ start(BmwScheduler *scheduler, BmwTarget *target)
 
 /* What is in memory may be later than what waits in the table: nothing goes before that is known. */
 static void
-begin_order(BmwScheduler *scheduler, BmwTarget *target)
+begin_order(BmwScheduler *scheduler, BmwTarget *target, bool is_new)
 {
-	if (target->is_learnt)
-		scheduler->readings.unlearnt++;
-	target->is_learnt = false;
+	set_learnt(scheduler, target, false);
 	stop(scheduler, target);
-	bmw_memory_each(scheduler, learn_from_memory, target);
+	if (!is_new)
+		bmw_memory_each(scheduler, learn_from_memory, target);
 }
 
 static void
@@ -324,9 +318,7 @@ end_order(BmwScheduler *scheduler, BmwTarget *target)
 {
 	BmwErrand errand = {.kind = BMW_ERRAND_LET_GO, .endpoint_id = target->rules.id};
 
-	if (!target->is_learnt)
-		scheduler->readings.unlearnt--;
-	target->is_learnt = true;
+	set_learnt(scheduler, target, true);
 	bmw_order_forget(scheduler->order, target->rules.id);
 	bmw_errand_add(scheduler, &errand);
 }
@@ -343,13 +335,28 @@ learn_from_memory(BmwScheduler *scheduler, BmwDelivery *delivery, void *context)
 }
 
 static void
-sweep(BmwLane *lane, void *context)
+set_learnt(BmwScheduler *scheduler, BmwTarget *target, bool is_learnt)
 {
-	BmwScheduler *scheduler = context;
-	BmwTarget *target = bmw_lane_tag(lane);
+	BmwTarget **first = &scheduler->readings.unlearnt;
 
-	if (target->reading != scheduler->readings.number)
-		bmw_scheduler_remove_endpoint(scheduler, target->rules.id, BMW_GONE_DELETED);
+	if (target->is_learnt == is_learnt)
+		return;
+	target->is_learnt = is_learnt;
+	if (!is_learnt)
+	{
+		target->unlearnt_previous = NULL;
+		target->unlearnt_next = *first;
+		if (*first != NULL)
+			(*first)->unlearnt_previous = target;
+		*first = target;
+		return;
+	}
+	if (target->unlearnt_next != NULL)
+		target->unlearnt_next->unlearnt_previous = target->unlearnt_previous;
+	if (target->unlearnt_previous != NULL)
+		target->unlearnt_previous->unlearnt_next = target->unlearnt_next;
+	else
+		*first = target->unlearnt_next;
 }
 
 static void
@@ -359,14 +366,4 @@ cancel_new(BmwScheduler *scheduler, BmwTarget *target)
 
 	while ((job = bmw_lane_take_new(target->lane)) != NULL)
 		bmw_scheduler_record_cancel(scheduler, (BmwDelivery *) job, BMW_ENDPOINT_DELETED);
-}
-
-static void
-find_unlearnt(BmwLane *lane, void *context)
-{
-	const BmwTarget *target = bmw_lane_tag(lane);
-	int64_t *endpoint_id = context;
-
-	if (*endpoint_id == 0 && !target->is_learnt && !target->is_gone)
-		*endpoint_id = target->rules.id;
 }

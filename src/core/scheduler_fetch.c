@@ -132,7 +132,7 @@ bmw_scheduler_expect(BmwScheduler *scheduler, int64_t endpoint_id, int64_t due_u
 
 	if (target == NULL || target->is_gone)
 	{
-		if (scheduler->readings.number > 0)
+		if (scheduler->readings.is_loaded)
 			bmw_errand_add(scheduler, &cancel);
 	}
 	else if (due_us != BMW_HELD_BACK)

@@ -55,13 +55,14 @@ typedef struct BmwTarget
 {
 	BmwEndpointRules rules; /* its texts and delays are ours */
 	BmwLane *lane;
-	bool is_gone;	  /* closes as soon as nothing is in flight */
-	bool is_learnt;	  /* its unfinished deliveries are in the order */
-	uint64_t reading; /* the last one that it was in */
-	int64_t bytes;	  /* of bodies in memory */
-	int loaded;		  /* rows of the table in memory */
-	int64_t from_us;  /* what is due before is in memory */
-	int from_length;  /* rows due at that time that were seen */
+	bool is_gone;					 /* closes as soon as nothing is in flight */
+	bool is_learnt;					 /* its unfinished deliveries are in the order */
+	struct BmwTarget *unlearnt_next; /* of those that are not */
+	struct BmwTarget *unlearnt_previous;
+	int64_t bytes;	 /* of bodies in memory */
+	int loaded;		 /* rows of the table in memory */
+	int64_t from_us; /* what is due before is in memory */
+	int from_length; /* rows due at that time that were seen */
 } BmwTarget;
 
 /* All events that one snapshot sees and the one before did not. */
@@ -105,12 +106,11 @@ typedef struct BmwTightLane
 
 typedef struct BmwReadings
 {
-	uint64_t number;
+	bool is_loaded;	  /* all of them are known, or were once */
 	bool has_changed; /* as the clerk said the last time */
-	bool is_locked;
-	bool is_reading;
+	bool is_behind;	  /* they are locked, or so many have changed that it takes a while */
 	int64_t again_us; /* not before */
-	int unlearnt;	  /* endpoints */
+	BmwTarget *unlearnt;
 } BmwReadings;
 
 typedef struct BmwRecords

@@ -8,8 +8,8 @@
  * between two snapshots, read in chunks; the cursor moves past it when all its
  * deliveries have a row.
  *
- * A pass whose endpoints could not be read, because somebody has locked them, is
- * matched with those known before: provisionally. It does not move the cursor,
+ * A pass whose endpoints could not all be read, because somebody has locked them
+ * or too many have changed, is matched with what is known: provisionally. It does not move the cursor,
  * and as soon as they can be read everything since is read once more;
  * deliveries that are in memory or in the tables are then left out.
  */
@@ -191,13 +191,13 @@ bmw_passes_wait_for_endpoints(const BmwScheduler *scheduler)
 	const BmwReadings *readings = &scheduler->readings;
 
 	return (pass == NULL || !pass->has_endpoints) && readings->has_changed &&
-		   !readings->is_locked && scheduler->now_us < readings->again_us;
+		   !readings->is_behind && scheduler->now_us < readings->again_us;
 }
 
 static bool
 can_match_again(const BmwScheduler *scheduler)
 {
-	return scheduler->passes.has_provisional && !scheduler->readings.is_locked;
+	return scheduler->passes.has_provisional && !scheduler->readings.is_behind;
 }
 
 /* The pass that begins now reaches back to where they began. */

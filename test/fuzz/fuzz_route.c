@@ -27,12 +27,11 @@ none_if_empty(const char *text)
 }
 
 static void
-on_match(void *tag, void *context)
+on_match(int64_t endpoint_id, void *context)
 {
-	Endpoint *endpoint = tag;
+	Endpoint *endpoints = context;
 
-	(void) context;
-	endpoint->matches++;
+	endpoints[endpoint_id - 1].matches++;
 }
 
 static void
@@ -44,16 +43,15 @@ add_endpoint(BmwRouter *router, Endpoint *endpoint, int id)
 		.channel = none_if_empty(endpoint->channel),
 		.patterns = (const char *const *) &endpoint->pattern,
 		.patterns_length = bmw_pattern_is_valid(endpoint->pattern, strlen(endpoint->pattern)),
-		.tag = endpoint,
 	};
-	REQUIRE(bmw_router_add(router, &endpoint->subscription) == BMW_OK);
+	REQUIRE(bmw_router_set(router, &endpoint->subscription) == BMW_OK);
 }
 
 static void
 require_all_agree(const BmwRouter *router, Endpoint *endpoints, int length,
 				  const BmwRouteEvent *event)
 {
-	bmw_router_match(router, event, on_match, NULL);
+	bmw_router_match(router, event, on_match, endpoints);
 	for (int i = 0; i < length; i++)
 		REQUIRE(endpoints[i].matches ==
 				bmw_subscription_matches(&endpoints[i].subscription, event));

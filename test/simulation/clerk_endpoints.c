@@ -7,11 +7,19 @@
 #include "trace.h"
 #include "world.h"
 
+#define STEP 3 /* endpoints at a time, going through all */
+#define LOOK_INTERVAL (5 * SECOND)
+
 static bool has_changed(const Dispatcher *dispatcher);
-static Result read_all(Dispatcher *dispatcher);
+static bool is_left(const Dispatcher *dispatcher);
+static void look(Dispatcher *dispatcher);
+static void note(Dispatcher *dispatcher, uint64_t xid);
+static Result read_some(Dispatcher *dispatcher);
+static uint32_t step(Dispatcher *dispatcher);
+static BmwStatus read_one(Dispatcher *dispatcher, int endpoint);
 static BmwStatus subscribe(BmwRouter *router, const Version *version, int endpoint);
 static BmwStatus tell(Dispatcher *dispatcher, const Version *version, int endpoint);
-static void learn_known(Dispatcher *dispatcher);
+static void learn_known(Dispatcher *dispatcher, int endpoint);
 
 bool
 clerk_wants_endpoints(Dispatcher *dispatcher)
@@ -36,44 +44,125 @@ clerk_refresh(Dispatcher *dispatcher)
 		bmw_scheduler_endpoints_locked(dispatcher->scheduler);
 		return RESULT_DONE;
 	}
-	result = read_all(dispatcher);
+	look(dispatcher);
+	dispatcher->generation = generation;
+	do
+		result = read_some(dispatcher);
+	while (result == RESULT_DONE && !dispatcher->is_loaded && is_left(dispatcher));
 	if (result != RESULT_DONE)
 		return result;
-	dispatcher->generation = generation;
 	dispatcher->is_loaded = true;
-	bmw_scheduler_end_reading(dispatcher->scheduler, world.now - start);
+	bmw_scheduler_endpoints_read(dispatcher->scheduler, !is_left(dispatcher), world.now - start);
 	return RESULT_DONE;
 }
 
 static bool
 has_changed(const Dispatcher *dispatcher)
 {
-	return registry.changing != 0 || registry.generation != dispatcher->generation;
+	return registry.changing != 0 || registry.generation != dispatcher->generation ||
+		   world.now >= dispatcher->notes_at || is_left(dispatcher);
 }
 
-static Result
-read_all(Dispatcher *dispatcher)
+static bool
+is_left(const Dispatcher *dispatcher)
 {
-	BmwRouter *router = bmw_router_create();
-	BmwStatus status = router != NULL ? BMW_OK : BMW_ERROR_MEMORY;
+	return dispatcher->changed != 0 || dispatcher->is_in_round;
+}
 
-	for (int i = 0; i < registry.length && status == BMW_OK; i++)
-		if (registry.endpoints[i].now.exists && registry.endpoints[i].now.is_enabled &&
-			dispatcher_owns(dispatcher, i))
-			status = subscribe(router, &registry.endpoints[i].now, i);
-	bmw_scheduler_begin_reading(dispatcher->scheduler);
-	for (int i = 0; i < registry.length && status == BMW_OK; i++)
-		if (registry.endpoints[i].now.exists && dispatcher_owns(dispatcher, i))
-			status = tell(dispatcher, &registry.endpoints[i].now, i);
-	if (status != BMW_OK)
+/* For the notes of transactions that one snapshot sees and the one before does not; at the start, for all. */
+static void
+look(Dispatcher *dispatcher)
+{
+	uint64_t ended[64];
+	BmwSnapshot now;
+	int ended_length;
+
+	memory_end();
+	xact_snapshot(&now);
+	memory_begin(true);
+	ended_length = bmw_snapshot_ended(&dispatcher->seen, &now, ended);
+	for (int i = 0; i < ended_length; i++)
 	{
-		bmw_router_destroy(router);
-		return RESULT_FAILED;
+		note(dispatcher, ended[i]);
+		if (tables.xacts[ended[i] - FIRST_XID].change >= 0)
+			MET(MET_LATE_NOTE);
 	}
-	bmw_router_destroy(dispatcher->router);
-	dispatcher->router = router;
-	learn_known(dispatcher);
+	for (uint64_t xid = dispatcher->seen.xmax; xid != 0 && xid < now.xmax; xid++)
+		if (bmw_snapshot_sees(&now, xid))
+			note(dispatcher, xid);
+	if (dispatcher->seen.xmax == 0)
+		dispatcher->is_in_round = true;
+	bmw_snapshot_free(&dispatcher->seen);
+	dispatcher->seen = now;
+	dispatcher->notes_at = world.now + LOOK_INTERVAL;
+}
+
+static void
+note(Dispatcher *dispatcher, uint64_t xid)
+{
+	const Xact *xact = &tables.xacts[xid - FIRST_XID];
+
+	if (xact->state != XACT_COMMITTED || xact->change == NO_CHANGE)
+		return;
+	if (xact->change != CHANGE_OF_ANY)
+		dispatcher->changed |= UINT32_C(1) << xact->change;
+	else if (dispatcher->is_in_round)
+		dispatcher->again = true;
+	else
+		dispatcher->is_in_round = true;
+}
+
+/* What has been noted, and a step of the round. */
+static Result
+read_some(Dispatcher *dispatcher)
+{
+	uint32_t set = dispatcher->changed | step(dispatcher);
+	Result result = dispatcher_statement(dispatcher);
+
+	for (int i = 0; result == RESULT_DONE && i < registry.length; i++)
+		if ((set >> i & 1) != 0 && dispatcher_owns(dispatcher, i) &&
+			read_one(dispatcher, i) != BMW_OK)
+			result = RESULT_FAILED;
+	if (result != RESULT_DONE)
+		return result;
+	dispatcher->changed = 0;
+	if (dispatcher->is_in_round)
+		dispatcher->next_in_round += STEP;
+	if (dispatcher->next_in_round < registry.length)
+		return RESULT_DONE;
+	dispatcher->next_in_round = 0;
+	dispatcher->is_in_round = dispatcher->again;
+	dispatcher->again = false;
 	return RESULT_DONE;
+}
+
+static uint32_t
+step(Dispatcher *dispatcher)
+{
+	uint32_t set = 0;
+
+	for (int i = 0; dispatcher->is_in_round && i < STEP; i++)
+		set |= UINT32_C(1) << (dispatcher->next_in_round + i);
+	return set;
+}
+
+static BmwStatus
+read_one(Dispatcher *dispatcher, int endpoint)
+{
+	const Version *now = &registry.endpoints[endpoint].now;
+	BmwStatus status = BMW_OK;
+
+	if (now->exists)
+		status = tell(dispatcher, now, endpoint);
+	else
+		bmw_scheduler_remove_endpoint(dispatcher->scheduler, registry_id(endpoint));
+	if (status == BMW_OK && now->exists && now->is_enabled)
+		status = subscribe(dispatcher->router, now, endpoint);
+	else if (status == BMW_OK)
+		bmw_router_remove(dispatcher->router, registry_id(endpoint));
+	if (status == BMW_OK)
+		learn_known(dispatcher, endpoint);
+	return status;
 }
 
 static BmwStatus
@@ -88,8 +177,7 @@ subscribe(BmwRouter *router, const Version *version, int endpoint)
 	for (int i = 0; i < TYPES; i++)
 		if ((version->types >> i & 1) != 0)
 			patterns[subscription.patterns_length++] = registry_type(i);
-	subscription.tag = (void *) (intptr_t) registry_id(endpoint);
-	return bmw_router_add(router, &subscription);
+	return bmw_router_set(router, &subscription);
 }
 
 static BmwStatus
@@ -114,20 +202,17 @@ tell(Dispatcher *dispatcher, const Version *version, int endpoint)
 }
 
 static void
-learn_known(Dispatcher *dispatcher)
+learn_known(Dispatcher *dispatcher, int endpoint)
 {
-	for (int i = 0; i < registry.length; i++)
-	{
-		const Version *now = &registry.endpoints[i].now;
-		const Version *before = &dispatcher->known[i];
+	const Version *now = &registry.endpoints[endpoint].now;
+	const Version *before = &dispatcher->known[endpoint];
 
-		if (before->exists && !now->exists && receivers_open(dispatcher->shard, i) > 0)
-			MET(MET_DELETED_IN_FLIGHT);
-		/* a lane that is started anew begins without a past */
-		if (now->is_enabled != before->is_enabled || now->has_secret != before->has_secret ||
-			now->exists != before->exists || now->is_ordered != before->is_ordered ||
-			now->created != before->created || now->application != before->application)
-			dispatcher->hold_until[i] = 0;
-		dispatcher->known[i] = *now;
-	}
+	if (before->exists && !now->exists && receivers_open(dispatcher->shard, endpoint) > 0)
+		MET(MET_DELETED_IN_FLIGHT);
+	/* a lane that is started anew begins without a past */
+	if (now->is_enabled != before->is_enabled || now->has_secret != before->has_secret ||
+		now->exists != before->exists || now->is_ordered != before->is_ordered ||
+		now->created != before->created || now->application != before->application)
+		dispatcher->hold_until[endpoint] = 0;
+	dispatcher->known[endpoint] = *now;
 }

@@ -20,7 +20,7 @@ static Result begin_pass(Dispatcher *dispatcher);
 static int read_chunk(const BmwChunk *chunk, int *events);
 static int read_xact(int xact, const BmwPosition *after, int limit, int *events);
 static BmwStatus take(Dispatcher *dispatcher, const BmwChunk *chunk, int number);
-static void add_match(void *tag, void *context);
+static void add_match(int64_t endpoint_id, void *context);
 
 Result
 clerk_take_in(Dispatcher *dispatcher)
@@ -126,8 +126,9 @@ take(Dispatcher *dispatcher, const BmwChunk *chunk, int number)
 	if (chunk->xids != NULL)
 		MET(MET_LATE_XID);
 	world.steps++;
-	if (dispatcher->router != NULL)
-		bmw_router_match(dispatcher->router, &route, add_match, &matching);
+	if (dispatcher->is_in_round)
+		MET(MET_ROUND);
+	bmw_router_match(dispatcher->router, &route, add_match, &matching);
 	for (int i = 0; chunk->needs_check && i < matching.length; i++)
 	{
 		const Row *row = &pair_of(number, registry_of(matching.matches[i].endpoint_id))->row;
@@ -141,9 +142,9 @@ take(Dispatcher *dispatcher, const BmwChunk *chunk, int number)
 }
 
 static void
-add_match(void *tag, void *context)
+add_match(int64_t endpoint_id, void *context)
 {
 	Matching *matching = context;
 
-	matching->matches[matching->length++] = (BmwMatch){.endpoint_id = (int64_t) (intptr_t) tag};
+	matching->matches[matching->length++] = (BmwMatch){.endpoint_id = endpoint_id};
 }

@@ -148,6 +148,7 @@ dispatcher_start(int shard)
 							   .wake_at = -1,
 							   .limits = limits()};
 	dispatcher->scheduler = bmw_scheduler_create(&dispatcher->limits, world_wall());
+	dispatcher->router = bmw_router_create();
 	read_cursor(dispatcher, &cursor);
 	since = tables.cursors[shard].since;
 	trace("shard %d of %d starts, cursor %d:%d", shard, dispatchers_length, (int) cursor.xmin,
@@ -216,6 +217,7 @@ bury(Dispatcher *dispatcher)
 		forget_patience();
 	bmw_scheduler_destroy(dispatcher->scheduler);
 	bmw_router_destroy(dispatcher->router);
+	bmw_snapshot_free(&dispatcher->seen);
 	receivers_drop(dispatcher->shard);
 	dispatcher->is_running = dispatcher->must_die = false;
 	dispatcher->scheduler = NULL;

@@ -32,6 +32,12 @@ typedef struct Dispatcher
 	BmwRouter *router;
 	Version known[MAX_ENDPOINTS];
 	uint64_t generation;
+	BmwSnapshot seen; /* what it sees has been read, or is to be */
+	uint32_t changed; /* endpoints that are to be read */
+	bool is_in_round; /* of all of them */
+	bool again;		  /* and another one is wanted */
+	int next_in_round;
+	int64_t notes_at; /* the next look for notes that nobody announced */
 	bool is_loaded;
 	bool is_awake; /* an announcement that has not been looked for */
 	bool has_due;

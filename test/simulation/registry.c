@@ -47,8 +47,10 @@ registry_match_before(const Event *event)
 {
 	uint32_t set = 0;
 
-	for (int i = 0; i < registry.length && tables.endpoints_locked_until + 10 * SECOND > world.now;
-		 i++)
+	if (tables.endpoints_locked_until + 10 * SECOND <= world.now &&
+		registry.unclear_until <= world.now)
+		return 0;
+	for (int i = 0; i < registry.length; i++)
 		if (matches(&registry.endpoints[i].before, event, i))
 			set |= UINT32_C(1) << i;
 	return set;

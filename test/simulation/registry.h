@@ -45,13 +45,14 @@ typedef struct Registry
 	uint64_t generation;
 	int changing; /* commits that are on their way */
 	int64_t changed;
+	int64_t unclear_until; /* dispatchers go through all of them, or have just done so */
 } Registry;
 
 extern Registry registry;
 
 extern void registry_begin(void);
 extern uint32_t registry_match(const Event *event);
-/* While the endpoints are locked, what is known is what they were before. */
+/* While the endpoints are locked or all are read, what is known is what they were before. */
 extern uint32_t registry_match_before(const Event *event);
 /* Does it get events of this kind, whenever? */
 extern bool registry_fits(const Version *version, const Event *event, int endpoint);

@@ -25,7 +25,9 @@
 #define FIRST_XID 1000
 #define NO_APPLICATION (-1)
 #define NO_MESSAGE (-1)
-#define NOBODY (-1) /* an event that is for no endpoint by name */
+#define NO_CHANGE (-1)
+#define CHANGE_OF_ANY (-2) /* of so many that it does not say which */
+#define NOBODY (-1)		   /* an event that is for no endpoint by name */
 
 typedef enum XactState
 {
@@ -39,6 +41,7 @@ typedef struct Xact
 	XactState state;
 	bool is_prepared; /* outlives a crash */
 	int first_event;  /* -1: none; by id from there on */
+	int change;		  /* what it notes: an endpoint, or one of these */
 	int events;
 } Xact;
 

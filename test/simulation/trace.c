@@ -63,6 +63,8 @@ static const char *const names[SITUATIONS] = {
 	[MET_REDELIVERED_IN_FLIGHT] = "a redelivery during an attempt",
 	[MET_CURSOR_WRITTEN] = "a cursor that was written",
 	[MET_NO_SECRET] = "a delivery that waits for a secret",
+	[MET_LATE_NOTE] = "a change noted by a transaction that ended late",
+	[MET_ROUND] = "events taken while all endpoints are read, step by step",
 };
 
 void

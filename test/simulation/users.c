@@ -211,6 +211,8 @@ begin(Work *work, int64_t lasts)
 	work->commits = !PLAN_HAS(HAS_ROLLBACKS) || !random_chance(100);
 	work->is_heard = work->again_event >= 0 || !PLAN_HAS(HAS_UNHEARD) || !random_chance(100);
 	works[xact] = *work;
+	if (work->changes)
+		tables.xacts[xact].change = random_chance(300) ? CHANGE_OF_ANY : work->endpoint;
 	tables.xacts[xact].is_prepared = !work->changes && work->again_event < 0 && random_chance(30);
 	world_after(lasts, ACTOR_XACT, xact);
 	return xact;
@@ -284,6 +286,8 @@ become_visible(int xact, Work *work)
 		work->version.failing_since = endpoint->now.failing_since;
 		endpoint->locked_until = 0;
 		registry_install(work->endpoint, &work->version);
+		if (tables.xacts[xact].change == CHANGE_OF_ANY)
+			registry.unclear_until = world.now + 10 * SECOND;
 		trace("endpoint %d is now:%s%s%s%s application %d types %x", work->endpoint,
 			  work->version.exists ? "" : " deleted", work->version.is_enabled ? "" : " disabled",
 			  work->version.has_secret ? "" : " without secret",

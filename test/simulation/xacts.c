@@ -36,7 +36,7 @@ xact_begin(void)
 	if (xact == MAX_XACTS || tables.running_length == 60)
 		return -1;
 	tables.xacts_length++;
-	tables.xacts[xact] = (Xact){.first_event = -1};
+	tables.xacts[xact] = (Xact){.first_event = -1, .change = NO_CHANGE};
 	tables.running[tables.running_length++] = xact;
 	return xact;
 }

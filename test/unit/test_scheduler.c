@@ -55,9 +55,16 @@ rules_of(int64_t id)
 static void
 set_rules(const BmwEndpointRules *rules)
 {
-	bmw_scheduler_begin_reading(scheduler);
 	CHECK_INT(bmw_scheduler_set_endpoint(scheduler, rules), BMW_OK);
-	bmw_scheduler_end_reading(scheduler, 0);
+	bmw_scheduler_endpoints_read(scheduler, true, 0);
+	CHECK(!bmw_scheduler_wants_endpoints(scheduler, false));
+}
+
+static void
+delete_endpoint(void)
+{
+	bmw_scheduler_remove_endpoint(scheduler, 1);
+	bmw_scheduler_endpoints_read(scheduler, true, 0);
 	CHECK(!bmw_scheduler_wants_endpoints(scheduler, false));
 }
 
@@ -409,14 +416,13 @@ test_no_room_for_heads(void)
 	BmwUuid id = uuid(9999);
 
 	begin();
-	bmw_scheduler_begin_reading(scheduler);
 	for (int e = 0; e < 3; e++)
 	{
 		rules[e] = rules_of(e + 1);
 		rules[e].is_ordered = true;
 		CHECK_INT(bmw_scheduler_set_endpoint(scheduler, &rules[e]), BMW_OK);
 	}
-	bmw_scheduler_end_reading(scheduler, 0);
+	bmw_scheduler_endpoints_read(scheduler, true, 0);
 	for (int e = 0; e < 3; e++)
 		bmw_scheduler_learnt(scheduler, e + 1);
 	for (int e = 0; e < 2; e++)
@@ -545,7 +551,6 @@ test_fetch_fails(void)
 static void
 test_deleted(void)
 {
-	BmwEndpointRules other = rules_of(2);
 	BmwRequest request;
 	BmwErrand errand;
 	BmwEnd aborted = {.transport = BMW_TRANSPORT_ABORTED};
@@ -553,7 +558,7 @@ test_deleted(void)
 	begin();
 	take_pass(1, 2, 1, NULL);
 	CHECK_INT(send_next(&request), 1);
-	set_rules(&other);
+	delete_endpoint();
 	CHECK_INT(bmw_scheduler_counts(scheduler).unwritten, 1);
 	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
 	CHECK_INT(errand.kind, BMW_ERRAND_CANCEL);
@@ -576,7 +581,6 @@ test_deleted(void)
 static void
 test_deleted_before_written(void)
 {
-	BmwEndpointRules other = rules_of(2);
 	BmwRequest request;
 	BmwErrand errand;
 
@@ -584,7 +588,7 @@ test_deleted_before_written(void)
 	take_pass(1, 1, 1, NULL);
 	CHECK_INT(send_next(&request), 1);
 	CHECK_INT(answer(&request, 500)->status, BMW_PENDING);
-	set_rules(&other);
+	delete_endpoint();
 	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
 	bmw_scheduler_errand_done(scheduler, &errand, BMW_ERRAND_DONE);
 	pass_time(5000);
@@ -599,13 +603,12 @@ test_deleted_before_written(void)
 static void
 test_deleted_local_fault(void)
 {
-	BmwEndpointRules other = rules_of(2);
 	BmwRequest request;
 
 	begin();
 	take_pass(1, 1, 1, NULL);
 	CHECK_INT(send_next(&request), 1);
-	set_rules(&other);
+	delete_endpoint();
 	bmw_scheduler_not_started(scheduler, request.delivery);
 	pass_time(S);
 	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 1);
@@ -818,14 +821,14 @@ test_modes(void)
 	CHECK(!bmw_scheduler_next_fetch(scheduler, &what));
 	CHECK(answer(&request, 200) != NULL);
 	/* a change of the endpoints is heard of all the same */
-	bmw_scheduler_begin_reading(scheduler);
-	bmw_scheduler_end_reading(scheduler, 1000);
+	bmw_scheduler_remove_endpoint(scheduler, 1);
+	bmw_scheduler_endpoints_read(scheduler, true, 1000);
 	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
 	bmw_scheduler_errand_done(scheduler, &errand, BMW_ERRAND_DONE);
 	CHECK(!bmw_scheduler_next_errand(scheduler, &errand));
 	CHECK(!bmw_scheduler_wants_endpoints(scheduler, true));
-	CHECK_INT(bmw_scheduler_wakeup_us(scheduler), now_us + 4000);
-	pass_time(4000);
+	CHECK_INT(bmw_scheduler_wakeup_us(scheduler), now_us + 2000);
+	pass_time(2000);
 	CHECK(bmw_scheduler_wants_endpoints(scheduler, true));
 	bmw_scheduler_set_mode(scheduler, BMW_STOPPING);
 	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 2); /* the other was canceled */

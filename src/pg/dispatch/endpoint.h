@@ -3,7 +3,7 @@
  *
  * The endpoints clerk makes it and gives it to the scheduler as the tag of the
  * endpoint's rules; the clerks who fetch and send get it back with what they are
- * to do. It lives until the endpoints are read again.
+ * to do. It lives until the endpoint is read again.
  */
 #ifndef BMW_PG_DISPATCH_ENDPOINT_H
 #define BMW_PG_DISPATCH_ENDPOINT_H
@@ -13,16 +13,21 @@
 #include "core/http.h"
 #include "core/route.h"
 #include "core/sign.h"
+#include "pg/dispatch/store.h"
 
 typedef struct BmwEndpoint
 {
 	BmwSubscription owner; /* for bmw_route_fits(): id, application, since when */
-	const char *url;
+	uint32 reading;		   /* the last one of all that it was in */
 	int timeout_ms;
-	BmwHttpHeader *headers;
 	int headers_length;
-	BmwSecret *secrets;
 	int secrets_length;
+	const char *url;
+	BmwHttpHeader *headers;
+	BmwSecret *secrets;
 } BmwEndpoint;
+
+/* In one piece, to be freed by free(); NULL: no memory. */
+extern BmwEndpoint *bmw_endpoint_create(const BmwEndpointRow *row);
 
 #endif

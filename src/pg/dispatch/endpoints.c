@@ -1,59 +1,74 @@
 /*
  * pg/dispatch/endpoints.c - the clerk of a dispatcher who knows the endpoints.
  *
- * Read as a whole whenever one has changed, and at every look while a change is
- * about to be committed (pg/server/notify.c says why). The new copy replaces the old
- * one when it is complete; requests in flight need neither.
+ * Looks for notes of changes whenever somebody has said that there are some, and
+ * at every look while a change is about to be committed (pg/server/notify.c says
+ * why), and reads what they name. When that is much it is read in steps, between
+ * which everything else goes on. A new copy of an endpoint replaces the old one
+ * when it is complete; requests in flight need neither.
  */
 #include "postgres.h"
 
 #include "pg/dispatch/endpoints.h"
 
+#include <stdlib.h>
+
 #include "common/hashfn.h"
-#include "core/name.h"
-#include "core/pattern.h"
 #include "pg/dispatch/endpoint.h"
 #include "pg/dispatch/store.h"
 #include "portability/instr_time.h"
 #include "utils/memutils.h"
 
-typedef struct Loading
+#define LOOK_INTERVAL_MS 5000 /* for changes that nobody announced */
+#define FIRST_SIZE 256		  /* of the table of endpoints */
+
+typedef struct Known
+{
+	int64 id;			   /* the key */
+	BmwEndpoint *endpoint; /* NULL: there was no memory for it, and it is read again */
+} Known;
+
+/* Some endpoints that are read at once. */
+typedef struct Reading
 {
 	BmwEndpoints *endpoints;
-	MemoryContext memory;
-	BmwRouter *router;
-	HTAB *muted;
-	List *rules; /* BmwEndpointRules */
-} Loading;
-
-/* An application's event types that are not sent. */
-typedef struct Muted
-{
-	char application[BMW_NAME_MAX_BYTES + 1]; /* the key */
-	char **patterns;
+	const int64 *ids;
 	int length;
-} Muted;
+	int next; /* of the ids: those before were there, or are gone */
+} Reading;
 
 static bool has_changed(const BmwEndpoints *endpoints, uint64 *generation);
-static void read_all(BmwEndpoints *endpoints);
-static void load(Loading *loading);
-static void add_endpoint(const BmwEndpointRow *row, void *context);
-static BmwEndpoint *make_endpoint(const BmwEndpointRow *row);
-static void make_headers(BmwEndpoint *endpoint, const BmwEndpointRow *row);
-static void make_secrets(BmwEndpoint *endpoint, const BmwEndpointRow *row);
-static BmwEndpointRules *make_rules(const BmwEndpointRow *row, BmwEndpoint *endpoint);
+static int64 now_us(void);
+static void look(BmwEndpoints *endpoints, int64 now_ms);
+static void read_some(BmwEndpoints *endpoints, int64 now_ms);
+static int keep_ours(const BmwEndpoints *endpoints, int64 *ids, int length);
+static void set_endpoint(const BmwEndpointRow *row, void *context);
+static void remove_until(Reading *reading, int64 id);
+static void remove_endpoint(BmwEndpoints *endpoints, int64 id);
+static BmwEndpointRules make_rules(const BmwEndpointRow *row, BmwEndpoint *endpoint);
 static uint64 identity_of(const BmwSubscription *owner);
 static void log_lack_of_secret(const BmwEndpoints *endpoints, const BmwEndpointRules *rules);
-static void subscribe(Loading *loading, const BmwEndpointRow *row, BmwEndpoint *endpoint);
+static void subscribe(BmwEndpoints *endpoints, const BmwEndpointRow *row);
+static Known *know(BmwEndpoints *endpoints, int64 id);
+static void find_lost(BmwEndpoints *endpoints);
+static void read_muted(const char *application, void *context);
 static void add_muted(const char *application, const char **patterns, int length, void *context);
-static void tell_scheduler(Loading *loading);
-static void replace(Loading *loading);
-static bool is_muted(const BmwEndpoints *endpoints, const BmwRouteEvent *event);
+static void check(bool has_memory);
 
 void
 bmw_endpoints_init(BmwEndpoints *endpoints, BmwScheduler *scheduler, BmwSlot *slot, int shards)
 {
+	HASHCTL control = {.keysize = sizeof(int64),
+					   .entrysize = sizeof(Known),
+					   .hcxt = TopMemoryContext};
+
 	*endpoints = (BmwEndpoints){.scheduler = scheduler, .slot = slot, .shards = shards};
+	endpoints->by_id = hash_create("bm_webhook endpoints", FIRST_SIZE, &control,
+								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	endpoints->router = bmw_router_create();
+	check(endpoints->router != NULL);
+	endpoints->muted = bmw_muted_create(TopMemoryContext);
+	bmw_changes_init(&endpoints->changes);
 }
 
 bool
@@ -68,9 +83,8 @@ void
 bmw_endpoints_refresh(BmwEndpoints *endpoints)
 {
 	BmwScheduler *scheduler = endpoints->scheduler;
+	int64 start_us = now_us();
 	uint64 generation;
-	instr_time start;
-	instr_time end;
 
 	if (!bmw_scheduler_wants_endpoints(scheduler, has_changed(endpoints, &generation)))
 		return;
@@ -79,25 +93,27 @@ bmw_endpoints_refresh(BmwEndpoints *endpoints)
 		bmw_scheduler_endpoints_locked(scheduler);
 		return;
 	}
-	INSTR_TIME_SET_CURRENT(start);
-	read_all(endpoints);
-	INSTR_TIME_SET_CURRENT(end);
-	INSTR_TIME_SUBTRACT(end, start);
+	look(endpoints, start_us / 1000);
 	endpoints->generation = generation;
-	bmw_scheduler_end_reading(scheduler, (int64) INSTR_TIME_GET_MICROSEC(end));
+	do
+		read_some(endpoints, start_us / 1000);
+	while (!endpoints->is_loaded && bmw_changes_are_left(&endpoints->changes));
+	endpoints->is_loaded = true;
+	bmw_scheduler_endpoints_read(scheduler, !bmw_changes_are_left(&endpoints->changes),
+								 now_us() - start_us);
 }
 
 bool
 bmw_endpoints_are_loaded(const BmwEndpoints *endpoints)
 {
-	return endpoints->router != NULL;
+	return endpoints->is_loaded;
 }
 
 void
 bmw_endpoints_match(const BmwEndpoints *endpoints, const BmwRouteEvent *event, BmwRouteMatch fn,
 					void *context)
 {
-	if (endpoints->router != NULL && (event->endpoint_id != 0 || !is_muted(endpoints, event)))
+	if (event->endpoint_id != 0 || !bmw_muted_has(endpoints->muted, event))
 		bmw_router_match(endpoints->router, event, fn, context);
 }
 
@@ -117,119 +133,142 @@ static bool
 has_changed(const BmwEndpoints *endpoints, uint64 *generation)
 {
 	bool is_changing = pg_atomic_read_u32(&endpoints->slot->changing) != 0;
+	int64 now_ms = now_us() / 1000;
 
 	pg_read_barrier();
 	*generation = pg_atomic_read_u64(&endpoints->slot->generation);
-	return is_changing || *generation != endpoints->generation;
+	return is_changing || *generation != endpoints->generation || now_ms >= endpoints->look_at_ms ||
+		   bmw_changes_are_left(&endpoints->changes) ||
+		   bmw_changes_want_check(&endpoints->changes, now_ms);
 }
 
-static void
-read_all(BmwEndpoints *endpoints)
+static int64
+now_us(void)
 {
-	Loading loading = {.endpoints = endpoints, .router = bmw_router_create()};
-	HASHCTL control = {.keysize = BMW_NAME_MAX_BYTES + 1, .entrysize = sizeof(Muted)};
+	instr_time now;
 
-	if (loading.router == NULL)
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
-	loading.memory =
-		AllocSetContextCreate(TopMemoryContext, "bm_webhook endpoints", ALLOCSET_DEFAULT_SIZES);
-	control.hcxt = loading.memory;
-	PG_TRY();
-	{
-		loading.muted =
-			hash_create("bm_webhook muted", 16, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-		load(&loading);
-	}
-	PG_CATCH();
-	{
-		bmw_router_destroy(loading.router);
-		MemoryContextDelete(loading.memory);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	tell_scheduler(&loading);
-	replace(&loading);
+	INSTR_TIME_SET_CURRENT(now);
+	return (int64) INSTR_TIME_GET_MICROSEC(now);
 }
 
+/* For notes, and from time to time for what leaves none. One of the shards removes those that all have read. */
 static void
-load(Loading *loading)
+look(BmwEndpoints *endpoints, int64 now_ms)
 {
-	bmw_store_endpoints(add_endpoint, loading);
-	bmw_store_muted(add_muted, loading);
-}
+	bool is_more = false;
 
-static void
-add_endpoint(const BmwEndpointRow *row, void *context)
-{
-	Loading *loading = context;
-	MemoryContext caller;
-	BmwEndpoint *endpoint;
-
-	if (!bmw_endpoints_is_ours(loading->endpoints, row->id))
+	bmw_changes_look(&endpoints->changes, read_muted, endpoints);
+	if (now_ms < endpoints->look_at_ms)
 		return;
-	caller = MemoryContextSwitchTo(loading->memory);
-	endpoint = make_endpoint(row);
-	loading->rules = lappend(loading->rules, make_rules(row, endpoint));
-	MemoryContextSwitchTo(caller);
-	if (row->is_enabled)
-		subscribe(loading, row, endpoint);
+	bmw_changes_check_triggers(&endpoints->changes);
+	if (endpoints->slot->shard == 0)
+		is_more = bmw_changes_forget(&endpoints->changes);
+	endpoints->look_at_ms = now_ms + (is_more ? LOOK_INTERVAL_MS / 10 : LOOK_INTERVAL_MS);
 }
 
-static BmwEndpoint *
-make_endpoint(const BmwEndpointRow *row)
+/* Without memory in the middle of it, all of these are read again. */
+static void
+read_some(BmwEndpoints *endpoints, int64 now_ms)
 {
-	BmwEndpoint *endpoint = palloc0(sizeof(*endpoint));
+	int64 ids[BMW_CHANGES_AT_ONCE];
+	int length = bmw_changes_next(&endpoints->changes, now_ms, ids);
+	Reading reading = {.endpoints = endpoints,
+					   .ids = ids,
+					   .length = keep_ours(endpoints, ids, length)};
 
-	endpoint->owner = (BmwSubscription){
-		.endpoint_id = row->id,
-		.application = row->application != NULL ? pstrdup(row->application) : NULL,
-		.since_us = row->created_us,
-	};
-	endpoint->url = pstrdup(row->url);
-	endpoint->timeout_ms = row->timeout_ms;
-	make_headers(endpoint, row);
-	make_secrets(endpoint, row);
-	return endpoint;
+	if (reading.length > 0)
+	{
+		bmw_store_endpoints(ids, reading.length, set_endpoint, &reading);
+		remove_until(&reading, PG_INT64_MAX);
+	}
+	if (bmw_changes_read(&endpoints->changes, now_ms))
+		find_lost(endpoints);
+}
+
+static int
+keep_ours(const BmwEndpoints *endpoints, int64 *ids, int length)
+{
+	int kept = 0;
+
+	for (int i = 0; i < length; i++)
+		if (bmw_endpoints_is_ours(endpoints, ids[i]))
+			ids[kept++] = ids[i];
+	return kept;
 }
 
 static void
-make_headers(BmwEndpoint *endpoint, const BmwEndpointRow *row)
+set_endpoint(const BmwEndpointRow *row, void *context)
 {
-	endpoint->headers_length = row->headers_length;
-	endpoint->headers = palloc(sizeof(BmwHttpHeader) * Max(row->headers_length, 1));
-	for (int i = 0; i < row->headers_length; i++)
-		endpoint->headers[i] = (BmwHttpHeader){.name = pstrdup(row->header_names[i]),
-											   .value = pstrdup(row->header_values[i])};
+	Reading *reading = context;
+	BmwEndpoints *endpoints = reading->endpoints;
+	BmwEndpoint *endpoint;
+	BmwEndpointRules rules;
+	Known *known;
+
+	remove_until(reading, row->id);
+	reading->next++;
+	known = know(endpoints, row->id);
+	endpoint = bmw_endpoint_create(row);
+	check(endpoint != NULL);
+	endpoint->reading = endpoints->changes.number;
+	rules = make_rules(row, endpoint);
+	log_lack_of_secret(endpoints, &rules);
+	if (bmw_scheduler_set_endpoint(endpoints->scheduler, &rules) != BMW_OK)
+	{
+		free(endpoint);
+		check(false);
+	}
+	free(known->endpoint);
+	known->endpoint = endpoint;
+	subscribe(endpoints, row);
+}
+
+static Known *
+know(BmwEndpoints *endpoints, int64 id)
+{
+	bool is_known;
+	Known *known = hash_search(endpoints->by_id, &id, HASH_ENTER, &is_known);
+
+	if (!is_known)
+		known->endpoint = NULL;
+	return known;
+}
+
+/* What was to be read and is not there has been deleted. */
+static void
+remove_until(Reading *reading, int64 id)
+{
+	for (; reading->next < reading->length && reading->ids[reading->next] < id; reading->next++)
+		remove_endpoint(reading->endpoints, reading->ids[reading->next]);
 }
 
 static void
-make_secrets(BmwEndpoint *endpoint, const BmwEndpointRow *row)
+remove_endpoint(BmwEndpoints *endpoints, int64 id)
 {
-	endpoint->secrets = palloc(sizeof(BmwSecret) * Max(row->secrets_length, 1));
-	for (int i = 0; i < row->secrets_length; i++)
-		if (bmw_secret_parse(row->secrets[i], strlen(row->secrets[i]),
-							 &endpoint->secrets[endpoint->secrets_length]) == BMW_OK)
-			endpoint->secrets_length++;
+	Known *known = hash_search(endpoints->by_id, &id, HASH_FIND, NULL);
+
+	bmw_router_remove(endpoints->router, id);
+	bmw_scheduler_remove_endpoint(endpoints->scheduler, id);
+	if (known == NULL)
+		return;
+	free(known->endpoint);
+	hash_search(endpoints->by_id, &id, HASH_REMOVE, NULL);
 }
 
-static BmwEndpointRules *
+static BmwEndpointRules
 make_rules(const BmwEndpointRow *row, BmwEndpoint *endpoint)
 {
-	BmwEndpointRules *rules = palloc(sizeof(*rules));
-	int64 *delays = palloc(sizeof(*delays) * Max(row->delays_length, 1));
-
-	memcpy(delays, row->delays_us, sizeof(*delays) * row->delays_length);
-	*rules = (BmwEndpointRules){.id = row->id,
-								.identity = identity_of(&endpoint->owner),
-								.application = endpoint->owner.application,
-								.max_in_flight = row->max_in_flight,
-								.is_enabled = row->is_enabled,
-								.has_secret = endpoint->secrets_length > 0,
-								.is_ordered = row->is_ordered,
-								.schedule = {.delays_us = delays, .length = row->delays_length},
-								.failing_since_us = row->failing_since_us,
-								.tag = endpoint};
-	return rules;
+	return (BmwEndpointRules){
+		.id = row->id,
+		.identity = identity_of(&endpoint->owner),
+		.application = row->application,
+		.max_in_flight = row->max_in_flight,
+		.is_enabled = row->is_enabled,
+		.has_secret = endpoint->secrets_length > 0,
+		.is_ordered = row->is_ordered,
+		.schedule = {.delays_us = row->delays_us, .length = row->delays_length},
+		.failing_since_us = row->failing_since_us,
+		.tag = endpoint};
 }
 
 /* Never 0. */
@@ -246,60 +285,6 @@ identity_of(const BmwSubscription *owner)
 }
 
 static void
-subscribe(Loading *loading, const BmwEndpointRow *row, BmwEndpoint *endpoint)
-{
-	BmwSubscription subscription = {
-		.endpoint_id = row->id,
-		.application = row->application,
-		.channel = row->channel,
-		.patterns = row->patterns,
-		.patterns_length = row->patterns_length,
-		.since_us = row->created_us,
-		.tag = &endpoint->owner,
-	};
-
-	if (bmw_router_add(loading->router, &subscription) != BMW_OK)
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
-}
-
-static void
-add_muted(const char *application, const char **patterns, int length, void *context)
-{
-	Loading *loading = context;
-	MemoryContext caller = MemoryContextSwitchTo(loading->memory);
-	Muted *muted = hash_search(loading->muted, application, HASH_ENTER, NULL);
-
-	muted->length = length;
-	muted->patterns = palloc(sizeof(char *) * length);
-	for (int i = 0; i < length; i++)
-		muted->patterns[i] = pstrdup(patterns[i]);
-	MemoryContextSwitchTo(caller);
-}
-
-/* Without memory for one, some have tags of the new reading and some of the old: both stay until the next. */
-static void
-tell_scheduler(Loading *loading)
-{
-	BmwEndpoints *endpoints = loading->endpoints;
-	ListCell *cell;
-
-	bmw_scheduler_begin_reading(endpoints->scheduler);
-	foreach (cell, loading->rules)
-	{
-		const BmwEndpointRules *rules = lfirst(cell);
-
-		log_lack_of_secret(endpoints, rules);
-		if (bmw_scheduler_set_endpoint(endpoints->scheduler, rules) == BMW_OK)
-			continue;
-		bmw_router_destroy(loading->router);
-		if (endpoints->memory != NULL)
-			MemoryContextSetParent(endpoints->memory, loading->memory);
-		endpoints->memory = loading->memory;
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
-	}
-}
-
-static void
 log_lack_of_secret(const BmwEndpoints *endpoints, const BmwEndpointRules *rules)
 {
 	if (rules->is_enabled && !rules->has_secret &&
@@ -310,27 +295,65 @@ log_lack_of_secret(const BmwEndpoints *endpoints, const BmwEndpointRules *rules)
 }
 
 static void
-replace(Loading *loading)
+subscribe(BmwEndpoints *endpoints, const BmwEndpointRow *row)
 {
-	BmwEndpoints *endpoints = loading->endpoints;
+	BmwSubscription subscription = {
+		.endpoint_id = row->id,
+		.application = row->application,
+		.channel = row->channel,
+		.patterns = row->patterns,
+		.patterns_length = row->patterns_length,
+		.since_us = row->created_us,
+	};
 
-	bmw_router_destroy(endpoints->router);
-	if (endpoints->memory != NULL)
-		MemoryContextDelete(endpoints->memory);
-	endpoints->router = loading->router;
-	endpoints->memory = loading->memory;
-	endpoints->muted = loading->muted;
+	if (row->is_enabled)
+		check(bmw_router_set(endpoints->router, &subscription) == BMW_OK);
+	else
+		bmw_router_remove(endpoints->router, row->id);
 }
 
-/* Is this event not sent for its application? */
-static bool
-is_muted(const BmwEndpoints *endpoints, const BmwRouteEvent *event)
+/* A round has ended: what it did not come across may have been deleted, and is looked at. */
+static void
+find_lost(BmwEndpoints *endpoints)
 {
-	const Muted *muted;
+	HASH_SEQ_STATUS status;
+	const Known *known;
 
-	if (event->application == NULL || hash_get_num_entries(endpoints->muted) == 0)
-		return false;
-	muted = hash_search(endpoints->muted, event->application, HASH_FIND, NULL);
-	return muted != NULL &&
-		   bmw_route_is_of_type(event, (const char *const *) muted->patterns, muted->length);
+	hash_seq_init(&status, endpoints->by_id);
+	while ((known = hash_seq_search(&status)) != NULL)
+		if (known->endpoint != NULL && known->endpoint->reading != endpoints->changes.number)
+			bmw_changes_add(&endpoints->changes, known->id);
+}
+
+/* NULL: those of all. */
+static void
+read_muted(const char *application, void *context)
+{
+	BmwEndpoints *endpoints = context;
+	BmwMuted *all;
+
+	if (application != NULL)
+	{
+		bmw_muted_set(endpoints->muted, application, NULL, 0);
+		bmw_store_muted(application, add_muted, endpoints->muted);
+		return;
+	}
+	all = bmw_muted_create(CurrentMemoryContext);
+	bmw_store_muted(NULL, add_muted, all);
+	bmw_muted_destroy(endpoints->muted);
+	bmw_muted_keep(all);
+	endpoints->muted = all;
+}
+
+static void
+add_muted(const char *application, const char **patterns, int length, void *context)
+{
+	bmw_muted_set(context, application, patterns, length);
+}
+
+static void
+check(bool has_memory)
+{
+	if (!has_memory)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
 }

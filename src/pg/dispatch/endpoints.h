@@ -1,8 +1,8 @@
 /*
  * pg/dispatch/endpoints.h - the clerk of a dispatcher who knows the endpoints.
  *
- * Reads them when they have changed, tells the scheduler their rules, and keeps
- * what sending to them needs. The endpoints of a reading live until the next one.
+ * Reads those that have changed, tells the scheduler their rules, and keeps what
+ * sending to them needs.
  */
 #ifndef BMW_PG_DISPATCH_ENDPOINTS_H
 #define BMW_PG_DISPATCH_ENDPOINTS_H
@@ -11,6 +11,8 @@
 
 #include "core/route.h"
 #include "core/scheduler.h"
+#include "pg/dispatch/changes.h"
+#include "pg/dispatch/muted.h"
 #include "pg/server/shared_memory.h"
 #include "utils/hsearch.h"
 
@@ -19,21 +21,24 @@ typedef struct BmwEndpoints
 	BmwScheduler *scheduler;
 	BmwSlot *slot;
 	int shards;
-	uint64 generation;	  /* of what is loaded; 0: nothing yet */
-	MemoryContext memory; /* of the last reading */
+	uint64 generation; /* up to which the notes of changes were read */
+	bool is_loaded;	   /* all were read once */
+	int64 look_at_ms;  /* for changes that nobody announced; by a clock that nobody sets */
+	BmwChanges changes;
+	HTAB *by_id; /* of our shard: id -> BmwEndpoint */
 	BmwRouter *router;
-	HTAB *muted; /* application -> patterns */
+	BmwMuted *muted;
 } BmwEndpoints;
 
 extern void bmw_endpoints_init(BmwEndpoints *endpoints, BmwScheduler *scheduler, BmwSlot *slot,
 							   int shards);
 /* Is a transaction wanted, to read them? */
 extern bool bmw_endpoints_wants(BmwEndpoints *endpoints);
-/* Reads them if it is time to. Inside a transaction; in a pass after its snapshot was taken. */
+/* Reads what has changed, if it is time to. Inside a transaction; in a pass after its snapshot was taken. */
 extern void bmw_endpoints_refresh(BmwEndpoints *endpoints);
 /* False at the start, until they could be read. */
 extern bool bmw_endpoints_are_loaded(const BmwEndpoints *endpoints);
-/* Calls fn with the endpoint's BmwSubscription for each that gets the event. */
+/* Calls fn for each that gets the event. */
 extern void bmw_endpoints_match(const BmwEndpoints *endpoints, const BmwRouteEvent *event,
 								BmwRouteMatch fn, void *context);
 /* Does this dispatcher's shard own the endpoint? */

@@ -31,7 +31,7 @@ static void find_recorded(BmwIntake *intake, const BmwChunk *chunk);
 static void collect_id(const BmwEventRow *row, void *context);
 static void remember_recorded(const BmwUuid *event_id, int64 endpoint_id, void *context);
 static void take_event(const BmwEventRow *row, void *context);
-static void add_match(void *tag, void *context);
+static void add_match(int64_t endpoint_id, void *context);
 static void check(BmwStatus status);
 
 void
@@ -153,9 +153,8 @@ take_event(const BmwEventRow *row, void *context)
 }
 
 static void
-add_match(void *tag, void *context)
+add_match(int64_t endpoint_id, void *context)
 {
-	const BmwSubscription *owner = tag;
 	BmwIntake *intake = context;
 
 	if (intake->matches_length == intake->matches_capacity)
@@ -163,7 +162,7 @@ add_match(void *tag, void *context)
 		intake->matches_capacity *= 2;
 		intake->matches = repalloc(intake->matches, sizeof(BmwMatch) * intake->matches_capacity);
 	}
-	intake->matches[intake->matches_length++] = (BmwMatch){.endpoint_id = owner->endpoint_id};
+	intake->matches[intake->matches_length++] = (BmwMatch){.endpoint_id = endpoint_id};
 }
 
 static void

@@ -74,6 +74,8 @@ extern void bmw_store_read_cursor(int shard, int shards, BmwSnapshot *snapshot, 
 /* False: somebody has locked the row or the table. */
 extern bool bmw_store_write_cursor(int shard, const BmwSnapshot *snapshot, int64 since_us);
 extern void bmw_store_current_snapshot(BmwSnapshot *snapshot);
+/* The one that is pushed, instead of a new one. */
+extern void bmw_store_active_snapshot(BmwSnapshot *snapshot);
 /* As a text value. */
 extern Datum bmw_store_snapshot_datum(const BmwSnapshot *snapshot);
 
@@ -138,8 +140,36 @@ extern bool bmw_store_create_partition(void);
 extern const char *bmw_store_missing_partitions(void);
 /* Can they be read without waiting for somebody who has locked a table? */
 extern bool bmw_store_can_read_endpoints(void);
-extern void bmw_store_endpoints(BmwEndpointRowFn fn, void *context);
-extern void bmw_store_muted(BmwMutedFn fn, void *context);
+/* Those of these endpoints (ascending, each once) that are there, in this order. */
+extern void bmw_store_endpoints(const int64 *ids, int length, BmwEndpointRowFn fn, void *context);
+/* The ids of endpoints after this one, ascending, at most limit; returns how many. */
+extern int bmw_store_endpoint_ids(int64 after, int limit, int64 *ids);
+/* Of one application, or of all (NULL) that mute something. */
+extern void bmw_store_muted(const char *application, BmwMutedFn fn, void *context);
+
+/* Something that a transaction has changed: an endpoint, an application, or (neither) any of them. */
+typedef struct BmwChange
+{
+	bool is_endpoint;
+	int64 endpoint_id;
+	const char *application;
+} BmwChange;
+
+typedef void (*BmwChangeFn)(const BmwChange *change, void *context);
+
+/*
+ * Takes a snapshot, and calls fn for what it sees and known does not (when that
+ * sees nothing at all, it only takes the snapshot), at most limit; returns how many.
+ */
+extern int bmw_store_changes(const BmwSnapshot *known, BmwSnapshot *now, int limit, BmwChangeFn fn,
+							 void *context);
+/*
+ * Removes up to limit notes of changes that every dispatcher has read, from the
+ * transaction `from` on, which moves on. True: there are more.
+ */
+extern bool bmw_store_forget_changes(uint64 *from, int limit);
+/* Differs when somebody has switched the triggers that note changes. Palloc'd or NULL. */
+extern char *bmw_store_triggers(void);
 /*
  * Cancels up to limit pending deliveries of an endpoint that is gone, but for
  * rows that somebody has locked; returns how many.

@@ -16,6 +16,8 @@ static BmwStatement version = {
 	"SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'bm_webhook'"};
 
 static BmwStatement current_snapshot = {"SELECT pg_catalog.pg_current_snapshot()::text"};
+static BmwStatement active_snapshot = {"SELECT pg_catalog.pg_current_snapshot()::text",
+									   .is_stable = true};
 
 static BmwStatement read_cursor = {
 	"SELECT snapshot::text, since FROM bm_webhook.cursor WHERE shard = $1 AND shards = $2",
@@ -43,6 +45,7 @@ static BmwStatement write_cursor = {
 	3,
 	{INT4OID, TEXTOID, TIMESTAMPTZOID}};
 
+static void read_snapshot(BmwStatement *statement, BmwSnapshot *snapshot);
 static void parse_snapshot(const char *text, BmwSnapshot *snapshot);
 
 char *
@@ -95,9 +98,21 @@ bmw_store_write_cursor(int shard, const BmwSnapshot *snapshot, int64 since_us)
 void
 bmw_store_current_snapshot(BmwSnapshot *snapshot)
 {
+	read_snapshot(&current_snapshot, snapshot);
+}
+
+void
+bmw_store_active_snapshot(BmwSnapshot *snapshot)
+{
+	read_snapshot(&active_snapshot, snapshot);
+}
+
+static void
+read_snapshot(BmwStatement *statement, BmwSnapshot *snapshot)
+{
 	BmwSqlRow row;
 
-	bmw_statement_run(&current_snapshot, NULL);
+	bmw_statement_run(statement, NULL);
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 	parse_snapshot(bmw_sql_text(&row, 1, NULL), snapshot);
 }

@@ -1,6 +1,5 @@
 /*
- * pg/dispatch/store_endpoint.c - the statements about endpoints, and those few that are about neither
- * them nor single rows of the log.
+ * pg/dispatch/store_endpoint.c - the statements about endpoints.
  *
  * The dispatcher changes an endpoint only when nobody has locked its row: it
  * waits for no user.
@@ -27,8 +26,8 @@
 #define HAS_HEADERS "headers <> '{}' AND pg_catalog.jsonb_typeof(headers) = 'object'"
 
 /*
- * Nothing here can fail for a row that came past the triggers. Two scans of an index each, merged here: a plan that was made when there were
- * few endpoints is right when there are many.
+ * Nothing here can fail for a row that came past the triggers. A scan of one index each, merged here: a plan
+ * that was made when there were few endpoints is right when there are many.
  */
 static BmwStatement endpoints = {
 	"SELECT id, application, channel, url, enabled, timeout, max_in_flight, coalesce(events_since, created_at), event_types,"
@@ -37,19 +36,34 @@ static BmwStatement endpoints = {
 	" CASE WHEN " HAS_HEADERS
 	" THEN ARRAY(SELECT h.value FROM pg_catalog.jsonb_each_text(headers) h) END,"
 	" retry_delays, ordering = 'by_message'"
-	" FROM bm_webhook.endpoint WHERE deleted_at IS NULL ORDER BY id",
+	" FROM bm_webhook.endpoint WHERE id = ANY ($1) AND deleted_at IS NULL ORDER BY id",
+	1,
+	{INT8ARRAYOID},
 	.is_stable = true};
 
+static BmwStatement ids_after = {
+	"SELECT id FROM bm_webhook.endpoint WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2",
+	2,
+	{INT8OID, INT8OID}};
+
 static BmwStatement secrets = {
-	"SELECT endpoint_id, secret FROM bm_webhook.endpoint_secret ORDER BY endpoint_id, id",
+	"SELECT endpoint_id, secret FROM bm_webhook.endpoint_secret WHERE endpoint_id = ANY ($1) ORDER BY endpoint_id, id",
+	1,
+	{INT8ARRAYOID},
 	.is_stable = true};
 
 static BmwStatement muted = {
 	"SELECT name, muted_event_types FROM bm_webhook.application WHERE muted_event_types <> '{}'"};
 
+static BmwStatement muted_by = {
+	"SELECT name, muted_event_types FROM bm_webhook.application WHERE name = $1", 1, {TEXTOID}};
+
 /* Few have a row here: it is not for a join, whose plan would be one for few endpoints. */
 static BmwStatement failing = {
-	"SELECT endpoint_id, failing_since FROM bm_webhook.endpoint_state WHERE failing_since IS NOT NULL ORDER BY endpoint_id",
+	"SELECT endpoint_id, failing_since FROM bm_webhook.endpoint_state"
+	" WHERE endpoint_id = ANY ($1) AND failing_since IS NOT NULL ORDER BY endpoint_id",
+	1,
+	{INT8ARRAYOID},
 	.is_stable = true};
 
 /* A row that a user has locked is left for later: the dispatcher waits for nobody. */
@@ -80,14 +94,6 @@ static BmwStatement disable = {
 	2,
 	{INT8OID, TEXTOID}};
 
-static BmwStatement create_partition = {"SELECT bm_webhook_internal.create_partitions(4, 1)"};
-
-static BmwStatement missing_partitions = {
-	"SELECT pg_catalog.string_agg(n.name, ', ') FROM"
-	" (SELECT parent || pg_catalog.to_char((pg_catalog.clock_timestamp() AT TIME ZONE 'UTC')::date + day, '_YYYYMMDD') AS name"
-	"  FROM pg_catalog.unnest('{event,delivery,failed_attempt}'::text[]) parent, pg_catalog.generate_series(1, 4) day) n"
-	" WHERE pg_catalog.to_regclass('bm_webhook_internal.' || n.name) IS NULL"};
-
 /* Rows that belong to endpoints, in their order, and how far they have been used. */
 typedef struct Rows
 {
@@ -95,6 +101,7 @@ typedef struct Rows
 	uint64 next;
 } Rows;
 
+static Datum ids_datum(const int64 *ids, int length);
 static bool can_change_endpoints(void);
 static void read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint);
 static void read_failing(Rows *all, BmwEndpointRow *endpoint);
@@ -121,8 +128,9 @@ bmw_store_can_read_endpoints(void)
 }
 
 void
-bmw_store_endpoints(BmwEndpointRowFn fn, void *context)
+bmw_store_endpoints(const int64 *ids, int length, BmwEndpointRowFn fn, void *context)
 {
+	Datum wanted = ids_datum(ids, length);
 	MemoryContext row_context = bmw_statement_row_context();
 	MemoryContext caller;
 	SPITupleTable *table;
@@ -131,11 +139,11 @@ bmw_store_endpoints(BmwEndpointRowFn fn, void *context)
 
 	/* one for all: an endpoint is never seen without its secrets */
 	PushActiveSnapshot(GetLatestSnapshot());
-	bmw_statement_run(&endpoints, NULL);
+	bmw_statement_run(&endpoints, &wanted);
 	table = SPI_tuptable;
-	bmw_statement_run(&failing, NULL);
+	bmw_statement_run(&failing, &wanted);
 	failures = (Rows){.table = SPI_tuptable};
-	bmw_statement_run(&secrets, NULL);
+	bmw_statement_run(&secrets, &wanted);
 	all = (Rows){.table = SPI_tuptable};
 	PopActiveSnapshot();
 	caller = MemoryContextSwitchTo(row_context);
@@ -157,10 +165,24 @@ bmw_store_endpoints(BmwEndpointRowFn fn, void *context)
 	SPI_freetuptable(all.table);
 }
 
-void
-bmw_store_muted(BmwMutedFn fn, void *context)
+int
+bmw_store_endpoint_ids(int64 after, int limit, int64 *ids)
 {
-	int rows = bmw_statement_run(&muted, NULL);
+	Datum values[2] = {Int64GetDatum(after), Int64GetDatum(limit)};
+	int rows = bmw_statement_run(&ids_after, values);
+
+	for (int i = 0; i < rows; i++)
+		ids[i] = bmw_sql_int64(&(BmwSqlRow){SPI_tuptable->vals[i], SPI_tuptable->tupdesc}, 1);
+	SPI_freetuptable(SPI_tuptable);
+	return rows;
+}
+
+void
+bmw_store_muted(const char *application, BmwMutedFn fn, void *context)
+{
+	Datum name = application != NULL ? bmw_sql_from_utf8(application) : (Datum) 0;
+	int rows =
+		application != NULL ? bmw_statement_run(&muted_by, &name) : bmw_statement_run(&muted, NULL);
 
 	for (int i = 0; i < rows; i++)
 	{
@@ -209,24 +231,15 @@ bmw_store_disable(int64 endpoint_id, const char *reason)
 	return true;
 }
 
-bool
-bmw_store_create_partition(void)
+static Datum
+ids_datum(const int64 *ids, int length)
 {
-	BmwSqlRow row;
+	BmwSqlColumn column;
 
-	bmw_statement_run(&create_partition, NULL);
-	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
-	return bmw_sql_int32(&row, 1) > 0;
-}
-
-const char *
-bmw_store_missing_partitions(void)
-{
-	BmwSqlRow row;
-
-	bmw_statement_run(&missing_partitions, NULL);
-	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
-	return bmw_sql_text(&row, 1, NULL);
+	bmw_sql_column_init(&column, INT8OID, Max(length, 1));
+	for (int i = 0; i < length; i++)
+		bmw_sql_column_add(&column, Int64GetDatum(ids[i]));
+	return bmw_sql_column_array(&column);
 }
 
 static bool

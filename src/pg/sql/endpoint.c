@@ -18,7 +18,6 @@
 #include "pg/server/compat.h"
 #include "pg/server/settings.h"
 #include "pg/sql/interval.h"
-#include "pg/server/notify.h"
 #include "pg/sql/row.h"
 #include "pg/sql/sql_row.h"
 #include "utils/acl.h"
@@ -29,7 +28,6 @@
 
 PG_FUNCTION_INFO_V1(bm_webhook_check_application);
 PG_FUNCTION_INFO_V1(bm_webhook_check_endpoint);
-PG_FUNCTION_INFO_V1(bm_webhook_endpoint_changed);
 
 #define MAX_HEADERS 64
 #define MAX_HEADERS_BYTES 8192
@@ -40,7 +38,6 @@ typedef void (*Check)(BmwRow *row, const char *column);
 static const char pattern_hint[] =
 	"A pattern is a type such as message.sent, a prefix such as message.*, or * for everything.";
 
-static bool is_for_row(FunctionCallInfo fcinfo);
 static void check_changed(BmwRow *row, const char *column, Check check);
 static void check_name(BmwRow *row, const char *column);
 static void check_owner(BmwRow *row, const char *column);
@@ -109,22 +106,6 @@ bm_webhook_check_endpoint(PG_FUNCTION_ARGS)
 	check_changed(&row, "metadata", check_metadata);
 	keep_times(&row);
 	return bmw_row_end(&row);
-}
-
-Datum
-bm_webhook_endpoint_changed(PG_FUNCTION_ARGS)
-{
-	bmw_row_trigger(fcinfo, TRIGGER_EVENT_AFTER | (is_for_row(fcinfo) ? TRIGGER_EVENT_ROW : 0),
-					NULL);
-	bmw_notify_endpoint();
-	return PointerGetDatum(NULL);
-}
-
-static bool
-is_for_row(FunctionCallInfo fcinfo)
-{
-	return CALLED_AS_TRIGGER(fcinfo) &&
-		   TRIGGER_FIRED_FOR_ROW(((TriggerData *) fcinfo->context)->tg_event);
 }
 
 static void

@@ -1,0 +1,70 @@
+/*
+ * pg/dispatch/endpoint.c - what is needed to send to an endpoint.
+ *
+ * One allocation with all its texts behind it, because there may be a hundred
+ * thousand of them: the struct, its headers, its secrets, then the texts.
+ */
+#include "postgres.h"
+
+#include "pg/dispatch/endpoint.h"
+
+#include <stdlib.h>
+
+static size_t size_of(const BmwEndpointRow *row);
+static size_t text_size(const char *text);
+static const char *copy(const char *text, char **space);
+
+BmwEndpoint *
+bmw_endpoint_create(const BmwEndpointRow *row)
+{
+	BmwEndpoint *endpoint = malloc(size_of(row));
+	char *space;
+
+	if (endpoint == NULL)
+		return NULL;
+	*endpoint = (BmwEndpoint){.timeout_ms = row->timeout_ms,
+							  .headers_length = row->headers_length,
+							  .headers = (BmwHttpHeader *) (endpoint + 1)};
+	endpoint->secrets = (BmwSecret *) (endpoint->headers + row->headers_length);
+	space = (char *) (endpoint->secrets + row->secrets_length);
+	endpoint->url = copy(row->url, &space);
+	endpoint->owner = (BmwSubscription){.endpoint_id = row->id,
+										.application = copy(row->application, &space),
+										.since_us = row->created_us};
+	for (int i = 0; i < row->headers_length; i++)
+		endpoint->headers[i] = (BmwHttpHeader){.name = copy(row->header_names[i], &space),
+											   .value = copy(row->header_values[i], &space)};
+	for (int i = 0; i < row->secrets_length; i++)
+		if (bmw_secret_parse(row->secrets[i], strlen(row->secrets[i]),
+							 &endpoint->secrets[endpoint->secrets_length]) == BMW_OK)
+			endpoint->secrets_length++;
+	return endpoint;
+}
+
+static size_t
+size_of(const BmwEndpointRow *row)
+{
+	size_t size = sizeof(BmwEndpoint) + text_size(row->url) + text_size(row->application);
+
+	size += sizeof(BmwHttpHeader) * row->headers_length + sizeof(BmwSecret) * row->secrets_length;
+	for (int i = 0; i < row->headers_length; i++)
+		size += text_size(row->header_names[i]) + text_size(row->header_values[i]);
+	return size;
+}
+
+static size_t
+text_size(const char *text)
+{
+	return text != NULL ? strlen(text) + 1 : 0;
+}
+
+static const char *
+copy(const char *text, char **space)
+{
+	const char *result = text != NULL ? *space : NULL;
+
+	if (text != NULL)
+		memcpy(*space, text, strlen(text) + 1);
+	*space += text_size(text);
+	return result;
+}

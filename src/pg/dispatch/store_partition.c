@@ -1,0 +1,36 @@
+/*
+ * pg/dispatch/store_partition.c - the statements that make partitions of the log.
+ */
+#include "postgres.h"
+
+#include "pg/dispatch/store.h"
+#include "pg/sql/sql_row.h"
+#include "pg/sql/statement.h"
+
+static BmwStatement create_partition = {"SELECT bm_webhook_internal.create_partitions(4, 1)"};
+
+static BmwStatement missing_partitions = {
+	"SELECT pg_catalog.string_agg(n.name, ', ') FROM"
+	" (SELECT parent || pg_catalog.to_char((pg_catalog.clock_timestamp() AT TIME ZONE 'UTC')::date + day, '_YYYYMMDD') AS name"
+	"  FROM pg_catalog.unnest('{event,delivery,failed_attempt}'::text[]) parent, pg_catalog.generate_series(1, 4) day) n"
+	" WHERE pg_catalog.to_regclass('bm_webhook_internal.' || n.name) IS NULL"};
+
+bool
+bmw_store_create_partition(void)
+{
+	BmwSqlRow row;
+
+	bmw_statement_run(&create_partition, NULL);
+	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	return bmw_sql_int32(&row, 1) > 0;
+}
+
+const char *
+bmw_store_missing_partitions(void)
+{
+	BmwSqlRow row;
+
+	bmw_statement_run(&missing_partitions, NULL);
+	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	return bmw_sql_text(&row, 1, NULL);
+}
