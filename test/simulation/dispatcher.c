@@ -87,7 +87,10 @@ dispatchers_server_crash(void)
 	trace("the server crashes: the WAL from %d to %d is lost", (int) wal_flushed(),
 		  (int) wal_end());
 	for (int i = 0; i < MAX_SHARDS; i++)
+	{
+		dispatchers[i].committed = 0;
 		dispatcher_crash(i, "of the server");
+	}
 	users_crash();
 	wal_lose();
 	registry_forgive();
@@ -215,6 +218,8 @@ bury(Dispatcher *dispatcher)
 		return;
 	if (bmw_scheduler_counts(dispatcher->scheduler).unwritten > 0)
 		forget_patience();
+	/* whatever it ends by, it flushes the WAL then; in a crash of the server nobody does */
+	wal_flush(dispatcher->committed);
 	bmw_scheduler_destroy(dispatcher->scheduler);
 	bmw_router_destroy(dispatcher->router);
 	bmw_snapshot_free(&dispatcher->seen);

@@ -16,6 +16,7 @@
 #include "pg/dispatch/store.h"
 #include "portability/instr_time.h"
 #include "storage/condition_variable.h"
+#include "storage/ipc.h"
 
 #define LOCK_WAIT "20ms" /* for an uncommitted row of the same key: nothing else waits */
 #define MAX_LINES 10	 /* a minute */
@@ -58,6 +59,7 @@ typedef struct Step
 	int moved_length;
 } Step;
 
+static void flush_at_exit(int code, Datum argument);
 static bool write_due(BmwRecorder *recorder);
 static BmwFlushAttempt attempt(BmwRecorder *recorder, Attempt *attempt);
 static void write_log(void *context);
@@ -79,6 +81,18 @@ void
 bmw_record_init(BmwRecorder *recorder, BmwScheduler *scheduler, BmwSlot *slot)
 {
 	*recorder = (BmwRecorder){.scheduler = scheduler, .slot = slot, .has_extension = true};
+	before_shmem_exit(flush_at_exit, 0);
+}
+
+/*
+ * The next dispatcher takes for durable what it reads in the rows: else it could
+ * send the next event of a message before the end of the one before is on disk.
+ */
+static void
+flush_at_exit(int code, Datum argument)
+{
+	if (!XLogRecPtrIsInvalid(XactLastCommitEnd))
+		XLogFlush(XactLastCommitEnd);
 }
 
 void
