@@ -8,7 +8,8 @@ CREATE TABLE bm_webhook.application (
 	description text,
 	muted_event_types text[] NOT NULL DEFAULT '{}',
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-	deleted_at timestamptz
+	deleted_at timestamptz,
+	paused_at timestamptz
 );
 COMMENT ON TABLE bm_webhook.application IS 'a customer or product that owns endpoints';
 COMMENT ON COLUMN bm_webhook.application.muted_event_types IS
@@ -16,6 +17,8 @@ COMMENT ON COLUMN bm_webhook.application.muted_event_types IS
 COMMENT ON COLUMN bm_webhook.application.owner IS 'the database role that it belongs to';
 COMMENT ON COLUMN bm_webhook.application.deleted_at IS
 	'when delete_application() was called; it stays for its log, so that nobody else gets its name';
+COMMENT ON COLUMN bm_webhook.application.paused_at IS
+	'when pause() was called for it: what is for its endpoints waits until resume()';
 
 CREATE TABLE bm_webhook.endpoint (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -35,8 +38,10 @@ CREATE TABLE bm_webhook.endpoint (
 	updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	deleted_at timestamptz,
 	events_since timestamptz,
+	paused_at timestamptz,
 	CHECK (url IS NOT NULL OR deleted_at IS NOT NULL)
 );
+CREATE INDEX endpoint_application_idx ON bm_webhook.endpoint (application);
 COMMENT ON TABLE bm_webhook.endpoint IS 'a registered URL, with its filters and retry policy; only url is required';
 COMMENT ON COLUMN bm_webhook.endpoint.application IS 'only events of this application; NULL for all';
 COMMENT ON COLUMN bm_webhook.endpoint.channel IS 'only events of this channel; NULL for all';
@@ -56,6 +61,8 @@ COMMENT ON COLUMN bm_webhook.endpoint.deleted_at IS
 	'when delete_endpoint() was called; without URL, headers and secrets it stays for its log, and nothing changes '
 	'it any more';
 
+COMMENT ON COLUMN bm_webhook.endpoint.paused_at IS
+	'when pause() was called: what is for it waits until resume(), and nothing is missed';
 COMMENT ON COLUMN bm_webhook.endpoint.events_since IS
 	'events captured before are not for it; NULL: those before created_at; set by recover()';
 
@@ -100,6 +107,16 @@ CREATE TABLE bm_webhook_internal.endpoint_change (
 CREATE INDEX endpoint_change_xid_idx ON bm_webhook_internal.endpoint_change (xid);
 COMMENT ON TABLE bm_webhook_internal.endpoint_change IS
 	'which endpoint or application a transaction has changed; neither: any of them';
+
+-- One row, while everything is paused.
+CREATE TABLE bm_webhook.paused (
+	everything boolean PRIMARY KEY DEFAULT true CHECK (everything),
+	paused_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	paused_by name NOT NULL DEFAULT session_user,
+	reason text
+);
+COMMENT ON TABLE bm_webhook.paused IS 'has a row while pause(everything => true) holds: nothing of this database is '
+	'sent';
 
 CREATE TABLE bm_webhook.event_type (
 	name text PRIMARY KEY,

@@ -4,7 +4,7 @@
 
 CREATE TABLE bm_webhook.operation (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	kind text NOT NULL CHECK (kind IN ('redeliver', 'cancel', 'recover')),
+	kind text NOT NULL CHECK (kind IN ('redeliver', 'recover', 'cancel', 'pause', 'resume')),
 	endpoint_id bigint,
 	event_id uuid,
 	since timestamptz,
@@ -20,13 +20,15 @@ CREATE TABLE bm_webhook.operation (
 	acting_as name NOT NULL,
 	ended_at timestamptz,
 	error text,
-	xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id()
+	xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
+	application text,
+	reason text
 );
 CREATE INDEX operation_open_idx ON bm_webhook.operation (id) WHERE ended_at IS NULL;
 CREATE INDEX operation_endpoint_id_idx ON bm_webhook.operation (endpoint_id, id);
 ALTER TABLE bm_webhook.operation OWNER TO bm_webhook;
 COMMENT ON TABLE bm_webhook.operation IS
-	'changes of many deliveries that somebody has asked for: how far each has got, and who asked';
+	'what somebody has asked for: changes of many deliveries, and how far each has got; pauses';
 COMMENT ON COLUMN bm_webhook.operation.event_id IS 'of this event alone';
 COMMENT ON COLUMN bm_webhook.operation.since IS 'of events that were captured at this time or later, and before until';
 COMMENT ON COLUMN bm_webhook.operation.matched IS 'deliveries that it was for when it was asked for';
@@ -36,6 +38,8 @@ COMMENT ON COLUMN bm_webhook.operation.asked_by IS 'the session_user';
 COMMENT ON COLUMN bm_webhook.operation.acting_as IS 'the current_user';
 COMMENT ON COLUMN bm_webhook.operation.ended_at IS 'NULL while the dispatcher works on it';
 COMMENT ON COLUMN bm_webhook.operation.error IS 'why it ended before everything was done; NULL: it did all';
+COMMENT ON COLUMN bm_webhook.operation.application IS 'that was paused or resumed';
+COMMENT ON COLUMN bm_webhook.operation.reason IS 'as who asked for it has said';
 COMMENT ON COLUMN bm_webhook.operation.xid IS 'the transaction that asked for it';
 ALTER TABLE bm_webhook.operation ENABLE ROW LEVEL SECURITY;
 CREATE POLICY member ON bm_webhook.operation USING (EXISTS (

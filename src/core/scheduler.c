@@ -71,6 +71,12 @@ bmw_scheduler_set_mode(BmwScheduler *scheduler, BmwMode mode)
 	scheduler->mode = mode;
 }
 
+void
+bmw_scheduler_set_paused(BmwScheduler *scheduler, bool is_paused)
+{
+	scheduler->is_paused = is_paused;
+}
+
 int64_t
 bmw_scheduler_set_time(BmwScheduler *scheduler, int64_t now_us)
 {

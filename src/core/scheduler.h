@@ -73,6 +73,8 @@ extern BmwScheduler *bmw_scheduler_create(const BmwLimits *limits,
 extern void bmw_scheduler_destroy(BmwScheduler *scheduler);
 extern void bmw_scheduler_set_limits(BmwScheduler *scheduler, const BmwLimits *limits);
 extern void bmw_scheduler_set_mode(BmwScheduler *scheduler, BmwMode mode);
+/* Everything is paused: events are taken, and wait in the table. */
+extern void bmw_scheduler_set_paused(BmwScheduler *scheduler, bool is_paused);
 /*
  * What time it is: at the start of a cycle and after every wait. When the clock
  * was set back by more than a second, returns by how much: all times in memory
@@ -96,6 +98,7 @@ typedef struct BmwEndpointRules
 	int max_in_flight;
 	bool is_enabled;
 	bool has_secret; /* without one everything waits */
+	bool is_paused;	 /* so does it then */
 	bool is_ordered; /* by message */
 	BmwSchedule schedule;
 	int64_t failing_since_us; /* as its row says; 0: not failing */

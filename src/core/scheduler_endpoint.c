@@ -18,6 +18,7 @@
 
 static BmwTarget *open_target(BmwScheduler *scheduler, const BmwEndpointRules *rules);
 static int limit_of(const BmwEndpointRules *rules);
+static bool may_send(const BmwEndpointRules *rules);
 static BmwStatus copy_rules(BmwTarget *target, const BmwEndpointRules *rules);
 static void stop(BmwScheduler *scheduler, BmwTarget *target);
 static void start(BmwScheduler *scheduler, BmwTarget *target);
@@ -83,7 +84,7 @@ bmw_scheduler_set_endpoint(BmwScheduler *scheduler, const BmwEndpointRules *rule
 		begin_order(scheduler, target, before.rules.identity == 0);
 	if (!rules->is_ordered && before.rules.is_ordered)
 		end_order(scheduler, target);
-	if (!rules->is_enabled || !rules->has_secret)
+	if (!may_send(rules))
 		stop(scheduler, target);
 	else if (target->is_learnt)
 		start(scheduler, target);
@@ -153,7 +154,7 @@ bmw_scheduler_learnt(BmwScheduler *scheduler, int64_t endpoint_id)
 	if (target == NULL || target->is_learnt)
 		return;
 	set_learnt(scheduler, target, true);
-	if (target->rules.is_enabled && target->rules.has_secret)
+	if (may_send(&target->rules))
 		start(scheduler, target);
 	else
 		stop(scheduler, target); /* what was queued meanwhile would hold the cursor */
@@ -258,6 +259,12 @@ static int
 limit_of(const BmwEndpointRules *rules)
 {
 	return rules->max_in_flight < MAX_LANE_IN_FLIGHT ? rules->max_in_flight : MAX_LANE_IN_FLIGHT;
+}
+
+static bool
+may_send(const BmwEndpointRules *rules)
+{
+	return rules->is_enabled && rules->has_secret && !rules->is_paused;
 }
 
 static BmwStatus

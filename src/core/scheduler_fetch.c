@@ -36,7 +36,7 @@ static void end_due(BmwScheduler *scheduler, BmwTarget *target, const BmwFetch *
 bool
 bmw_scheduler_wants_fetch(BmwScheduler *scheduler)
 {
-	if (!bmw_scheduler_may_read(scheduler))
+	if (!bmw_scheduler_may_read(scheduler) || scheduler->is_paused)
 		return false;
 	return (bmw_scheduler_fetch_wants_heads(scheduler) &&
 			scheduler->now_us >= scheduler->heads_at_us) ||
@@ -50,7 +50,8 @@ bmw_scheduler_next_fetch(BmwScheduler *scheduler, BmwFetch *fetch)
 	scheduler->has_skipped = false;
 	scheduler->last_due_us = 0;
 	scheduler->seen_at_last = 0;
-	if (!bmw_scheduler_may_read(scheduler) || scheduler->turns >= LANES_A_TURN)
+	if (!bmw_scheduler_may_read(scheduler) || scheduler->is_paused ||
+		scheduler->turns >= LANES_A_TURN)
 		return false;
 	scheduler->turns++;
 	return fetch_heads(scheduler, fetch) || fetch_due(scheduler, fetch);

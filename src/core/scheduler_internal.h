@@ -160,6 +160,7 @@ struct BmwScheduler
 {
 	BmwLimits limits;
 	BmwMode mode;
+	bool is_paused;
 	int64_t now_us;
 	int64_t rest_until_us; /* nothing can be read from the tables before */
 	int64_t next_second_us;

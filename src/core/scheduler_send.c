@@ -27,7 +27,7 @@ bmw_scheduler_next_request(BmwScheduler *scheduler, BmwRequest *request)
 	BmwDelivery *delivery;
 	const BmwTarget *target;
 
-	if (scheduler->mode != BMW_RUNNING || bmw_scheduler_is_full(scheduler))
+	if (scheduler->mode != BMW_RUNNING || scheduler->is_paused || bmw_scheduler_is_full(scheduler))
 		return false;
 	delivery = (BmwDelivery *) bmw_lanes_next(scheduler->lanes, scheduler->now_us);
 	if (delivery == NULL)

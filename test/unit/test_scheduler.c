@@ -643,6 +643,74 @@ test_disabled(void)
 	end();
 }
 
+/* What is taken while an endpoint, or everything, is paused waits in the table. */
+static void
+test_paused(void)
+{
+	BmwEndpointRules rules = rules_of(1);
+	BmwRequest request;
+	BmwFetch what;
+
+	begin();
+	rules.is_paused = true;
+	set_rules(&rules);
+	take_pass(1, 3, 1, NULL);
+	CHECK_INT(send_next(&request), -1);
+	CHECK_INT(bmw_scheduler_counts(scheduler).queued, 0);
+	pass_time(5000);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 3);
+	rules.is_paused = false;
+	set_rules(&rules);
+	bmw_scheduler_set_paused(scheduler, true);
+	take_pass(4, 2, 1, NULL);
+	CHECK_INT(send_next(&request), -1);
+	CHECK(!bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK_INT(bmw_scheduler_counts(scheduler).queued, 2);
+	for (int i = 0; i < 60; i++)
+		pass_time(S);
+	CHECK_INT(bmw_scheduler_counts(scheduler).queued, 0);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 2);
+	bmw_scheduler_set_paused(scheduler, false);
+	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	end();
+}
+
+/* What is canceled is queued no more; what has a row is let go; what is in flight is not called back. */
+static void
+test_cancel(void)
+{
+	BmwCancellation one = {.endpoint_id = 1, .has_event = true, .event_id = uuid(2)};
+	BmwCancellation all = {.endpoint_id = 1, .before = uuid(6)};
+	BmwRequest request;
+	BmwRecord *records;
+	BmwUuid events[10];
+	int length;
+
+	begin();
+	take_pass(1, 6, 1, NULL);
+	CHECK_INT(send_next(&request), 1);
+	CHECK_INT(bmw_scheduler_in_memory(scheduler, 1, events, 10), 6);
+	CHECK_INT(bmw_scheduler_in_memory(scheduler, 2, events, 10), 0);
+	CHECK(bmw_scheduler_has_taken(scheduler, xid - 1));
+	CHECK(!bmw_scheduler_has_taken(scheduler, xid + 1));
+	CHECK_INT(bmw_scheduler_cancel(scheduler, &one), 1);
+	CHECK_INT(bmw_scheduler_counts(scheduler).queued, 4);
+	CHECK_INT(bmw_scheduler_cancel(scheduler, &all), 5);
+	CHECK_INT(bmw_scheduler_counts(scheduler).queued, 1);
+	pass_time(5000);
+	records = bmw_scheduler_due_records(scheduler, &length);
+	CHECK_INT(length, 4);
+	for (int i = 0; i < length; i++)
+	{
+		CHECK_INT(records[i].status, BMW_CANCELED);
+		records[i].fate = BMW_RECORD_WRITTEN;
+	}
+	bmw_scheduler_records_done(scheduler, BMW_WRITING_DONE, 1, 0);
+	CHECK_INT(bmw_scheduler_cancel(scheduler, &all), 1);
+	CHECK_INT(send_next(&request), 6);
+	end();
+}
+
 static void
 test_memory(void)
 {
@@ -852,6 +920,8 @@ main(void)
 	test_deleted_before_written();
 	test_deleted_local_fault();
 	test_disabled();
+	test_paused();
+	test_cancel();
 	test_memory();
 	test_provisional();
 	test_endpoint_health();

@@ -30,7 +30,7 @@ bmw_endpoint_create(const BmwEndpointRow *row)
 	endpoint->url = copy(row->url, &space);
 	endpoint->owner = (BmwSubscription){.endpoint_id = row->id,
 										.application = copy(row->application, &space),
-										.since_us = row->created_us};
+										.since_us = row->since_us};
 	for (int i = 0; i < row->headers_length; i++)
 		endpoint->headers[i] = (BmwHttpHeader){.name = copy(row->header_names[i], &space),
 											   .value = copy(row->header_values[i], &space)};

@@ -46,7 +46,7 @@ static void set_endpoint(const BmwEndpointRow *row, void *context);
 static void remove_until(Reading *reading, int64 id);
 static void remove_endpoint(BmwEndpoints *endpoints, int64 id);
 static BmwEndpointRules make_rules(const BmwEndpointRow *row, BmwEndpoint *endpoint);
-static uint64 identity_of(const BmwSubscription *owner);
+static uint64 identity_of(const BmwEndpointRow *row);
 static void log_lack_of_secret(const BmwEndpoints *endpoints, const BmwEndpointRules *rules);
 static void subscribe(BmwEndpoints *endpoints, const BmwEndpointRow *row);
 static Known *know(BmwEndpoints *endpoints, int64 id);
@@ -158,6 +158,7 @@ look(BmwEndpoints *endpoints, int64 now_ms)
 	bool is_more = false;
 
 	bmw_changes_look(&endpoints->changes, read_muted, endpoints);
+	bmw_scheduler_set_paused(endpoints->scheduler, bmw_store_is_paused());
 	if (now_ms < endpoints->look_at_ms)
 		return;
 	bmw_changes_check_triggers(&endpoints->changes);
@@ -260,11 +261,12 @@ make_rules(const BmwEndpointRow *row, BmwEndpoint *endpoint)
 {
 	return (BmwEndpointRules){
 		.id = row->id,
-		.identity = identity_of(&endpoint->owner),
+		.identity = identity_of(row),
 		.application = row->application,
 		.max_in_flight = row->max_in_flight,
 		.is_enabled = row->is_enabled,
 		.has_secret = endpoint->secrets_length > 0,
+		.is_paused = row->is_paused,
 		.is_ordered = row->is_ordered,
 		.schedule = {.delays_us = row->delays_us, .length = row->delays_length},
 		.failing_since_us = row->failing_since_us,
@@ -273,15 +275,15 @@ make_rules(const BmwEndpointRow *row, BmwEndpoint *endpoint)
 
 /* Never 0. */
 static uint64
-identity_of(const BmwSubscription *owner)
+identity_of(const BmwEndpointRow *row)
 {
 	uint64 application =
-		owner->application != NULL
-			? DatumGetUInt64(hash_any_extended((const unsigned char *) owner->application,
-											   (int) strlen(owner->application), 1))
+		row->application != NULL
+			? DatumGetUInt64(hash_any_extended((const unsigned char *) row->application,
+											   (int) strlen(row->application), 1))
 			: 0;
 
-	return hash_combine64(application, (uint64) owner->since_us) | 1;
+	return hash_combine64(application, (uint64) row->created_us) | 1;
 }
 
 static void
@@ -303,7 +305,7 @@ subscribe(BmwEndpoints *endpoints, const BmwEndpointRow *row)
 		.channel = row->channel,
 		.patterns = row->patterns,
 		.patterns_length = row->patterns_length,
-		.since_us = row->created_us,
+		.since_us = row->since_us,
 	};
 
 	if (row->is_enabled)

@@ -14,6 +14,7 @@
 #include "core/route.h"
 #include "core/scheduler.h"
 #include "nodes/pg_list.h"
+#include "pg/sql/sql_row.h"
 #include "utils/timestamp.h"
 
 /*
@@ -45,6 +46,8 @@ typedef struct BmwEndpointRow
 	int timeout_ms;
 	int max_in_flight;
 	int64 created_us;
+	int64 since_us;			/* events captured before are not for it */
+	bool is_paused;			/* itself, or its application */
 	int64 failing_since_us; /* 0: not failing */
 	const char **patterns;
 	int patterns_length;
@@ -145,6 +148,10 @@ extern void bmw_store_endpoints(const int64 *ids, int length, BmwEndpointRowFn f
 /* The ids of endpoints after this one, ascending, at most limit; returns how many. */
 extern int bmw_store_endpoint_ids(int64 after, int limit, int64 *ids);
 /* Of one application, or of all (NULL) that mute something. */
+/* The patterns of event types in a column, but for what can be none. */
+extern const char **bmw_store_read_patterns(const BmwSqlRow *row, int column, int *length);
+/* Is everything paused? */
+extern bool bmw_store_is_paused(void);
 extern void bmw_store_muted(const char *application, BmwMutedFn fn, void *context);
 
 /* Something that a transaction has changed: an endpoint, an application, or (neither) any of them. */

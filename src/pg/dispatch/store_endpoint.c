@@ -30,12 +30,13 @@
  * that was made when there were few endpoints is right when there are many.
  */
 static BmwStatement endpoints = {
-	"SELECT id, application, channel, url, enabled, timeout, max_in_flight, coalesce(events_since, created_at), event_types,"
+	"SELECT id, application, channel, url, enabled, timeout, max_in_flight, created_at, event_types,"
 	" CASE WHEN " HAS_HEADERS
 	" THEN ARRAY(SELECT h.key FROM pg_catalog.jsonb_each_text(headers) h) END,"
 	" CASE WHEN " HAS_HEADERS
 	" THEN ARRAY(SELECT h.value FROM pg_catalog.jsonb_each_text(headers) h) END,"
-	" retry_delays, ordering = 'by_message'"
+	" retry_delays, ordering = 'by_message', coalesce(events_since, created_at),"
+	" paused_at IS NOT NULL OR (SELECT a.paused_at IS NOT NULL FROM bm_webhook.application a WHERE a.name = application)"
 	" FROM bm_webhook.endpoint WHERE id = ANY ($1) AND deleted_at IS NULL ORDER BY id",
 	1,
 	{INT8ARRAYOID},
@@ -51,12 +52,6 @@ static BmwStatement secrets = {
 	1,
 	{INT8ARRAYOID},
 	.is_stable = true};
-
-static BmwStatement muted = {
-	"SELECT name, muted_event_types FROM bm_webhook.application WHERE muted_event_types <> '{}'"};
-
-static BmwStatement muted_by = {
-	"SELECT name, muted_event_types FROM bm_webhook.application WHERE name = $1", 1, {TEXTOID}};
 
 /* Few have a row here: it is not for a join, whose plan would be one for few endpoints. */
 static BmwStatement failing = {
@@ -110,7 +105,6 @@ static void skip_to(Rows *all, int64 endpoint_id);
 static bool is_next_of(const Rows *all, int64 endpoint_id);
 static int64 owner_of(const Rows *all);
 static int timeout_ms(const Interval *interval);
-static const char **read_patterns(const BmwSqlRow *row, int column, int *length);
 static void read_headers(const BmwSqlRow *row, BmwEndpointRow *endpoint);
 static void read_delays(const BmwSqlRow *row, BmwEndpointRow *endpoint);
 static void emit_about_endpoint(const char *type, const BmwSqlRow *row);
@@ -175,23 +169,6 @@ bmw_store_endpoint_ids(int64 after, int limit, int64 *ids)
 		ids[i] = bmw_sql_int64(&(BmwSqlRow){SPI_tuptable->vals[i], SPI_tuptable->tupdesc}, 1);
 	SPI_freetuptable(SPI_tuptable);
 	return rows;
-}
-
-void
-bmw_store_muted(const char *application, BmwMutedFn fn, void *context)
-{
-	Datum name = application != NULL ? bmw_sql_from_utf8(application) : (Datum) 0;
-	int rows =
-		application != NULL ? bmw_statement_run(&muted_by, &name) : bmw_statement_run(&muted, NULL);
-
-	for (int i = 0; i < rows; i++)
-	{
-		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
-		int length;
-		const char **patterns = read_patterns(&row, 2, &length);
-
-		fn(bmw_sql_text(&row, 1, NULL), patterns, length, context);
-	}
 }
 
 bool
@@ -261,10 +238,12 @@ read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint)
 	endpoint->timeout_ms = timeout_ms(bmw_sql_interval(row, 6));
 	endpoint->max_in_flight = bmw_sql_int32(row, 7);
 	endpoint->created_us = bmw_sql_time(row, 8);
-	endpoint->patterns = read_patterns(row, 9, &endpoint->patterns_length);
+	endpoint->patterns = bmw_store_read_patterns(row, 9, &endpoint->patterns_length);
 	read_headers(row, endpoint);
 	read_delays(row, endpoint);
 	endpoint->is_ordered = bmw_sql_bool(row, 13);
+	endpoint->since_us = bmw_sql_time(row, 14);
+	endpoint->is_paused = bmw_sql_bool(row, 15);
 }
 
 static void
@@ -330,8 +309,8 @@ timeout_ms(const Interval *interval)
 }
 
 /* The valid ones: matching relies on that. */
-static const char **
-read_patterns(const BmwSqlRow *row, int column, int *length)
+const char **
+bmw_store_read_patterns(const BmwSqlRow *row, int column, int *length)
 {
 	int texts_length;
 	const char **texts = bmw_sql_texts(row, column, &texts_length);
