@@ -89,7 +89,7 @@ bmw_cycle_create(BmwSlot *slot)
 	cycle->scheduler = bmw_scheduler_create(&now, cycle->now_us);
 	if (cycle->scheduler == NULL)
 		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
-	bmw_endpoints_init(&cycle->endpoints, cycle->scheduler, slot, bmw_shards);
+	bmw_endpoints_init(&cycle->endpoints, cycle->scheduler, slot);
 	bmw_intake_init(&cycle->intake, cycle->scheduler, slot, &cycle->endpoints);
 	bmw_fetch_init(&cycle->fetcher, cycle->scheduler, slot, is_ours, &cycle->endpoints);
 	bmw_send_init(&cycle->sender, cycle->scheduler, slot);
@@ -142,8 +142,10 @@ bmw_cycle_reload(BmwCycle *cycle)
 bool
 bmw_cycle_stop(BmwCycle *cycle)
 {
+	BmwSchedulerCounts counts = bmw_scheduler_counts(cycle->scheduler);
+
 	cycle->is_stopping = true;
-	return bmw_scheduler_counts(cycle->scheduler).in_flight > 0;
+	return counts.in_flight > 0 || counts.unwritten > 0;
 }
 
 void
@@ -214,7 +216,7 @@ set_up(void *context)
 {
 	BmwCycle *cycle = context;
 
-	bmw_intake_start(&cycle->intake, cycle->endpoints.shards);
+	bmw_intake_start(&cycle->intake);
 	bmw_endpoints_refresh(&cycle->endpoints);
 }
 

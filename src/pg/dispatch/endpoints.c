@@ -56,13 +56,13 @@ static void add_muted(const char *application, const char **patterns, int length
 static void check(bool has_memory);
 
 void
-bmw_endpoints_init(BmwEndpoints *endpoints, BmwScheduler *scheduler, BmwSlot *slot, int shards)
+bmw_endpoints_init(BmwEndpoints *endpoints, BmwScheduler *scheduler, BmwSlot *slot)
 {
 	HASHCTL control = {.keysize = sizeof(int64),
 					   .entrysize = sizeof(Known),
 					   .hcxt = TopMemoryContext};
 
-	*endpoints = (BmwEndpoints){.scheduler = scheduler, .slot = slot, .shards = shards};
+	*endpoints = (BmwEndpoints){.scheduler = scheduler, .slot = slot};
 	endpoints->by_id = hash_create("bm_webhook endpoints", FIRST_SIZE, &control,
 								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	endpoints->router = bmw_router_create();
@@ -120,7 +120,7 @@ bmw_endpoints_match(const BmwEndpoints *endpoints, const BmwRouteEvent *event, B
 bool
 bmw_endpoints_is_ours(const BmwEndpoints *endpoints, int64 endpoint_id)
 {
-	return murmurhash32((uint32) endpoint_id) % (uint32) endpoints->shards ==
+	return murmurhash32((uint32) endpoint_id) % (uint32) endpoints->slot->shards ==
 		   (uint32) endpoints->slot->shard;
 }
 
@@ -132,7 +132,8 @@ bmw_endpoints_is_ours(const BmwEndpoints *endpoints, int64 endpoint_id)
 static bool
 has_changed(const BmwEndpoints *endpoints, uint64 *generation)
 {
-	bool is_changing = pg_atomic_read_u32(&endpoints->slot->changing) != 0;
+	BmwSlot *first = bmw_shmem_first(endpoints->slot->database);
+	bool is_changing = first != NULL && pg_atomic_read_u32(&first->changing) != 0;
 	int64 now_ms = now_us() / 1000;
 
 	pg_read_barrier();

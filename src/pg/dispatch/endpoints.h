@@ -20,7 +20,6 @@ typedef struct BmwEndpoints
 {
 	BmwScheduler *scheduler;
 	BmwSlot *slot;
-	int shards;
 	uint64 generation; /* up to which the notes of changes were read */
 	bool is_loaded;	   /* all were read once */
 	int64 look_at_ms;  /* for changes that nobody announced; by a clock that nobody sets */
@@ -30,8 +29,7 @@ typedef struct BmwEndpoints
 	BmwMuted *muted;
 } BmwEndpoints;
 
-extern void bmw_endpoints_init(BmwEndpoints *endpoints, BmwScheduler *scheduler, BmwSlot *slot,
-							   int shards);
+extern void bmw_endpoints_init(BmwEndpoints *endpoints, BmwScheduler *scheduler, BmwSlot *slot);
 /* Is a transaction wanted, to read them? */
 extern bool bmw_endpoints_wants(BmwEndpoints *endpoints);
 /* Reads what has changed, if it is time to. Inside a transaction; in a pass after its snapshot was taken. */

@@ -44,12 +44,12 @@ bmw_intake_init(BmwIntake *intake, BmwScheduler *scheduler, BmwSlot *slot, BmwEn
 }
 
 void
-bmw_intake_start(BmwIntake *intake, int shards)
+bmw_intake_start(BmwIntake *intake)
 {
 	BmwSnapshot cursor;
 	int64 since_us;
 
-	bmw_store_read_cursor(intake->slot->shard, shards, &cursor, &since_us);
+	bmw_store_read_cursor(intake->slot->shard, intake->slot->shards, &cursor, &since_us);
 	bmw_scheduler_start(intake->scheduler, &cursor, since_us);
 	pg_atomic_write_u32(&intake->slot->is_awake, 1);
 }

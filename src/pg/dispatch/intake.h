@@ -25,7 +25,7 @@ typedef struct BmwIntake
 extern void bmw_intake_init(BmwIntake *intake, BmwScheduler *scheduler, BmwSlot *slot,
 							BmwEndpoints *endpoints);
 /* Where was the shard? Inside a transaction, once. */
-extern void bmw_intake_start(BmwIntake *intake, int shards);
+extern void bmw_intake_start(BmwIntake *intake);
 extern bool bmw_intake_wants(const BmwIntake *intake);
 /* A pass is begun, a chunk of it read. Inside a transaction. */
 extern void bmw_intake_read(BmwIntake *intake);

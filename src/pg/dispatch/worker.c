@@ -28,7 +28,8 @@
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
-#define STOP_MS 1000 /* for requests in flight, when asked to stop */
+#define STOP_MS 1000	/* for requests in flight and their outcomes, when asked to stop */
+#define RESHARD_MS 5000 /* and for another number of shards, when nobody waits for the end */
 
 static void attach(BmwSlot *slot);
 static void detach(int code, Datum slot);
@@ -36,7 +37,8 @@ static void set_state(BmwSlot *slot, BmwSlotState state);
 static bool may_run(BmwSlot *slot);
 static bool own_shard(BmwSlot *slot, Oid cursor);
 static void run(BmwSlot *slot);
-static void stop(BmwCycle *cycle, WaitEventSet *events);
+static void stop(BmwSlot *slot, BmwCycle *cycle, WaitEventSet *events);
+static int stop_ms(const BmwSlot *slot);
 static void wait(WaitEventSet *events, long timeout_ms);
 static void reload(BmwCycle *cycle);
 
@@ -166,19 +168,30 @@ run(BmwSlot *slot)
 		timeout_ms = bmw_cycle_run(cycle);
 		wait(events, timeout_ms);
 	}
-	stop(cycle, events);
+	stop(slot, cycle, events);
 	set_state(slot, bmw_cycle_has_extension(cycle) ? BMW_SLOT_HELD : BMW_SLOT_FREE);
 }
 
 static void
-stop(BmwCycle *cycle, WaitEventSet *events)
+stop(BmwSlot *slot, BmwCycle *cycle, WaitEventSet *events)
 {
-	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), STOP_MS);
+	TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), stop_ms(slot));
 
 	while (bmw_cycle_has_extension(cycle) && bmw_cycle_stop(cycle) &&
 		   GetCurrentTimestamp() < deadline)
 		wait(events, Min(bmw_cycle_run(cycle), 50));
 	bmw_cycle_end(cycle);
+}
+
+static int
+stop_ms(const BmwSlot *slot)
+{
+	bool is_resharded;
+
+	LWLockAcquire(bmw_shared->lock, LW_SHARED);
+	is_resharded = slot->is_resharded;
+	LWLockRelease(bmw_shared->lock);
+	return is_resharded ? RESHARD_MS : STOP_MS;
 }
 
 static void

@@ -6,7 +6,9 @@
  * callback there is a gap in which a dispatcher that is awake anyway could take
  * an event of the transaction without its endpoints: therefore `changing` is
  * raised before the commit and makes the dispatcher read endpoints at every
- * look. The callbacks can neither fail nor wait.
+ * look. That is counted in the slot of shard 0, which all shards look at, because
+ * slots of the others may come and go during a transaction. The callbacks can
+ * neither fail nor wait.
  */
 #include "postgres.h"
 
@@ -172,7 +174,8 @@ note_operation(BmwSlot *slot)
 static void
 raise_changing(BmwSlot *slot)
 {
-	pg_atomic_fetch_add_u32(&slot->changing, 1);
+	if (slot->shard == 0)
+		pg_atomic_fetch_add_u32(&slot->changing, 1);
 }
 
 static void

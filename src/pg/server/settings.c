@@ -78,7 +78,7 @@ static const IntSetting int_settings[] = {
 	{"bm_webhook.max_payload", "Largest data of an event.", &bmw_max_payload, 262144, 1024,
 	 64 * 1024 * 1024, PGC_SUSET, GUC_UNIT_BYTE},
 	{"bm_webhook.shards", "Dispatchers that serve each database.", &bmw_shards, 1, 1, 16,
-	 PGC_POSTMASTER, 0},
+	 PGC_SIGHUP, 0},
 };
 
 static const TextSetting text_settings[] = {
@@ -108,13 +108,8 @@ bmw_guc_define(void)
 	{
 		const IntSetting *s = &int_settings[i];
 
-		/* a postmaster setting can only be defined while the library is preloaded */
-		DefineCustomIntVariable(
-			s->name, s->description, NULL, s->variable, s->initial, s->min, s->max,
-			s->context == PGC_POSTMASTER && !process_shared_preload_libraries_in_progress
-				? PGC_SIGHUP
-				: s->context,
-			s->flags, NULL, NULL, NULL);
+		DefineCustomIntVariable(s->name, s->description, NULL, s->variable, s->initial, s->min,
+								s->max, s->context, s->flags, NULL, NULL, NULL);
 	}
 	for (size_t i = 0; i < lengthof(text_settings); i++)
 	{

@@ -13,7 +13,7 @@ extern bool bmw_require_https;	   /* endpoints must be https */
 extern char *bmw_allowed_networks; /* superuser opens these */
 extern char *bmw_denied_networks;  /* denied whatever else says */
 extern char *bmw_allowed_ports;
-extern int bmw_shards;		   /* dispatchers a database; postmaster */
+extern int bmw_shards;		   /* dispatchers a database */
 extern int bmw_max_in_flight;  /* requests at the same time for one application, a dispatcher */
 extern int bmw_max_payload;	   /* bytes of an event's data */
 extern int bmw_flush_interval; /* ms that an outcome may wait to be recorded */

@@ -103,7 +103,7 @@ bmw_shmem_first(Oid database)
 	if (bmw_shared == NULL)
 		return NULL;
 	for (int i = 0; i < bmw_shared->slots_length; i++)
-		if (bmw_shared->slots[i].database == database)
+		if (bmw_shared->slots[i].database == database && bmw_shared->slots[i].shard == 0)
 			return &bmw_shared->slots[i];
 	return NULL;
 }

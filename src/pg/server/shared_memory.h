@@ -46,15 +46,18 @@ typedef struct BmwSlot
 	/* changed under lock, by the launcher, the dispatcher and the utility hook */
 	Oid database; /* InvalidOid: free */
 	int shard;
+	int shards; /* of the database, when its dispatcher was started */
 	BmwSlotState state;
 	TimestampTz since;
-	pid_t pid;	  /* of the dispatcher; 0: none */
-	pid_t holder; /* the backend that holds it; 0: none */
+	pid_t pid;		   /* of the dispatcher; 0: none */
+	pid_t holder;	   /* the backend that holds it; 0: none */
+	bool is_resharded; /* its dispatcher is to end: there will be another number of shards */
 
 	/* without lock */
-	pg_atomic_uint32 proc;			/* the dispatcher's PGPROC number + 1; 0: none */
-	pg_atomic_uint32 is_awake;		/* something was announced that it has not looked for yet */
-	pg_atomic_uint32 changing;		/* transactions about to commit a change of endpoints */
+	pg_atomic_uint32 proc;	   /* the dispatcher's PGPROC number + 1; 0: none */
+	pg_atomic_uint32 is_awake; /* something was announced that it has not looked for yet */
+	pg_atomic_uint32
+		changing; /* transactions about to commit a change of endpoints; of shard 0 alone */
 	pg_atomic_uint64 generation;	/* of the endpoints */
 	pg_atomic_uint32 has_due;		/* deliveries were made due by SQL */
 	pg_atomic_uint32 has_operation; /* somebody has asked for one */
@@ -97,7 +100,7 @@ extern int bmw_shmem_each(Oid database, void (*fn)(BmwSlot *slot));
 extern void bmw_shmem_error(BmwSlot *slot, const char *message);
 /* Counts a row that could not be captured; status() shows the count and the last message. */
 extern void bmw_shmem_capture_failed(Oid database, const char *message);
-/* The first slot of a database; NULL: there is none. */
+/* The slot of shard 0 of a database, which stays when their number changes; NULL: there is none. */
 extern BmwSlot *bmw_shmem_first(Oid database);
 
 #endif

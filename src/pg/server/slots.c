@@ -9,36 +9,31 @@
 
 #include "pg/server/slots.h"
 
+#include <signal.h>
+
 #include "miscadmin.h"
-#include "pg/server/databases.h"
 #include "pg/server/settings.h"
 #include "pg/server/shared_memory.h"
-#include "postmaster/bgworker.h"
+#include "pg/server/start.h"
 #include "storage/procarray.h"
 #include "storage/spin.h"
 #include "utils/memutils.h"
 
-#define NO_WORKER_DELAY_MS 2000
-#define NO_WORKER_LOG_MS 10000 /* shorter is usual while many databases are tried */
 #define OUTDATED_DELAY_MS 60000
 #define FAILURE_DELAY_MS 1000 /* doubles with each failure in a row */
 #define FAILURE_DELAY_MAX_MS 60000
 
-/* What the launcher alone knows of a slot. */
-typedef struct Start
-{
-	BackgroundWorkerHandle *handle; /* NULL: not running */
-	TimestampTz not_before;
-	int failures;		 /* in a row */
-	TimestampTz refused; /* since when no worker could be had; 0: there is one */
-	bool is_refusal_logged;
-	bool is_asked_again; /* somebody asked after it had started */
-} Start;
+static BmwStart starts[BMW_MAX_SLOTS];
 
-static Start starts[BMW_MAX_SLOTS];
-
+static void reshard(void);
+static bool is_outnumbered(int index);
+static void ask_to_end(int index);
+static bool is_any_busy(Oid database);
+static void renumber(Oid database);
+static void open_missing(Oid database);
 static bool is_open(Oid database, int shard);
 static void open_slot(Oid database, int shard);
+static void give_out(BmwSlot *slot);
 static void forget_numbers(BmwSlot *slot);
 static BmwSlot *free_slot(void);
 static void close_slot(int index);
@@ -47,19 +42,16 @@ static void ended(int index);
 static long delay_after_failure(int index);
 static bool claim(int index);
 static void start(int index);
-static void refused(int index);
-static void accepted(int index);
 static bool is_held(BmwSlot *slot);
 static void set_state(BmwSlot *slot, BmwSlotState state);
 static bool is_waiting(int index);
+static bool is_vacant(int index);
 
 void
 bmw_slots_open(Oid database)
 {
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
-	for (int shard = 0; shard < bmw_shards; shard++)
-		if (!is_open(database, shard))
-			open_slot(database, shard);
+	open_missing(database);
 	LWLockRelease(bmw_shared->lock);
 }
 
@@ -95,12 +87,12 @@ void
 bmw_slots_run(void)
 {
 	for (int i = 0; i < bmw_shared->slots_length; i++)
-	{
 		if (OidIsValid(bmw_shared->slots[i].database) && starts[i].handle != NULL)
 			watch_running(i);
+	reshard();
+	for (int i = 0; i < bmw_shared->slots_length; i++)
 		if (OidIsValid(bmw_shared->slots[i].database) && starts[i].handle == NULL && claim(i))
 			start(i);
-	}
 }
 
 long
@@ -115,6 +107,88 @@ bmw_slots_delay_ms(long max_ms)
 			delay = Min(delay, Max(TimestampDifferenceMilliseconds(now, starts[i].not_before), 1));
 	LWLockRelease(bmw_shared->lock);
 	return delay;
+}
+
+/*
+ * Which endpoints a dispatcher serves depends on their number: those of another one
+ * must all have ended before the first of the new ones starts.
+ */
+static void
+reshard(void)
+{
+	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < bmw_shared->slots_length; i++)
+	{
+		if (!is_outnumbered(i))
+			continue;
+		ask_to_end(i);
+		if (!is_any_busy(bmw_shared->slots[i].database))
+			renumber(bmw_shared->slots[i].database);
+	}
+	LWLockRelease(bmw_shared->lock);
+}
+
+/* Was it given out for another number of shards? */
+static bool
+is_outnumbered(int index)
+{
+	const BmwSlot *slot = &bmw_shared->slots[index];
+
+	return OidIsValid(slot->database) && slot->shards != bmw_shards;
+}
+
+static void
+ask_to_end(int index)
+{
+	BmwSlot *slot = &bmw_shared->slots[index];
+
+	if (slot->is_resharded)
+		return;
+	slot->is_resharded = true;
+	if (starts[index].handle != NULL)
+		TerminateBackgroundWorker(starts[index].handle);
+	else if (slot->pid != 0)
+		kill(slot->pid, SIGTERM);
+}
+
+static bool
+is_any_busy(Oid database)
+{
+	bool is_any = false;
+
+	for (int i = 0; i < bmw_shared->slots_length; i++)
+		if (bmw_shared->slots[i].database == database)
+			is_any |= !is_vacant(i) || is_held(&bmw_shared->slots[i]);
+	return is_any;
+}
+
+static void
+renumber(Oid database)
+{
+	for (int i = 0; i < bmw_shared->slots_length; i++)
+	{
+		BmwSlot *slot = &bmw_shared->slots[i];
+
+		if (slot->database != database)
+			continue;
+		if (slot->shard >= bmw_shards)
+			close_slot(i);
+		else
+			give_out(slot);
+	}
+	open_missing(database);
+}
+
+static void
+open_missing(Oid database)
+{
+	bool is_resharding = false;
+
+	for (int i = 0; i < bmw_shared->slots_length; i++)
+		is_resharding |= bmw_shared->slots[i].database == database && is_outnumbered(i);
+	for (int shard = 0; shard < bmw_shards; shard++)
+		if (!is_open(database, shard) && !is_resharding)
+			open_slot(database, shard);
 }
 
 static bool
@@ -135,12 +209,20 @@ open_slot(Oid database, int shard)
 
 	if (slot == NULL)
 		return;
-	starts[slot - bmw_shared->slots] = (Start){0};
 	slot->shard = shard;
 	slot->holder = 0;
 	forget_numbers(slot);
-	set_state(slot, BMW_SLOT_STARTING);
+	give_out(slot);
 	slot->database = database;
+}
+
+static void
+give_out(BmwSlot *slot)
+{
+	starts[slot - bmw_shared->slots] = (BmwStart){0};
+	slot->shards = bmw_shards;
+	slot->is_resharded = false;
+	set_state(slot, BMW_SLOT_STARTING);
 }
 
 static void
@@ -175,6 +257,17 @@ close_slot(int index)
 }
 
 static void
+start(int index)
+{
+	starts[index].is_asked_again = false;
+	if (bmw_start_dispatcher(&starts[index], index))
+		return;
+	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
+	set_state(&bmw_shared->slots[index], BMW_SLOT_NO_WORKER);
+	LWLockRelease(bmw_shared->lock);
+}
+
+static void
 watch_running(int index)
 {
 	pid_t pid;
@@ -193,7 +286,7 @@ static void
 ended(int index)
 {
 	BmwSlot *slot = &bmw_shared->slots[index];
-	Start *start = &starts[index];
+	BmwStart *start = &starts[index];
 	long delay = 0;
 
 	switch (slot->state)
@@ -226,7 +319,7 @@ ended(int index)
 static long
 delay_after_failure(int index)
 {
-	Start *start = &starts[index];
+	BmwStart *start = &starts[index];
 
 	if (TimestampDifferenceExceeds(bmw_shared->slots[index].since, GetCurrentTimestamp(),
 								   FAILURE_DELAY_MAX_MS))
@@ -250,70 +343,6 @@ claim(int index)
 	return may_start;
 }
 
-static void
-start(int index)
-{
-	BackgroundWorker worker = {
-		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
-		.bgw_start_time = BgWorkerStart_RecoveryFinished,
-		.bgw_restart_time = BGW_NEVER_RESTART,
-		.bgw_name = "bm_webhook dispatcher",
-		.bgw_type = "bm_webhook dispatcher",
-		.bgw_library_name = "bm_webhook",
-		.bgw_function_name = "bmw_worker_main",
-		.bgw_main_arg = Int32GetDatum(index),
-		.bgw_notify_pid = MyProcPid,
-	};
-	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
-
-	starts[index].is_asked_again = false;
-	if (RegisterDynamicBackgroundWorker(&worker, &starts[index].handle))
-		accepted(index);
-	else
-		refused(index);
-	MemoryContextSwitchTo(caller);
-}
-
-/* All of max_worker_processes are in use. */
-static void
-refused(int index)
-{
-	Start *start = &starts[index];
-	TimestampTz now = GetCurrentTimestamp();
-	NameData name;
-
-	start->handle = NULL;
-	start->not_before = TimestampTzPlusMilliseconds(now, NO_WORKER_DELAY_MS);
-	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
-	set_state(&bmw_shared->slots[index], BMW_SLOT_NO_WORKER);
-	LWLockRelease(bmw_shared->lock);
-	if (start->refused == 0)
-		start->refused = now;
-	if (start->is_refusal_logged ||
-		!TimestampDifferenceExceeds(start->refused, now, NO_WORKER_LOG_MS))
-		return;
-	start->is_refusal_logged = true;
-	bmw_databases_read_name(bmw_shared->slots[index].database, &name);
-	ereport(LOG, errmsg("bm_webhook has no background worker for database \"%s\"", NameStr(name)),
-			errdetail("Nothing is sent there; events are captured and wait."),
-			errhint("Raise \"max_worker_processes\"."));
-}
-
-static void
-accepted(int index)
-{
-	NameData name;
-
-	if (starts[index].is_refusal_logged)
-	{
-		bmw_databases_read_name(bmw_shared->slots[index].database, &name);
-		ereport(LOG, errmsg("bm_webhook has got a background worker for database \"%s\"",
-							NameStr(name)));
-	}
-	starts[index].refused = 0;
-	starts[index].is_refusal_logged = false;
-}
-
 /* By a backend that still lives. */
 static bool
 is_held(BmwSlot *slot)
@@ -334,12 +363,18 @@ set_state(BmwSlot *slot, BmwSlotState state)
 	slot->state = state;
 }
 
-/* For a start: in use, and nobody in it, not even one that a launcher left that died. */
+/* For a start. */
 static bool
 is_waiting(int index)
 {
-	const BmwSlot *slot = &bmw_shared->slots[index];
+	return OidIsValid(bmw_shared->slots[index].database) && is_vacant(index) &&
+		   !is_outnumbered(index);
+}
 
+/* Nobody in it, not even one that a launcher left that died. */
+static bool
+is_vacant(int index)
+{
 	Assert(LWLockHeldByMe(bmw_shared->lock));
-	return OidIsValid(slot->database) && starts[index].handle == NULL && slot->pid == 0;
+	return starts[index].handle == NULL && bmw_shared->slots[index].pid == 0;
 }

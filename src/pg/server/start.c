@@ -1,0 +1,78 @@
+/*
+ * pg/server/start.c - the start of a dispatcher, for the launcher.
+ */
+#include "postgres.h"
+
+#include "pg/server/start.h"
+
+#include "miscadmin.h"
+#include "pg/server/databases.h"
+#include "pg/server/shared_memory.h"
+#include "utils/memutils.h"
+
+#define NO_WORKER_DELAY_MS 2000
+#define NO_WORKER_LOG_MS 10000 /* shorter is usual while many databases are tried */
+
+static void refused(BmwStart *start, int slot);
+static void accepted(BmwStart *start, int slot);
+
+bool
+bmw_start_dispatcher(BmwStart *start, int slot)
+{
+	BackgroundWorker worker = {
+		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+		.bgw_start_time = BgWorkerStart_RecoveryFinished,
+		.bgw_restart_time = BGW_NEVER_RESTART,
+		.bgw_name = "bm_webhook dispatcher",
+		.bgw_type = "bm_webhook dispatcher",
+		.bgw_library_name = "bm_webhook",
+		.bgw_function_name = "bmw_worker_main",
+		.bgw_main_arg = Int32GetDatum(slot),
+		.bgw_notify_pid = MyProcPid,
+	};
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+	bool is_accepted = RegisterDynamicBackgroundWorker(&worker, &start->handle);
+
+	MemoryContextSwitchTo(caller);
+	if (is_accepted)
+		accepted(start, slot);
+	else
+		refused(start, slot);
+	return is_accepted;
+}
+
+/* All of max_worker_processes are in use. */
+static void
+refused(BmwStart *start, int slot)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	NameData name;
+
+	start->handle = NULL;
+	start->not_before = TimestampTzPlusMilliseconds(now, NO_WORKER_DELAY_MS);
+	if (start->refused == 0)
+		start->refused = now;
+	if (start->is_refusal_logged ||
+		!TimestampDifferenceExceeds(start->refused, now, NO_WORKER_LOG_MS))
+		return;
+	start->is_refusal_logged = true;
+	bmw_databases_read_name(bmw_shared->slots[slot].database, &name);
+	ereport(LOG, errmsg("bm_webhook has no background worker for database \"%s\"", NameStr(name)),
+			errdetail("Nothing is sent there; events are captured and wait."),
+			errhint("Raise \"max_worker_processes\"."));
+}
+
+static void
+accepted(BmwStart *start, int slot)
+{
+	NameData name;
+
+	if (start->is_refusal_logged)
+	{
+		bmw_databases_read_name(bmw_shared->slots[slot].database, &name);
+		ereport(LOG, errmsg("bm_webhook has got a background worker for database \"%s\"",
+							NameStr(name)));
+	}
+	start->refused = 0;
+	start->is_refusal_logged = false;
+}

@@ -1,0 +1,25 @@
+/*
+ * pg/server/start.h - the start of a dispatcher, for the launcher.
+ */
+#ifndef BMW_PG_SERVER_START_H
+#define BMW_PG_SERVER_START_H
+
+#include "postgres.h"
+#include "postmaster/bgworker.h"
+#include "utils/timestamp.h"
+
+/* What the launcher alone knows of a slot. */
+typedef struct BmwStart
+{
+	BackgroundWorkerHandle *handle; /* NULL: not running */
+	TimestampTz not_before;
+	int failures;		 /* in a row */
+	TimestampTz refused; /* since when no worker could be had; 0: there is one */
+	bool is_refusal_logged;
+	bool is_asked_again; /* somebody asked after it had started */
+} BmwStart;
+
+/* False: there is no worker to be had now; the log is told when that lasts. */
+extern bool bmw_start_dispatcher(BmwStart *start, int slot);
+
+#endif
