@@ -217,10 +217,11 @@ later(int64_t a, int64_t b)
 static int64_t
 reading_wakeup_us(const BmwScheduler *scheduler)
 {
+	int64_t endpoint_id;
 	int64_t wakeup = earlier(bmw_passes_wakeup_us(scheduler),
 							 bmw_lanes_wakeup_us(scheduler->lanes, scheduler->now_us));
 
-	if (scheduler->readings.unlearnt != NULL)
+	if (bmw_scheduler_next_unlearnt(scheduler, &endpoint_id))
 		wakeup = earlier(wakeup, scheduler->now_us);
 	if (bmw_scheduler_fetch_wants_heads(scheduler))
 		wakeup = earlier(wakeup, scheduler->heads_at_us);

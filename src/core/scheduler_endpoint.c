@@ -133,8 +133,11 @@ bmw_scheduler_next_unlearnt(const BmwScheduler *scheduler, int64_t *endpoint_id)
 {
 	const BmwTarget *target = scheduler->readings.unlearnt;
 
-	*endpoint_id = target != NULL ? target->rules.id : 0;
-	return target != NULL;
+	/* what a provisional pass has missed would come after what is learnt of now */
+	if (target == NULL || scheduler->readings.is_behind || scheduler->passes.has_provisional)
+		return false;
+	*endpoint_id = target->rules.id;
+	return true;
 }
 
 BmwStatus

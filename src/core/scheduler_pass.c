@@ -294,7 +294,8 @@ end_pass(BmwScheduler *scheduler)
 	passes->previous = copy;
 	passes->since_us = pass->since_us;
 	passes->current = NULL;
-	passes->needs_check = false;
+	/* one at the start that could not know all endpoints has not found all that has no row */
+	passes->needs_check = passes->needs_check && pass->is_provisional;
 	pass->is_read = true;
 	settle(scheduler);
 	return BMW_OK;

@@ -85,6 +85,14 @@ registry_install(int number, const Version *version)
 }
 
 void
+registry_blur(int number)
+{
+	registry.unclear_until = world.now + 10 * SECOND;
+	if (registry.endpoints[number].ordered != INT64_MAX)
+		registry.endpoints[number].ordered = registry.unclear_until;
+}
+
+void
 registry_restore(int number, const Version *version)
 {
 	registry.endpoints[number].now = *version;

@@ -58,6 +58,8 @@ extern uint32_t registry_match_before(const Event *event);
 extern bool registry_fits(const Version *version, const Event *event, int endpoint);
 /* What is committed from now on. */
 extern void registry_install(int endpoint, const Version *version);
+/* It is one of many that change at once: for a while it may be known or not, and nothing is promised about order. */
+extern void registry_blur(int endpoint);
 extern void registry_restore(int endpoint, const Version *version);
 /* Nobody must get what has no row yet and would not match now. */
 extern void registry_forgive(void);

@@ -287,7 +287,7 @@ become_visible(int xact, Work *work)
 		endpoint->locked_until = 0;
 		registry_install(work->endpoint, &work->version);
 		if (tables.xacts[xact].change == CHANGE_OF_ANY)
-			registry.unclear_until = world.now + 10 * SECOND;
+			registry_blur(work->endpoint);
 		trace("endpoint %d is now:%s%s%s%s application %d types %x", work->endpoint,
 			  work->version.exists ? "" : " deleted", work->version.is_enabled ? "" : " disabled",
 			  work->version.has_secret ? "" : " without secret",
