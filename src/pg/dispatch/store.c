@@ -18,19 +18,19 @@
 #include "utils/memutils.h"
 #include "utils/xid8.h"
 
-#define EVENT_COLUMNS                                                                                                  \
-	"e.xid, e.id, e.type, e.application, e.channel, e.message_id, e.endpoint_id, e.occurred_at, e.created_at, e.data," \
-	" e.reply_to IS NOT NULL AS is_reply"
+/* Where a column of an event is in a row that was read. */
+#define COLUMN(name) (BMW_EVENT_##name + 1)
 
 #define DUE_COLUMNS                                                                                \
 	"d.event_id, d.status = 'pending', d.attempts, d.first_attempt_at, d.next_attempt_at"
 
-static BmwStatement new_events = {"SELECT " EVENT_COLUMNS " FROM bm_webhook.event e"
+static BmwStatement new_events = {"SELECT {names} FROM bm_webhook.event e"
 								  " WHERE (e.xid, e.id) > ($1, $2) AND e.id >= $3"
 								  " AND pg_catalog.pg_visible_in_snapshot(e.xid, $4::pg_snapshot)"
 								  " ORDER BY e.xid, e.id LIMIT $5",
 								  5,
-								  {XID8OID, UUIDOID, UUIDOID, TEXTOID, INT8OID}};
+								  {XID8OID, UUIDOID, UUIDOID, TEXTOID, INT8OID},
+								  .fields = &bmw_event_fields};
 
 /*
  * A range of (xid, id) rather than xid = ..., after which the planner would take
@@ -38,12 +38,13 @@ static BmwStatement new_events = {"SELECT " EVENT_COLUMNS " FROM bm_webhook.even
  */
 static BmwStatement events_of = {
 	"SELECT e.* FROM pg_catalog.unnest($1) AS ended(xid) CROSS JOIN LATERAL"
-	" (SELECT " EVENT_COLUMNS " FROM bm_webhook.event e"
+	" (SELECT {names} FROM bm_webhook.event e"
 	"  WHERE (e.xid, e.id) > (ended.xid, CASE WHEN ended.xid = $2 THEN $3 ELSE '00000000-0000-0000-0000-000000000000' END)"
 	"  AND (e.xid, e.id) <= (ended.xid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AND e.id >= $4"
 	"  ORDER BY e.xid, e.id LIMIT $5) e LIMIT $5",
 	5,
-	{XID8ARRAYOID, XID8OID, UUIDOID, UUIDOID, INT8OID}};
+	{XID8ARRAYOID, XID8OID, UUIDOID, UUIDOID, INT8OID},
+	.fields = &bmw_event_fields};
 
 static BmwStatement existing = {
 	"SELECT d.event_id, d.endpoint_id FROM bm_webhook.delivery d WHERE d.event_id = ANY ($1)"
@@ -70,10 +71,11 @@ static BmwStatement rows_of = {
 	2,
 	{INT8OID, UUIDARRAYOID}};
 
-static BmwStatement bodies = {"SELECT " EVENT_COLUMNS " FROM pg_catalog.unnest($1) AS wanted(id)"
-							  " JOIN bm_webhook.event e ON e.id = wanted.id",
+static BmwStatement bodies = {"SELECT {names} FROM pg_catalog.unnest($1) AS wanted(event_id)"
+							  " JOIN bm_webhook.event e ON e.id = wanted.event_id",
 							  1,
-							  {UUIDARRAYOID}};
+							  {UUIDARRAYOID},
+							  .fields = &bmw_event_fields};
 
 /* For an endpoint that keeps the order: everything that has not ended. What was set aside says so itself. */
 static BmwStatement unfinished = {
@@ -148,15 +150,9 @@ bmw_store_events_of(const uint64 *xids, int xids_length, const BmwPosition *afte
 void
 bmw_store_existing(const BmwUuid *events, int length, BmwDeliveryFn fn, void *context)
 {
-	BmwSqlColumn column;
-	Datum values[1];
-	int rows;
+	Datum values[1] = {ids_datum(events, length)};
+	int rows = bmw_statement_run(&existing, values);
 
-	bmw_sql_column_init(&column, UUIDOID, length);
-	for (int i = 0; i < length; i++)
-		bmw_sql_column_add_uuid(&column, &events[i]);
-	values[0] = bmw_sql_column_array(&column);
-	rows = bmw_statement_run(&existing, values);
 	for (int i = 0; i < rows; i++)
 	{
 		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
@@ -198,10 +194,10 @@ bmw_store_bodies(const BmwUuid *events, int length, BmwSizeFn is_wanted, BmwEven
 	for (int i = 0; i < rows; i++)
 	{
 		BmwSqlRow row = {table->vals[i], table->tupdesc};
-		BmwUuid id = bmw_sql_uuid(&row, 2);
+		BmwUuid id = bmw_sql_uuid(&row, COLUMN(ID));
 		BmwEventRow event;
 
-		if (!is_wanted(&id, bmw_sql_size(&row, 10), context))
+		if (!is_wanted(&id, bmw_sql_size(&row, COLUMN(DATA)), context))
 			continue;
 		read_event(&row, &event);
 		fn(&event, context);
@@ -323,15 +319,15 @@ read_event(const BmwSqlRow *row, BmwEventRow *event)
 {
 	BmwEventSource *source = &event->source;
 
-	event->position.xid = bmw_sql_xid8(row, 1);
-	event->position.id = source->id = bmw_sql_uuid(row, 2);
-	event->route.type = source->type = bmw_sql_text(row, 3, NULL);
-	event->route.application = source->application = bmw_sql_text(row, 4, NULL);
-	event->route.channel = source->channel = bmw_sql_text(row, 5, NULL);
-	source->message_id = bmw_sql_text(row, 6, NULL);
-	event->route.endpoint_id = bmw_sql_int64(row, 7);
-	source->timestamp_us = bmw_sql_time(row, 8);
-	event->route.created_us = bmw_sql_time(row, 9);
-	source->data = bmw_sql_text(row, 10, &source->data_len);
-	event->route.alias = bmw_sql_bool(row, 11) ? BMW_REPLY_TYPE : NULL;
+	event->position.xid = bmw_sql_xid8(row, COLUMN(XID));
+	event->position.id = source->id = bmw_sql_uuid(row, COLUMN(ID));
+	event->route.type = source->type = bmw_sql_text(row, COLUMN(TYPE), NULL);
+	event->route.application = source->application = bmw_sql_text(row, COLUMN(APPLICATION), NULL);
+	event->route.channel = source->channel = bmw_sql_text(row, COLUMN(CHANNEL), NULL);
+	source->message_id = bmw_sql_text(row, COLUMN(MESSAGE_ID), NULL);
+	event->route.endpoint_id = bmw_sql_int64(row, COLUMN(ENDPOINT_ID));
+	source->timestamp_us = bmw_sql_time(row, COLUMN(OCCURRED_AT));
+	event->route.created_us = bmw_sql_time(row, COLUMN(CREATED_AT));
+	source->data = bmw_sql_text(row, COLUMN(DATA), &source->data_len);
+	event->route.alias = bmw_sql_is_null(row, COLUMN(REPLY_TO)) ? NULL : BMW_REPLY_TYPE;
 }

@@ -16,70 +16,37 @@
 #include "utils/timestamp.h"
 
 static BmwStatement insert_deliveries = {
-	"INSERT INTO bm_webhook.delivery (event_id, endpoint_id, status, attempts, next_attempt_at,"
-	" first_attempt_at, last_attempt_at, http_status, error_class, error, duration)"
-	" SELECT * FROM ROWS FROM (unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11))",
-	11,
-	{UUIDARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
-	 TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-	 INTERVALARRAYOID}};
+	"INSERT INTO bm_webhook.delivery ({names}) SELECT * FROM ROWS FROM (unnest({values}))",
+	.fields = &bmw_delivery_fields, .kind = BMW_ARGUMENTS_ROWS};
 
 static BmwStatement update_deliveries = {
-	"UPDATE bm_webhook.delivery d SET status = r.status, attempts = r.attempts,"
-	" next_attempt_at = r.next_attempt_at, first_attempt_at = r.first_attempt_at,"
-	" last_attempt_at = coalesce(r.last_attempt_at, d.last_attempt_at),"
-	" http_status = r.http_status, error_class = r.error_class, error = r.error, duration = r.duration"
-	" FROM ROWS FROM (unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)) AS r (event_id, endpoint_id,"
-	" status, attempts, next_attempt_at, first_attempt_at, last_attempt_at, http_status, error_class, error, duration)"
-	" WHERE d.event_id = r.event_id AND d.endpoint_id = r.endpoint_id",
-	11,
-	{UUIDARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID,
-	 TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-	 INTERVALARRAYOID}};
+	"UPDATE bm_webhook.delivery d SET {changes}"
+	" FROM ROWS FROM (unnest({values})) AS excluded ({names})"
+	" WHERE d.event_id = excluded.event_id AND d.endpoint_id = excluded.endpoint_id",
+	.fields = &bmw_delivery_fields, .kind = BMW_ARGUMENTS_ROWS};
 
 /* Which of these deliveries (counted from 1) nobody else has locked; they are locked now. When they are due. */
 static BmwStatement lock_deliveries = {
-	"SELECT r.n, CASE d.status WHEN 'pending' THEN d.next_attempt_at END FROM ROWS FROM (unnest($1, $2)) WITH ORDINALITY AS r (event_id, endpoint_id, n)"
+	"SELECT r.n, CASE d.status WHEN 'pending' THEN d.next_attempt_at END"
+	" FROM ROWS FROM (unnest({values})) WITH ORDINALITY AS r ({names}, n)"
 	" JOIN bm_webhook.delivery d ON d.event_id = r.event_id AND d.endpoint_id = r.endpoint_id"
 	" FOR NO KEY UPDATE OF d SKIP LOCKED",
-	2,
-	{UUIDARRAYOID, INT8ARRAYOID}};
+	.fields = &bmw_delivery_keys, .kind = BMW_ARGUMENTS_ROWS};
 
 /* Which of them there are. */
 static BmwStatement find_deliveries = {
-	"SELECT r.n FROM ROWS FROM (unnest($1, $2)) WITH ORDINALITY AS r (event_id, endpoint_id, n)"
+	"SELECT r.n FROM ROWS FROM (unnest({values})) WITH ORDINALITY AS r ({names}, n)"
 	" JOIN bm_webhook.delivery d ON d.event_id = r.event_id AND d.endpoint_id = r.endpoint_id",
-	2,
-	{UUIDARRAYOID, INT8ARRAYOID}};
+	.fields = &bmw_delivery_keys, .kind = BMW_ARGUMENTS_ROWS};
 
 static BmwStatement set_aside = {
-	"INSERT INTO bm_webhook.set_aside (event_id, endpoint_id, status, attempts, next_attempt_at,"
-	" first_attempt_at, last_attempt_at, http_status, error_class, error, duration,"
-	" name_time, connect_time, tls_time, first_byte_time, response, is_failed_attempt, is_exhausted, cause, sqlstate)"
-	" SELECT * FROM ROWS FROM (unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
-	"  $17, $18, $19, $20))"
-	" ON CONFLICT (event_id, endpoint_id) DO UPDATE SET (status, attempts, next_attempt_at, first_attempt_at,"
-	"  last_attempt_at, http_status, error_class, error, duration, name_time, connect_time, tls_time,"
-	"  first_byte_time, response, is_failed_attempt, is_exhausted, cause, sqlstate) ="
-	" (excluded.status, excluded.attempts, excluded.next_attempt_at, excluded.first_attempt_at,"
-	"  excluded.last_attempt_at, excluded.http_status, excluded.error_class, excluded.error, excluded.duration,"
-	"  excluded.name_time, excluded.connect_time, excluded.tls_time, excluded.first_byte_time,"
-	"  excluded.response, excluded.is_failed_attempt, excluded.is_exhausted, excluded.cause, excluded.sqlstate)",
-	20,
-	{UUIDARRAYOID,		  INT8ARRAYOID,		   TEXTARRAYOID,		INT4ARRAYOID,
-	 TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID,
-	 TEXTARRAYOID,		  TEXTARRAYOID,		   INTERVALARRAYOID,	INTERVALARRAYOID,
-	 INTERVALARRAYOID,	  INTERVALARRAYOID,	   INTERVALARRAYOID,	TEXTARRAYOID,
-	 BOOLARRAYOID,		  BOOLARRAYOID,		   TEXTARRAYOID,		TEXTARRAYOID}};
+	"INSERT INTO bm_webhook.set_aside AS d ({names}) SELECT * FROM ROWS FROM (unnest({values}))"
+	" ON CONFLICT (event_id, endpoint_id) DO UPDATE SET {changes}",
+	.fields = &bmw_aside_fields, .kind = BMW_ARGUMENTS_ROWS};
 
 static BmwStatement insert_attempts = {
-	"INSERT INTO bm_webhook.failed_attempt (event_id, endpoint_id, attempt, attempted_at, error_class, http_status,"
-	" error, name_time, connect_time, tls_time, first_byte_time, total_time, response)"
-	" SELECT * FROM ROWS FROM (unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13))",
-	13,
-	{UUIDARRAYOID, INT8ARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID, INT4ARRAYOID,
-	 TEXTARRAYOID, INTERVALARRAYOID, INTERVALARRAYOID, INTERVALARRAYOID, INTERVALARRAYOID,
-	 INTERVALARRAYOID, TEXTARRAYOID}};
+	"INSERT INTO bm_webhook.failed_attempt ({names}) SELECT * FROM ROWS FROM (unnest({values}))",
+	.fields = &bmw_attempt_fields, .kind = BMW_ARGUMENTS_ROWS};
 
 static BmwStatement exhausted = {
 	"SELECT e.application, e.channel, e.message_id, pg_catalog.json_build_object('event_id', e.id, 'event_type', e.type,"
@@ -96,14 +63,9 @@ static void mark_overtaken(BmwRecord *record, const BmwSqlRow *row);
 static bool *ordinals(int rows, int length);
 static void record_deliveries(BmwStatement *statement, const BmwRecord *records, int length,
 							  bool has_row);
-static void init_columns(BmwSqlColumn *columns, const Oid *types, int columns_length, int length);
 static void add_delivery(BmwSqlColumn *c, const BmwRecord *record);
 static void record_attempts(const BmwRecord *records, int length);
 static void emit_exhausted(const BmwRecord *record);
-
-static const Oid delivery_types[11] = {UUIDOID,		   INT8OID,		   TEXTOID,		   INT4OID,
-									   TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID,
-									   TEXTOID,		   TEXTOID,		   INTERVALOID};
 
 bool
 bmw_store_log_is_free(bool with_partitions)
@@ -141,22 +103,19 @@ bmw_store_record(BmwRecord *records, int length)
 void
 bmw_store_set_aside(const BmwRecord *record, const char *cause, const char *sqlstate)
 {
-	BmwSqlColumn c[20];
-	static const Oid types[9] = {INTERVALOID, INTERVALOID, INTERVALOID, INTERVALOID, TEXTOID,
-								 BOOLOID,	  BOOLOID,	   TEXTOID,		TEXTOID};
+	BmwSqlColumn c[BMW_ASIDE_FIELDS];
 
-	init_columns(c, delivery_types, 11, 1);
-	init_columns(&c[11], types, 9, 1);
+	bmw_statement_init_columns(c, &bmw_aside_fields, 1);
 	add_delivery(c, record);
-	bmw_sql_column_add_interval(&c[11], record->times.name_us);
-	bmw_sql_column_add_interval(&c[12], record->times.connect_us);
-	bmw_sql_column_add_interval(&c[13], record->times.tls_us);
-	bmw_sql_column_add_interval(&c[14], record->times.first_byte_us);
-	bmw_sql_column_add_text(&c[15], record->response);
-	bmw_sql_column_add(&c[16], BoolGetDatum(record->is_failed_attempt));
-	bmw_sql_column_add(&c[17], BoolGetDatum(record->is_exhausted));
-	bmw_sql_column_add(&c[18], CStringGetTextDatum(cause));
-	bmw_sql_column_add(&c[19], CStringGetTextDatum(sqlstate));
+	bmw_sql_column_add_interval(&c[BMW_ASIDE_NAME_TIME], record->times.name_us);
+	bmw_sql_column_add_interval(&c[BMW_ASIDE_CONNECT_TIME], record->times.connect_us);
+	bmw_sql_column_add_interval(&c[BMW_ASIDE_TLS_TIME], record->times.tls_us);
+	bmw_sql_column_add_interval(&c[BMW_ASIDE_FIRST_BYTE_TIME], record->times.first_byte_us);
+	bmw_sql_column_add_text(&c[BMW_ASIDE_RESPONSE], record->response);
+	bmw_sql_column_add(&c[BMW_ASIDE_IS_FAILED_ATTEMPT], BoolGetDatum(record->is_failed_attempt));
+	bmw_sql_column_add(&c[BMW_ASIDE_IS_EXHAUSTED], BoolGetDatum(record->is_exhausted));
+	bmw_sql_column_add(&c[BMW_ASIDE_CAUSE], CStringGetTextDatum(cause));
+	bmw_sql_column_add(&c[BMW_ASIDE_SQLSTATE], CStringGetTextDatum(sqlstate));
 	bmw_statement_run_columns(&set_aside, c);
 }
 
@@ -170,8 +129,7 @@ lock_existing(BmwRecord *records, int length)
 	BmwSqlColumn keys[2];
 	BmwRecord **existing = palloc(sizeof(*existing) * Max(length, 1));
 
-	bmw_sql_column_init(&keys[0], UUIDOID, length);
-	bmw_sql_column_init(&keys[1], INT8OID, length);
+	bmw_statement_init_columns(keys, &bmw_delivery_keys, length);
 	for (int i = 0; i < length; i++)
 	{
 		records[i].is_locked = false;
@@ -238,20 +196,13 @@ ordinals(int rows, int length)
 static void
 record_deliveries(BmwStatement *statement, const BmwRecord *records, int length, bool has_row)
 {
-	BmwSqlColumn c[11];
+	BmwSqlColumn c[BMW_DELIVERY_FIELDS];
 
-	init_columns(c, delivery_types, 11, length);
+	bmw_statement_init_columns(c, &bmw_delivery_fields, length);
 	for (int i = 0; i < length; i++)
 		if (records[i].has_row == has_row && !records[i].is_locked)
 			add_delivery(c, &records[i]);
 	bmw_statement_run_columns(statement, c);
-}
-
-static void
-init_columns(BmwSqlColumn *columns, const Oid *types, int columns_length, int length)
-{
-	for (int i = 0; i < columns_length; i++)
-		bmw_sql_column_init(&columns[i], types[i], length);
 }
 
 static void
@@ -266,50 +217,48 @@ add_delivery(BmwSqlColumn *c, const BmwRecord *r)
 	bool is_overtaken = r->fate == BMW_RECORD_OVERTAKEN;
 	int64 due_us = is_overtaken ? r->kept_due_us : r->next_attempt_us;
 
-	bmw_sql_column_add_uuid(&c[0], &r->event_id);
-	bmw_sql_column_add(&c[1], Int64GetDatum(r->endpoint_id));
-	bmw_sql_column_add_text(&c[2], statuses[is_overtaken ? BMW_PENDING : r->status]);
-	bmw_sql_column_add(&c[3], Int32GetDatum(r->attempts));
+	bmw_sql_column_add_uuid(&c[BMW_DELIVERY_EVENT_ID], &r->event_id);
+	bmw_sql_column_add(&c[BMW_DELIVERY_ENDPOINT_ID], Int64GetDatum(r->endpoint_id));
+	bmw_sql_column_add_text(&c[BMW_DELIVERY_STATUS],
+							statuses[is_overtaken ? BMW_PENDING : r->status]);
+	bmw_sql_column_add(&c[BMW_DELIVERY_ATTEMPTS], Int32GetDatum(r->attempts));
 	if (due_us == BMW_HELD_BACK)
-		bmw_sql_column_add(&c[4], TimestampTzGetDatum(DT_NOEND));
+		bmw_sql_column_add(&c[BMW_DELIVERY_NEXT_ATTEMPT_AT], TimestampTzGetDatum(DT_NOEND));
 	else
-		bmw_sql_column_add_time(&c[4], due_us);
-	bmw_sql_column_add_time(&c[5], r->first_attempt_us);
-	bmw_sql_column_add_time(&c[6], r->last_attempt_us);
-	bmw_sql_column_add_int32(&c[7], r->http_status);
-	bmw_sql_column_add_text(&c[8], r->error_class);
-	bmw_sql_column_add_text(&c[9], r->error);
-	bmw_sql_column_add_interval(&c[10], r->times.total_us);
+		bmw_sql_column_add_time(&c[BMW_DELIVERY_NEXT_ATTEMPT_AT], due_us);
+	bmw_sql_column_add_time(&c[BMW_DELIVERY_FIRST_ATTEMPT_AT], r->first_attempt_us);
+	bmw_sql_column_add_time(&c[BMW_DELIVERY_LAST_ATTEMPT_AT], r->last_attempt_us);
+	bmw_sql_column_add_int32(&c[BMW_DELIVERY_HTTP_STATUS], r->http_status);
+	bmw_sql_column_add_text(&c[BMW_DELIVERY_ERROR_CLASS], r->error_class);
+	bmw_sql_column_add_text(&c[BMW_DELIVERY_ERROR], r->error);
+	bmw_sql_column_add_interval(&c[BMW_DELIVERY_DURATION], r->times.total_us);
 }
 
 static void
 record_attempts(const BmwRecord *records, int length)
 {
-	BmwSqlColumn c[13];
-	static const Oid types[13] = {
-		UUIDOID,	 INT8OID,	  INT4OID,	   TIMESTAMPTZOID, TEXTOID,		INT4OID, TEXTOID,
-		INTERVALOID, INTERVALOID, INTERVALOID, INTERVALOID,	   INTERVALOID, TEXTOID};
+	BmwSqlColumn c[BMW_ATTEMPT_FIELDS];
 
-	init_columns(c, types, 13, length);
+	bmw_statement_init_columns(c, &bmw_attempt_fields, length);
 	for (int i = 0; i < length; i++)
 	{
 		const BmwRecord *r = &records[i];
 
 		if (!r->is_failed_attempt || r->is_locked)
 			continue;
-		bmw_sql_column_add_uuid(&c[0], &r->event_id);
-		bmw_sql_column_add(&c[1], Int64GetDatum(r->endpoint_id));
-		bmw_sql_column_add(&c[2], Int32GetDatum(r->attempts));
-		bmw_sql_column_add_time(&c[3], r->last_attempt_us);
-		bmw_sql_column_add_text(&c[4], r->error_class);
-		bmw_sql_column_add_int32(&c[5], r->http_status);
-		bmw_sql_column_add_text(&c[6], r->error);
-		bmw_sql_column_add_interval(&c[7], r->times.name_us);
-		bmw_sql_column_add_interval(&c[8], r->times.connect_us);
-		bmw_sql_column_add_interval(&c[9], r->times.tls_us);
-		bmw_sql_column_add_interval(&c[10], r->times.first_byte_us);
-		bmw_sql_column_add_interval(&c[11], r->times.total_us);
-		bmw_sql_column_add_text(&c[12], r->response);
+		bmw_sql_column_add_uuid(&c[BMW_ATTEMPT_EVENT_ID], &r->event_id);
+		bmw_sql_column_add(&c[BMW_ATTEMPT_ENDPOINT_ID], Int64GetDatum(r->endpoint_id));
+		bmw_sql_column_add(&c[BMW_ATTEMPT_ATTEMPT], Int32GetDatum(r->attempts));
+		bmw_sql_column_add_time(&c[BMW_ATTEMPT_ATTEMPTED_AT], r->last_attempt_us);
+		bmw_sql_column_add_text(&c[BMW_ATTEMPT_ERROR_CLASS], r->error_class);
+		bmw_sql_column_add_int32(&c[BMW_ATTEMPT_HTTP_STATUS], r->http_status);
+		bmw_sql_column_add_text(&c[BMW_ATTEMPT_ERROR], r->error);
+		bmw_sql_column_add_interval(&c[BMW_ATTEMPT_NAME_TIME], r->times.name_us);
+		bmw_sql_column_add_interval(&c[BMW_ATTEMPT_CONNECT_TIME], r->times.connect_us);
+		bmw_sql_column_add_interval(&c[BMW_ATTEMPT_TLS_TIME], r->times.tls_us);
+		bmw_sql_column_add_interval(&c[BMW_ATTEMPT_FIRST_BYTE_TIME], r->times.first_byte_us);
+		bmw_sql_column_add_interval(&c[BMW_ATTEMPT_TOTAL_TIME], r->times.total_us);
+		bmw_sql_column_add_text(&c[BMW_ATTEMPT_RESPONSE], r->response);
 	}
 	bmw_statement_run_columns(&insert_attempts, c);
 }

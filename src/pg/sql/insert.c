@@ -20,6 +20,7 @@
 #include "core/name.h"
 #include "pg/sql/insert.h"
 #include "pg/sql/interval.h"
+#include "pg/sql/statement.h"
 #include "pg/server/notify.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -32,46 +33,19 @@
 #include "utils/xid8.h"
 
 #define BATCH_LENGTH 1000
-#define COLUMNS 11
 
-/* The parameters of both INSERTs, in the order of the columns. */
-enum Column
-{
-	COLUMN_ID,
-	COLUMN_TYPE,
-	COLUMN_APPLICATION,
-	COLUMN_CHANNEL,
-	COLUMN_MESSAGE_ID,
-	COLUMN_REPLY_TO,
-	COLUMN_ENDPOINT_ID,
-	COLUMN_OCCURRED_AT,
-	COLUMN_DATA,
-	COLUMN_XID,
-	COLUMN_CREATED_AT
-};
-
-#define ARRAY_COLUMNS COLUMN_XID /* those before vary from row to row */
-
-static const char insert_one[] =
-	"INSERT INTO bm_webhook.event (id, type, application, channel, message_id, reply_to, endpoint_id, occurred_at, data, xid, created_at)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+static BmwStatement insert_one = {"INSERT INTO bm_webhook.event ({names}) VALUES ({values})",
+								  .fields = &bmw_event_fields, .kind = BMW_ARGUMENTS_ROW};
 
 /* Sets in the select list advance together; the arrays have the same length. */
-static const char insert_many[] =
-	"INSERT INTO bm_webhook.event (id, type, application, channel, message_id, reply_to, endpoint_id, occurred_at, data, xid, created_at)"
-	" SELECT pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4),"
-	" pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), pg_catalog.unnest($9), $10, $11";
+static BmwStatement insert_many = {"INSERT INTO bm_webhook.event ({names}) SELECT {unnested}",
+								   .fields = &bmw_event_fields, .kind = BMW_ARGUMENTS_ROWS};
 
-static const char select_endpoint[] =
+static BmwStatement select_endpoint = {
 	"SELECT a.owner, e.enabled FROM bm_webhook.endpoint e LEFT JOIN bm_webhook.application a"
-	" ON a.name OPERATOR(pg_catalog.=) e.application WHERE e.id OPERATOR(pg_catalog.=) $1 AND e.deleted_at IS NULL";
-
-static Oid element_types[COLUMNS] = {UUIDOID, TEXTOID, TEXTOID,		  TEXTOID,
-									 TEXTOID, TEXTOID, INT8OID,		  TIMESTAMPTZOID,
-									 JSONOID, XID8OID, TIMESTAMPTZOID};
-static Oid array_types[COLUMNS] = {UUIDARRAYOID, TEXTARRAYOID, TEXTARRAYOID,  TEXTARRAYOID,
-								   TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID,  TIMESTAMPTZARRAYOID,
-								   JSONARRAYOID, XID8OID,	   TIMESTAMPTZOID};
+	" ON a.name OPERATOR(pg_catalog.=) e.application WHERE e.id OPERATOR(pg_catalog.=) $1 AND e.deleted_at IS NULL",
+	1,
+	{INT8OID}};
 
 /* Who we were before we became the owner of the table. */
 typedef struct Identity
@@ -87,11 +61,8 @@ static void stamp(BmwNewEvent *events, int length, TimestampTz now);
 static void draw_random(uint8 *out, size_t len);
 static void insert_single(const BmwNewEvent *event, TimestampTz now);
 static void insert_batch(const BmwNewEvent *events, int length, TimestampTz now);
-static void fill_row(const BmwNewEvent *event, TimestampTz now, Datum *values, bool *nulls);
-static Datum text_or_null(const char *text, bool *is_null);
-static Datum reply_to(const BmwNewEvent *event, Datum data, bool *is_null);
-static Datum array_of(const Datum *values, const bool *nulls, int length, Oid element);
-static SPIPlanPtr saved_plan(SPIPlanPtr *plan, const char *sql, int parameters, Oid *types);
+static void add_row(BmwSqlColumn *columns, const BmwNewEvent *event, TimestampTz now);
+static void add_reply_to(BmwSqlColumn *column, const BmwNewEvent *event, Datum data);
 
 static Oid event_relid = InvalidOid;
 static Oid owner = InvalidOid;
@@ -121,17 +92,11 @@ bmw_event_store_insert(BmwNewEvent *events, int length)
 bool
 bmw_event_store_has_endpoint(int64 endpoint_id, bool *is_enabled)
 {
-	static SPIPlanPtr plan = NULL;
-	static Oid types[] = {INT8OID};
 	Identity before = become_owner();
 	Datum value = Int64GetDatum(endpoint_id);
 
 	SPI_connect();
-	if (SPI_execute_plan(saved_plan(&plan, select_endpoint, 1, types), &value, NULL, false, 1) !=
-		SPI_OK_SELECT)
-		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not read the endpoints"));
-
-	bool found = SPI_processed > 0 && may_use_endpoint(before.user);
+	bool found = bmw_statement_run(&select_endpoint, &value) > 0 && may_use_endpoint(before.user);
 	bool is_null;
 
 	*is_enabled = found && DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
@@ -233,90 +198,71 @@ draw_random(uint8 *out, size_t len)
 static void
 insert_single(const BmwNewEvent *event, TimestampTz now)
 {
-	static SPIPlanPtr plan = NULL;
-	Datum values[COLUMNS];
-	bool nulls[COLUMNS];
-	char null_flags[COLUMNS];
+	BmwSqlColumn columns[BMW_EVENT_FIELDS];
+	Datum values[BMW_EVENT_FIELDS];
+	bool nulls[BMW_EVENT_FIELDS];
+	char null_flags[BMW_EVENT_FIELDS];
 
-	fill_row(event, now, values, nulls);
-	for (int c = 0; c < COLUMNS; c++)
-		null_flags[c] = nulls[c] ? 'n' : ' ';
-	if (SPI_execute_plan(saved_plan(&plan, insert_one, COLUMNS, element_types), values, null_flags,
-						 false, 0) != SPI_OK_INSERT)
-		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not insert an event"));
+	for (int i = 0; i < BMW_EVENT_FIELDS; i++)
+		columns[i] = (BmwSqlColumn){.values = &values[i], .nulls = &nulls[i], .capacity = 1};
+	add_row(columns, event, now);
+	for (int i = 0; i < BMW_EVENT_FIELDS; i++)
+		null_flags[i] = nulls[i] ? 'n' : ' ';
+	bmw_statement_run_with(&insert_one, values, null_flags, 0);
 }
 
 static void
 insert_batch(const BmwNewEvent *events, int length, TimestampTz now)
 {
-	static SPIPlanPtr plan = NULL;
 	MemoryContext batch =
 		AllocSetContextCreate(CurrentMemoryContext, "bm_webhook events", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext before = MemoryContextSwitchTo(batch);
-	Datum *values = palloc(sizeof(Datum) * COLUMNS * length);
-	bool *nulls = palloc(sizeof(bool) * COLUMNS * length);
-	Datum arguments[COLUMNS];
+	BmwSqlColumn columns[BMW_EVENT_FIELDS];
 
+	bmw_statement_init_columns(columns, &bmw_event_fields, length);
 	for (int i = 0; i < length; i++)
-	{
-		Datum row[COLUMNS];
-		bool row_nulls[COLUMNS];
-
-		fill_row(&events[i], now, row, row_nulls);
-		for (int c = 0; c < COLUMNS; c++)
-		{
-			values[c * length + i] = row[c];
-			nulls[c * length + i] = row_nulls[c];
-		}
-	}
-	for (int c = 0; c < ARRAY_COLUMNS; c++)
-		arguments[c] = array_of(values + c * length, nulls + c * length, length, element_types[c]);
-	for (int c = ARRAY_COLUMNS; c < COLUMNS; c++)
-		arguments[c] = values[c * length];
-	if (SPI_execute_plan(saved_plan(&plan, insert_many, COLUMNS, array_types), arguments, NULL,
-						 false, 0) != SPI_OK_INSERT)
-		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not insert events"));
+		add_row(columns, &events[i], now);
+	bmw_statement_run_columns(&insert_many, columns);
 	MemoryContextSwitchTo(before);
 	MemoryContextDelete(batch);
 }
 
 static void
-fill_row(const BmwNewEvent *event, TimestampTz now, Datum *values, bool *nulls)
+add_row(BmwSqlColumn *columns, const BmwNewEvent *event, TimestampTz now)
 {
-	memset(nulls, 0, sizeof(bool) * COLUMNS);
-	values[COLUMN_ID] = PointerGetDatum(&event->id);
-	values[COLUMN_TYPE] = text_or_null(event->type, &nulls[COLUMN_TYPE]);
-	values[COLUMN_APPLICATION] = text_or_null(event->application, &nulls[COLUMN_APPLICATION]);
-	values[COLUMN_CHANNEL] = text_or_null(event->channel, &nulls[COLUMN_CHANNEL]);
-	values[COLUMN_MESSAGE_ID] = text_or_null(event->message_id, &nulls[COLUMN_MESSAGE_ID]);
-	values[COLUMN_ENDPOINT_ID] = Int64GetDatum(event->endpoint_id);
-	nulls[COLUMN_ENDPOINT_ID] = event->endpoint_id == 0;
-	values[COLUMN_OCCURRED_AT] =
-		TimestampTzGetDatum(event->has_occurred_at ? event->occurred_at : now);
-	values[COLUMN_DATA] = text_or_null(event->data, &nulls[COLUMN_DATA]);
-	values[COLUMN_REPLY_TO] = reply_to(event, values[COLUMN_DATA], &nulls[COLUMN_REPLY_TO]);
-	values[COLUMN_XID] = FullTransactionIdGetDatum(GetTopFullTransactionId());
-	values[COLUMN_CREATED_AT] = TimestampTzGetDatum(now);
-}
+	TimestampTz occurred_at = event->has_occurred_at ? event->occurred_at : now;
+	Datum data = CStringGetTextDatum(event->data);
 
-static Datum
-text_or_null(const char *text, bool *is_null)
-{
-	*is_null = text == NULL;
-	return text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
+	bmw_sql_column_add(&columns[BMW_EVENT_ID], PointerGetDatum(&event->id));
+	bmw_sql_column_add_string(&columns[BMW_EVENT_TYPE], event->type);
+	bmw_sql_column_add_string(&columns[BMW_EVENT_APPLICATION], event->application);
+	bmw_sql_column_add_string(&columns[BMW_EVENT_CHANNEL], event->channel);
+	bmw_sql_column_add_string(&columns[BMW_EVENT_MESSAGE_ID], event->message_id);
+	add_reply_to(&columns[BMW_EVENT_REPLY_TO], event, data);
+	if (event->endpoint_id == 0)
+		bmw_sql_column_add_null(&columns[BMW_EVENT_ENDPOINT_ID]);
+	else
+		bmw_sql_column_add(&columns[BMW_EVENT_ENDPOINT_ID], Int64GetDatum(event->endpoint_id));
+	bmw_sql_column_add(&columns[BMW_EVENT_OCCURRED_AT], TimestampTzGetDatum(occurred_at));
+	bmw_sql_column_add(&columns[BMW_EVENT_DATA], data);
+	bmw_sql_column_add(&columns[BMW_EVENT_XID],
+					   FullTransactionIdGetDatum(GetTopFullTransactionId()));
+	bmw_sql_column_add(&columns[BMW_EVENT_CREATED_AT], TimestampTzGetDatum(now));
 }
 
 /* data.context.message_id of an inbound message. */
-static Datum
-reply_to(const BmwNewEvent *event, Datum data, bool *is_null)
+static void
+add_reply_to(BmwSqlColumn *column, const BmwNewEvent *event, Datum data)
 {
 	LOCAL_FCINFO(call, 2);
 	Datum path[2];
 	Datum message_id;
 
-	*is_null = true;
 	if (strcmp(event->type, "message.received") != 0)
-		return (Datum) 0;
+	{
+		bmw_sql_column_add_null(column);
+		return;
+	}
 	path[0] = CStringGetTextDatum("context");
 	path[1] = CStringGetTextDatum("message_id");
 	InitFunctionCallInfoData(*call, NULL, 2, InvalidOid, NULL, NULL);
@@ -324,34 +270,8 @@ reply_to(const BmwNewEvent *event, Datum data, bool *is_null)
 	call->args[1] = (NullableDatum){
 		PointerGetDatum(construct_array(path, 2, TEXTOID, -1, false, TYPALIGN_INT)), false};
 	message_id = json_extract_path_text(call);
-	*is_null = call->isnull || VARSIZE_ANY_EXHDR(DatumGetPointer(message_id)) > BMW_NAME_MAX_BYTES;
-	return message_id;
-}
-
-static Datum
-array_of(const Datum *values, const bool *nulls, int length, Oid element)
-{
-	int lower_bound = 1;
-	int16 type_len;
-	bool by_value;
-	char align;
-
-	get_typlenbyvalalign(element, &type_len, &by_value, &align);
-	return PointerGetDatum(construct_md_array((Datum *) values, (bool *) nulls, 1, &length,
-											  &lower_bound, element, type_len, by_value, align));
-}
-
-static SPIPlanPtr
-saved_plan(SPIPlanPtr *plan, const char *sql, int parameters, Oid *types)
-{
-	if (*plan == NULL)
-	{
-		SPIPlanPtr prepared = SPI_prepare(sql, parameters, types);
-
-		if (prepared == NULL || SPI_keepplan(prepared) != 0)
-			ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
-					errmsg("could not prepare a statement on the events"));
-		*plan = prepared;
-	}
-	return *plan;
+	if (call->isnull || VARSIZE_ANY_EXHDR(DatumGetPointer(message_id)) > BMW_NAME_MAX_BYTES)
+		bmw_sql_column_add_null(column);
+	else
+		bmw_sql_column_add(column, message_id);
 }

@@ -24,6 +24,15 @@ static Datum value_of(const BmwSqlRow *row, int column, bool *is_null);
 static const char *to_utf8(Datum text, size_t *length);
 static char *convert(char *text, int size);
 
+bool
+bmw_sql_is_null(const BmwSqlRow *row, int column)
+{
+	bool is_null;
+
+	(void) value_of(row, column, &is_null);
+	return is_null;
+}
+
 int64
 bmw_sql_int64(const BmwSqlRow *row, int column)
 {
@@ -177,13 +186,15 @@ bmw_sql_column_init(BmwSqlColumn *column, Oid type, int capacity)
 {
 	column->type = type;
 	column->length = 0;
-	column->values = palloc(sizeof(Datum) * Max(capacity, 1));
-	column->nulls = palloc(sizeof(bool) * Max(capacity, 1));
+	column->capacity = Max(capacity, 1);
+	column->values = palloc(sizeof(Datum) * column->capacity);
+	column->nulls = palloc(sizeof(bool) * column->capacity);
 }
 
 void
 bmw_sql_column_add(BmwSqlColumn *column, Datum value)
 {
+	Assert(column->length < column->capacity);
 	column->nulls[column->length] = false;
 	column->values[column->length++] = value;
 }
@@ -191,6 +202,7 @@ bmw_sql_column_add(BmwSqlColumn *column, Datum value)
 void
 bmw_sql_column_add_null(BmwSqlColumn *column)
 {
+	Assert(column->length < column->capacity);
 	column->nulls[column->length] = true;
 	column->values[column->length++] = (Datum) 0;
 }
@@ -199,6 +211,15 @@ void
 bmw_sql_column_add_uuid(BmwSqlColumn *column, const BmwUuid *id)
 {
 	bmw_sql_column_add(column, PointerGetDatum(id->bytes));
+}
+
+void
+bmw_sql_column_add_string(BmwSqlColumn *column, const char *text)
+{
+	if (text == NULL)
+		bmw_sql_column_add_null(column);
+	else
+		bmw_sql_column_add(column, CStringGetTextDatum(text));
 }
 
 void
@@ -280,6 +301,7 @@ array_items(const BmwSqlRow *row, int column, Oid type, bool **nulls, int *lengt
 static Datum
 value_of(const BmwSqlRow *row, int column, bool *is_null)
 {
+	Assert(column >= 1 && column <= row->descriptor->natts);
 	return heap_getattr(row->tuple, column, row->descriptor, is_null);
 }
 

@@ -20,6 +20,7 @@ typedef struct BmwSqlRow
 	TupleDesc descriptor;
 } BmwSqlRow;
 
+extern bool bmw_sql_is_null(const BmwSqlRow *row, int column);
 /* Columns count from 1. Values that are NULL: 0, false, NULL. */
 extern int64 bmw_sql_int64(const BmwSqlRow *row, int column);
 extern int bmw_sql_int32(const BmwSqlRow *row, int column);
@@ -53,12 +54,15 @@ typedef struct BmwSqlColumn
 	Datum *values;
 	bool *nulls;
 	int length;
+	int capacity;
 } BmwSqlColumn;
 
 extern void bmw_sql_column_init(BmwSqlColumn *column, Oid type, int capacity);
 extern void bmw_sql_column_add(BmwSqlColumn *column, Datum value);
 extern void bmw_sql_column_add_null(BmwSqlColumn *column);
 extern void bmw_sql_column_add_uuid(BmwSqlColumn *column, const BmwUuid *id);
+/* In the database's encoding; NULL is NULL. */
+extern void bmw_sql_column_add_string(BmwSqlColumn *column, const char *text);
 /* 0 is NULL. */
 extern void bmw_sql_column_add_time(BmwSqlColumn *column, int64 unix_us);
 extern void bmw_sql_column_add_interval(BmwSqlColumn *column, int64 us);

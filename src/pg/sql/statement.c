@@ -15,6 +15,7 @@
 #define ROWS_AT_ONCE 1000
 
 static void prepare(BmwStatement *statement);
+static void set_types(BmwStatement *statement);
 static void each_row(SPITupleTable *table, MemoryContext row_context, BmwStatementRowFn fn,
 					 void *context);
 
@@ -62,13 +63,27 @@ bmw_statement_each(BmwStatement *statement, Datum *values, BmwStatementRowFn fn,
 int
 bmw_statement_run_columns(BmwStatement *statement, BmwSqlColumn *columns)
 {
+	const BmwFields *fields = statement->fields;
 	Datum values[BMW_STATEMENT_ARGUMENTS];
 
+	Assert(fields != NULL && statement->kind == BMW_ARGUMENTS_ROWS);
 	if (columns[0].length == 0)
 		return 0;
-	for (int i = 0; i < statement->arguments; i++)
-		values[i] = bmw_sql_column_array(&columns[i]);
+	for (int i = 0; i < fields->length; i++)
+	{
+		Assert(columns[i].type == fields->items[i].type);
+		Assert(columns[i].length == columns[0].length);
+		values[i] =
+			fields->items[i].is_constant ? columns[i].values[0] : bmw_sql_column_array(&columns[i]);
+	}
 	return bmw_statement_run(statement, values);
+}
+
+void
+bmw_statement_init_columns(BmwSqlColumn *columns, const BmwFields *fields, int capacity)
+{
+	for (int i = 0; i < fields->length; i++)
+		bmw_sql_column_init(&columns[i], fields->items[i].type, capacity);
 }
 
 Oid
@@ -92,15 +107,36 @@ bmw_statement_row_context(void)
 static void
 prepare(BmwStatement *statement)
 {
+	const char *sql = statement->sql;
 	SPIPlanPtr plan;
 
 	if (statement->plan != NULL)
 		return;
-	plan = SPI_prepare(statement->sql, statement->arguments, statement->types);
+	if (statement->fields != NULL)
+		sql = bmw_fields_expand(statement->fields, sql);
+	if (statement->kind != BMW_ARGUMENTS_LISTED)
+		set_types(statement);
+	plan = SPI_prepare(sql, statement->arguments, statement->types);
 	if (plan == NULL || SPI_keepplan(plan) != 0)
 		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
 				errmsg("could not prepare a statement: %s", SPI_result_code_string(SPI_result)));
 	statement->plan = plan;
+}
+
+static void
+set_types(BmwStatement *statement)
+{
+	const BmwFields *fields = statement->fields;
+
+	Assert(fields->length <= BMW_STATEMENT_ARGUMENTS);
+	statement->arguments = fields->length;
+	for (int i = 0; i < fields->length; i++)
+	{
+		const BmwField *field = &fields->items[i];
+		bool is_array = statement->kind == BMW_ARGUMENTS_ROWS && !field->is_constant;
+
+		statement->types[i] = is_array ? get_array_type(field->type) : field->type;
+	}
 }
 
 static void

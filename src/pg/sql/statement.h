@@ -1,8 +1,7 @@
 /*
  * pg/sql/statement.h - SQL statements that are prepared at their first use and kept.
  *
- * For store*.c, where the text of every statement of the dispatcher is. All may
- * ereport; all need a connection to SPI. Rows are in SPI_tuptable.
+ * All functions may ereport and need a connection to SPI. Rows are in SPI_tuptable.
  */
 #ifndef BMW_PG_SQL_STATEMENT_H
 #define BMW_PG_SQL_STATEMENT_H
@@ -10,16 +9,27 @@
 #include "postgres.h"
 
 #include "executor/spi.h"
+#include "pg/sql/fields.h"
 #include "pg/sql/sql_row.h"
 #include "storage/lockdefs.h"
 
 #define BMW_STATEMENT_ARGUMENTS 20
+
+/* What the arguments of a statement are. */
+typedef enum BmwArguments
+{
+	BMW_ARGUMENTS_LISTED, /* as it says itself */
+	BMW_ARGUMENTS_ROW,	  /* a value for each of its fields */
+	BMW_ARGUMENTS_ROWS	  /* an array for each of its fields; of a constant one a value */
+} BmwArguments;
 
 typedef struct BmwStatement
 {
 	const char *sql;
 	int arguments;
 	Oid types[BMW_STATEMENT_ARGUMENTS];
+	const BmwFields *fields; /* whose names stand in the text (fields.h); NULL: none do */
+	BmwArguments kind;
 	bool is_stable;	 /* reads with the active snapshot, not with a new one */
 	SPIPlanPtr plan; /* NULL until the first use */
 } BmwStatement;
@@ -33,6 +43,9 @@ extern int bmw_statement_run_with(BmwStatement *statement, Datum *values, const 
 typedef void (*BmwStatementRowFn)(const BmwSqlRow *row, void *context);
 extern void bmw_statement_each(BmwStatement *statement, Datum *values, BmwStatementRowFn fn,
 							   void *context);
+/* Columns for these fields, with room for so many rows. */
+extern void bmw_statement_init_columns(BmwSqlColumn *columns, const BmwFields *fields,
+									   int capacity);
 /* Each argument is the array of a column; nothing happens when they are empty. */
 extern int bmw_statement_run_columns(BmwStatement *statement, BmwSqlColumn *columns);
 /* The OID of a table of ours. */
