@@ -7,7 +7,6 @@
  */
 #include "core/header.h"
 
-#include <stdbool.h>
 #include <string.h>
 #include <strings.h>
 
@@ -27,6 +26,12 @@ bmw_header_check(const char *name, size_t name_len, const char *value, size_t va
 	if (!is_value(value, value_len))
 		return BMW_ERROR_HEADER_VALUE;
 	return BMW_OK;
+}
+
+bool
+bmw_header_can_be_sent(const char *name, const char *value)
+{
+	return value != NULL && is_token(name, strlen(name)) && is_value(value, strlen(value));
 }
 
 static bool

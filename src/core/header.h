@@ -11,6 +11,7 @@
 #ifndef BMW_CORE_HEADER_H
 #define BMW_CORE_HEADER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/status.h"
@@ -18,5 +19,7 @@
 /* BMW_ERROR_HEADER_NAME, BMW_ERROR_HEADER_RESERVED, BMW_ERROR_HEADER_VALUE. */
 extern BmwStatus bmw_header_check(const char *name, size_t name_len, const char *value,
 								  size_t value_len);
+/* Of a row that came past that check: can it split no request? value may be NULL. */
+extern bool bmw_header_can_be_sent(const char *name, const char *value);
 
 #endif

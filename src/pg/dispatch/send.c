@@ -5,8 +5,7 @@
 
 #include "pg/dispatch/send.h"
 
-#include <inttypes.h>
-
+#include "core/request.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pg/dispatch/descriptors.h"
@@ -16,23 +15,11 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define OWN_HEADERS 5
-#define MAX_HEADERS (OWN_HEADERS + 64)
 #define CONNECT_TIMEOUT_MS 5000
-
-/* The texts of our own headers. */
-typedef struct OwnHeaders
-{
-	char timestamp[24];
-	char attempt[12];
-	char signatures[BMW_MAX_SECRETS * BMW_SIGNATURE_TEXT_SIZE];
-} OwnHeaders;
 
 static void create_http(BmwSender *sender);
 static void tell_places(BmwSender *sender);
 static bool start(BmwSender *sender, const BmwRequest *request);
-static int make_headers(const BmwRequest *request, OwnHeaders *own, BmwHttpHeader *headers);
-static bool sign(BmwSender *sender, const BmwRequest *request, OwnHeaders *own);
 static bool is_unwanted(const void *tag, void *context);
 static void take_results(BmwSender *sender);
 static void take_result(BmwSender *sender, const BmwHttpResult *result);
@@ -113,7 +100,7 @@ create_http(BmwSender *sender)
 	BmwHttpConfig config = {
 		.max_connections = bmw_descriptors_connections(),
 		.max_idle = bmw_descriptors_idle(),
-		.user_agent = "bm_webhook/" BMW_VERSION,
+		.user_agent = BMW_USER_AGENT,
 		.ca_file = sender->ca_file,
 		.policy = &sender->policy,
 		.may_open_socket = bmw_descriptors_take,
@@ -142,73 +129,35 @@ tell_places(BmwSender *sender)
 	SpinLockRelease(&sender->slot->mutex);
 }
 
-/* Nothing is ever sent without a signature. */
 static bool
 start(BmwSender *sender, const BmwRequest *request)
 {
 	const BmwEndpoint *endpoint = request->endpoint;
-	OwnHeaders own;
-	BmwHttpHeader headers[MAX_HEADERS];
-	BmwHttpRequest http_request = {
-		.url = endpoint->url,
-		.headers = headers,
-		.body = request->event->body,
-		.body_len = request->event->body_len,
-		.timeout_ms = endpoint->timeout_ms,
-		.connect_timeout_ms = Min(endpoint->timeout_ms, CONNECT_TIMEOUT_MS),
-		.tag = request->delivery,
-	};
+	const BmwRequestSource source = {.event = request->event,
+									 .headers = endpoint->headers,
+									 .headers_length = endpoint->headers_length,
+									 .secrets = endpoint->secrets,
+									 .secrets_length = endpoint->secrets_length,
+									 .timestamp_s = request->started_us / 1000000,
+									 .attempt = request->attempt};
+	BmwRequestHeaders headers;
 
-	if (!sign(sender, request, &own))
+	if (!bmw_request_headers(sender->signer, &source, &headers))
 	{
 		bmw_shmem_error(sender->slot, "could not sign a request");
 		return false;
 	}
-	http_request.headers_length = make_headers(request, &own, headers);
-	return bmw_http_start(sender->http, &http_request) == BMW_OK;
-}
-
-static int
-make_headers(const BmwRequest *request, OwnHeaders *own, BmwHttpHeader *headers)
-{
-	const BmwEndpoint *endpoint = request->endpoint;
-	int length = 0;
-
-	snprintf(own->timestamp, sizeof(own->timestamp), "%" PRId64, request->started_us / 1000000);
-	snprintf(own->attempt, sizeof(own->attempt), "%d", request->attempt);
-	headers[length++] = (BmwHttpHeader){"content-type", "application/json"};
-	headers[length++] = (BmwHttpHeader){"webhook-id", request->event->id_text};
-	headers[length++] = (BmwHttpHeader){"webhook-timestamp", own->timestamp};
-	headers[length++] = (BmwHttpHeader){"webhook-signature", own->signatures};
-	headers[length++] = (BmwHttpHeader){"bm-webhook-attempt", own->attempt};
-	for (int i = 0; i < endpoint->headers_length && length < MAX_HEADERS; i++)
-		headers[length++] = endpoint->headers[i];
-	return length;
-}
-
-/* One signature for each secret, newest first, separated by a space; false: not all, or none. */
-static bool
-sign(BmwSender *sender, const BmwRequest *request, OwnHeaders *own)
-{
-	const BmwEndpoint *endpoint = request->endpoint;
-	BmwMessage message = {
-		.id = request->event->id_text,
-		.timestamp_s = request->started_us / 1000000,
-		.body = request->event->body,
-		.body_len = request->event->body_len,
-	};
-	char *end = own->signatures;
-
-	*end = '\0';
-	for (int i = 0; i < Min(endpoint->secrets_length, BMW_MAX_SECRETS); i++)
-	{
-		if (end != own->signatures)
-			*end++ = ' ';
-		if (bmw_sign(sender->signer, &endpoint->secrets[i], &message, end) != BMW_OK)
-			return false;
-		end += strlen(end);
-	}
-	return end != own->signatures;
+	return bmw_http_start(sender->http,
+						  &(BmwHttpRequest){
+							  .url = endpoint->url,
+							  .headers = headers.items,
+							  .headers_length = headers.length,
+							  .body = request->event->body,
+							  .body_len = request->event->body_len,
+							  .timeout_ms = endpoint->timeout_ms,
+							  .connect_timeout_ms = Min(endpoint->timeout_ms, CONNECT_TIMEOUT_MS),
+							  .tag = request->delivery,
+						  }) == BMW_OK;
 }
 
 static bool

@@ -333,11 +333,7 @@ read_headers(const BmwSqlRow *row, BmwEndpointRow *endpoint)
 
 	for (int i = 0; i < names_length; i++)
 	{
-		BmwStatus status = values[i] == NULL ? BMW_ERROR_HEADER_VALUE
-											 : bmw_header_check(names[i], strlen(names[i]),
-																values[i], strlen(values[i]));
-
-		if (status == BMW_ERROR_HEADER_NAME || status == BMW_ERROR_HEADER_VALUE)
+		if (!bmw_header_can_be_sent(names[i], values[i]))
 			continue;
 		names[length] = names[i];
 		values[length++] = values[i];

@@ -15,6 +15,7 @@
 #include "core/uuid.h"
 #include "fmgr.h"
 #include "pg/sql/interval.h"
+#include "pg/sql/signer.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -35,7 +36,6 @@ PG_FUNCTION_INFO_V1(bm_webhook_uuid_time);
 #define GENERATED_SECRET_BYTES 32
 
 static bool has_null_argument(FunctionCallInfo fcinfo);
-static BmwSigner *signer(void);
 static BmwSecret secret_argument(text *value);
 static int64 unix_seconds(TimestampTz at);
 static char *find_header(Jsonb *headers, const char *name);
@@ -55,7 +55,7 @@ bm_webhook_sign(PG_FUNCTION_ARGS)
 		.body_len = VARSIZE_ANY_EXHDR(body),
 	};
 	char signature[BMW_SIGNATURE_TEXT_SIZE];
-	BmwStatus status = bmw_sign(signer(), &secret, &message, signature);
+	BmwStatus status = bmw_sign(bmw_signer_of_session(), &secret, &message, signature);
 
 	explicit_bzero(&secret, sizeof(secret));
 	if (status == BMW_ERROR_MESSAGE_ID)
@@ -96,7 +96,7 @@ bm_webhook_verify(PG_FUNCTION_ARGS)
 	if (age > tolerance || age < -tolerance)
 		PG_RETURN_BOOL(false);
 
-	BmwStatus status = bmw_verify(signer(), &secret, &message, signatures);
+	BmwStatus status = bmw_verify(bmw_signer_of_session(), &secret, &message, signatures);
 
 	explicit_bzero(&secret, sizeof(secret));
 	PG_RETURN_BOOL(status == BMW_OK);
@@ -204,19 +204,6 @@ has_null_argument(FunctionCallInfo fcinfo)
 		if (PG_ARGISNULL(i))
 			return true;
 	return false;
-}
-
-/* Kept for the life of the backend. */
-static BmwSigner *
-signer(void)
-{
-	static BmwSigner *kept = NULL;
-
-	if (kept == NULL)
-		kept = bmw_signer_create();
-	if (kept == NULL)
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("could not set up signing"));
-	return kept;
 }
 
 static BmwSecret

@@ -1,0 +1,85 @@
+/*
+ * core/request.c - what a request for an event consists of, beside its body.
+ */
+#include "core/request.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static bool sign(BmwSigner *signer, const BmwRequestSource *source, char *out);
+static void add(BmwRequestHeaders *headers, const char *name, const char *value);
+static bool has(const BmwRequestHeaders *headers, const char *name);
+
+bool
+bmw_request_headers(BmwSigner *signer, const BmwRequestSource *source, BmwRequestHeaders *out)
+{
+	out->length = 0;
+	if (!sign(signer, source, out->signatures))
+		return false;
+	snprintf(out->timestamp, sizeof(out->timestamp), "%" PRId64, source->timestamp_s);
+	snprintf(out->attempt, sizeof(out->attempt), "%d", source->attempt);
+	add(out, "content-type", "application/json");
+	add(out, "webhook-id", source->event->id_text);
+	add(out, "webhook-timestamp", out->timestamp);
+	add(out, "webhook-signature", out->signatures);
+	add(out, "bm-webhook-attempt", out->attempt);
+	for (int i = 0; i < source->headers_length; i++)
+		add(out, source->headers[i].name, source->headers[i].value);
+	return true;
+}
+
+void
+bmw_request_add_libcurls(BmwRequestHeaders *headers, const char *url, const char *user_agent,
+						 size_t body_len)
+{
+	const char *scheme = strstr(url, "://");
+	const char *host = scheme != NULL ? scheme + 3 : url;
+
+	snprintf(headers->host, sizeof(headers->host), "%.*s", (int) strcspn(host, "/?"), host);
+	snprintf(headers->body_length, sizeof(headers->body_length), "%zu", body_len);
+	add(headers, "host", headers->host);
+	add(headers, "user-agent", user_agent);
+	if (!has(headers, "accept"))
+		add(headers, "accept", "*/*");
+	add(headers, "content-length", headers->body_length);
+}
+
+/* One signature for each secret, newest first, separated by a space; false: not all, or none. */
+static bool
+sign(BmwSigner *signer, const BmwRequestSource *source, char *out)
+{
+	const BmwMessage message = {.id = source->event->id_text,
+								.timestamp_s = source->timestamp_s,
+								.body = source->event->body,
+								.body_len = source->event->body_len};
+	char *end = out;
+
+	*end = '\0';
+	for (int i = 0; i < source->secrets_length && i < BMW_MAX_SECRETS; i++)
+	{
+		if (end != out)
+			*end++ = ' ';
+		if (bmw_sign(signer, &source->secrets[i], &message, end) != BMW_OK)
+			return false;
+		end += strlen(end);
+	}
+	return end != out;
+}
+
+static void
+add(BmwRequestHeaders *headers, const char *name, const char *value)
+{
+	if (headers->length < BMW_REQUEST_MAX_HEADERS)
+		headers->items[headers->length++] = (BmwHttpHeader){name, value};
+}
+
+static bool
+has(const BmwRequestHeaders *headers, const char *name)
+{
+	for (int i = 0; i < headers->length; i++)
+		if (strcasecmp(headers->items[i].name, name) == 0)
+			return true;
+	return false;
+}

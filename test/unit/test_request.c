@@ -1,0 +1,59 @@
+/*
+ * test_request.c - our headers, those of the endpoint, and those that libcurl adds.
+ */
+#include "core/request.h"
+
+#include "unit.h"
+
+static const BmwEventSource event_source = {.type = "a.b", .data = "{}", .data_len = 2};
+
+static const char *
+value_of(const BmwRequestHeaders *headers, const char *name)
+{
+	for (int i = 0; i < headers->length; i++)
+		if (strcmp(headers->items[i].name, name) == 0)
+			return headers->items[i].value;
+	return "";
+}
+
+static void
+test_headers(void)
+{
+	BmwSigner *signer = bmw_signer_create();
+	BmwEvent *event = bmw_event_create(&event_source);
+	const BmwHttpHeader own[] = {{"x-a", "1"}, {"Accept", "text/plain"}};
+	BmwSecret secrets[2] = {{.key = {1}, .len = 24}, {.key = {2}, .len = 24}};
+	BmwRequestSource source = {.event = event,
+							   .headers = own,
+							   .headers_length = 2,
+							   .secrets = secrets,
+							   .secrets_length = 2,
+							   .timestamp_s = 1234,
+							   .attempt = 3};
+	BmwRequestHeaders headers;
+
+	CHECK(bmw_request_headers(signer, &source, &headers));
+	CHECK_INT(headers.length, 7);
+	CHECK_INT(strlen(value_of(&headers, "webhook-signature")), 47 + 1 + 47);
+	CHECK(strcmp(value_of(&headers, "webhook-timestamp"), "1234") == 0);
+	CHECK(strcmp(value_of(&headers, "bm-webhook-attempt"), "3") == 0);
+	bmw_request_add_libcurls(&headers, "https://a.example:81/x?y=/", "me", event->body_len);
+	CHECK(strcmp(value_of(&headers, "host"), "a.example:81") == 0);
+	CHECK(strcmp(value_of(&headers, "accept"), "") == 0);
+	CHECK(strcmp(value_of(&headers, "user-agent"), "me") == 0);
+
+	source.secrets_length = 0;
+	CHECK(!bmw_request_headers(signer, &source, &headers));
+	source.secrets_length = 2;
+	secrets[1].len = 0;
+	CHECK(!bmw_request_headers(signer, &source, &headers));
+	bmw_event_release(event);
+	bmw_signer_destroy(signer);
+}
+
+int
+main(void)
+{
+	test_headers();
+	return unit_finish("request");
+}
