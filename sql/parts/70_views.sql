@@ -10,6 +10,12 @@ CREATE FUNCTION bm_webhook_internal.route(endpoint bigint, since timestamptz, ap
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_route';
 COMMENT ON FUNCTION bm_webhook_internal.route IS
 	'does the endpoint get this event? muted: the patterns of types that the event''s application does not send';
+CREATE FUNCTION bm_webhook_internal.route_reason(endpoint bigint, since timestamptz, application text, channel text,
+		event_types text[], event_endpoint bigint, created_at timestamptz, type text, event_application text,
+		event_channel text, is_reply boolean, muted text[]) RETURNS text
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_route_reason';
+COMMENT ON FUNCTION bm_webhook_internal.route_reason IS
+	'why the endpoint does not get this event; NULL: it does, as route() says';
 CREATE FUNCTION bm_webhook_internal.route_fits(endpoint bigint, since timestamptz, application text,
 		event_endpoint bigint, created_at timestamptz, event_application text) RETURNS boolean
 	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_route_fits';

@@ -13,14 +13,9 @@ GRANT UPDATE (enabled, deleted_at, events_since, paused_at) ON bm_webhook.endpoi
 GRANT UPDATE (paused_at) ON bm_webhook.application TO bm_webhook;
 GRANT SELECT, INSERT, DELETE ON bm_webhook.paused TO bm_webhook;
 GRANT UPDATE (failing_since, disabled_reason) ON bm_webhook.endpoint_state TO bm_webhook;
-GRANT EXECUTE ON FUNCTION bm_webhook_internal.create_partition(text, date),
-	bm_webhook_internal.create_partitions(integer, integer), bm_webhook.uuid_floor(timestamptz),
-	bm_webhook.uuid_time(uuid), bm_webhook_internal.has_log(bm_webhook.endpoint), bm_webhook_internal.begin_operation,
-	bm_webhook_internal.operation_step, bm_webhook_internal.walk, bm_webhook_internal.cancel_some,
-	bm_webhook_internal.count_waiting, bm_webhook_internal.count_redeliverable,
-	bm_webhook_internal.redeliver_some,
-	bm_webhook_internal.set_paused, bm_webhook_internal.is_for, bm_webhook_internal.recover_some,
-		bm_webhook_internal.count_recoverable TO bm_webhook;
+-- The extension's own: what its dispatchers and definers call.
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA bm_webhook_internal TO bm_webhook;
+GRANT EXECUTE ON FUNCTION bm_webhook.uuid_floor(timestamptz), bm_webhook.uuid_time(uuid) TO bm_webhook;
 -- These do nothing that their caller could not do himself.
 GRANT EXECUTE ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea),
 	bm_webhook.verify(jsonb, bytea, text, interval), bm_webhook.verify(jsonb, text, text, interval),

@@ -8,6 +8,7 @@
 
 #include "core/pattern.h"
 
+static BmwRouteReason filter(const BmwSubscription *subscription, const BmwRouteEvent *event);
 static bool accepts(const char *wanted, const char *actual);
 
 bool
@@ -18,22 +19,26 @@ bmw_route_fits(const BmwSubscription *subscription, const BmwRouteEvent *event)
 			accepts(subscription->application, event->application));
 }
 
+BmwRouteReason
+bmw_route_explain(const BmwSubscription *subscription, const BmwRouteEvent *event)
+{
+	if (event->endpoint_id == 0)
+		return filter(subscription, event);
+	if (event->endpoint_id != subscription->endpoint_id)
+		return BMW_ROUTE_OTHER_ENDPOINT;
+	return bmw_route_fits(subscription, event) ? BMW_ROUTE_GETS : BMW_ROUTE_CAPTURED_EARLIER;
+}
+
 bool
 bmw_route_gets(const BmwSubscription *subscription, const BmwRouteEvent *event)
 {
-	if (event->endpoint_id != 0)
-		return event->endpoint_id == subscription->endpoint_id &&
-			   bmw_route_fits(subscription, event);
-	return bmw_subscription_matches(subscription, event);
+	return bmw_route_explain(subscription, event) == BMW_ROUTE_GETS;
 }
 
 bool
 bmw_subscription_matches(const BmwSubscription *subscription, const BmwRouteEvent *event)
 {
-	return event->created_us >= subscription->since_us &&
-		   accepts(subscription->application, event->application) &&
-		   accepts(subscription->channel, event->channel) &&
-		   bmw_route_is_of_type(event, subscription->patterns, subscription->patterns_length);
+	return filter(subscription, event) == BMW_ROUTE_GETS;
 }
 
 bool
@@ -44,6 +49,20 @@ bmw_route_is_of_type(const BmwRouteEvent *event, const char *const *patterns, in
 			(event->alias != NULL && bmw_pattern_matches(patterns[i], event->alias)))
 			return true;
 	return false;
+}
+
+static BmwRouteReason
+filter(const BmwSubscription *subscription, const BmwRouteEvent *event)
+{
+	if (!accepts(subscription->application, event->application))
+		return BMW_ROUTE_OTHER_APPLICATION;
+	if (!accepts(subscription->channel, event->channel))
+		return BMW_ROUTE_OTHER_CHANNEL;
+	if (event->created_us < subscription->since_us)
+		return BMW_ROUTE_CAPTURED_EARLIER;
+	if (!bmw_route_is_of_type(event, subscription->patterns, subscription->patterns_length))
+		return BMW_ROUTE_OTHER_TYPE;
+	return BMW_ROUTE_GETS;
 }
 
 /* NULL wants everything, also what has none. */

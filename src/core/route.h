@@ -57,10 +57,24 @@ extern void bmw_router_match(const BmwRouter *router, const BmwRouteEvent *event
  */
 extern bool bmw_route_fits(const BmwSubscription *subscription, const BmwRouteEvent *event);
 
+/* Why an endpoint does not get an event: the first that is true. */
+typedef enum BmwRouteReason
+{
+	BMW_ROUTE_GETS, /* it does */
+	BMW_ROUTE_OTHER_ENDPOINT,
+	BMW_ROUTE_OTHER_APPLICATION,
+	BMW_ROUTE_OTHER_CHANNEL,
+	BMW_ROUTE_CAPTURED_EARLIER,
+	BMW_ROUTE_OTHER_TYPE,
+} BmwRouteReason;
+
 /*
- * Does the endpoint get this event? The rule for one pair, which SQL asks too; that
- * the endpoint is enabled and the event not muted is for the caller to see.
+ * The rule for one pair, which SQL asks too; that the endpoint is enabled and the event
+ * not muted is for the caller to see.
  */
+extern BmwRouteReason bmw_route_explain(const BmwSubscription *subscription,
+										const BmwRouteEvent *event);
+/* Does the endpoint get this event, by that rule? */
 extern bool bmw_route_gets(const BmwSubscription *subscription, const BmwRouteEvent *event);
 /* The same for an event that is for all that match: does not look at endpoint_id. */
 extern bool bmw_subscription_matches(const BmwSubscription *subscription,

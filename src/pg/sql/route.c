@@ -13,6 +13,7 @@
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_route);
+PG_FUNCTION_INFO_V1(bm_webhook_route_reason);
 PG_FUNCTION_INFO_V1(bm_webhook_route_fits);
 
 typedef struct Patterns
@@ -21,6 +22,7 @@ typedef struct Patterns
 	int length;
 } Patterns;
 
+static const char *explain(FunctionCallInfo fcinfo);
 static Patterns patterns_argument(FunctionCallInfo fcinfo, int argument);
 static const char *text_argument(FunctionCallInfo fcinfo, int argument);
 static int64 time_argument(FunctionCallInfo fcinfo, int argument);
@@ -33,25 +35,18 @@ static int64 id_argument(FunctionCallInfo fcinfo, int argument);
 Datum
 bm_webhook_route(PG_FUNCTION_ARGS)
 {
-	Patterns subscribed = patterns_argument(fcinfo, 4);
-	Patterns muted = patterns_argument(fcinfo, 11);
-	BmwSubscription subscription = {.endpoint_id = id_argument(fcinfo, 0),
-									.since_us = time_argument(fcinfo, 1),
-									.application = text_argument(fcinfo, 2),
-									.channel = text_argument(fcinfo, 3),
-									.patterns = subscribed.items,
-									.patterns_length = subscribed.length};
-	BmwRouteEvent event = {.endpoint_id = id_argument(fcinfo, 5),
-						   .created_us = time_argument(fcinfo, 6),
-						   .type = text_argument(fcinfo, 7),
-						   .application = text_argument(fcinfo, 8),
-						   .channel = text_argument(fcinfo, 9),
-						   .alias = PG_GETARG_BOOL(10) ? BMW_REPLY_TYPE : NULL};
+	PG_RETURN_BOOL(explain(fcinfo) == NULL);
+}
 
-	if (event.type == NULL ||
-		(event.endpoint_id == 0 && bmw_route_is_of_type(&event, muted.items, muted.length)))
-		PG_RETURN_BOOL(false);
-	PG_RETURN_BOOL(bmw_route_gets(&subscription, &event));
+/* The same arguments. NULL: the endpoint gets the event. */
+Datum
+bm_webhook_route_reason(PG_FUNCTION_ARGS)
+{
+	const char *reason = explain(fcinfo);
+
+	if (reason == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(reason));
 }
 
 /* route_fits(endpoint, since, application, event_endpoint, created_at, event_application) */
@@ -66,6 +61,43 @@ bm_webhook_route_fits(PG_FUNCTION_ARGS)
 						   .application = text_argument(fcinfo, 5)};
 
 	PG_RETURN_BOOL(bmw_route_fits(&subscription, &event));
+}
+
+/* Why the endpoint does not get the event; NULL: it does. */
+static const char *
+explain(FunctionCallInfo fcinfo)
+{
+	static const char *const reasons[] = {
+		[BMW_ROUTE_GETS] = NULL,
+		[BMW_ROUTE_OTHER_ENDPOINT] = "for another endpoint",
+		[BMW_ROUTE_OTHER_APPLICATION] = "other application",
+		[BMW_ROUTE_OTHER_CHANNEL] = "other channel",
+		[BMW_ROUTE_CAPTURED_EARLIER] = "captured earlier",
+		[BMW_ROUTE_OTHER_TYPE] = "other event type",
+	};
+	Patterns subscribed = patterns_argument(fcinfo, 4);
+	Patterns muted = patterns_argument(fcinfo, 11);
+	BmwSubscription subscription = {.endpoint_id = id_argument(fcinfo, 0),
+									.since_us = time_argument(fcinfo, 1),
+									.application = text_argument(fcinfo, 2),
+									.channel = text_argument(fcinfo, 3),
+									.patterns = subscribed.items,
+									.patterns_length = subscribed.length};
+	BmwRouteEvent event = {.endpoint_id = id_argument(fcinfo, 5),
+						   .created_us = time_argument(fcinfo, 6),
+						   .type = text_argument(fcinfo, 7),
+						   .application = text_argument(fcinfo, 8),
+						   .channel = text_argument(fcinfo, 9),
+						   .alias = PG_GETARG_BOOL(10) ? BMW_REPLY_TYPE : NULL};
+	BmwRouteReason reason;
+
+	if (event.type == NULL)
+		return reasons[BMW_ROUTE_OTHER_TYPE];
+	reason = bmw_route_explain(&subscription, &event);
+	if (reason == BMW_ROUTE_GETS && event.endpoint_id == 0 &&
+		bmw_route_is_of_type(&event, muted.items, muted.length))
+		return "muted";
+	return reasons[reason];
 }
 
 /* Without those that cannot be one. */

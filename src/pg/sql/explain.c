@@ -1,0 +1,81 @@
+/*
+ * pg/sql/explain.c - the SQL function explain_delivery(): who gets an event, and why not.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "pg/sql/identity.h"
+#include "pg/sql/insert.h"
+#include "pg/sql/ownership.h"
+#include "pg/sql/statement.h"
+#include "utils/acl.h"
+#include "utils/uuid.h"
+
+PG_FUNCTION_INFO_V1(bm_webhook_explain_delivery);
+
+#define COLUMNS 4
+
+/* An event of an application that is not the caller's, and for none of his endpoints, is unknown. */
+static BmwStatement find = {
+	"SELECT FROM bm_webhook.event v WHERE v.id = $1 AND ($3 OR EXISTS"
+	" (SELECT FROM bm_webhook.application a JOIN pg_roles r ON r.rolname = a.owner"
+	"  WHERE a.name = v.application AND pg_has_role($2, r.oid, 'MEMBER'))"
+	" OR EXISTS (SELECT FROM bm_webhook.endpoint e WHERE e.id = v.endpoint_id AND " BMW_OWNERSHIP
+	"))",
+	3,
+	{UUIDOID, OIDOID, BOOLOID}};
+
+static BmwStatement explain = {
+	"SELECT x.id, x.reason IS NULL, coalesce(x.reason, CASE WHEN NOT EXISTS"
+	"  (SELECT FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = x.id) THEN 'no secret' END),"
+	" CASE WHEN EXISTS (SELECT FROM bm_webhook.set_aside s"
+	"   WHERE s.event_id = $1 AND s.endpoint_id = x.id) THEN 'set aside'"
+	"  ELSE (SELECT d.status FROM bm_webhook.delivery d"
+	"   WHERE d.event_id = $1 AND d.endpoint_id = x.id) END"
+	" FROM (SELECT e.id, bm_webhook_internal.reason(e, v, a.muted_event_types) AS reason"
+	"  FROM bm_webhook.event v LEFT JOIN bm_webhook.application a ON a.name = v.application"
+	"  CROSS JOIN bm_webhook.endpoint e WHERE v.id = $1 AND " BMW_OWNERSHIP
+	") x ORDER BY 2 DESC, 1",
+	3,
+	{UUIDOID, OIDOID, BOOLOID}};
+
+static void put_row(const BmwSqlRow *row, void *context);
+
+/* explain_delivery(event uuid) */
+Datum
+bm_webhook_explain_delivery(PG_FUNCTION_ARGS)
+{
+	Oid user = GetUserId();
+	Datum values[3] = {PG_GETARG_DATUM(0), ObjectIdGetDatum(user),
+					   BoolGetDatum(has_bypassrls_privilege(user))};
+	BmwIdentity before;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				errmsg("\"event\" must not be null"), errhint("Name the id of an event."));
+	InitMaterializedSRF(fcinfo, 0);
+	before = bmw_identity_become(bmw_event_store_owner());
+	SPI_connect();
+	if (bmw_statement_run(&find, values) == 0)
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("there is no such event"),
+				errhint("Events are the rows of bm_webhook.event."));
+	bmw_statement_each(&explain, values, put_row, fcinfo->resultinfo);
+	SPI_finish();
+	bmw_identity_return(before);
+	return (Datum) 0;
+}
+
+static void
+put_row(const BmwSqlRow *row, void *context)
+{
+	ReturnSetInfo *result = context;
+	Datum values[COLUMNS];
+	bool nulls[COLUMNS];
+
+	for (int i = 0; i < COLUMNS; i++)
+		values[i] = SPI_getbinval(row->tuple, row->descriptor, i + 1, &nulls[i]);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
