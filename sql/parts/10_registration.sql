@@ -39,6 +39,7 @@ CREATE TABLE bm_webhook.endpoint (
 	deleted_at timestamptz,
 	events_since timestamptz,
 	paused_at timestamptz,
+	ttl interval,
 	CHECK (url IS NOT NULL OR deleted_at IS NOT NULL)
 );
 CREATE INDEX endpoint_application_idx ON bm_webhook.endpoint (application);
@@ -61,6 +62,8 @@ COMMENT ON COLUMN bm_webhook.endpoint.deleted_at IS
 	'when delete_endpoint() was called; without URL, headers and secrets it stays for its log, and nothing changes '
 	'it any more';
 
+COMMENT ON COLUMN bm_webhook.endpoint.ttl IS
+	'an event that was captured longer ago is not sent any more, but canceled; NULL: however old';
 COMMENT ON COLUMN bm_webhook.endpoint.paused_at IS
 	'when pause() was called: what is for it waits until resume(), and nothing is missed';
 COMMENT ON COLUMN bm_webhook.endpoint.events_since IS

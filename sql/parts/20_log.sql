@@ -14,6 +14,7 @@ CREATE TABLE bm_webhook.event (
 	occurred_at timestamptz NOT NULL,
 	created_at timestamptz NOT NULL,
 	data json NOT NULL,
+	expires_at timestamptz,
 	PRIMARY KEY (id)
 ) PARTITION BY RANGE (id);
 CREATE INDEX event_xid_id_idx ON bm_webhook.event (xid, id);
@@ -27,6 +28,8 @@ COMMENT ON COLUMN bm_webhook.event.reply_to IS
 COMMENT ON COLUMN bm_webhook.event.endpoint_id IS 'set when the event is for one endpoint alone (ping)';
 COMMENT ON COLUMN bm_webhook.event.occurred_at IS 'when it happened; the timestamp in the body';
 COMMENT ON COLUMN bm_webhook.event.created_at IS 'when it was captured';
+COMMENT ON COLUMN bm_webhook.event.expires_at IS
+	'from then on it is not sent any more, but canceled; NULL: never';
 
 CREATE TABLE bm_webhook.delivery (
 	event_id uuid NOT NULL,

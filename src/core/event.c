@@ -72,6 +72,7 @@ bmw_event_create(const BmwEventSource *source)
 	event->id = source->id;
 	memcpy(event->id_text, id, sizeof(id));
 	name_message(source, event->message);
+	event->expires_us = source->expires_us;
 	event->is_operational = bmw_event_type_is_operational(source->type);
 	event->references = 1;
 	event->body_len = body_len;

@@ -23,6 +23,7 @@ typedef struct BmwEventSource
 	const char *channel;
 	const char *message_id;
 	int64_t timestamp_us; /* when it happened, Unix microseconds */
+	int64_t expires_us;	  /* worth nothing from then on; 0: never */
 	const char *data;	  /* JSON text, not necessarily 0-terminated */
 	size_t data_len;
 } BmwEventSource;
@@ -32,6 +33,7 @@ typedef struct BmwEvent
 	BmwUuid id;
 	char id_text[BMW_UUID_TEXT_SIZE];
 	uint64_t message[2]; /* hash of application and message id (core/order.h); 0 without one */
+	int64_t expires_us;	 /* 0: never */
 	bool is_operational; /* about webhooks themselves: webhook.*, endpoint.*, delivery.* */
 	int references;
 	size_t body_len;

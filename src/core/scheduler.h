@@ -102,6 +102,7 @@ typedef struct BmwEndpointRules
 	bool is_ordered; /* by message */
 	BmwSchedule schedule;
 	int64_t failing_since_us; /* as its row says; 0: not failing */
+	int64_t ttl_us;			  /* events older than that are not sent; 0: however old */
 	void *tag;				  /* the send clerk's; handed out with each request */
 } BmwEndpointRules;
 

@@ -8,6 +8,7 @@
  *   scheduler_take.c      where a new event goes
  *   scheduler_fetch.c     what comes back from the table
  *   scheduler_send.c      what is sent, and what its end means
+ *   scheduler_expiry.c    what is not worth sending any more
  *   scheduler_record.c    what is written, when, and what follows from it
  *   scheduler_durable.c   what has ended and may be lost by a crash
  *   scheduler_errand.c    changes of an endpoint's rows
@@ -251,6 +252,11 @@ extern BmwOrderKey bmw_delivery_key(const BmwDelivery *delivery);
 /* scheduler_fetch.c */
 extern bool bmw_scheduler_fetch_wants_heads(const BmwScheduler *scheduler);
 
+/* scheduler_expiry.c: when is it worth nothing any more? BMW_NEVER_US: never. */
+extern int64_t bmw_expiry_us(const BmwTarget *target, const BmwDelivery *delivery);
+/* It was handed out by its lane: takes it back and records it as canceled. */
+extern void bmw_expiry_cancel(BmwScheduler *scheduler, BmwDelivery *delivery);
+
 /* scheduler_record.c: there is always room. */
 extern BmwRecord *bmw_scheduler_record_add(BmwScheduler *scheduler, BmwDelivery *delivery,
 										   BmwDeliveryStatus status);
@@ -278,5 +284,6 @@ extern void bmw_errand_destroy(BmwScheduler *scheduler);
 #define BMW_ENDPOINT_REPLACED "the endpoint was deleted, or is for another application now"
 #define BMW_EVENT_GONE "the event is gone"
 #define BMW_CANCELED_BY_USER "canceled by cancel()"
+#define BMW_EXPIRED "expired"
 
 #endif

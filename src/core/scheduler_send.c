@@ -20,6 +20,9 @@ static void judge(BmwScheduler *scheduler, BmwTarget *target, const BmwOutcome *
 static void set_failing(BmwScheduler *scheduler, BmwTarget *target, int64_t since_us);
 static void disable(BmwScheduler *scheduler, const BmwTarget *target, const char *reason);
 static bool is_no_attempt(BmwVerdict verdict);
+static bool cancel_if_expired(BmwScheduler *scheduler, const BmwTarget *target,
+							  BmwDelivery *delivery);
+static int64_t earlier(int64_t a, int64_t b);
 
 bool
 bmw_scheduler_next_request(BmwScheduler *scheduler, BmwRequest *request)
@@ -27,12 +30,17 @@ bmw_scheduler_next_request(BmwScheduler *scheduler, BmwRequest *request)
 	BmwDelivery *delivery;
 	const BmwTarget *target;
 
-	if (scheduler->mode != BMW_RUNNING || scheduler->is_paused || bmw_scheduler_is_full(scheduler))
+	if (scheduler->mode != BMW_RUNNING || scheduler->is_paused)
 		return false;
-	delivery = (BmwDelivery *) bmw_lanes_next(scheduler->lanes, scheduler->now_us);
-	if (delivery == NULL)
-		return false;
-	target = bmw_lane_tag(delivery->job.lane);
+	do
+	{
+		delivery = bmw_scheduler_is_full(scheduler)
+					   ? NULL
+					   : (BmwDelivery *) bmw_lanes_next(scheduler->lanes, scheduler->now_us);
+		if (delivery == NULL)
+			return false;
+		target = bmw_lane_tag(delivery->job.lane);
+	} while (cancel_if_expired(scheduler, target, delivery));
 	assert(delivery->state == BMW_DELIVERY_QUEUED && delivery->job.event != NULL);
 	delivery->state = BMW_DELIVERY_IN_FLIGHT;
 	*request = (BmwRequest){.delivery = delivery,
@@ -41,6 +49,15 @@ bmw_scheduler_next_request(BmwScheduler *scheduler, BmwRequest *request)
 							.event = delivery->job.event,
 							.attempt = delivery->job.attempts + 1,
 							.started_us = delivery->job.started_us};
+	return true;
+}
+
+static bool
+cancel_if_expired(BmwScheduler *scheduler, const BmwTarget *target, BmwDelivery *delivery)
+{
+	if (bmw_expiry_us(target, delivery) > scheduler->now_us)
+		return false;
+	bmw_expiry_cancel(scheduler, delivery);
 	return true;
 }
 
@@ -155,6 +172,7 @@ static BmwRecord *
 record(BmwScheduler *scheduler, BmwDelivery *delivery, const BmwEnd *end, const BmwOutcome *outcome)
 {
 	const BmwJob *job = &delivery->job;
+	int64_t expires_us = bmw_expiry_us(bmw_lane_tag(job->lane), delivery);
 	BmwRecord *made = bmw_scheduler_record_add(scheduler, delivery, status_of(outcome->verdict));
 
 	made->attempts = job->attempts + 1;
@@ -162,7 +180,8 @@ record(BmwScheduler *scheduler, BmwDelivery *delivery, const BmwEnd *end, const 
 	made->last_attempt_us = job->started_us;
 	made->http_status = end->http_status;
 	made->times = end->times;
-	made->next_attempt_us = outcome->verdict == BMW_VERDICT_RETRY ? outcome->retry_at_us : 0;
+	if (outcome->verdict == BMW_VERDICT_RETRY)
+		made->next_attempt_us = earlier(outcome->retry_at_us, expires_us);
 	if (made->status == BMW_DELIVERED)
 		return made;
 	made->is_failed_attempt = true;
@@ -170,6 +189,12 @@ record(BmwScheduler *scheduler, BmwDelivery *delivery, const BmwEnd *end, const 
 	/* not of an operational event: it would fail for the same reason, for ever */
 	made->is_exhausted = made->status == BMW_FAILED && !delivery->is_operational;
 	return made;
+}
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
 }
 
 static BmwDeliveryStatus

@@ -711,6 +711,43 @@ test_cancel(void)
 	end();
 }
 
+/* What is older than its endpoint takes is canceled at its turn; no retry is planned beyond. */
+static void
+test_expiry(void)
+{
+	BmwEndpointRules rules = rules_of(1);
+	BmwRequest request;
+	BmwRecord *records;
+	int length;
+
+	begin();
+	rules.ttl_us = 6 * S;
+	set_rules(&rules);
+	take_pass(1, 2, 1, NULL);
+	CHECK_INT(send_next(&request), 1);
+	pass_time(3 * S);
+	answer(&request, 500);
+	CHECK_INT(send_next(&request), 2);
+	pass_time(5000);
+	records = bmw_scheduler_due_records(scheduler, &length);
+	CHECK_INT(length, 1);
+	CHECK_INT(records[0].status, BMW_PENDING);
+	CHECK(records[0].next_attempt_us <= START + 6 * S);
+	records[0].fate = BMW_RECORD_WRITTEN;
+	bmw_scheduler_records_done(scheduler, BMW_WRITING_DONE, 1, 0);
+	take_pass(3, 1, 1, NULL);
+	pass_time(4 * S);
+	CHECK_INT(send_next(&request), -1);
+	pass_time(5000);
+	records = bmw_scheduler_due_records(scheduler, &length);
+	CHECK_INT(length, 1);
+	CHECK_INT(records[0].status, BMW_CANCELED);
+	CHECK_TEXT(records[0].error, "expired");
+	records[0].fate = BMW_RECORD_WRITTEN;
+	bmw_scheduler_records_done(scheduler, BMW_WRITING_DONE, 1, 0);
+	end();
+}
+
 static void
 test_memory(void)
 {
@@ -922,6 +959,7 @@ main(void)
 	test_disabled();
 	test_paused();
 	test_cancel();
+	test_expiry();
 	test_memory();
 	test_provisional();
 	test_endpoint_health();

@@ -268,6 +268,7 @@ make_rules(const BmwEndpointRow *row, BmwEndpoint *endpoint)
 		.is_enabled = row->is_enabled,
 		.has_secret = endpoint->secrets_length > 0,
 		.is_paused = row->is_paused,
+		.ttl_us = row->ttl_us,
 		.is_ordered = row->is_ordered,
 		.schedule = {.delays_us = row->delays_us, .length = row->delays_length},
 		.failing_since_us = row->failing_since_us,

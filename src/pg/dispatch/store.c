@@ -30,7 +30,7 @@ static BmwStatement new_events = {"SELECT {names} FROM bm_webhook.event e"
 								  " ORDER BY e.xid, e.id LIMIT $5",
 								  5,
 								  {XID8OID, UUIDOID, UUIDOID, TEXTOID, INT8OID},
-								  .fields = &bmw_event_fields};
+								  .fields = &bmw_event_all_fields};
 
 /*
  * A range of (xid, id) rather than xid = ..., after which the planner would take
@@ -44,7 +44,7 @@ static BmwStatement events_of = {
 	"  ORDER BY e.xid, e.id LIMIT $5) e LIMIT $5",
 	5,
 	{XID8ARRAYOID, XID8OID, UUIDOID, UUIDOID, INT8OID},
-	.fields = &bmw_event_fields};
+	.fields = &bmw_event_all_fields};
 
 static BmwStatement existing = {
 	"SELECT d.event_id, d.endpoint_id FROM bm_webhook.delivery d WHERE d.event_id = ANY ($1)"
@@ -75,7 +75,7 @@ static BmwStatement bodies = {"SELECT {names} FROM pg_catalog.unnest($1) AS want
 							  " JOIN bm_webhook.event e ON e.id = wanted.event_id",
 							  1,
 							  {UUIDARRAYOID},
-							  .fields = &bmw_event_fields};
+							  .fields = &bmw_event_all_fields};
 
 /* For an endpoint that keeps the order: everything that has not ended. What was set aside says so itself. */
 static BmwStatement unfinished = {
@@ -327,6 +327,7 @@ read_event(const BmwSqlRow *row, BmwEventRow *event)
 	source->message_id = bmw_sql_text(row, COLUMN(MESSAGE_ID), NULL);
 	event->route.endpoint_id = bmw_sql_int64(row, COLUMN(ENDPOINT_ID));
 	source->timestamp_us = bmw_sql_time(row, COLUMN(OCCURRED_AT));
+	source->expires_us = bmw_sql_due(row, COLUMN(EXPIRES_AT));
 	event->route.created_us = bmw_sql_time(row, COLUMN(CREATED_AT));
 	source->data = bmw_sql_text(row, COLUMN(DATA), &source->data_len);
 	event->route.alias = bmw_sql_is_null(row, COLUMN(REPLY_TO)) ? NULL : BMW_REPLY_TYPE;

@@ -47,6 +47,7 @@ typedef struct BmwEndpointRow
 	int max_in_flight;
 	int64 created_us;
 	int64 since_us;			/* events captured before are not for it */
+	int64 ttl_us;			/* 0: none */
 	bool is_paused;			/* itself, or its application */
 	int64 failing_since_us; /* 0: not failing */
 	const char **patterns;

@@ -35,7 +35,7 @@ static BmwStatement endpoints = {
 	" THEN ARRAY(SELECT h.key FROM pg_catalog.jsonb_each_text(headers) h) END,"
 	" CASE WHEN " HAS_HEADERS
 	" THEN ARRAY(SELECT h.value FROM pg_catalog.jsonb_each_text(headers) h) END,"
-	" retry_delays, ordering = 'by_message', coalesce(events_since, created_at),"
+	" retry_delays, ordering = 'by_message', coalesce(events_since, created_at), ttl,"
 	" paused_at IS NOT NULL OR (SELECT a.paused_at IS NOT NULL FROM bm_webhook.application a WHERE a.name = application)"
 	" FROM bm_webhook.endpoint WHERE id = ANY ($1) AND deleted_at IS NULL ORDER BY id",
 	1,
@@ -243,7 +243,10 @@ read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint)
 	read_delays(row, endpoint);
 	endpoint->is_ordered = bmw_sql_bool(row, 13);
 	endpoint->since_us = bmw_sql_time(row, 14);
-	endpoint->is_paused = bmw_sql_bool(row, 15);
+	endpoint->ttl_us = 0;
+	if (!bmw_sql_is_null(row, 15))
+		(void) bmw_interval_ttl(bmw_sql_interval(row, 15), &endpoint->ttl_us);
+	endpoint->is_paused = bmw_sql_bool(row, 16);
 }
 
 static void

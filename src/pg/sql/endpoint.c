@@ -51,6 +51,7 @@ static int check_header(JsonbValue *name, JsonbValue *text);
 static int utf8_length(const JsonbValue *text);
 static void refuse_duplicates(char **names, int length);
 static void check_timeout(BmwRow *row, const char *column);
+static void check_ttl(BmwRow *row, const char *column);
 static void check_max_in_flight(BmwRow *row, const char *column);
 static void check_ordering(BmwRow *row, const char *column);
 static void check_retry_delays(BmwRow *row, const char *column);
@@ -104,6 +105,7 @@ bm_webhook_check_endpoint(PG_FUNCTION_ARGS)
 	check_changed(&row, "ordering", check_ordering);
 	check_changed(&row, "retry_delays", check_retry_delays);
 	check_changed(&row, "metadata", check_metadata);
+	check_changed(&row, "ttl", check_ttl);
 	keep_times(&row);
 	return bmw_row_end(&row);
 }
@@ -293,6 +295,20 @@ check_timeout(BmwRow *row, const char *column)
 		bmw_row_refuse("\"timeout\" is out of range",
 					   "It must be between 10 milliseconds and 5 minutes.",
 					   "The default is 15 seconds.");
+	bmw_row_set(row, column, bmw_interval_datum(us));
+}
+
+/* Stored as the timeout is. */
+static void
+check_ttl(BmwRow *row, const char *column)
+{
+	int64 us;
+
+	if (bmw_row_is_null(row, column))
+		return;
+	if (!bmw_interval_ttl(DatumGetIntervalP(bmw_row_value(row, column)), &us))
+		bmw_row_refuse("\"ttl\" is out of range", "It must be between 1 second and 366 days.",
+					   "NULL, the default, is no limit.");
 	bmw_row_set(row, column, bmw_interval_datum(us));
 }
 

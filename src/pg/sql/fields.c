@@ -20,6 +20,7 @@ static const BmwField event_fields[] = {
 	[BMW_EVENT_DATA] = {"data", JSONOID},
 	[BMW_EVENT_XID] = {"xid", XID8OID, .is_constant = true},
 	[BMW_EVENT_CREATED_AT] = {"created_at", TIMESTAMPTZOID, .is_constant = true},
+	[BMW_EVENT_EXPIRES_AT] = {"expires_at", TIMESTAMPTZOID},
 };
 
 static const BmwField aside_fields[] = {
@@ -62,6 +63,7 @@ static const BmwField attempt_fields[] = {
 };
 
 const BmwFields bmw_event_fields = {event_fields, BMW_EVENT_FIELDS};
+const BmwFields bmw_event_all_fields = {event_fields, BMW_EVENT_ALL_FIELDS};
 const BmwFields bmw_delivery_fields = {aside_fields, BMW_DELIVERY_FIELDS};
 const BmwFields bmw_delivery_keys = {aside_fields, BMW_DELIVERY_STATUS};
 const BmwFields bmw_aside_fields = {aside_fields, BMW_ASIDE_FIELDS};

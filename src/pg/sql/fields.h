@@ -36,7 +36,9 @@ typedef enum BmwEventField
 	BMW_EVENT_DATA,
 	BMW_EVENT_XID,
 	BMW_EVENT_CREATED_AT,
-	BMW_EVENT_FIELDS
+	BMW_EVENT_FIELDS, /* of one that does not expire */
+	BMW_EVENT_EXPIRES_AT = BMW_EVENT_FIELDS,
+	BMW_EVENT_ALL_FIELDS
 } BmwEventField;
 
 /* bm_webhook.delivery, and after its columns those that bm_webhook.set_aside has besides. */
@@ -86,6 +88,7 @@ typedef enum BmwAttemptField
 } BmwAttemptField;
 
 extern const BmwFields bmw_event_fields;
+extern const BmwFields bmw_event_all_fields;
 extern const BmwFields bmw_delivery_fields;
 extern const BmwFields bmw_delivery_keys; /* the first two of them */
 extern const BmwFields bmw_aside_fields;

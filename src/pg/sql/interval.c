@@ -12,6 +12,8 @@
 
 #define MIN_TIMEOUT_US INT64CONST(10000)
 #define MAX_TIMEOUT_US (5 * USECS_PER_MINUTE)
+#define MIN_TTL_US USECS_PER_SEC
+#define MAX_TTL_US (366 * USECS_PER_DAY)
 
 static bool clamp(const Interval *interval, int64 min_us, int64 max_us, int64 *us);
 
@@ -35,6 +37,12 @@ bool
 bmw_interval_delay(const Interval *interval, int64 *us)
 {
 	return clamp(interval, 0, BMW_BACKOFF_MAX_DELAY_US, us);
+}
+
+bool
+bmw_interval_ttl(const Interval *interval, int64 *us)
+{
+	return clamp(interval, MIN_TTL_US, MAX_TTL_US, us);
 }
 
 Datum

@@ -17,6 +17,8 @@ extern bool bmw_interval_us(const Interval *interval, int64 *us);
  */
 extern bool bmw_interval_timeout(const Interval *interval, int64 *us);
 extern bool bmw_interval_delay(const Interval *interval, int64 *us);
+/* endpoint.ttl, likewise. */
+extern bool bmw_interval_ttl(const Interval *interval, int64 *us);
 
 /* An interval of these microseconds, and no months or days. Palloc'd. */
 extern Datum bmw_interval_datum(int64 us);

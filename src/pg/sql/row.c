@@ -83,9 +83,14 @@ bmw_row_is_update(const BmwRow *row)
 bool
 bmw_row_has_changed(const BmwRow *row, const char *column)
 {
-	int i = number_of(row, column);
-	Form_pg_attribute attribute = TupleDescAttr(row->desc, i);
+	int i;
+	Form_pg_attribute attribute;
 
+	/* between the start with a new library and ALTER EXTENSION UPDATE */
+	if (SPI_fnumber(row->desc, column) == SPI_ERROR_NOATTRIBUTE)
+		return false;
+	i = number_of(row, column);
+	attribute = TupleDescAttr(row->desc, i);
 	if (!bmw_row_is_update(row) || row->nulls[i] != row->old_nulls[i])
 		return true;
 	return !row->nulls[i] && !datum_image_eq(row->values[i], row->old_values[i],

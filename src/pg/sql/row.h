@@ -41,7 +41,7 @@ extern BmwRow bmw_row_begin(FunctionCallInfo fcinfo, const char *table);
 extern Datum bmw_row_end(const BmwRow *row);
 
 extern bool bmw_row_is_update(const BmwRow *row);
-/* True of every column of a row that is inserted. */
+/* True of every column of a row that is inserted; false of one that an older version lacks. */
 extern bool bmw_row_has_changed(const BmwRow *row, const char *column);
 extern bool bmw_row_is_null(const BmwRow *row, const char *column);
 extern Datum bmw_row_value(const BmwRow *row, const char *column);
