@@ -198,7 +198,10 @@ is_open(Oid database, int shard)
 
 	for (int i = 0; i < bmw_shared->slots_length; i++)
 		if (bmw_shared->slots[i].database == database && bmw_shared->slots[i].shard == shard)
+		{
 			is_there = starts[i].is_asked_again = true;
+			starts[i].not_before = 0; /* the extension may be another one now */
+		}
 	return is_there;
 }
 

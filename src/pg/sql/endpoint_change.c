@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -18,6 +19,7 @@
 #include "pg/sql/row.h"
 #include "pg/sql/statement.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/xid8.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_endpoint_changed);
@@ -54,6 +56,7 @@ static void note_row(const TriggerData *trigger, HeapTuple tuple);
 static const char *key_of(const Relation relation);
 static void note_endpoint(int64 id);
 static void note(Datum endpoint_id, Datum application, const char *nulls);
+static bool is_table_there(void);
 static void begin_notes(void);
 static void forget_undone(SubXactEvent event, SubTransactionId id, SubTransactionId parent,
 						  void *arg);
@@ -155,7 +158,7 @@ note(Datum endpoint_id, Datum application, const char *nulls)
 	Datum values[3] = {FullTransactionIdGetDatum(notes.xid), endpoint_id, application};
 	BmwIdentity before;
 
-	if (notes.has_all)
+	if (notes.has_all || !is_table_there())
 		return;
 	before = bmw_identity_become(bmw_event_store_owner());
 	SPI_connect();
@@ -164,6 +167,15 @@ note(Datum endpoint_id, Datum application, const char *nulls)
 	bmw_identity_return(before);
 	notes.length++;
 	notes.has_all = is_all;
+}
+
+/* Until the extension is updated it is not; then no dispatcher runs either. */
+static bool
+is_table_there(void)
+{
+	Oid schema = get_namespace_oid("bm_webhook_internal", true);
+
+	return OidIsValid(schema) && OidIsValid(get_relname_relid("endpoint_change", schema));
 }
 
 static void

@@ -1,0 +1,1139 @@
+-- bm_webhook: from version 0.2.0 to 0.3.0.
+--
+-- What users were granted must survive, so what can be is replaced or altered, not dropped and created anew.
+-- Tables of the log are neither rewritten nor read. The order is that of the parts of the whole script.
+
+\echo Use "ALTER EXTENSION bm_webhook UPDATE" to load this file. \quit
+
+SET LOCAL search_path = pg_catalog, pg_temp;
+
+-- While the library of before is loaded, nothing of this version can work.
+DO $$
+BEGIN
+	CREATE FUNCTION bm_webhook_internal.route_fits(endpoint bigint, since timestamptz, application text,
+			event_endpoint bigint, created_at timestamptz, event_application text) RETURNS boolean
+		LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_route_fits';
+EXCEPTION WHEN undefined_function THEN
+	RAISE EXCEPTION 'the server has still loaded the library of another version'
+		USING ERRCODE = 'object_not_in_prerequisite_state',
+			HINT = 'Restart the server, then run ALTER EXTENSION bm_webhook UPDATE again.';
+END
+$$;
+
+-- What is being written waits for the update, or the update for it: afterwards dispatchers are told of each change.
+LOCK TABLE bm_webhook.application, bm_webhook.endpoint, bm_webhook.endpoint_secret IN SHARE ROW EXCLUSIVE MODE;
+
+-- These get other arguments or columns, hence successors: they give their grants to them at the end, and go.
+ALTER FUNCTION bm_webhook_internal.watches(regclass) RENAME TO watches_0_2;
+ALTER FUNCTION bm_webhook_internal.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text, text[]) RENAME TO watch_0_2;
+ALTER FUNCTION bm_webhook.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text) RENAME TO watch_0_2;
+ALTER FUNCTION bm_webhook_internal.wants(bm_webhook.endpoint, bm_webhook.event) RENAME TO wants_0_2;
+
+ALTER TABLE bm_webhook.application ADD COLUMN paused_at timestamptz;
+ALTER TABLE bm_webhook.endpoint ADD COLUMN events_since timestamptz, ADD COLUMN paused_at timestamptz;
+COMMENT ON COLUMN bm_webhook.application.paused_at IS
+	'when pause() was called for it: what is for its endpoints waits until resume()';
+CREATE INDEX endpoint_application_idx ON bm_webhook.endpoint (application);
+COMMENT ON COLUMN bm_webhook.endpoint.paused_at IS
+	'when pause() was called: what is for it waits until resume(), and nothing is missed';
+COMMENT ON COLUMN bm_webhook.endpoint.events_since IS
+	'events captured before are not for it; NULL: those before created_at; set by recover()';
+
+CREATE TABLE bm_webhook_internal.endpoint_change (
+	xid xid8 NOT NULL,
+	endpoint_id bigint,
+	application text
+);
+CREATE INDEX endpoint_change_xid_idx ON bm_webhook_internal.endpoint_change (xid);
+COMMENT ON TABLE bm_webhook_internal.endpoint_change IS
+	'which endpoint or application a transaction has changed; neither: any of them';
+
+CREATE TABLE bm_webhook.paused (
+	everything boolean PRIMARY KEY DEFAULT true CHECK (everything),
+	paused_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	paused_by name NOT NULL DEFAULT session_user,
+	reason text
+);
+COMMENT ON TABLE bm_webhook.paused IS 'has a row while pause(everything => true) holds: nothing of this database is '
+	'sent';
+COMMENT ON FUNCTION bm_webhook_internal.endpoint_changed() IS
+	'notes what was changed, and tells the dispatcher to read that again';
+
+CREATE OR REPLACE FUNCTION bm_webhook.delete_application(application text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF application IS NULL THEN
+		PERFORM bm_webhook_internal.refuse('"application" must not be null',
+			'Name an application.', '22004');
+	END IF;
+	PERFORM FROM bm_webhook.application a WHERE a.name = delete_application.application
+		AND a.deleted_at IS NULL FOR UPDATE;
+	IF NOT FOUND THEN
+		PERFORM bm_webhook_internal.refuse(format('application "%s" does not exist', application),
+			'Applications are the rows of bm_webhook.application.', '42704');
+	END IF;
+	PERFORM bm_webhook.delete_endpoint(p.id) FROM bm_webhook.endpoint p
+		WHERE p.application = delete_application.application AND p.deleted_at IS NULL;
+	IF EXISTS (SELECT FROM bm_webhook.endpoint p WHERE p.application = delete_application.application)
+		OR (SELECT count(*) > 10000 OR coalesce(bool_or(e.application = delete_application.application), false)
+			FROM (SELECT x.application FROM bm_webhook.event x LIMIT 10001) e)
+	THEN
+		UPDATE bm_webhook.application a SET deleted_at = clock_timestamp() WHERE a.name = delete_application.application;
+	ELSE
+		DELETE FROM bm_webhook.application a WHERE a.name = delete_application.application;
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.watches(relation regclass)
+	RETURNS TABLE (trigger name, event_type text, direction text, old boolean)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT t.tgname, convert_from(substr(t.tgargs, 6, position('\x00'::bytea IN t.tgargs) - 6), getdatabaseencoding()),
+		substring(encode(t.tgargs, 'escape') FROM '\\000message=(outbound|inbound)\\000'),
+		position('\x006f6c643d7472756500'::bytea IN t.tgargs) > 0 -- old=true
+	FROM pg_trigger t
+	WHERE t.tgrelid = relation AND t.tgparentid = 0 AND t.tgfoid = 'bm_webhook.capture()'::regprocedure
+		AND starts_with(encode(t.tgargs, 'escape'), 'type=')
+	ORDER BY t.tgname
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.watches(regclass) IS
+	'the capture triggers of a relation, with their event types, the direction of messages, and whether the old row is '
+	'in the data';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.changed_condition(relation regclass, changed text[]) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	conditions text[] = '{}';
+	name text;
+	type regtype;
+BEGIN
+	FOREACH name IN ARRAY changed LOOP
+		SELECT a.atttypid INTO type FROM pg_attribute a
+			WHERE a.attrelid = relation AND a.attname = name AND a.attnum > 0 AND NOT a.attisdropped;
+		IF NOT FOUND THEN
+			PERFORM bm_webhook_internal.refuse(format('column "%s" of relation "%s" does not exist', coalesce(name, 'NULL'),
+				relation),
+				'List columns of the relation in "changed".', '42703');
+		END IF;
+		conditions := conditions || format(CASE WHEN bm_webhook_internal.has_equality(type)
+				THEN 'OLD.%1$I IS DISTINCT FROM NEW.%1$I'
+			WHEN type::oid < 16384 THEN 'OLD.%1$I::text IS DISTINCT FROM NEW.%1$I::text'
+			ELSE '(OLD.%1$I IS NULL) <> (NEW.%1$I IS NULL) OR format(''%%s'', OLD.%1$I) <> format(''%%s'', NEW.%1$I)' END, name);
+	END LOOP;
+	RETURN array_to_string(conditions, ' OR ');
+END
+$$;
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.watch(relation regclass, event_type text, application text, channel text,
+		message_id text, occurred_at text, operations text[], changed text[], condition text, columns text[],
+		function regprocedure, level text, message text[], old boolean) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	primary_key text[] = bm_webhook_internal.primary_key(relation);
+	changed_condition text;
+	arguments text[];
+	own_arguments text[];
+	own_condition text;
+	operation text;
+BEGIN
+	IF relation IS NULL OR event_type IS NULL OR operations IS NULL OR level IS NULL OR old IS NULL THEN
+		PERFORM bm_webhook_internal.refuse('"relation", "event_type", "operations", "level" and "old" must not be null',
+			'Leave an argument out to get its default.', '23502');
+	END IF;
+	IF level NOT IN ('row', 'statement') THEN
+		PERFORM bm_webhook_internal.refuse(format('invalid level "%s"', level),
+			'Use row or statement.');
+	END IF;
+	PERFORM bm_webhook_internal.check_watched(relation, level);
+
+	SELECT array_agg(DISTINCT upper(o)) INTO operations FROM unnest(operations) o;
+	IF operations IS NULL OR NOT coalesce(operations <@ '{INSERT,UPDATE,DELETE}', false)
+		OR array_position(operations, NULL) > 0 THEN
+		PERFORM bm_webhook_internal.refuse('invalid "operations"',
+			'Use INSERT, UPDATE and DELETE, at least one of them.');
+	END IF;
+	IF old AND NOT operations && '{UPDATE,DELETE}' THEN
+		PERFORM bm_webhook_internal.refuse('"old" needs the operation UPDATE or DELETE',
+			'Leave "old" out: a row that is inserted has no old one.');
+	END IF;
+	IF changed IS NOT NULL THEN
+		IF NOT 'UPDATE' = ANY (operations) OR cardinality(changed) = 0 THEN
+			PERFORM bm_webhook_internal.refuse('"changed" needs the operation UPDATE and at least one column',
+				'Leave "changed" out: an insert or delete is always a change.');
+		END IF;
+		changed_condition := bm_webhook_internal.changed_condition(relation, changed);
+	END IF;
+	IF message_id IS NULL AND message IS NULL THEN
+		IF primary_key IS NULL OR cardinality(primary_key) <> 1 THEN
+			PERFORM bm_webhook_internal.refuse(format('relation "%s" has no primary key of one column', relation),
+				'Say what identifies a row: message_id => ''{column}''.', '42P16');
+		END IF;
+		message_id := '{' || primary_key[1] || '}';
+	END IF;
+
+	arguments := array_remove(ARRAY['type=' || event_type, 'application=' || application, 'channel=' || channel,
+		'message_id=' || message_id, 'occurred_at=' || occurred_at, 'columns=' || columns::text,
+		'function=' || CASE WHEN function IS NOT NULL THEN bm_webhook_internal.check_function(relation, function) END,
+		CASE WHEN old THEN 'old=true' END], NULL)
+		|| message;
+	PERFORM bm_webhook_internal.check_capture(relation, arguments);
+	IF EXISTS (SELECT FROM bm_webhook_internal.watches(relation) w WHERE w.event_type = watch.event_type) THEN
+		PERFORM bm_webhook_internal.refuse(format('relation "%s" is already watched for event type "%s"', relation,
+			event_type),
+			'Call bm_webhook.unwatch() first.', '42710');
+	END IF;
+
+	FOREACH operation IN ARRAY operations LOOP
+		own_condition := CASE WHEN operation = 'UPDATE' AND changed IS NOT NULL AND condition IS NOT NULL
+				THEN format(E'(%s) AND (%s\n)', changed_condition, condition)
+			WHEN operation = 'UPDATE' AND changed IS NOT NULL THEN changed_condition
+			ELSE condition END;
+		own_arguments := arguments;
+		IF level = 'statement' AND own_condition IS NOT NULL THEN
+			own_arguments := own_arguments || ('when=' || own_condition);
+			-- only a row trigger has its condition checked by PostgreSQL
+			PERFORM bm_webhook_internal.create_watch_trigger(relation, event_type, operation, 'row', own_condition, arguments);
+			IF EXISTS (SELECT FROM pg_trigger t, pg_depend d, pg_attribute a
+					WHERE t.tgrelid = relation AND t.tgname = 'bm_webhook_' || lower(operation) || '_' || left(md5(event_type), 8)
+						AND d.classid = 'pg_trigger'::regclass AND d.objid = t.oid AND d.refobjid = relation
+						AND a.attrelid = relation AND a.attnum = d.refobjsubid AND a.attgenerated = 'v') THEN
+				PERFORM bm_webhook_internal.refuse('a condition on a virtual generated column cannot be checked at statement level',
+					'Use level => ''row'', or make the column STORED.', '0A000');
+			END IF;
+			EXECUTE format('DROP TRIGGER %I ON %s', 'bm_webhook_' || lower(operation) || '_' || left(md5(event_type), 8),
+				relation);
+		END IF;
+		IF level = 'statement' AND operation = 'UPDATE' AND (old OR own_condition ~* '\mold\M') THEN
+			IF primary_key IS NULL THEN
+				PERFORM bm_webhook_internal.refuse(
+					format('relation "%s" has no primary key to pair old and new rows with', relation),
+					'Add a primary key, or use level => ''row''.', '42P16');
+			END IF;
+			own_arguments := own_arguments || ('key=' || primary_key::text);
+		END IF;
+		PERFORM bm_webhook_internal.create_watch_trigger(relation, event_type, operation, level, own_condition,
+			own_arguments);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.watch(regclass, text, text, text, text, text, text[], text[], text, text[],
+	regprocedure, text, text[], boolean) IS
+	'watch(), and what it has in common with watch_messages(): message has the arguments that make messages of rows';
+
+CREATE OR REPLACE FUNCTION bm_webhook.watch(relation regclass, event_type text, application text = NULL, channel text = NULL,
+		message_id text = NULL, occurred_at text = NULL, operations text[] = '{INSERT,UPDATE}', changed text[] = NULL,
+		condition text = NULL, columns text[] = NULL, function regprocedure = NULL, level text = 'row',
+		old boolean = false) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook_internal.watch(relation, event_type, application, channel, message_id, occurred_at, operations,
+		changed, condition, columns, function, level, NULL, old)
+$$;
+COMMENT ON FUNCTION bm_webhook.watch(regclass, text, text, text, text, text, text[], text[], text, text[],
+	regprocedure, text, boolean) IS
+	'makes events of the rows of a table that change. event_type, application, channel and message_id are templates: '
+	'{column} stands for its value, and with function {data.key} for a member of what it returned. message_id: the '
+	'primary key, if not given. occurred_at: {column}. operations: INSERT, UPDATE, DELETE. changed: an update counts '
+	'only if one of these columns changed. condition: SQL on NEW and OLD; names outside pg_catalog must be '
+	'qualified. columns, or function (row) -> jsonb: the data; default all columns. level: row or statement (cheaper '
+	'for bulk changes; primary keys must not be updated). old: the data is {"record": the row, "old_record": the row '
+	'before the update or delete}, each made as above, or null. Errors: 0A000, 22023, 23502, 42501, 42701, 42703, 42710, '
+	'42804, 42809, 42883, 42P16';
+
+CREATE OR REPLACE FUNCTION bm_webhook.unwatch(relation regclass, event_type text = NULL) RETURNS integer
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	removed text[] = '{}';
+	w record;
+BEGIN
+	IF relation IS NULL THEN
+		PERFORM bm_webhook_internal.refuse('"relation" must not be null',
+			'Name the watched table.', '23502');
+	END IF;
+	FOR w IN SELECT * FROM bm_webhook_internal.watches(relation) AS t WHERE unwatch.event_type IS NULL
+		OR t.event_type = unwatch.event_type LOOP
+		EXECUTE format('DROP TRIGGER %I ON %s', w.trigger, relation);
+		removed := removed || w.event_type;
+	END LOOP;
+	IF removed = '{}' THEN
+		RAISE NOTICE 'relation "%" is not watched%', relation, coalesce(' for event type "' || event_type || '"', '');
+	END IF;
+	RETURN (SELECT count(DISTINCT r) FROM unnest(removed) r);
+END
+$$;
+
+CREATE OR REPLACE VIEW bm_webhook.watch_list WITH (security_invoker = true) AS
+	SELECT t.tgrelid::regclass AS relation, w.event_type, w.direction AS messages,
+		CASE t.tgtype & 1 WHEN 1 THEN 'row' ELSE 'statement' END AS level,
+		array_agg(CASE WHEN t.tgtype & 4 > 0 THEN 'INSERT' WHEN t.tgtype & 16 > 0 THEN 'UPDATE' ELSE 'DELETE' END
+			ORDER BY t.tgname)
+			AS operations,
+		bool_and(t.tgenabled <> 'D') AS enabled, bool_or(w.old) AS old
+	FROM (SELECT DISTINCT tgrelid FROM pg_trigger WHERE tgfoid = 'bm_webhook.capture()'::regprocedure) r
+	CROSS JOIN LATERAL bm_webhook_internal.watches(r.tgrelid) w
+	JOIN pg_trigger t ON t.tgrelid = r.tgrelid AND t.tgname = w.trigger
+	GROUP BY 1, 2, 3, 4;
+COMMENT ON COLUMN bm_webhook.watch_list.old IS 'does the data have the old row beside the new one?';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.create_partitions(days integer, at_most integer = NULL) RETURNS integer
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	made integer = 0;
+	parent text;
+	day integer;
+BEGIN
+	FOR day, parent IN SELECT d, p FROM generate_series(1, days) d,
+		unnest('{event,delivery,failed_attempt}'::text[]) p LOOP
+		EXIT WHEN made >= at_most;
+		made := made + bm_webhook_internal.create_partition(parent,
+			(clock_timestamp() AT TIME ZONE 'UTC')::date + day)::integer;
+	END LOOP;
+	RETURN made;
+END
+$$;
+ALTER TABLE bm_webhook_internal.endpoint_change OWNER TO bm_webhook;
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.route(endpoint bigint, since timestamptz, application text, channel text,
+		event_types text[], event_endpoint bigint, created_at timestamptz, type text, event_application text,
+		event_channel text, is_reply boolean, muted text[]) RETURNS boolean
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_route';
+COMMENT ON FUNCTION bm_webhook_internal.route IS
+	'does the endpoint get this event? muted: the patterns of types that the event''s application does not send';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.route_reason(endpoint bigint, since timestamptz, application text, channel text,
+		event_types text[], event_endpoint bigint, created_at timestamptz, type text, event_application text,
+		event_channel text, is_reply boolean, muted text[]) RETURNS text
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_route_reason';
+COMMENT ON FUNCTION bm_webhook_internal.route_reason IS
+	'why the endpoint does not get this event; NULL: it does, as route() says';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.route_fits(endpoint bigint, since timestamptz, application text,
+		event_endpoint bigint, created_at timestamptz, event_application text) RETURNS boolean
+	LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_route_fits';
+COMMENT ON FUNCTION bm_webhook_internal.route_fits IS 'may the endpoint still get this event, which waited for it?';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.fits(p bm_webhook.endpoint, e bm_webhook.event) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN p.deleted_at IS NULL
+		AND bm_webhook_internal.route_fits(p.id, coalesce(p.events_since, p.created_at), p.application, e.endpoint_id,
+			e.created_at, e.application);
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.wants(p bm_webhook.endpoint, e bm_webhook.event, muted text[]) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN p.enabled AND p.deleted_at IS NULL
+		AND bm_webhook_internal.route(p.id, coalesce(p.events_since, p.created_at), p.application, p.channel, p.event_types,
+			e.endpoint_id, e.created_at, e.type, e.application, e.channel, e.reply_to IS NOT NULL, muted);
+COMMENT ON FUNCTION bm_webhook_internal.wants(bm_webhook.endpoint, bm_webhook.event, text[]) IS
+	'does the endpoint get this event? muted: the patterns of types that the event''s application does not send';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.has_log(p bm_webhook.endpoint) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH since AS MATERIALIZED (
+		SELECT bm_webhook.uuid_floor(CASE WHEN p.created_at BETWEEN '1970-01-01 UTC' AND clock_timestamp()
+			THEN p.created_at ELSE '1970-01-01 UTC' END) AS id
+	)
+	SELECT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.endpoint_id = p.id AND d.status = 'pending')
+		OR EXISTS (SELECT FROM bm_webhook.set_aside s WHERE s.endpoint_id = p.id)
+		OR EXISTS (SELECT FROM bm_webhook.event e WHERE e.id >= (SELECT id FROM since) OFFSET 1000)
+		OR EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id >= (SELECT id FROM since) OFFSET 1000)
+		OR EXISTS (SELECT FROM bm_webhook.redelivery r WHERE r.event_id >= (SELECT id FROM since) OFFSET 1000)
+		OR EXISTS (SELECT FROM bm_webhook.redelivery r WHERE r.event_id >= (SELECT id FROM since) AND r.endpoint_id = p.id)
+		OR EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id >= (SELECT id FROM since) AND d.endpoint_id = p.id)
+		OR EXISTS (SELECT FROM bm_webhook.event e WHERE e.id >= (SELECT id FROM since)
+			AND (e.endpoint_id IS NOT DISTINCT FROM p.id OR bm_webhook_internal.wants(p, e,
+				(SELECT a.muted_event_types FROM bm_webhook.application a WHERE a.name = e.application))))
+$$;
+
+CREATE OR REPLACE VIEW bm_webhook.backlog WITH (security_invoker = true) AS
+	WITH fresh AS MATERIALIZED (
+		SELECT e, (SELECT a.muted_event_types FROM bm_webhook.application a WHERE a.name = e.application) AS muted
+		FROM bm_webhook.event e
+		WHERE e.xid >= (SELECT pg_catalog.pg_snapshot_xmin(c.snapshot) AS xmin FROM bm_webhook.cursor c ORDER BY 1 LIMIT 1)
+			AND e.xid < (SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()))
+			AND EXISTS (SELECT FROM bm_webhook.cursor c WHERE NOT pg_catalog.pg_visible_in_snapshot(e.xid, c.snapshot))
+	)
+	SELECT p.id AS endpoint_id, p.application, p.channel, p.url, d.pending, d.retrying, n.not_taken,
+		LEAST(d.oldest, n.oldest) AS oldest, d.next_attempt_at
+	FROM bm_webhook.endpoint p
+	CROSS JOIN LATERAL (
+		SELECT count(*) AS pending, count(*) FILTER (WHERE attempts > 0) AS retrying,
+			min(bm_webhook.uuid_time(event_id)) AS oldest, min(next_attempt_at) AS next_attempt_at
+		FROM bm_webhook.delivery WHERE endpoint_id = p.id AND status = 'pending'
+	) d
+	CROSS JOIN LATERAL (
+		SELECT count(*) AS not_taken, min((f.e).created_at) AS oldest
+		FROM fresh f
+		WHERE bm_webhook_internal.wants(p, f.e, f.muted)
+			AND NOT EXISTS (SELECT FROM bm_webhook.delivery x WHERE x.event_id = (f.e).id AND x.endpoint_id = p.id)
+	) n
+	WHERE p.deleted_at IS NULL;
+
+CREATE OR REPLACE FUNCTION bm_webhook.redeliver(event uuid, endpoint bigint = NULL) RETURNS integer
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	made_due integer;
+BEGIN
+	IF event IS NULL THEN
+		PERFORM bm_webhook_internal.refuse('"event" must not be null',
+			'Name the id of an event.', '23502');
+	END IF;
+	WITH again AS (
+		UPDATE bm_webhook.delivery d SET status = 'pending', next_attempt_at = clock_timestamp()
+		FROM (SELECT * FROM bm_webhook.delivery x
+			WHERE x.event_id = redeliver.event AND (redeliver.endpoint IS NULL OR x.endpoint_id = redeliver.endpoint)
+				AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s WHERE s.event_id = x.event_id AND s.endpoint_id = x.endpoint_id)
+			FOR UPDATE) was
+		WHERE d.event_id = redeliver.event AND d.endpoint_id = was.endpoint_id
+			AND d.next_attempt_at IS DISTINCT FROM 'infinity'
+			AND EXISTS (SELECT FROM bm_webhook.endpoint p, bm_webhook.event e
+				WHERE p.id = d.endpoint_id AND e.id = redeliver.event AND bm_webhook_internal.fits(p, e))
+		RETURNING was.*
+	)
+	INSERT INTO bm_webhook.redelivery (event_id, endpoint_id, status, attempts, last_attempt_at, http_status, duration)
+		SELECT event_id, endpoint_id, status, attempts, last_attempt_at, http_status, duration FROM again;
+	GET DIAGNOSTICS made_due = ROW_COUNT;
+	IF made_due = 0 THEN
+		PERFORM bm_webhook_internal.refuse('there is no delivery of this event to send again',
+			'Deliveries are the rows of bm_webhook.delivery; their endpoint must still exist and be for the application of the '
+				'event, and what waits for an earlier event of its message is not sent out of turn. What is in '
+				'bm_webhook.set_aside must be recorded first: retry_set_aside().', '42704');
+	END IF;
+	PERFORM bm_webhook_internal.look();
+	RETURN made_due;
+END
+$$;
+
+CREATE TABLE bm_webhook.operation (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	kind text NOT NULL CHECK (kind IN ('redeliver', 'recover', 'cancel', 'pause', 'resume')),
+	endpoint_id bigint,
+	event_id uuid,
+	since timestamptz,
+	until timestamptz,
+	status text[],
+	error_class text[],
+	max_rows bigint,
+	matched bigint NOT NULL,
+	done bigint NOT NULL DEFAULT 0,
+	reached uuid,
+	asked_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	asked_by name NOT NULL,
+	acting_as name NOT NULL,
+	ended_at timestamptz,
+	error text,
+	xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
+	application text,
+	reason text
+);
+CREATE INDEX operation_open_idx ON bm_webhook.operation (id) WHERE ended_at IS NULL;
+CREATE INDEX operation_endpoint_id_idx ON bm_webhook.operation (endpoint_id, id);
+ALTER TABLE bm_webhook.operation OWNER TO bm_webhook;
+COMMENT ON TABLE bm_webhook.operation IS
+	'what somebody has asked for: changes of many deliveries, and how far each has got; pauses';
+COMMENT ON COLUMN bm_webhook.operation.event_id IS 'of this event alone';
+COMMENT ON COLUMN bm_webhook.operation.since IS 'of events that were captured at this time or later, and before until';
+COMMENT ON COLUMN bm_webhook.operation.matched IS 'deliveries that it was for when it was asked for';
+COMMENT ON COLUMN bm_webhook.operation.done IS 'deliveries that it has changed so far';
+COMMENT ON COLUMN bm_webhook.operation.reached IS 'the last event that it has looked at';
+COMMENT ON COLUMN bm_webhook.operation.asked_by IS 'the session_user';
+COMMENT ON COLUMN bm_webhook.operation.acting_as IS 'the current_user';
+COMMENT ON COLUMN bm_webhook.operation.ended_at IS 'NULL while the dispatcher works on it';
+COMMENT ON COLUMN bm_webhook.operation.error IS 'why it ended before everything was done; NULL: it did all';
+COMMENT ON COLUMN bm_webhook.operation.application IS 'that was paused or resumed';
+COMMENT ON COLUMN bm_webhook.operation.reason IS 'as who asked for it has said';
+COMMENT ON COLUMN bm_webhook.operation.xid IS 'the transaction that asked for it';
+ALTER TABLE bm_webhook.operation ENABLE ROW LEVEL SECURITY;
+CREATE POLICY member ON bm_webhook.operation USING (EXISTS (
+	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) operation.endpoint_id));
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.walk(o bm_webhook.operation, most bigint) RETURNS SETOF uuid
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+	SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+DECLARE
+	first uuid = coalesce(o.reached, bm_webhook.uuid_floor(o.since));
+	last uuid = bm_webhook.uuid_floor(o.until);
+BEGIN
+	IF o.status = '{failed}' THEN
+		RETURN QUERY SELECT d.event_id FROM bm_webhook.delivery d
+			WHERE d.endpoint_id = o.endpoint_id AND d.status = 'failed' AND d.event_id > first AND d.event_id < last
+			ORDER BY d.event_id LIMIT most;
+	ELSE
+		RETURN QUERY SELECT e.id FROM bm_webhook.event e WHERE e.id > first AND e.id < last ORDER BY e.id LIMIT most;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.walk(bm_webhook.operation, bigint) IS
+	'the next events of the period of an operation';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.count_redeliverable(o bm_webhook.operation) RETURNS bigint
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+		SET jit = off AS $$
+DECLARE
+	first uuid = bm_webhook.uuid_floor(o.since);
+	last uuid = bm_webhook.uuid_floor(o.until);
+	matched bigint;
+BEGIN
+	IF o.status = '{failed}' AND o.error_class IS NULL THEN
+		SELECT count(*) INTO matched FROM bm_webhook.delivery d
+			WHERE d.endpoint_id = o.endpoint_id AND d.status = 'failed' AND d.event_id >= first AND d.event_id < last;
+	ELSIF o.status = '{failed}' THEN
+		SELECT count(*) INTO matched FROM bm_webhook.delivery d
+			WHERE d.endpoint_id = o.endpoint_id AND d.status = 'failed' AND d.event_id >= first AND d.event_id < last
+				AND d.error_class = ANY (o.error_class);
+	ELSE
+		SELECT count(*) INTO matched FROM bm_webhook.delivery d
+			WHERE d.endpoint_id = o.endpoint_id AND d.event_id >= first AND d.event_id < last AND d.status = ANY (o.status)
+				AND (o.error_class IS NULL OR d.error_class = ANY (o.error_class));
+	END IF;
+	RETURN least(matched, o.max_rows);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.count_redeliverable(bm_webhook.operation) IS
+	'how many deliveries an operation would send again';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.redeliver_some(o bm_webhook.operation, events uuid[]) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	changed bigint;
+BEGIN
+	WITH was AS MATERIALIZED (
+		SELECT d.* FROM bm_webhook.delivery d
+			WHERE d.event_id = ANY (events) AND d.event_id >= events[1] AND d.event_id <= events[cardinality(events)]
+				AND d.endpoint_id = o.endpoint_id AND d.status = ANY (o.status)
+				AND (o.error_class IS NULL OR d.error_class = ANY (o.error_class))
+				AND d.next_attempt_at IS DISTINCT FROM 'infinity' AND coalesce(d.last_attempt_at <= o.asked_at, true)
+				AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s
+					WHERE s.event_id = d.event_id AND s.endpoint_id = d.endpoint_id)
+			ORDER BY d.event_id LIMIT o.max_rows - o.done FOR NO KEY UPDATE
+	), again AS (
+		INSERT INTO bm_webhook.delivery AS d (event_id, endpoint_id, status, attempts, next_attempt_at)
+			SELECT w.event_id, w.endpoint_id, 'pending', w.attempts, clock_timestamp() FROM was w
+			ON CONFLICT (event_id, endpoint_id) DO UPDATE
+				SET status = excluded.status, next_attempt_at = excluded.next_attempt_at
+	)
+	INSERT INTO bm_webhook.redelivery (event_id, endpoint_id, asked_by, status, attempts, last_attempt_at, http_status,
+		duration)
+		SELECT event_id, endpoint_id, o.asked_by, status, attempts, last_attempt_at, http_status, duration FROM was;
+	GET DIAGNOSTICS changed = ROW_COUNT;
+	RETURN changed;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.redeliver_some(bm_webhook.operation, uuid[]) IS
+	'makes deliveries of these events due again; returns how many';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.cancel_some(o bm_webhook.operation, most bigint) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	before uuid = bm_webhook.uuid_floor(o.until);
+	changed bigint;
+BEGIN
+	WITH waiting AS MATERIALIZED (
+		SELECT d.event_id FROM bm_webhook.delivery d
+			WHERE d.endpoint_id = o.endpoint_id AND d.status = 'pending' AND d.event_id < before
+				AND (o.event_id IS NULL OR d.event_id = o.event_id)
+				AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s
+					WHERE s.event_id = d.event_id AND s.endpoint_id = d.endpoint_id)
+			LIMIT most FOR NO KEY UPDATE
+	)
+	INSERT INTO bm_webhook.delivery AS d (event_id, endpoint_id, status, attempts, error)
+		SELECT w.event_id, o.endpoint_id, 'canceled', 0, 'canceled by cancel()' FROM waiting w
+		ON CONFLICT (event_id, endpoint_id) DO UPDATE
+			SET status = excluded.status, next_attempt_at = NULL, error = excluded.error;
+	GET DIAGNOSTICS changed = ROW_COUNT;
+	RETURN changed;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.cancel_some(bm_webhook.operation, bigint) IS
+	'cancels some of what waits in the table; returns how many';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.is_for(p bm_webhook.endpoint, e bm_webhook.event, muted text[]) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN (p.application IS NULL OR p.application = e.application) AND (p.channel IS NULL OR p.channel = e.channel)
+		AND e.endpoint_id IS NULL
+		AND bm_webhook_internal.route(p.id, '-infinity', p.application, p.channel, p.event_types,
+			e.endpoint_id, e.created_at, e.type, e.application, e.channel, e.reply_to IS NOT NULL, muted);
+COMMENT ON FUNCTION bm_webhook_internal.is_for(bm_webhook.endpoint, bm_webhook.event, text[]) IS
+	'would the endpoint get this event, had it been there?';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.recover_some(o bm_webhook.operation, events uuid[], in_memory uuid[]) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	changed bigint;
+BEGIN
+	INSERT INTO bm_webhook.delivery (event_id, endpoint_id, status, attempts, next_attempt_at)
+		SELECT e.id, p.id, 'pending', 0, clock_timestamp()
+		FROM bm_webhook.endpoint p, bm_webhook.event e
+		WHERE p.id = o.endpoint_id AND p.deleted_at IS NULL
+			AND e.id = ANY (events) AND e.id >= events[1] AND e.id <= events[cardinality(events)]
+			AND bm_webhook_internal.is_for(p, e,
+				(SELECT a.muted_event_types FROM bm_webhook.application a WHERE a.name = e.application))
+			AND e.id <> ALL (in_memory)
+			AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s WHERE s.event_id = e.id AND s.endpoint_id = p.id)
+		ON CONFLICT (event_id, endpoint_id) DO NOTHING;
+	GET DIAGNOSTICS changed = ROW_COUNT;
+	RETURN changed;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.recover_some(bm_webhook.operation, uuid[], uuid[]) IS
+	'makes deliveries of those events that the endpoint never got; returns how many';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.count_recoverable(o bm_webhook.operation) RETURNS bigint
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+		SET jit = off AS $$
+DECLARE
+	first uuid = bm_webhook.uuid_floor(o.since);
+	last uuid = bm_webhook.uuid_floor(o.until);
+BEGIN
+	RETURN (SELECT count(*) FROM bm_webhook.endpoint p, bm_webhook.event e
+		WHERE p.id = o.endpoint_id AND e.id >= first AND e.id < last
+			AND bm_webhook_internal.is_for(p, e,
+				(SELECT a.muted_event_types FROM bm_webhook.application a WHERE a.name = e.application))
+			AND NOT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id = e.id AND d.endpoint_id = p.id)
+			AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s WHERE s.event_id = e.id AND s.endpoint_id = p.id)
+			AND NOT (e.xid >= (SELECT pg_snapshot_xmin(c.snapshot) AS xmin FROM bm_webhook.cursor c ORDER BY 1 LIMIT 1)
+				AND bm_webhook_internal.wants(p, e,
+					(SELECT a.muted_event_types FROM bm_webhook.application a WHERE a.name = e.application))));
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.count_recoverable(bm_webhook.operation) IS
+	'how many events an operation would send to an endpoint that never got them';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.operation_step(operation bigint, most bigint, still_to_come boolean,
+		in_memory uuid[], OUT has_ended boolean, OUT is_waiting boolean)
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	o bm_webhook.operation;
+	events uuid[] = '{}';
+	changed bigint = 0;
+BEGIN
+	SELECT * INTO o FROM bm_webhook.operation x WHERE x.id = operation_step.operation AND x.ended_at IS NULL FOR UPDATE;
+	IF NOT FOUND THEN
+		has_ended = true;
+		RETURN;
+	END IF;
+	IF o.kind = 'cancel' THEN
+		changed = bm_webhook_internal.cancel_some(o, most);
+		is_waiting = changed = 0;
+		has_ended = changed = 0 AND NOT still_to_come;
+	ELSIF still_to_come THEN
+		is_waiting = true;
+	ELSE
+		events = ARRAY(SELECT bm_webhook_internal.walk(o, most));
+		IF cardinality(events) > 0 THEN
+			changed = CASE o.kind WHEN 'recover' THEN bm_webhook_internal.recover_some(o, events, in_memory)
+				ELSE bm_webhook_internal.redeliver_some(o, events) END;
+		END IF;
+		has_ended = cardinality(events) < most OR coalesce(o.done + changed >= o.max_rows, false);
+	END IF;
+	UPDATE bm_webhook.operation x SET done = o.done + changed,
+			reached = coalesce(events[cardinality(events)], o.reached),
+			ended_at = CASE WHEN has_ended THEN clock_timestamp() END
+		WHERE x.id = o.id AND (changed > 0 OR cardinality(events) > 0 OR has_ended);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.operation_step(bigint, bigint, boolean, uuid[]) IS
+	'the next step of an operation: at most so many rows; still_to_come: others that it is for will '
+	'come; in_memory: the endpoint''s events that the dispatcher has';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.count_waiting(o bm_webhook.operation) RETURNS bigint
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+		SET jit = off AS $$
+DECLARE
+	before uuid = bm_webhook.uuid_floor(o.until);
+BEGIN
+	RETURN (SELECT count(*) FROM bm_webhook.delivery d
+			WHERE d.endpoint_id = o.endpoint_id AND d.status = 'pending' AND d.event_id < before
+				AND (o.event_id IS NULL OR d.event_id = o.event_id))
+		+ (SELECT count(*) FROM bm_webhook.endpoint p, bm_webhook.event e
+			WHERE p.id = o.endpoint_id AND e.id < before AND (o.event_id IS NULL OR e.id = o.event_id)
+				AND e.xid >= (SELECT pg_snapshot_xmin(c.snapshot) AS xmin FROM bm_webhook.cursor c ORDER BY 1 LIMIT 1)
+				AND e.xid < pg_snapshot_xmax(pg_current_snapshot())
+				AND bm_webhook_internal.wants(p, e,
+					(SELECT a.muted_event_types FROM bm_webhook.application a WHERE a.name = e.application))
+				AND NOT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id = e.id AND d.endpoint_id = p.id));
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.count_waiting(bm_webhook.operation) IS
+	'how many deliveries an operation would cancel';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.begin_operation(kind text, endpoint bigint, event uuid, since timestamptz,
+		until timestamptz, status text[], error_class text[], max_rows bigint, dry_run boolean, acting_as name,
+		OUT operation bigint, OUT matched bigint)
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	o bm_webhook.operation;
+BEGIN
+	o.kind = kind;
+	o.endpoint_id = endpoint;
+	o.event_id = event;
+	o.since = greatest(since, '1970-01-01 UTC');
+	o.asked_at = clock_timestamp();
+	o.until = greatest(least(until, o.asked_at), o.since, '1970-01-01 UTC');
+	o.status = ARRAY(SELECT DISTINCT s FROM unnest(status) s ORDER BY s);
+	o.error_class = error_class;
+	o.max_rows = max_rows;
+	o.done = 0;
+	matched = CASE kind WHEN 'cancel' THEN bm_webhook_internal.count_waiting(o)
+		WHEN 'recover' THEN bm_webhook_internal.count_recoverable(o)
+		ELSE bm_webhook_internal.count_redeliverable(o) END;
+	IF dry_run OR matched = 0 THEN
+		RETURN;
+	END IF;
+	INSERT INTO bm_webhook.operation (kind, endpoint_id, event_id, since, until, status, error_class, max_rows, matched,
+		asked_at, asked_by, acting_as)
+		VALUES (o.kind, o.endpoint_id, o.event_id, o.since, o.until, o.status, o.error_class, o.max_rows,
+			begin_operation.matched, o.asked_at, session_user, begin_operation.acting_as)
+		RETURNING id INTO operation;
+	IF kind = 'recover' THEN
+		UPDATE bm_webhook.endpoint p SET events_since = o.since
+			WHERE p.id = o.endpoint_id AND coalesce(p.events_since, p.created_at) > o.since;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.begin_operation(text, bigint, uuid, timestamptz, timestamptz, text[], text[],
+	bigint, boolean, name) IS
+	'counts what an operation is for and, unless it is a dry run, writes it down for the dispatcher';
+
+CREATE OR REPLACE FUNCTION bm_webhook.redeliver(endpoint bigint, since timestamptz, until timestamptz = NULL,
+	status text[] = '{failed}',
+		error_class text[] = NULL, max_rows bigint = NULL, dry_run boolean = false, OUT operation bigint, OUT matched bigint)
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_redeliver';
+COMMENT ON FUNCTION bm_webhook.redeliver(bigint, timestamptz, timestamptz, text[], text[], bigint, boolean) IS
+	'sends again what was captured for an endpoint in a period and has one of these statuses; matched is how many '
+	'deliveries that is. The dispatcher does it in the background: operation is the row of bm_webhook.operation that '
+	'shows how far it has got, NULL in a dry run and when nothing matched; 22004, 22023, 42704 unknown endpoint';
+
+CREATE OR REPLACE FUNCTION bm_webhook.cancel(event uuid = NULL, endpoint bigint = NULL, before timestamptz = NULL,
+		everything boolean = false, dry_run boolean = false)
+	RETURNS TABLE (operation bigint, endpoint_id bigint, matched bigint)
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_cancel';
+COMMENT ON FUNCTION bm_webhook.cancel(uuid, bigint, timestamptz, boolean, boolean) IS
+	'cancels what waits: of an event, for an endpoint, what was captured before a time, or everything, as far as the '
+	'endpoints are the caller''s. A row for each endpoint: matched is how many deliveries wait, operation the '
+	'row of bm_webhook.operation by which the dispatcher cancels them (NULL in a dry run, and when nothing waits); '
+	'22004, 42704 unknown endpoint';
+
+CREATE OR REPLACE FUNCTION bm_webhook.recover(endpoint bigint, since timestamptz, until timestamptz = NULL,
+		dry_run boolean = false, OUT operation bigint, OUT matched bigint)
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_recover';
+COMMENT ON FUNCTION bm_webhook.recover(bigint, timestamptz, timestamptz, boolean) IS
+	'sends an endpoint the events of a period that match it and that it never got, because it was disabled, was '
+	'registered later or subscribed to less; matched is how many, operation the row of bm_webhook.operation that shows '
+	'how far the dispatcher has got; 22004, 22023, 42704 unknown endpoint';
+
+CREATE OR REPLACE FUNCTION bm_webhook.preview(event uuid, endpoint bigint, OUT method text, OUT url text, OUT headers jsonb,
+		OUT body text)
+	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'bm_webhook_preview';
+COMMENT ON FUNCTION bm_webhook.preview(uuid, bigint) IS
+	'the request of the next attempt to send an event to an endpoint of an application that the caller owns, signed '
+	'as of now, which is not sent; 22004, 42704 unknown endpoint or event, 55000 endpoint without a usable secret';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.reason(p bm_webhook.endpoint, e bm_webhook.event, muted text[]) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN p.deleted_at IS NOT NULL THEN 'deleted'
+		ELSE coalesce(bm_webhook_internal.route_reason(p.id, coalesce(p.events_since, p.created_at), p.application,
+			p.channel, p.event_types, e.endpoint_id, e.created_at, e.type, e.application, e.channel,
+			e.reply_to IS NOT NULL, muted),
+			CASE WHEN NOT p.enabled THEN 'disabled' END) END;
+COMMENT ON FUNCTION bm_webhook_internal.reason(bm_webhook.endpoint, bm_webhook.event, text[]) IS
+	'why the endpoint does not get this event; NULL: it does, as wants() says';
+
+CREATE OR REPLACE FUNCTION bm_webhook.explain_delivery(event uuid)
+	RETURNS TABLE (endpoint_id bigint, gets_it boolean, reason text, status text)
+	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'bm_webhook_explain_delivery';
+COMMENT ON FUNCTION bm_webhook.explain_delivery(uuid) IS
+	'for each of the caller''s endpoints: does it get this event, as it is registered now, and which filter decides? '
+	'reason: deleted, for another endpoint, other application, other channel, captured earlier (than the endpoint gets '
+	'events), other event type, muted, disabled; or "no secret" if it gets it and cannot be sent anything. status: of '
+	'the delivery, or "set aside"; NULL when there is none (yet). 22004, 42704 unknown event';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.set_paused(is_paused boolean, endpoint bigint, application text, reason text,
+		acting_as name) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	since timestamptz = CASE WHEN is_paused THEN clock_timestamp() END;
+	changed bigint;
+BEGIN
+	IF endpoint IS NOT NULL THEN
+		UPDATE bm_webhook.endpoint p SET paused_at = since
+			WHERE p.id = endpoint AND (p.paused_at IS NULL) = is_paused;
+	ELSIF application IS NOT NULL THEN
+		UPDATE bm_webhook.application a SET paused_at = since
+			WHERE a.name = application AND (a.paused_at IS NULL) = is_paused;
+	ELSIF is_paused THEN
+		INSERT INTO bm_webhook.paused (reason) VALUES (set_paused.reason) ON CONFLICT DO NOTHING;
+	ELSE
+		DELETE FROM bm_webhook.paused;
+	END IF;
+	GET DIAGNOSTICS changed = ROW_COUNT;
+	IF changed > 0 THEN
+		INSERT INTO bm_webhook.operation (kind, endpoint_id, application, reason, matched, done, asked_by, acting_as,
+			ended_at)
+			VALUES (CASE WHEN is_paused THEN 'pause' ELSE 'resume' END, endpoint, application, reason, changed, changed,
+				session_user, acting_as, clock_timestamp());
+	END IF;
+	RETURN changed;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.set_paused(boolean, bigint, text, text, name) IS
+	'pauses or resumes an endpoint, an application, or everything; returns how many it changed';
+
+CREATE OR REPLACE FUNCTION bm_webhook.pause(endpoint bigint = NULL, application text = NULL, everything boolean = false,
+		reason text = NULL) RETURNS bigint
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_pause';
+COMMENT ON FUNCTION bm_webhook.pause(bigint, text, boolean, text) IS
+	'stops sending to an endpoint, to those of an application, or everything; events are taken and wait, and nothing is '
+	'missed. Returns 1, or 0 when it was paused already; 22004, 22023, 42501, 42704';
+
+CREATE OR REPLACE FUNCTION bm_webhook.resume(endpoint bigint = NULL, application text = NULL, everything boolean = false,
+		reason text = NULL) RETURNS bigint
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_resume';
+COMMENT ON FUNCTION bm_webhook.resume(bigint, text, boolean, text) IS
+	'undoes the pause() of the same arguments: what waits is sent, as its schedule says. Returns 1, or 0 when it was not '
+	'paused; 22004, 22023, 42501, 42704';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.application_paused() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_application_paused';
+COMMENT ON FUNCTION bm_webhook_internal.application_paused() IS
+	'tells the dispatcher of all endpoints of an application that is paused or resumed';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.paused_changed() RETURNS trigger
+	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_paused_changed';
+COMMENT ON FUNCTION bm_webhook_internal.paused_changed() IS 'tells the dispatcher that everything is paused, or not';
+CREATE TRIGGER application_paused AFTER UPDATE ON bm_webhook.application
+	FOR EACH ROW WHEN (OLD.paused_at IS DISTINCT FROM NEW.paused_at)
+	EXECUTE FUNCTION bm_webhook_internal.application_paused();
+CREATE TRIGGER paused_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON bm_webhook.paused
+	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook_internal.paused_changed();
+ALTER TABLE bm_webhook.application ENABLE ALWAYS TRIGGER application_paused;
+ALTER TABLE bm_webhook.paused ENABLE ALWAYS TRIGGER paused_changed;
+COMMENT ON TRIGGER application_paused ON bm_webhook.application IS 'tells the dispatcher';
+COMMENT ON TRIGGER paused_changed ON bm_webhook.paused IS 'tells the dispatcher';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.watch_messages(relation regclass, direction text, mapping text[], omit text[],
+		operations text[], condition text, level text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	arguments text[];
+	status text;
+	event_type text;
+	trigger name;
+BEGIN
+	IF relation IS NULL OR level IS NULL THEN
+		PERFORM bm_webhook_internal.refuse('"relation" and "level" must not be null',
+			'Name the table; leave "level" out to get its default.', '23502');
+	END IF;
+	PERFORM bm_webhook_internal.check_watched(relation, level);
+	arguments := bm_webhook_internal.message_arguments(relation, direction, coalesce(omit, '{}'), mapping);
+	status := (SELECT substr(a, length('status=') + 1) FROM unnest(arguments) a WHERE starts_with(a, 'status='));
+	event_type := 'message.' || CASE direction WHEN 'inbound' THEN 'received' ELSE status END;
+	PERFORM bm_webhook_internal.check_capture(relation, array_prepend('type=' || event_type, arguments));
+	FOR trigger IN SELECT t.trigger FROM bm_webhook_internal.watches(relation) t
+		WHERE t.direction = watch_messages.direction LOOP
+		EXECUTE format('DROP TRIGGER %I ON %s', trigger, relation);
+	END LOOP;
+	PERFORM bm_webhook_internal.watch(relation, event_type, NULL, NULL, NULL, NULL, operations,
+		CASE WHEN direction = 'outbound' AND 'UPDATE' = ANY (upper(operations::text)::text[])
+			THEN ARRAY[btrim(status, '{}')] END,
+		condition, NULL, NULL, level, arguments, false);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION bm_webhook.watch_messages(relation regclass, status text = NULL, application text = NULL,
+		channel text = NULL, message_id text = NULL, sender text = NULL, recipient text = NULL, occurred_at text = NULL,
+		provider text = NULL, provider_message_id text = NULL, client_ref text = NULL, conversation_id text = NULL,
+		content text = NULL, segments text = NULL, price text = NULL, error text = NULL, metadata text = NULL,
+		sender_name text = NULL, recipient_name text = NULL, omit text[] = '{}', operations text[] = '{INSERT,UPDATE}',
+		condition text = NULL, level text = 'row') RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT upper(operations::text)::text[] <@ '{INSERT,UPDATE}' THEN
+		PERFORM bm_webhook_internal.refuse('invalid "operations"',
+			'Use INSERT, UPDATE or both: a message that is deleted has no status.');
+	END IF;
+	PERFORM bm_webhook_internal.watch_messages(relation, 'outbound', ARRAY['status', status, 'application', application,
+		'channel', channel,
+		'message_id', message_id, 'sender', sender, 'recipient', recipient, 'occurred_at', occurred_at, 'provider', provider,
+		'provider_message_id', provider_message_id, 'client_ref', client_ref, 'conversation_id', conversation_id,
+		'content', content, 'segments', segments, 'price', price, 'error', error, 'metadata', metadata,
+		'sender_name', sender_name, 'recipient_name', recipient_name], omit, operations, condition, level);
+	IF error IS NULL AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = relation AND attname = 'error'
+		AND NOT attisdropped
+			AND NOT coalesce('error' = ANY (omit), false)) THEN
+		RAISE WARNING '"error" is not mapped: messages of relation "%" that failed or expired become events of type '
+			'webhook.capture_failed', relation
+			USING HINT = 'Map a column of type jsonb; it may be generated: jsonb_object(ARRAY[''code'', ..., ''title'', ...]) '
+				'|| ''{"permanent": true}''.';
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION bm_webhook.watch_replies(relation regclass, content text = NULL, application text = NULL,
+		channel text = NULL, message_id text = NULL, sender text = NULL, recipient text = NULL, occurred_at text = NULL,
+		provider_message_id text = NULL, client_ref text = NULL, conversation_id text = NULL, context text = NULL,
+		metadata text = NULL, sender_name text = NULL, recipient_name text = NULL, omit text[] = '{}', condition text = NULL,
+			level text = 'row') RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook_internal.watch_messages(relation, 'inbound', ARRAY['content', content, 'application', application,
+		'channel', channel,
+		'message_id', message_id, 'sender', sender, 'recipient', recipient, 'occurred_at', occurred_at,
+		'provider_message_id', provider_message_id, 'client_ref', client_ref, 'conversation_id', conversation_id,
+		'context', context, 'metadata', metadata, 'sender_name', sender_name, 'recipient_name', recipient_name],
+		omit, '{INSERT}', condition, level)
+$$;
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.notice_unknown_types() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	unknown text;
+BEGIN
+	SELECT string_agg(format('"%s"', p), ', ') INTO unknown FROM unnest(NEW.event_types) p
+		WHERE NOT bm_webhook_internal.matches(ARRAY[p], 'message.replied')
+			AND NOT EXISTS (SELECT FROM bm_webhook.event_type t WHERE bm_webhook_internal.matches(ARRAY[p], t.name));
+	IF unknown IS NOT NULL THEN
+		RAISE NOTICE 'no known event type matches %', unknown
+			USING HINT = 'Known types are message.replied and the rows of bm_webhook.event_type; events of other types are '
+				'delivered too.';
+	END IF;
+	RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION bm_webhook.message_rate(since timestamptz = NULL, until timestamptz = NULL,
+	metadata_key text = 'campaign')
+	RETURNS TABLE (application text, channel text, campaign text, day date, messages bigint, sent bigint, delivered bigint,
+		read bigint, failed bigint, canceled bigint, delivered_rate numeric, read_rate numeric,
+		median_time_to_deliver interval, p95_time_to_deliver interval, median_time_to_read interval,
+			p95_time_to_read interval)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
+		SET enable_mergejoin = off AS $$
+DECLARE
+	is_whole boolean = coalesce(since, '-infinity') = '-infinity' AND coalesce(until, 'infinity') = 'infinity';
+	first uuid = CASE WHEN coalesce(since, '-infinity') = '-infinity' THEN '00000000-0000-0000-0000-000000000000'
+		ELSE bm_webhook.uuid_floor(since) END;
+	beyond uuid = CASE WHEN coalesce(until, 'infinity') = 'infinity' THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+		ELSE bm_webhook.uuid_floor(until) END;
+	status_types text[] = bm_webhook_internal.message_types();
+	columns text = 'e.application COLLATE "C" AS application, e.channel COLLATE "C" AS channel, e.message_id COLLATE "C" '
+		'AS message_id,
+		e.type, e.occurred_at, bm_webhook.uuid_time(e.id) AS captured_at,
+			(e.data #>> ARRAY[''metadata'', $3]) COLLATE "C" AS campaign';
+	source text = format(CASE WHEN is_whole THEN
+		'SELECT %s FROM bm_webhook.event e WHERE e.type = ANY ($4) AND e.message_id IS NOT NULL OFFSET 0'
+	ELSE
+		'SELECT %1$s FROM bm_webhook.event e WHERE e.id >= $1 AND e.id < $2 AND e.type = ANY ($4) AND e.message_id IS NOT NULL
+		UNION ALL
+		SELECT s.* FROM elsewhere o CROSS JOIN LATERAL (SELECT %1$s FROM bm_webhook.event e WHERE e.id = o.id
+			AND e.type = ANY ($4) OFFSET 0) s' END, columns);
+BEGIN
+	RETURN QUERY EXECUTE format($query$
+		WITH elsewhere AS MATERIALIZED (
+			SELECT e.id FROM bm_webhook.event e
+			WHERE (e.id < $1 OR e.id >= $2) AND e.message_id IN (
+				SELECT p.message_id FROM bm_webhook.event p WHERE p.id >= $1 AND p.id < $2 AND p.type = ANY ($4))
+		)
+		SELECT application, channel, campaign, day, messages, sent, delivered, read, failed, canceled,
+			round(delivered / messages::numeric, 4), round(read / nullif(delivered, 0)::numeric, 4),
+			make_interval(secs => to_deliver[1]), make_interval(secs => to_deliver[2]),
+			make_interval(secs => to_read[1]), make_interval(secs => to_read[2])
+		FROM (
+			SELECT application, channel, campaign, day, count(*) AS messages,
+				count(*) FILTER (WHERE sent_at IS NOT NULL OR is_delivered) AS sent,
+				count(*) FILTER (WHERE is_delivered) AS delivered,
+				count(read_at) AS read,
+				count(*) FILTER (WHERE is_failed AND NOT is_delivered) AS failed,
+				count(*) FILTER (WHERE canceled_at IS NOT NULL AND NOT is_failed AND NOT is_delivered) AS canceled,
+				percentile_cont('{0.5,0.95}'::float8[]) WITHIN GROUP (ORDER BY extract(epoch
+				FROM delivered_at - started_at)::float8) AS to_deliver, percentile_cont('{0.5,0.95}'::float8[])
+					WITHIN GROUP (ORDER BY extract(epoch FROM read_at - started_at)::float8) AS to_read
+			FROM (
+				SELECT application, channel, min(campaign) AS campaign, (min(captured_at) AT TIME ZONE 'UTC')::date AS day,
+					min(occurred_at) FILTER (WHERE type = 'message.sent') AS sent_at,
+					coalesce(min(occurred_at) FILTER (WHERE type = 'message.sent'), min(occurred_at)
+						FILTER (WHERE type = 'message.accepted')) AS started_at,
+					min(occurred_at) FILTER (WHERE type = 'message.delivered') AS delivered_at,
+					min(occurred_at) FILTER (WHERE type = 'message.read') AS read_at,
+					min(occurred_at) FILTER (WHERE type = 'message.canceled') AS canceled_at,
+					count(*) FILTER (WHERE type IN ('message.delivered', 'message.read')) > 0 AS is_delivered,
+					count(*) FILTER (WHERE type IN ('message.failed', 'message.expired')) > 0 AS is_failed
+				FROM (%s) e
+				GROUP BY application, channel, message_id
+				HAVING $5 OR min(captured_at) >= bm_webhook.uuid_time($1) AND min(captured_at) < bm_webhook.uuid_time($2)
+			) m
+			GROUP BY application, channel, campaign, day
+		) c
+		ORDER BY application, channel, campaign, day
+		$query$, source)
+		USING first, beyond, metadata_key, status_types, is_whole;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION bm_webhook.delivery_rate(since timestamptz = NULL, until timestamptz = NULL)
+	RETURNS TABLE (endpoint_id bigint, hour timestamptz, events bigint, delivered bigint, failed bigint, canceled bigint,
+		pending bigint, retries bigint, median_latency interval, p95_latency interval, median_duration interval,
+			p95_duration interval)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+		SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+	first uuid = CASE WHEN coalesce(since, '-infinity') = '-infinity' THEN '00000000-0000-0000-0000-000000000000'
+		ELSE bm_webhook.uuid_floor(since) END;
+	beyond uuid = CASE WHEN coalesce(until, 'infinity') = 'infinity' THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+		ELSE bm_webhook.uuid_floor(until) END;
+BEGIN
+	RETURN QUERY
+		SELECT endpoint_id, hour, events, delivered, failed, canceled, pending, retries,
+			make_interval(secs => latency[1]), make_interval(secs => latency[2]), make_interval(secs => duration[1]),
+				make_interval(secs => duration[2])
+		FROM (
+			SELECT endpoint_id, hour, count(*) AS events,
+				count(*) FILTER (WHERE status = 'delivered') AS delivered, count(*) FILTER (WHERE status = 'failed') AS failed,
+				count(*) FILTER (WHERE status = 'canceled') AS canceled, count(*) FILTER (WHERE status = 'pending') AS pending,
+				sum(failed_attempts) AS retries,
+				percentile_cont('{0.5,0.95}'::float8[]) WITHIN GROUP (ORDER BY latency)
+					FILTER (WHERE status = 'delivered') AS latency,
+				percentile_cont('{0.5,0.95}'::float8[]) WITHIN GROUP (ORDER BY duration)
+					FILTER (WHERE status = 'delivered') AS duration
+			FROM (
+				SELECT d.endpoint_id, date_trunc('hour', bm_webhook.uuid_time(d.event_id), 'UTC') AS hour, d.status,
+					CASE d.status WHEN 'delivered' THEN d.attempts - 1 ELSE d.attempts END AS failed_attempts,
+					extract(epoch FROM d.last_attempt_at + d.duration - bm_webhook.uuid_time(d.event_id))::float8 AS latency,
+					extract(epoch FROM d.duration)::float8 AS duration
+				FROM bm_webhook.delivery d WHERE d.event_id >= first AND d.event_id < beyond
+			) d
+			GROUP BY endpoint_id, hour
+		) h
+		ORDER BY endpoint_id, hour;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION bm_webhook.message_history(message_id text, application text = NULL)
+	RETURNS TABLE (at timestamptz, what text, event_id uuid, type text, occurred_at timestamptz, endpoint_id bigint,
+		url text, attempt integer, outcome text, http_status integer, error_class text, error text, duration interval,
+			response text)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+	WITH message AS MATERIALIZED (
+		SELECT e.id, e.type, e.occurred_at, e.created_at, e.endpoint_id FROM bm_webhook.event e
+		WHERE e.message_id = message_history.message_id
+			AND (message_history.application IS NULL OR e.application = message_history.application)
+	), entry AS (
+		SELECT e.created_at AS at, 1 AS rank, 'event' AS what, e.id AS event_id, e.type, e.occurred_at, e.endpoint_id,
+			NULL::integer AS attempt,
+			'captured' AS outcome, NULL::integer AS http_status, NULL AS error_class, NULL AS error, NULL::interval AS duration,
+				NULL AS response
+		FROM message e
+		UNION ALL
+		SELECT a.attempted_at, 2, 'attempt', e.id, e.type, e.occurred_at, a.endpoint_id, a.attempt,
+			'failed', a.http_status, a.error_class, a.error, a.total_time, a.response
+		FROM message e CROSS JOIN LATERAL (SELECT * FROM bm_webhook.failed_attempt x WHERE x.event_id = e.id OFFSET 0) a
+		UNION ALL
+		SELECT d.last_attempt_at, 2, 'attempt', e.id, e.type, e.occurred_at, d.endpoint_id, d.attempts,
+			'succeeded', d.http_status, NULL, NULL, d.duration, NULL
+		FROM message e CROSS JOIN LATERAL (SELECT * FROM bm_webhook.delivery x WHERE x.event_id = e.id OFFSET 0) d
+		WHERE d.status = 'delivered'
+		UNION ALL
+		SELECT r.last_attempt_at, 2, 'attempt', e.id, e.type, e.occurred_at, r.endpoint_id, r.attempts,
+			'succeeded', r.http_status, NULL, NULL, r.duration, NULL
+		FROM message e JOIN bm_webhook.redelivery r ON r.event_id = e.id
+		WHERE r.status = 'delivered'
+		UNION ALL
+		SELECT r.asked_at, 3, 'redelivery', e.id, e.type, e.occurred_at, r.endpoint_id, r.attempts,
+			'asked by ' || r.asked_by, NULL, NULL, NULL, NULL, NULL
+		FROM message e JOIN bm_webhook.redelivery r ON r.event_id = e.id
+		UNION ALL
+		SELECT CASE d.status WHEN 'pending' THEN d.next_attempt_at
+				ELSE coalesce(d.last_attempt_at + coalesce(d.duration, '0'), e.created_at) END,
+			3, 'delivery', e.id, e.type, e.occurred_at, d.endpoint_id, d.attempts, d.status, d.http_status, d.error_class,
+				d.error, NULL, NULL
+		FROM message e CROSS JOIN LATERAL (SELECT * FROM bm_webhook.delivery x WHERE x.event_id = e.id OFFSET 0) d
+	)
+	SELECT n.at, n.what, n.event_id, n.type, n.occurred_at, n.endpoint_id, p.url, n.attempt, n.outcome, n.http_status,
+		n.error_class, n.error, n.duration, n.response
+	FROM entry n LEFT JOIN bm_webhook.endpoint p ON p.id = n.endpoint_id
+	ORDER BY n.at, n.event_id, n.rank, n.endpoint_id, n.attempt
+$$;
+
+-------------------------------------------------------------------------------
+-- Privileges
+-------------------------------------------------------------------------------
+
+-- New functions are those without a list.
+DO $$
+DECLARE
+	new_function regprocedure;
+BEGIN
+	FOR new_function IN SELECT p.oid FROM pg_proc p
+		JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+			AND d.refclassid = 'pg_extension'::regclass
+		JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'bm_webhook'
+		WHERE p.proacl IS NULL
+	LOOP
+		EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', new_function);
+	END LOOP;
+END
+$$;
+
+-- Successors get the grants of those that they replace, and what counts as granted by the extension itself.
+DO $$
+DECLARE
+	pair record;
+	item record;
+BEGIN
+	FOR pair IN SELECT was::regprocedure, now::regprocedure, p.proowner AS owner, p.proacl AS acl, i.initprivs
+		FROM (VALUES
+			('bm_webhook_internal.watches_0_2(regclass)',
+				'bm_webhook_internal.watches(regclass)'),
+			('bm_webhook_internal.watch_0_2(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text, text[])',
+				'bm_webhook_internal.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text, text[], boolean)'),
+			('bm_webhook.watch_0_2(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text)',
+				'bm_webhook.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text, boolean)'),
+			('bm_webhook_internal.wants_0_2(bm_webhook.endpoint, bm_webhook.event)',
+				'bm_webhook_internal.wants(bm_webhook.endpoint, bm_webhook.event, text[])')
+		) AS v (was, now)
+		JOIN pg_proc p ON p.oid = was::regprocedure
+		LEFT JOIN pg_init_privs i ON i.objoid = p.oid AND i.classoid = 'pg_proc'::regclass
+	LOOP
+		EXECUTE format('ALTER FUNCTION %s OWNER TO %s', pair.now, pair.owner::regrole);
+		FOR item IN SELECT a.grantee, bool_or(a.is_grantable) AS is_grantable FROM aclexplode(pair.acl) a
+			WHERE a.grantee <> pair.owner GROUP BY a.grantee
+		LOOP
+			EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', pair.now,
+				CASE item.grantee WHEN 0 THEN 'PUBLIC' ELSE item.grantee::regrole::text END
+				|| CASE WHEN item.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END);
+		END LOOP;
+		UPDATE pg_init_privs i SET initprivs = pair.initprivs
+			WHERE i.objoid = pair.now AND i.classoid = 'pg_proc'::regclass;
+		EXECUTE format('DROP FUNCTION %s', pair.was);
+	END LOOP;
+END
+$$;
+
+REVOKE ALL ON bm_webhook.operation, bm_webhook.paused, bm_webhook_internal.endpoint_change FROM PUBLIC;
+REVOKE ALL ON SEQUENCE bm_webhook.operation_id_seq FROM PUBLIC;
+GRANT INSERT ON bm_webhook.redelivery TO bm_webhook;
+GRANT UPDATE (events_since, paused_at) ON bm_webhook.endpoint TO bm_webhook;
+GRANT UPDATE (paused_at) ON bm_webhook.application TO bm_webhook;
+GRANT SELECT, INSERT, DELETE ON bm_webhook.paused TO bm_webhook;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA bm_webhook_internal TO bm_webhook;
+GRANT EXECUTE ON FUNCTION bm_webhook_internal.route, bm_webhook_internal.route_fits TO PUBLIC;
+
+-- What a script of an extension grants counts as shipped with it, so that pg_dump leaves it out. With it goes, as it is
+-- one list, what users have granted on the same: this is taken out of what counts as shipped.
+UPDATE pg_init_privs i SET initprivs = ARRAY(SELECT a FROM unnest(i.initprivs) a
+		WHERE EXISTS (SELECT FROM aclexplode(ARRAY[a]) x WHERE x.grantee IN (c.relowner, 'bm_webhook'::regrole)))
+	FROM pg_class c
+	WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid
+		AND c.relnamespace IN ('bm_webhook'::regnamespace, 'bm_webhook_internal'::regnamespace);
+UPDATE pg_init_privs i SET initprivs = ARRAY(SELECT a FROM unnest(i.initprivs) a
+		WHERE EXISTS (SELECT FROM aclexplode(ARRAY[a]) x WHERE x.grantee IN (0, p.proowner, 'bm_webhook'::regrole)))
+	FROM pg_proc p
+	WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = p.oid AND p.pronamespace = 'bm_webhook_internal'::regnamespace;
+-- These lists, too, depend on the roles that they name, from PostgreSQL 17 on.
+DELETE FROM pg_shdepend d USING pg_init_privs i
+	WHERE d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND d.deptype = 'i'
+		AND d.refclassid = 'pg_authid'::regclass AND d.classid = i.classoid AND d.objid = i.objoid AND d.objsubid = i.objsubid
+		AND i.objoid IN (SELECT m.objid FROM pg_depend m JOIN pg_extension e ON e.oid = m.refobjid
+			WHERE m.classid = i.classoid AND m.refclassid = 'pg_extension'::regclass AND m.deptype = 'e'
+				AND e.extname = 'bm_webhook')
+		AND d.refobjid NOT IN (SELECT x.grantee FROM aclexplode(i.initprivs) x);
+
+SELECT bm_webhook_internal.announce();
