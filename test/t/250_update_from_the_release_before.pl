@@ -105,7 +105,9 @@ $session->query_safe("INSERT INTO orders VALUES ('o-session-1', 'made'); UPDATE 
 ###############################################################################
 
 my $files = files();
-$bmw->sql('ALTER EXTENSION bm_webhook UPDATE');
+is($bmw->sql(q{BEGIN; ALTER EXTENSION bm_webhook UPDATE;
+	SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_xact_all_tables WHERE relname ~ '^(event|delivery|failed_attempt)_(\d+|default)$'; COMMIT}),
+	0, 'the log is not read');
 my ($version) = PostgreSQL::Test::Utils::slurp_file('bm_webhook.control') =~ /default_version = '(.*)'/;
 is($bmw->sql(q{SELECT extversion FROM pg_extension WHERE extname = 'bm_webhook'}), $version, 'it has the version of the library');
 is_deeply(kept(files(), $files), $files, 'no table and no index was rewritten');
