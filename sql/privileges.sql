@@ -107,6 +107,24 @@ SELECT attempt('INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret) VAL
 SELECT application, url, pending, retrying, not_taken FROM bm_webhook.backlog ORDER BY url;
 RESET ROLE;
 SELECT rolcanlogin, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolbypassrls FROM pg_roles WHERE rolname = 'bm_webhook';
+-- texts of errors and other databases are for pg_monitor and for owners
+BEGIN;
+INSERT INTO watched VALUES (9, 'not a type');
+ROLLBACK;
+CREATE FUNCTION seen_of_dispatchers(OUT others bool, OUT pids bool, OUT texts bool, OUT failures bool) LANGUAGE sql AS $$
+	SELECT bool_or(s.database <> d.oid), bool_or(s.pid IS NOT NULL), bool_or(s.last_capture_error IS NOT NULL), bool_or(s.capture_failures > 0)
+	FROM bm_webhook_internal.dispatchers() s, pg_database d WHERE d.datname = current_database()
+$$;
+SELECT texts, failures FROM seen_of_dispatchers();
+SET ROLE bm_regress_writer;
+SELECT * FROM seen_of_dispatchers();
+RESET ROLE;
+GRANT pg_monitor TO bm_regress_writer;
+SET ROLE bm_regress_writer;
+SELECT texts, failures FROM seen_of_dispatchers();
+RESET ROLE;
+REVOKE pg_monitor FROM bm_regress_writer;
+DROP FUNCTION seen_of_dispatchers;
 DELETE FROM bm_webhook.application WHERE name = 'nobody';
 DELETE FROM bm_webhook.endpoint;
 DELETE FROM bm_webhook.application;

@@ -8,16 +8,20 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
+#include "commands/extension.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "pg/server/compat.h"
 #include "pg/server/settings.h"
 #include "pg/server/notify.h"
 #include "pg/server/shared_memory.h"
 #include "pg/sql/event_state.h"
 #include "pgstat.h"
 #include "storage/spin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
@@ -38,6 +42,14 @@ typedef struct StateText
 	const char *reason; /* NULL: needs none */
 } StateText;
 
+/* What somebody gets to see of the dispatchers. */
+typedef enum Sight
+{
+	SEES_STATE,	   /* of this database: how it is, no process, no text of an error */
+	SEES_DATABASE, /* all of this database */
+	SEES_ALL
+} Sight;
+
 static const StateText state_texts[] = {
 	[BMW_SLOT_FREE] = {"absent", "the extension is not in this database"},
 	[BMW_SLOT_STARTING] = {"starting", NULL},
@@ -50,8 +62,9 @@ static const StateText state_texts[] = {
 		 "the extension's version is not the library's: ALTER EXTENSION bm_webhook UPDATE, or restart the server"},
 };
 
+static Sight sight_of(Oid user);
 static void put_slots(ReturnSetInfo *result);
-static void put_slot(ReturnSetInfo *result, const BmwSlot *slot);
+static void put_slot(ReturnSetInfo *result, const BmwSlot *slot, bool is_whole);
 static void put_absence(ReturnSetInfo *result, const char *state, const char *reason);
 static const char *absence(void);
 static Datum text_or_null(const char *text, bool *is_null);
@@ -122,9 +135,24 @@ bm_webhook_look(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* Texts of errors may quote rows, and other databases are nobody's business who is not trusted with all. */
+static Sight
+sight_of(Oid user)
+{
+	Oid extension = get_extension_oid("bm_webhook", true);
+
+	if (has_privs_of_role(user, ROLE_PG_MONITOR))
+		return SEES_ALL;
+	if (bmw_owns_database(MyDatabaseId, user) ||
+		(OidIsValid(extension) && bmw_owns_extension(extension, user)))
+		return SEES_DATABASE;
+	return SEES_STATE;
+}
+
 static void
 put_slots(ReturnSetInfo *result)
 {
+	const Sight sight = sight_of(GetUserId());
 	bool is_here = false;
 
 	LWLockAcquire(bmw_shared->lock, LW_SHARED);
@@ -133,10 +161,12 @@ put_slots(ReturnSetInfo *result)
 		const BmwSlot *slot = &bmw_shared->slots[i];
 
 		is_here |= slot->database == MyDatabaseId;
+		if (slot->database != MyDatabaseId && sight != SEES_ALL)
+			continue;
 		/* while it looks for the extension in some other database it is none of theirs */
 		if (OidIsValid(slot->database) &&
 			(slot->state != BMW_SLOT_STARTING || slot->database == MyDatabaseId))
-			put_slot(result, slot);
+			put_slot(result, slot, sight != SEES_STATE);
 	}
 	LWLockRelease(bmw_shared->lock);
 	if (!is_here)
@@ -144,7 +174,7 @@ put_slots(ReturnSetInfo *result)
 }
 
 static void
-put_slot(ReturnSetInfo *result, const BmwSlot *slot)
+put_slot(ReturnSetInfo *result, const BmwSlot *slot, bool is_whole)
 {
 	Datum values[COLUMNS] = {0};
 	bool nulls[COLUMNS] = {0};
@@ -172,17 +202,19 @@ put_slot(ReturnSetInfo *result, const BmwSlot *slot)
 	values[3] = text_or_null(reason, &nulls[3]);
 	values[4] = TimestampTzGetDatum(is_recording ? slot->since : copy.numbers.unrecorded_since);
 	values[5] = Int32GetDatum(slot->pid);
-	nulls[5] = slot->pid == 0;
+	nulls[5] = slot->pid == 0 || !is_whole;
 	values[6] = Int32GetDatum(copy.numbers.in_flight);
 	values[7] = Int32GetDatum(copy.numbers.queued);
 	values[8] = Int32GetDatum(copy.numbers.unrecorded);
 	values[9] = Int64GetDatum(copy.numbers.sent);
 	values[10] = Int64GetDatum(copy.numbers.resent);
-	values[11] = text_or_null(copy.last_error_at != 0 ? copy.last_error : NULL, &nulls[11]);
+	values[11] =
+		text_or_null(copy.last_error_at != 0 && is_whole ? copy.last_error : NULL, &nulls[11]);
 	values[12] = TimestampTzGetDatum(copy.last_error_at);
 	nulls[12] = copy.last_error_at == 0;
 	values[13] = Int64GetDatum(copy.capture_failures);
-	values[14] = text_or_null(copy.capture_failed_at != 0 ? copy.capture_error : NULL, &nulls[14]);
+	values[14] = text_or_null(copy.capture_failed_at != 0 && is_whole ? copy.capture_error : NULL,
+							  &nulls[14]);
 	values[15] = TimestampTzGetDatum(copy.capture_failed_at);
 	nulls[15] = copy.capture_failed_at == 0;
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
