@@ -15,7 +15,7 @@ my $many = 5_000;
 my $slow = $bmw->session;
 my $n = 0;
 
-$bmw->sql("INSERT INTO bm_webhook.application (name) VALUES ('shop'), ('bank');
+$bmw->sql("INSERT INTO bm_webhook.application (name) VALUES ('shop'), ('bank'), ('many');
 	INSERT INTO bm_webhook.endpoint (url, application) SELECT '" . $receiver->url('/ok/shop') . "', 'shop' FROM generate_series(1, $many)");
 my $id = $bmw->endpoint('/ok/a', application => 'bank', event_types => '{test.*}');
 $bmw->share_secrets($id, $_) for qw(b c d e f);
@@ -90,7 +90,7 @@ for my $name (qw(c d))
 	becomes($name, "$name: a bulk change");
 }
 $bmw->sql("BEGIN; INSERT INTO bm_webhook.endpoint (url, application, event_types)
-	SELECT '" . url('bulk') . "', 'bank', '{bulk.event}' FROM generate_series(1, 3000); SELECT " . $bmw->emit_call('bulk.event', application => 'bank') . '; COMMIT');
+	SELECT '" . url('bulk') . "', 'many', '{bulk.event}' FROM generate_series(1, 3000); SELECT " . $bmw->emit_call('bulk.event', application => 'many') . '; COMMIT');
 $bmw->wait_for_requests('bulk', 3000);
 $bmw->settle;
 is($receiver->count('bulk', 'requests'), 3000, 'an event for the endpoints of its own transaction, registered in bulk');
@@ -116,6 +116,22 @@ $bmw->sql("INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret) VALUES (
 $bmw->wait_for_delivery($event);
 is((grep { $_->{id} eq $event } $receiver->arrivals('e')), 1, 'with a new one it is');
 
+# An application is paused with all of its endpoints, one that was registered meanwhile included.
+$slow->query_safe("SET client_min_messages = warning; BEGIN; INSERT INTO bm_webhook.endpoint (url, application, event_types) VALUES ('" . url('late') . "', 'bank', '{order.paid}')");
+my $other = $bmw->session;
+$other->query_safe("BEGIN; SELECT bm_webhook.pause(application => 'bank')");
+$slow->query_safe('COMMIT');
+$bmw->settle;
+$other->query_safe('COMMIT');
+$other->quit;
+my @late = map { $bmw->emit($_, application => 'bank') } qw(order.paid test.event);
+$bmw->settle;
+is($receiver->count('late', 'requests') // 0, 0, 'paused');
+$bmw->sql("SELECT bm_webhook.resume(application => 'bank')");
+$bmw->wait_for_delivery($_) for @late;
+is($receiver->count('late', 'requests'), 1, 'resumed');
+$bmw->sql("DELETE FROM bm_webhook.endpoint WHERE event_types = '{order.paid}'");
+
 # By a role that owns the application, and has no right to the notes.
 $bmw->sql("CREATE ROLE tenant; GRANT USAGE ON SCHEMA bm_webhook TO tenant; GRANT SELECT, UPDATE ON bm_webhook.endpoint TO tenant;
 	GRANT SELECT ON bm_webhook.application TO tenant; UPDATE bm_webhook.application SET owner = 'tenant' WHERE name = 'bank'");
@@ -136,6 +152,7 @@ my $pid = $bmw->dispatcher;
 kill STOP => $pid;
 $bmw->sql(move('c'));
 kill KILL => $pid;
+wait_until('the server crashes', sub { PostgreSQL::Test::Utils::slurp_file($bmw->node->logfile) =~ /reinitializing/ });
 $bmw->wait_until_up;
 wait_until('a new one runs', sub { $bmw->dispatcher != $pid });
 arrives_at('c', 'after a crash');

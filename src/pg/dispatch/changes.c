@@ -136,6 +136,20 @@ bmw_changes_add(BmwChanges *changes, int64 endpoint_id)
 	changes->ids[changes->length++] = endpoint_id;
 }
 
+void
+bmw_changes_add_application(BmwChanges *changes, const char *application)
+{
+	int64 *ids = palloc(sizeof(*ids) * MAX_NOTES);
+	int length = bmw_store_endpoint_ids_of(application, MAX_NOTES, ids);
+
+	if (length == MAX_NOTES)
+		want_all(changes);
+	else
+		for (int i = 0; i < length; i++)
+			bmw_changes_add(changes, ids[i]);
+	pfree(ids);
+}
+
 bool
 bmw_changes_forget(BmwChanges *changes)
 {

@@ -51,7 +51,7 @@ static void log_lack_of_secret(const BmwEndpoints *endpoints, const BmwEndpointR
 static void subscribe(BmwEndpoints *endpoints, const BmwEndpointRow *row);
 static Known *know(BmwEndpoints *endpoints, int64 id);
 static void find_lost(BmwEndpoints *endpoints);
-static void read_muted(const char *application, void *context);
+static void read_application(const char *application, void *context);
 static void add_muted(const char *application, const char **patterns, int length, void *context);
 static void check(bool has_memory);
 
@@ -158,7 +158,7 @@ look(BmwEndpoints *endpoints, int64 now_ms)
 {
 	bool is_more = false;
 
-	bmw_changes_look(&endpoints->changes, read_muted, endpoints);
+	bmw_changes_look(&endpoints->changes, read_application, endpoints);
 	bmw_scheduler_set_paused(endpoints->scheduler, bmw_store_is_paused());
 	if (now_ms < endpoints->look_at_ms)
 		return;
@@ -329,9 +329,9 @@ find_lost(BmwEndpoints *endpoints)
 			bmw_changes_add(&endpoints->changes, known->id);
 }
 
-/* NULL: those of all. */
+/* What it mutes, and whether its endpoints are paused. NULL: any of them has changed, with all endpoints. */
 static void
-read_muted(const char *application, void *context)
+read_application(const char *application, void *context)
 {
 	BmwEndpoints *endpoints = context;
 	BmwMuted *all;
@@ -340,6 +340,7 @@ read_muted(const char *application, void *context)
 	{
 		bmw_muted_set(endpoints->muted, application, NULL, 0);
 		bmw_store_muted(application, add_muted, endpoints->muted);
+		bmw_changes_add_application(&endpoints->changes, application);
 		return;
 	}
 	all = bmw_muted_create(CurrentMemoryContext);

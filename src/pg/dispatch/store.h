@@ -148,6 +148,8 @@ extern bool bmw_store_can_read_endpoints(void);
 extern void bmw_store_endpoints(const int64 *ids, int length, BmwEndpointRowFn fn, void *context);
 /* The ids of endpoints after this one, ascending, at most limit; returns how many. */
 extern int bmw_store_endpoint_ids(int64 after, int limit, int64 *ids);
+/* Those of an application, at most limit; returns how many. */
+extern int bmw_store_endpoint_ids_of(const char *application, int limit, int64 *ids);
 /* Of one application, or of all (NULL) that mute something. */
 /* The patterns of event types in a column, but for what can be none. */
 extern const char **bmw_store_read_patterns(const BmwSqlRow *row, int column, int *length);

@@ -8,7 +8,8 @@
 #include "pg/sql/sql_row.h"
 #include "pg/sql/statement.h"
 
-static BmwStatement is_paused = {"SELECT FROM bm_webhook.paused", .is_stable = true};
+/* With a new snapshot: what was announced since the transaction began is not announced again. */
+static BmwStatement is_paused = {"SELECT FROM bm_webhook.paused"};
 
 static BmwStatement muted = {
 	"SELECT name, muted_event_types FROM bm_webhook.application WHERE muted_event_types <> '{}'"};
@@ -16,10 +17,27 @@ static BmwStatement muted = {
 static BmwStatement muted_by = {
 	"SELECT name, muted_event_types FROM bm_webhook.application WHERE name = $1", 1, {TEXTOID}};
 
+static BmwStatement ids_of = {
+	"SELECT id FROM bm_webhook.endpoint WHERE application = $1 AND deleted_at IS NULL LIMIT $2",
+	2,
+	{TEXTOID, INT8OID}};
+
 bool
 bmw_store_is_paused(void)
 {
 	return bmw_statement_run(&is_paused, NULL) > 0;
+}
+
+int
+bmw_store_endpoint_ids_of(const char *application, int limit, int64 *ids)
+{
+	Datum values[2] = {bmw_sql_from_utf8(application), Int64GetDatum(limit)};
+	int rows = bmw_statement_run(&ids_of, values);
+
+	for (int i = 0; i < rows; i++)
+		ids[i] = bmw_sql_int64(&(BmwSqlRow){SPI_tuptable->vals[i], SPI_tuptable->tupdesc}, 1);
+	SPI_freetuptable(SPI_tuptable);
+	return rows;
 }
 
 void

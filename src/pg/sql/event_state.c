@@ -7,6 +7,14 @@
 #include "pg/sql/event_state.h"
 #include "pg/sql/statement.h"
 
+/* Those that can be meant, each found by an index: there may be a hundred thousand endpoints. */
+#define CANDIDATES                                                                                 \
+	"SELECT p FROM bm_webhook.endpoint p WHERE p.id OPERATOR(pg_catalog.=) e.endpoint_id"          \
+	" UNION ALL SELECT p FROM bm_webhook.endpoint p WHERE e.endpoint_id IS NULL"                   \
+	" AND p.application OPERATOR(pg_catalog.=) e.application"                                      \
+	" UNION ALL SELECT p FROM bm_webhook.endpoint p WHERE e.endpoint_id IS NULL"                   \
+	" AND p.application IS NULL"
+
 /* An endpoint that matches and has no row yet counts as waiting. */
 static BmwStatement event_state = {
 	"SELECT e.xid OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id_if_assigned(), n.delivered, n.ended, n.waiting"
@@ -16,13 +24,10 @@ static BmwStatement event_state = {
 	"   count(*) FILTER (WHERE w.status = 'pending') AS waiting"
 	"  FROM (SELECT d.status FROM bm_webhook.delivery d WHERE d.event_id = e.id"
 	"   UNION ALL"
-	"   SELECT 'pending' FROM bm_webhook.endpoint p"
-	/* what is cheap to judge first: wants() costs much, and there may be many thousands */
-	"    WHERE p.enabled AND (e.endpoint_id OPERATOR(pg_catalog.=) p.id OR e.endpoint_id IS NULL"
-	"     AND (p.application IS NULL OR p.application OPERATOR(pg_catalog.=) e.application))"
-	"    AND bm_webhook_internal.wants(p, e, (SELECT a.muted_event_types FROM bm_webhook.application a"
+	"   SELECT 'pending' FROM (" CANDIDATES ") p"
+	"    WHERE bm_webhook_internal.wants(p.p, e, (SELECT a.muted_event_types FROM bm_webhook.application a"
 	"     WHERE a.name OPERATOR(pg_catalog.=) e.application))"
-	"    AND NOT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id = e.id AND d.endpoint_id = p.id)) w) n"
+	"    AND NOT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id = e.id AND d.endpoint_id = (p.p).id)) w) n"
 	" WHERE e.id = $1",
 	1,
 	{UUIDOID}};
