@@ -66,7 +66,7 @@ say_figure("INSERT of $many endpoints", '%.1f s', seconds_of("INSERT INTO bm_web
 	SELECT '$url/' || n, 'a' || 1 + n % $applications, '{message.*,order.paid}' FROM generate_series(1, $many) n"));
 my $began = time;
 wait_until('the last of them is known', sub {
-	my $probe = $bmw->emit('order.paid', endpoint => $bmw->sql('SELECT max(id) FROM bm_webhook.endpoint'));
+	my $probe = $bmw->emit('order.paid', endpoint => $many);
 	$bmw->settle;
 	return $bmw->sql("SELECT count(*) FROM bm_webhook.delivery WHERE event_id = '$probe'") > 0;
 });
