@@ -7,6 +7,7 @@
 # make unit          the unit tests of src/core alone
 # make fuzz          its parsers under arbitrary input, FUZZ_SECONDS=60 for each; needs clang
 # make simulate      its scheduler against simulated crashes, clocks and receivers, SECONDS=60 or SEED=n
+# make window        the table of its window that tunes itself, against receivers on virtual time
 # make bench         measure throughput and latency in a private server
 # make lint          formatting, warnings of two compilers, static analysis, the rules of the rooms
 # make format        rewrite the sources in our format
@@ -57,6 +58,10 @@ simulate:
 	@$(MAKE) --silent --no-print-directory -C test/simulation build
 	@$(MAKE) --silent --no-print-directory -C test/simulation run
 
+window:
+	@$(MAKE) --silent --no-print-directory -C test/unit SANITIZE= BUILD=../../build/window ../../build/window/test_window
+	@build/window/test_window table
+
 lint:
 	tools/install-deps build test lint
 	tools/lint
@@ -65,10 +70,10 @@ format:
 	tools/install-deps lint
 	tools/format
 
-.PHONY: all help test test-versions test-fresh test-upgrade demo bench unit fuzz simulate lint format
+.PHONY: all help test test-versions test-fresh test-upgrade demo bench unit fuzz simulate window lint format
 
 # The targets above must work before a server is installed, the ones below need its PGXS.
-no_server_goals := help test test-versions test-fresh test-upgrade demo bench unit fuzz simulate lint format
+no_server_goals := help test test-versions test-fresh test-upgrade demo bench unit fuzz simulate window lint format
 ifneq (,$(filter-out $(no_server_goals),$(or $(MAKECMDGOALS),all)))
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)

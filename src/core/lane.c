@@ -13,28 +13,20 @@
 /* Every so manieth job of a lane comes from the due queue, if there is one. */
 #define DUE_TURN 4
 
-#define START_WINDOW 4
-#define REST_MIN_US INT64_C(1000000)
-#define REST_MAX_DOUBLINGS 4
-
 static bool push(BmwLane *lane, BmwLaneQueue *queue, BmwJob *job, int64_t now_us);
 static BmwJob *take(BmwLane *lane, BmwLaneQueue *queue);
 static int room(const BmwLane *lane, const BmwLaneQueue *queue);
 static BmwLaneQueue *next_queue(BmwLane *lane);
-static void land(BmwLane *lane, int64_t now_us);
-static void slow_down(BmwLane *lane, int64_t now_us);
+static void land(BmwLane *lane, const BmwJob *job, BmwWindowEnd end, int64_t now_us);
 static void hold(BmwLane *lane, int64_t hold_us, int64_t now_us);
 
 void
 bmw_lane_set_limit(BmwLane *lane, int max_in_flight)
 {
-	const bool is_new = lane->max_in_flight == 0;
-
-	if (is_new)
-		lane->window = START_WINDOW;
-	if (lane->window > max_in_flight)
-		lane->window = max_in_flight;
-	lane->max_in_flight = max_in_flight;
+	if (lane->window.max == 0)
+		bmw_window_begin(&lane->window, max_in_flight, lane->lanes->now_us);
+	else
+		bmw_window_set_max(&lane->window, max_in_flight);
 	bmw_lane_refresh(lane);
 }
 
@@ -62,7 +54,7 @@ bmw_lane_set_stopped(BmwLane *lane, bool is_stopped)
 	if (lane->is_stopped && !is_stopped)
 	{
 		lane->failing_since_us = lane->hold_until_us = 0;
-		lane->rests = 0;
+		bmw_window_begin(&lane->window, lane->window.max, lane->lanes->now_us);
 	}
 	lane->is_stopped = is_stopped;
 	bmw_lane_refresh(lane);
@@ -89,7 +81,7 @@ bmw_lane_push_due(BmwLane *lane, BmwJob *job, int64_t now_us)
 void
 bmw_lane_give_back(BmwLane *lane, BmwJob *job, int64_t hold_us, int64_t now_us)
 {
-	land(lane, now_us);
+	land(lane, job, BMW_WINDOW_VOID, now_us);
 	hold(lane, hold_us, now_us);
 	bmw_lane_queue_return(job->has_row ? &lane->due : &lane->fresh, job);
 	lane->lanes->total.queued++;
@@ -157,6 +149,7 @@ bmw_lane_hand_out(BmwLane *lane, int64_t now_us)
 	BmwJob *job = bmw_lane_queue_pop(next_queue(lane));
 
 	job->started_us = now_us;
+	bmw_window_started(&lane->window, lane->in_flight, now_us);
 	lane->in_flight++;
 	lane->lanes->total.queued--;
 	lane->lanes->total.in_flight++;
@@ -165,29 +158,25 @@ bmw_lane_hand_out(BmwLane *lane, int64_t now_us)
 }
 
 void
-bmw_lane_finished(BmwLane *lane, BmwLaneSignal signal, int64_t hold_us, int64_t now_us)
+bmw_lane_finished(BmwLane *lane, const BmwJob *job, BmwWindowEnd end, int64_t hold_us,
+				  int64_t now_us)
 {
-	land(lane, now_us);
-	switch (signal)
+	land(lane, job, end, now_us);
+	if (end == BMW_WINDOW_SUCCESS)
 	{
-		case BMW_LANE_SUCCESS:
-			lane->last_success_us = now_us;
-			lane->rests = 0;
-			if (lane->window < lane->max_in_flight)
-				lane->window++;
-			break;
-		case BMW_LANE_SLOW_DOWN:
-			slow_down(lane, now_us);
-			break;
-		case BMW_LANE_FAILURE:
-			break;
-	}
-	if (signal == BMW_LANE_SUCCESS)
+		lane->last_success_us = now_us;
 		lane->failing_since_us = 0;
+	}
 	else if (lane->failing_since_us == 0)
 		lane->failing_since_us = now_us;
 	hold(lane, hold_us, now_us);
 	bmw_lane_refresh(lane);
+}
+
+const BmwWindow *
+bmw_lane_window(const BmwLane *lane)
+{
+	return &lane->window;
 }
 
 void
@@ -208,6 +197,7 @@ void
 bmw_lane_shift(BmwLane *lane, int64_t by_us)
 {
 	lane->hold_until_us -= by_us;
+	bmw_window_shift(&lane->window, by_us);
 	if (lane->due_us != BMW_NEVER_US)
 		lane->due_us -= by_us;
 	if (lane->last_success_us != 0)
@@ -256,7 +246,7 @@ room(const BmwLane *lane, const BmwLaneQueue *queue)
 static BmwLaneQueue *
 next_queue(BmwLane *lane)
 {
-	bool is_due_turn = ++lane->turn % DUE_TURN == 0;
+	bool is_due_turn = ++lane->turn % DUE_TURN == 0 || bmw_breaker_is_open(&lane->window.breaker);
 
 	if (lane->fresh.head == NULL || (is_due_turn && lane->due.head != NULL))
 		return &lane->due;
@@ -265,26 +255,12 @@ next_queue(BmwLane *lane)
 
 /* A request of the lane has ended. */
 static void
-land(BmwLane *lane, int64_t now_us)
+land(BmwLane *lane, const BmwJob *job, BmwWindowEnd end, int64_t now_us)
 {
 	lane->lanes->now_us = now_us;
 	lane->in_flight--;
 	lane->lanes->total.in_flight--;
-}
-
-static void
-slow_down(BmwLane *lane, int64_t now_us)
-{
-	if (lane->window > 1)
-	{
-		lane->window /= 2;
-		return;
-	}
-	if (lane->hold_until_us > now_us)
-		return; /* requests that fail together ask once */
-	hold(lane, REST_MIN_US << lane->rests, now_us);
-	if (lane->rests < REST_MAX_DOUBLINGS)
-		lane->rests++;
+	bmw_window_finished(&lane->window, end, lane->in_flight, job->started_us, now_us);
 }
 
 static void

@@ -6,10 +6,8 @@
  * Applications take turns, and within each its lanes; within a lane new deliveries go before due
  * ones, but every fourth turn is a due one's, so that neither starves.
  *
- * A lane may have `window` requests in flight: it starts with a few, grows by
- * one with every success up to max_in_flight, and halves when the endpoint asks
- * to slow down. When it is down to one and still asked, the lane also rests:
- * one second, doubling up to 16. While `hold_until_us` is ahead the lane sends
+ * How many requests a lane may have in flight, and when, its window says (window.h).
+ * While `hold_until_us` is ahead, because the receiver has named a time, the lane sends
  * nothing. How many requests an application may have open is in share.h: so lanes
  * that hang cannot take every place.
  *
@@ -23,6 +21,7 @@
 #include <stdint.h>
 
 #include "core/event.h"
+#include "core/window.h"
 
 #define BMW_NEVER_US INT64_MAX
 
@@ -101,15 +100,11 @@ extern BmwLaneCounts bmw_lanes_counts(const BmwLanes *lanes);
 /* The next job to send now, counted as in flight; NULL when there is none. */
 extern BmwJob *bmw_lanes_next(BmwLanes *lanes, int64_t now_us);
 
-typedef enum BmwLaneSignal
-{
-	BMW_LANE_SUCCESS,
-	BMW_LANE_FAILURE, /* says nothing about the pace */
-	BMW_LANE_SLOW_DOWN
-} BmwLaneSignal;
-
 /* The job is no longer in flight. hold_us > 0: the lane waits that long. */
-extern void bmw_lane_finished(BmwLane *lane, BmwLaneSignal signal, int64_t hold_us, int64_t now_us);
+extern void bmw_lane_finished(BmwLane *lane, const BmwJob *job, BmwWindowEnd end, int64_t hold_us,
+							  int64_t now_us);
+/* How many requests it may have, how fast, and why. Valid until the next call. */
+extern const BmwWindow *bmw_lane_window(const BmwLane *lane);
 
 /*
  * Rows of the delivery table that wait for this lane: when the first is due.

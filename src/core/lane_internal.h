@@ -25,13 +25,12 @@ struct BmwLane
 	BmwLaneQueue fresh;
 	BmwLaneQueue due;
 	int in_flight;
-	int max_in_flight;
-	int window; /* 1 .. max_in_flight */
-	int rests;	/* in a row, without a success */
+	BmwWindow window;
 	unsigned turn;
 	bool is_stopped;
 	int64_t hold_until_us;
-	int64_t due_us; /* first waiting row of the table */
+	int64_t open_us; /* a request may start, if there is a job */
+	int64_t due_us;	 /* first waiting row of the table */
 	int64_t last_success_us;
 	int64_t failing_since_us;
 };

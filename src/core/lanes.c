@@ -2,7 +2,7 @@
  * core/lanes.c - the set of all lanes: finding one, and whose turn it is.
  *
  * A lane is among the ready ones of its share exactly when it could hand out a
- * job now, in the heap `held` while only its hold keeps it from that, and in the
+ * job now, in the heap `held` while only time keeps it from that, and in the
  * heap `waiting` when rows of the table wait for it, with the time from which it may fetch
  * them. bmw_lane_refresh() is the one place that decides all three. Two heaps,
  * because a lane that nobody fetches for must not hide one whose hold has ended.
@@ -14,7 +14,6 @@
 static void end_holds(BmwLanes *lanes);
 static BmwLane *next_lane(const BmwLanes *lanes);
 static bool has_jobs(const BmwLane *lane);
-static bool is_ready(const BmwLane *lane);
 static bool wants_due(const BmwLane *lane);
 static void set_or_remove(BmwHeap *heap, BmwHeapNode *node, bool is_in, int64_t key);
 static BmwLane *make_lane(BmwLanes *lanes, int64_t endpoint_id);
@@ -175,11 +174,15 @@ void
 bmw_lane_refresh(BmwLane *lane)
 {
 	BmwLanes *lanes = lane->lanes;
-	bool is_held = lane->hold_until_us > lanes->now_us;
+	const bool may_send = has_jobs(lane) && !lane->is_stopped;
 
-	bmw_share_update(&lanes->shares, lane, is_ready(lane));
-	set_or_remove(&lanes->held, &lane->held, is_held && has_jobs(lane) && !lane->is_stopped,
-				  lane->hold_until_us);
+	lane->open_us = bmw_window_next_us(&lane->window, lane->in_flight);
+	if (lane->open_us < lane->hold_until_us)
+		lane->open_us = lane->hold_until_us;
+	bmw_share_update(&lanes->shares, lane, may_send && lane->open_us <= lanes->now_us);
+	set_or_remove(&lanes->held, &lane->held,
+				  may_send && lane->open_us > lanes->now_us && lane->open_us != BMW_NEVER_US,
+				  lane->open_us);
 	set_or_remove(&lanes->waiting, &lane->waiting, wants_due(lane),
 				  lane->due_us > lane->hold_until_us ? lane->due_us : lane->hold_until_us);
 }
@@ -207,17 +210,11 @@ has_jobs(const BmwLane *lane)
 }
 
 static bool
-is_ready(const BmwLane *lane)
-{
-	return !lane->is_stopped && lane->in_flight < lane->window && has_jobs(lane) &&
-		   lane->hold_until_us <= lane->lanes->now_us;
-}
-
-static bool
 wants_due(const BmwLane *lane)
 {
-	return lane->due_us != BMW_NEVER_US && !lane->is_stopped &&
-		   lane->due.length <= lane->lanes->capacity / 4;
+	const int enough = bmw_breaker_is_open(&lane->window.breaker) ? 0 : lane->lanes->capacity / 4;
+
+	return lane->due_us != BMW_NEVER_US && !lane->is_stopped && lane->due.length <= enough;
 }
 
 static void

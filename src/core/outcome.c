@@ -20,7 +20,8 @@
 
 static bool is_success(const BmwAttempt *attempt);
 static const char *error_class(BmwTransport transport);
-static bool asks_to_slow_down(const BmwAttempt *attempt);
+static BmwWindowEnd end_of(const BmwAttempt *attempt);
+static BmwWindowEnd end_of_transport(BmwTransport transport);
 static int64_t retry_after_us(const BmwAttempt *attempt);
 static int64_t hold_us(const BmwAttempt *attempt);
 static BmwVerdict decide_failure(const BmwAttempt *attempt, const BmwSchedule *schedule,
@@ -30,9 +31,9 @@ BmwOutcome
 bmw_outcome_decide(const BmwAttempt *attempt, const BmwSchedule *schedule)
 {
 	if (is_success(attempt))
-		return (BmwOutcome){.verdict = BMW_VERDICT_DELIVERED};
+		return (BmwOutcome){.verdict = BMW_VERDICT_DELIVERED, .end = BMW_WINDOW_SUCCESS};
 
-	BmwOutcome outcome = {.error_class = error_class(attempt->transport)};
+	BmwOutcome outcome = {.error_class = error_class(attempt->transport), .end = BMW_WINDOW_VOID};
 
 	if (attempt->transport == BMW_TRANSPORT_ABORTED)
 	{
@@ -47,7 +48,7 @@ bmw_outcome_decide(const BmwAttempt *attempt, const BmwSchedule *schedule)
 	}
 
 	outcome.verdict = decide_failure(attempt, schedule, &outcome.retry_at_us);
-	outcome.slows_down = asks_to_slow_down(attempt);
+	outcome.end = end_of(attempt);
 	outcome.hold_us = hold_us(attempt);
 	return outcome;
 }
@@ -106,14 +107,45 @@ error_class(BmwTransport transport)
 	return "local";
 }
 
-static bool
-asks_to_slow_down(const BmwAttempt *attempt)
+/* Who names a time means the endpoint, not the request. */
+static BmwWindowEnd
+end_of(const BmwAttempt *attempt)
 {
-	return attempt->transport == BMW_TRANSPORT_TIMEOUT ||
-		   attempt->http_status == STATUS_TOO_MANY_REQUESTS ||
-		   attempt->http_status == STATUS_BAD_GATEWAY ||
-		   attempt->http_status == STATUS_UNAVAILABLE ||
-		   attempt->http_status == STATUS_GATEWAY_TIMEOUT;
+	switch (attempt->http_status)
+	{
+		case STATUS_TOO_MANY_REQUESTS:
+			return BMW_WINDOW_LIMITED;
+		case STATUS_UNAVAILABLE:
+			return attempt->retry_after_us > 0 ? BMW_WINDOW_LIMITED : BMW_WINDOW_OVERLOAD;
+		case STATUS_BAD_GATEWAY:
+		case STATUS_GATEWAY_TIMEOUT:
+			return BMW_WINDOW_OVERLOAD;
+		default:
+			return end_of_transport(attempt->transport);
+	}
+}
+
+static BmwWindowEnd
+end_of_transport(BmwTransport transport)
+{
+	switch (transport)
+	{
+		case BMW_TRANSPORT_NAME:
+		case BMW_TRANSPORT_CONNECT:
+		case BMW_TRANSPORT_TLS:
+		case BMW_TRANSPORT_TIMEOUT:
+		case BMW_TRANSPORT_RESET:
+			return BMW_WINDOW_UNANSWERED;
+		case BMW_TRANSPORT_OK:
+		case BMW_TRANSPORT_PROTOCOL:
+		case BMW_TRANSPORT_TOO_LARGE:
+		case BMW_TRANSPORT_BLOCKED:
+			return BMW_WINDOW_FAILURE;
+		case BMW_TRANSPORT_LOCAL:
+		case BMW_TRANSPORT_ABORTED:
+			break;
+	}
+	return BMW_WINDOW_VOID;
 }
 
 /* 0 when absent: a receiver may ask for later, never for sooner. */

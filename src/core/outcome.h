@@ -4,8 +4,8 @@
  *
  * A pure function of the transport's result, the HTTP status, Retry-After and
  * the schedule. Success is a clean transport and 2xx. 3xx is never followed.
- * 410 says that the endpoint is gone. 429, 502, 503, 504 and timeouts ask to
- * slow down. A local fault (no descriptor, no memory) is no attempt.
+ * 410 says that the endpoint is gone. 429, 502, 503, 504 and no answer say
+ * something about the number of requests (window.h). A local fault (no descriptor, no memory) is no attempt.
  */
 #ifndef BMW_CORE_OUTCOME_H
 #define BMW_CORE_OUTCOME_H
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/backoff.h"
+#include "core/window.h"
 
 /* How the transfer ended, whatever the HTTP status. */
 typedef enum BmwTransport
@@ -59,7 +60,7 @@ typedef struct BmwOutcome
 	BmwVerdict verdict;
 	const char *error_class; /* constant; NULL when delivered */
 	int64_t retry_at_us;	 /* for RETRY and LOCAL */
-	bool slows_down;		 /* the lane should send less */
+	BmwWindowEnd end;		 /* what it says about the number of requests */
 	int64_t hold_us;		 /* > 0: Retry-After asks the whole lane to wait this long */
 } BmwOutcome;
 
@@ -69,7 +70,7 @@ typedef struct BmwOutcome
  * was fine. retry_at_us = now + the later of the jittered delay and Retry-After
  * (negative counts as absent, capped at BMW_RETRY_AFTER_MAX_US). hold_us is the
  * capped Retry-After of a 429 or 503, else 0. LOCAL: retry in 1 s. GONE needs a
- * clean transport; slowing down and Retry-After count whatever the transport.
+ * clean transport; a status that speaks of too much, and Retry-After, count whatever the transport.
  */
 extern BmwOutcome bmw_outcome_decide(const BmwAttempt *attempt, const BmwSchedule *schedule);
 

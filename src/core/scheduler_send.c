@@ -83,11 +83,8 @@ bmw_scheduler_ended(BmwScheduler *scheduler, BmwDelivery *delivery, const BmwEnd
 													   : 0);
 		return NULL;
 	}
-	bmw_lane_finished(target->lane,
-					  outcome.verdict == BMW_VERDICT_DELIVERED ? BMW_LANE_SUCCESS
-					  : outcome.slows_down					   ? BMW_LANE_SLOW_DOWN
-															   : BMW_LANE_FAILURE,
-					  outcome.hold_us, scheduler->now_us);
+	bmw_lane_finished(target->lane, &delivery->job, outcome.end, outcome.hold_us,
+					  scheduler->now_us);
 	made = record(scheduler, delivery, end, &outcome);
 	if (target->is_gone && outcome.verdict != BMW_VERDICT_DELIVERED)
 	{

@@ -10,6 +10,7 @@
 //   /ok/NAME              204
 //   /fail/N/NAME          the first N requests of each webhook-id 500, then 204
 //   /status/CODE/NAME     CODE, with a line of text
+//   /partly/PERCENT/CODE/NAME  CODE for so many of all requests, 204 for the others
 //   /text/CODE/N/NAME     CODE, with N bytes of text
 //   /binary/CODE/NAME     CODE, with 512 bytes that are not text
 //   /endless/NAME         200, and a body that does not end
@@ -149,6 +150,7 @@ const behaviours = {
         : reply(exchange, 204),
   },
   status: { arguments: 1, answer: answerStatus },
+  partly: { arguments: 2, answer: answerPartly },
   text: {
     arguments: 2,
     answer: (exchange) =>
@@ -178,6 +180,14 @@ const behaviours = {
     answer: (exchange) => holdOff(exchange, new Date(Date.now() + exchange.arguments[0] * 1000 + 999).toUTCString()),
   },
 };
+
+/** Not by chance, and not the same ones of each batch. */
+function answerPartly(exchange) {
+  const [percent, code] = exchange.arguments.map(Number);
+  const nth = (exchange.name.partly = (exchange.name.partly ?? 0) + 1);
+  if ((nth * 61) % 100 < percent) reply(exchange, code, TEXT, `${code} now and then\n`);
+  else reply(exchange, 204);
+}
 
 function answerStatus(exchange) {
   const code = Number(exchange.arguments[0]);

@@ -88,6 +88,9 @@ check_started(Dispatcher *dispatcher, int endpoint)
 	const BmwLane *started = lane_of(dispatcher, endpoint);
 
 	passed_over[endpoint] = 0;
+	if (started != NULL && started->in_flight > started->window.max)
+		violation("endpoint %d has %d in flight, more than its limit of %d", endpoint,
+				  started->in_flight, started->window.max);
 	if (started == NULL || started->in_flight < 2)
 		return;
 	for (int i = 0; i < registry.length; i++)
@@ -143,7 +146,7 @@ check_describe(int endpoint)
 			"endpoint %d in shard %d: %d new, %d due, %d loaded, %d in flight, window %d%s, held for %.3f s, "
 			"rows due in %.3f s, from %.3f s, turn %d by rule %d",
 			endpoint, i, lane->fresh.length, lane->due.length, target->loaded, lane->in_flight,
-			lane->window, lane->is_stopped ? ", stopped" : "",
+			(int) lane->window.size, lane->is_stopped ? ", stopped" : "",
 			(double) (lane->hold_until_us - now) / 1e6, (double) (lane->due_us - now) / 1e6,
 			(double) (target->from_us - now) / 1e6, (int) lane->member.turn,
 			(int) lane->member.rule);
@@ -176,13 +179,13 @@ check_lanes(const Dispatcher *dispatcher)
 
 		if (lane == NULL)
 			continue;
-		if (lane->window < 1 || lane->window > lane->max_in_flight)
-			violation("endpoint %d has a window of %d", i, lane->window);
+		if (lane->window.size < 1 || lane->window.size > lane->window.max)
+			violation("endpoint %d has a window of %d", i, (int) lane->window.size);
 		if (lane->in_flight != receivers_open(dispatcher->shard, i))
 			violation("endpoint %d counts %d in flight", i, lane->in_flight);
 		if (lane->fresh.length >= dispatcher->limits.lane_capacity)
 			MET(MET_PARKED_WHILE_FULL);
-		if (lane->fresh.length > dispatcher->limits.lane_capacity + lane->max_in_flight)
+		if (lane->fresh.length > dispatcher->limits.lane_capacity + MAX_REQUESTS)
 			violation("endpoint %d has a queue of %d", i, lane->fresh.length);
 		if (lane->is_stopped && ((const BmwTarget *) lane->tag)->is_learnt &&
 			lane->fresh.length + lane->due.length > 0)
@@ -314,6 +317,6 @@ lane_of(const Dispatcher *dispatcher, int endpoint)
 static bool
 may_send(const BmwLane *lane, int64_t now)
 {
-	return !lane->is_stopped && lane->in_flight < lane->window &&
-		   lane->fresh.length + lane->due.length > 0 && lane->hold_until_us <= now;
+	return !lane->is_stopped && lane->fresh.length + lane->due.length > 0 &&
+		   lane->hold_until_us <= now && bmw_window_next_us(&lane->window, lane->in_flight) <= now;
 }

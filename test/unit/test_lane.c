@@ -55,11 +55,20 @@ next(int64_t now_us)
 	return job != NULL ? (int) (job - jobs) : -1;
 }
 
+/* A request of the lane that was started a moment ago ends. */
+static void
+finish(BmwLane *lane, BmwWindowEnd end, int64_t hold_us, int64_t now_us)
+{
+	const BmwJob job = {.started_us = now_us - 1};
+
+	bmw_lane_finished(lane, &job, end, hold_us, now_us);
+}
+
 static void
 succeed(BmwLane *lane, int times, int64_t now_us)
 {
 	for (int i = 0; i < times; i++)
-		bmw_lane_finished(lane, BMW_LANE_SUCCESS, 0, now_us);
+		finish(lane, BMW_WINDOW_SUCCESS, 0, now_us);
 }
 
 static void
@@ -209,7 +218,7 @@ test_limits(void)
 	CHECK_INT(bmw_lanes_wakeup_us(lanes, 1), 1);
 	CHECK_INT(next(1), 11);
 	CHECK_INT(next(1), -1);
-	CHECK_INT(bmw_lanes_wakeup_us(lanes, 1), BMW_NEVER_US);
+	CHECK(bmw_lanes_wakeup_us(lanes, 1) >= S); /* not before what is in flight hangs */
 	CHECK_INT(bmw_lanes_counts(lanes).in_flight, 4);
 	bmw_lanes_limit(lanes, 100);
 	CHECK_INT(next(1), 12);
@@ -263,8 +272,12 @@ test_hanging_application(void)
 	bank = open_with("bank", 1000, 0, 4);
 	for (int i = 0; i < 200; i++)
 	{
-		CHECK_INT(start_all(2 + i), i == 0 ? 4 : CAPACITY);
-		succeed(bank, bmw_lane_counts(bank).in_flight, 2 + i);
+		const int started = start_all(2 + i);
+
+		CHECK(started >= 4 && (i < 50 || started == CAPACITY));
+		succeed(bank, started, 2 + i);
+		while (bmw_lane_take_new(bank) != NULL)
+			;
 		push_new(bank, 0, CAPACITY);
 	}
 	/* nor does it keep the endpoints of no application from their first request */
@@ -304,8 +317,8 @@ test_application_changes(void)
 	CHECK_INT(next(1), 10); /* the share of shop is empty: half of the two free */
 	CHECK_INT(next(1), -1);
 	CHECK(bmw_lane_set_application(lane, NULL));
-	bmw_lane_finished(lane, BMW_LANE_FAILURE, 0, 1);
-	bmw_lane_finished(lane, BMW_LANE_FAILURE, 0, 1);
+	finish(lane, BMW_WINDOW_FAILURE, 0, 1);
+	finish(lane, BMW_WINDOW_FAILURE, 0, 1);
 	while (bmw_lane_take_new(lane) != NULL)
 		;
 	bmw_lanes_close(lanes, lane);
@@ -336,87 +349,123 @@ window_of(BmwLane *lane, int64_t now_us)
 	return count;
 }
 
-static void
-ask_to_slow_down(BmwLane *lane, int64_t now_us)
+/* Sends and answers one after the other, as fast as it may, for so long; returns how many it sent. */
+static int
+go_on(BmwLane *lane, BmwWindowEnd end, int64_t *now, int64_t for_us)
 {
+	const int64_t until = *now + for_us;
+	int sent = 0;
+
+	while (bmw_lane_take_new(lane) != NULL)
+		;
 	push_new(lane, 30, 1);
-	CHECK_INT(next(now_us), 30);
-	bmw_lane_finished(lane, BMW_LANE_SLOW_DOWN, 0, now_us);
+	while (*now < until)
+	{
+		BmwJob *job = bmw_lanes_next(lanes, *now);
+
+		if (job == NULL)
+		{
+			const int64_t at = bmw_lanes_wakeup_us(lanes, *now);
+
+			*now = at < until ? at : until;
+			continue;
+		}
+		*now += 1000;
+		sent++;
+		bmw_lane_finished(lane, job, end, 0, *now);
+		CHECK(bmw_lane_push_new(lane, job, *now));
+	}
+	return sent;
 }
 
+/* It has a window that begins with 4, and never is more than its limit. */
 static void
 test_window(void)
 {
-	int64_t now = 0;
+	int64_t now = S;
 
 	begin(100);
 
 	BmwLane *lane = bmw_lanes_open(lanes, 1, 7);
 
 	CHECK_INT(window_of(lane, now), 4);
-	for (int expected = 5; expected <= 9; expected++)
+	for (int round = 0; round < 30; round++)
 	{
-		push_new(lane, 30, 1);
-		CHECK_INT(next(now), 30);
-		succeed(lane, 1, now);
-		CHECK_INT(window_of(lane, now), expected < 7 ? expected : 7);
+		int count = 0;
+
+		now += S / 10;
+		push_new(lane, 0, CAPACITY);
+		while (next(now) >= 0)
+			count++;
+		CHECK(count <= 7);
+		now += S / 10;
+		for (int i = 0; i < count; i++)
+			bmw_lane_finished(lane, &jobs[i], BMW_WINDOW_SUCCESS, 0, now);
+		while (bmw_lane_take_new(lane) != NULL)
+			;
 	}
-	push_new(lane, 30, 1);
-	CHECK_INT(next(now), 30);
-	bmw_lane_finished(lane, BMW_LANE_FAILURE, 0, now);
-	CHECK_INT(window_of(lane, now), 7);
-	ask_to_slow_down(lane, now);
-	CHECK_INT(window_of(lane, now), 3);
-	ask_to_slow_down(lane, now);
-	CHECK_INT(window_of(lane, now), 1);
-
-	/* now it rests: 1, 2, 4, 8, 16, 16 seconds */
-	for (int rest = 1; rest <= 32; rest *= 2)
-	{
-		const int seconds = rest < 16 ? rest : 16;
-
-		ask_to_slow_down(lane, now);
-		CHECK_INT(bmw_lane_hold_until_us(lane), now + seconds * S);
-		CHECK_INT(window_of(lane, now + seconds * S - 1), 0);
-		now += seconds * S;
-		CHECK_INT(window_of(lane, now), 1);
-	}
-
-	/* a success ends that */
-	push_new(lane, 30, 1);
-	CHECK_INT(next(now), 30);
-	succeed(lane, 1, now);
-	CHECK_INT(window_of(lane, now), 2);
-	ask_to_slow_down(lane, now);
-	ask_to_slow_down(lane, now);
-	CHECK_INT(bmw_lane_hold_until_us(lane), now + S);
+	CHECK_INT(window_of(lane, ++now), 7);
 	end();
 }
 
-/* A timeout of all that was in flight is one reason to rest, not thirty-two. */
+/* Nobody answers: then single requests, more and more rarely; who answers is sent all at once. */
 static void
-test_burst_of_timeouts_rests_once(void)
+test_breaker(void)
 {
+	int64_t now = S;
+
 	begin(100);
 
-	BmwLane *lane = bmw_lanes_open(lanes, 1, 8);
+	BmwLane *lane = bmw_lanes_open(lanes, 1, 100);
 
-	push_new(lane, 0, 8);
-	for (int i = 0; i < 4; i++)
+	CHECK(go_on(lane, BMW_WINDOW_UNANSWERED, &now, S) < 60);
+	CHECK(bmw_breaker_is_open(&bmw_lane_window(lane)->breaker));
+	CHECK(go_on(lane, BMW_WINDOW_UNANSWERED, &now, 60 * S) < 80);
+	CHECK(go_on(lane, BMW_WINDOW_UNANSWERED, &now, 3600 * S) < 600);
+	CHECK(go_on(lane, BMW_WINDOW_UNANSWERED, &now, 3600 * S) >= 300);
+	CHECK(go_on(lane, BMW_WINDOW_SUCCESS, &now, 12 * S) > 1000);
+	CHECK(!bmw_breaker_is_open(&bmw_lane_window(lane)->breaker));
+	/* the oldest due one goes first while it is open */
+	(void) go_on(lane, BMW_WINDOW_UNANSWERED, &now, 2 * S);
+	push_due(lane, 10, 1);
+	now += 20 * S;
+	CHECK_INT(next(now), 10);
+	CHECK_INT(next(now), -1);
+	end();
+}
+
+/* What only fails tells nothing about its number: it goes on as before. */
+static void
+test_failures_do_not_open_the_breaker(void)
+{
+	int64_t now = S;
+
+	begin(100);
+
+	BmwLane *lane = bmw_lanes_open(lanes, 1, 100);
+
+	CHECK(go_on(lane, BMW_WINDOW_FAILURE, &now, S) > 900);
+	CHECK(!bmw_breaker_is_open(&bmw_lane_window(lane)->breaker));
+	end();
+}
+
+/* A single delivery that is tried again now and then never waits for the breaker. */
+static void
+test_schedule_is_kept(void)
+{
+	int64_t now = S;
+
+	begin(100);
+
+	BmwLane *lane = bmw_lanes_open(lanes, 1, 100);
+
+	for (int i = 0; i < 200; i++)
 	{
-		CHECK(next(0) >= 0);
-		succeed(lane, 1, 0);
+		push_due(lane, 0, 1);
+		CHECK_INT(next(now), 0);
+		bmw_lane_finished(lane, &jobs[0], BMW_WINDOW_UNANSWERED, 0, now + S / 100);
+		now += 11 * S;
 	}
-	push_new(lane, 8, 4);
-	for (int i = 0; i < 8; i++)
-		CHECK(next(0) >= 0);
-	push_new(lane, 20, 1);
-	for (int i = 0; i < 8; i++)
-		bmw_lane_finished(lane, BMW_LANE_SLOW_DOWN, 0, 10 * S);
-	CHECK_INT(bmw_lane_hold_until_us(lane), 11 * S);
-	CHECK_INT(next(11 * S), 20);
-	bmw_lane_finished(lane, BMW_LANE_SLOW_DOWN, 0, 20 * S);
-	CHECK_INT(bmw_lane_hold_until_us(lane), 22 * S);
 	end();
 }
 
@@ -430,11 +479,7 @@ test_limit_changes(void)
 	CHECK_INT(window_of(lane, 0), 2);
 	bmw_lanes_open(lanes, 1, 1);
 	CHECK_INT(window_of(lane, 0), 1);
-	bmw_lanes_open(lanes, 1, 3);
-	push_new(lane, 0, 1);
-	CHECK_INT(next(0), 0);
-	succeed(lane, 1, 0);
-	CHECK_INT(window_of(lane, 0), 2);
+	bmw_lanes_open(lanes, 1, 2);
 
 	/* fewer allowed than in flight */
 	push_new(lane, 0, 4);
@@ -458,19 +503,19 @@ test_hold(void)
 
 	push_new(lane, 0, 3);
 	CHECK_INT(next(0), 0);
-	bmw_lane_finished(lane, BMW_LANE_FAILURE, 5 * S, S);
+	finish(lane, BMW_WINDOW_FAILURE, 5 * S, S);
 	CHECK_INT(bmw_lane_hold_until_us(lane), 6 * S);
 	CHECK_INT(next(S), -1);
 	CHECK_INT(bmw_lanes_wakeup_us(lanes, S), 6 * S);
 	CHECK_INT(next(6 * S - 1), -1);
 	CHECK_INT(next(6 * S), 1);
-	bmw_lane_finished(lane, BMW_LANE_SLOW_DOWN, 10 * S, 7 * S);
+	finish(lane, BMW_WINDOW_OVERLOAD, 10 * S, 7 * S);
 	CHECK_INT(bmw_lane_hold_until_us(lane), 17 * S);
 
 	/* a shorter one does not shorten it */
 	CHECK_INT(bmw_lanes_wakeup_us(lanes, 8 * S), 17 * S);
 	CHECK_INT(next(17 * S), 2);
-	bmw_lane_finished(lane, BMW_LANE_FAILURE, 10 * S, 17 * S);
+	finish(lane, BMW_WINDOW_FAILURE, 10 * S, 17 * S);
 	push_new(lane, 10, 1);
 	CHECK_INT(bmw_lanes_wakeup_us(lanes, 17 * S), 27 * S);
 	CHECK(bmw_lane_take_new(lane) == &jobs[10]);
@@ -489,7 +534,7 @@ test_due_lane_does_not_hide_a_held_one(void)
 
 	push_new(held, 0, 2);
 	CHECK_INT(next(0), 0);
-	bmw_lane_finished(held, BMW_LANE_FAILURE, 5 * S, 0);
+	finish(held, BMW_WINDOW_FAILURE, 5 * S, 0);
 	bmw_lane_set_due(due, S);
 	CHECK(bmw_lanes_next_due(lanes, 6 * S) == due);
 	CHECK_INT(next(6 * S), 1);
@@ -531,7 +576,7 @@ test_due(void)
 	CHECK_INT(bmw_lanes_wakeup_us(lanes, 50 * S), BMW_NEVER_US);
 	bmw_lane_set_stopped(a, false);
 	CHECK_INT(next(50 * S), 1);
-	bmw_lane_finished(a, BMW_LANE_FAILURE, 9 * S, 50 * S);
+	finish(a, BMW_WINDOW_FAILURE, 9 * S, 50 * S);
 	CHECK(bmw_lanes_next_due(lanes, 59 * S - 1) == NULL);
 	CHECK_INT(bmw_lanes_wakeup_us(lanes, 50 * S), 59 * S);
 	CHECK(bmw_lanes_next_due(lanes, 59 * S) == a);
@@ -599,14 +644,14 @@ test_health(void)
 		CHECK_INT(next(0), i);
 	CHECK_INT(bmw_lane_last_success_us(lane), 0);
 	CHECK_INT(bmw_lane_failing_since_us(lane), 0);
-	bmw_lane_finished(lane, BMW_LANE_FAILURE, 0, 10);
+	finish(lane, BMW_WINDOW_FAILURE, 0, 10);
 	CHECK_INT(bmw_lane_failing_since_us(lane), 10);
-	bmw_lane_finished(lane, BMW_LANE_SLOW_DOWN, 0, 20);
+	finish(lane, BMW_WINDOW_OVERLOAD, 0, 20);
 	CHECK_INT(bmw_lane_failing_since_us(lane), 10);
 	succeed(lane, 1, 30);
 	CHECK_INT(bmw_lane_failing_since_us(lane), 0);
 	CHECK_INT(bmw_lane_last_success_us(lane), 30);
-	bmw_lane_finished(lane, BMW_LANE_FAILURE, 0, 40);
+	finish(lane, BMW_WINDOW_FAILURE, 0, 40);
 	CHECK_INT(bmw_lane_failing_since_us(lane), 40);
 	bmw_lane_set_stopped(lane, true);
 	CHECK_INT(bmw_lane_failing_since_us(lane), 40);
@@ -698,9 +743,6 @@ typedef struct Model
 	int due[MODEL_JOBS];
 	int due_length;
 	int in_flight;
-	int max;
-	int window;
-	int rests;
 	unsigned turn;
 	bool is_stopped;
 	bool has_succeeded;
@@ -745,12 +787,20 @@ model_in_flight(int application, bool only_doubtful)
 	return sum;
 }
 
+/* The window's own rules: test_window.c */
+static int64_t
+model_open(const Model *model)
+{
+	const int64_t at = bmw_window_next_us(bmw_lane_window(model->lane), model->in_flight);
+
+	return at > model->hold_until ? at : model->hold_until;
+}
+
 static bool
 model_is_ready(const Model *model)
 {
 	return model->lane != NULL && !model->is_stopped &&
-		   model->fresh_length + model->due_length > 0 && model->in_flight < model->window &&
-		   model->hold_until <= model_now;
+		   model->fresh_length + model->due_length > 0 && model_open(model) <= model_now;
 }
 
 static bool
@@ -766,11 +816,17 @@ model_may_send(const Model *model)
 	return share < (model->in_flight == 0 ? 2 * free : free);
 }
 
+static int
+model_enough(const Model *model)
+{
+	return bmw_breaker_is_open(&bmw_lane_window(model->lane)->breaker) ? 0 : CAPACITY / 4;
+}
+
 static bool
 model_may_fetch(const Model *model)
 {
 	return model->lane != NULL && !model->is_stopped && model->due_us <= model_now &&
-		   model->hold_until <= model_now && model->due_length <= CAPACITY / 4;
+		   model->hold_until <= model_now && model->due_length <= model_enough(model);
 }
 
 static void
@@ -818,10 +874,7 @@ step_open(Model *model)
 	const int max = 1 + pick(10);
 
 	if (model->lane == NULL)
-		*model = (Model){.window = 4, .due_us = BMW_NEVER_US};
-	model->max = max;
-	if (model->window > max)
-		model->window = max;
+		*model = (Model){.due_us = BMW_NEVER_US};
 	model->lane = bmw_lanes_open(lanes, model - models, max);
 	if (pick(2) == 0)
 		return;
@@ -861,22 +914,29 @@ step_push(Model *model)
 static void
 step_next(void)
 {
-	BmwJob *job = bmw_lanes_next(lanes, model_now);
+	bool could[MODEL_LANES]; /* before it has started */
+	bool was_open[MODEL_LANES];
 	bool is_any = false;
+	BmwJob *job;
 
 	for (int i = 0; i < MODEL_LANES; i++)
-		is_any |= model_may_send(&models[i]);
+	{
+		is_any |= could[i] = model_may_send(&models[i]);
+		was_open[i] = models[i].lane != NULL &&
+					  bmw_breaker_is_open(&bmw_lane_window(models[i].lane)->breaker);
+	}
+	job = bmw_lanes_next(lanes, model_now);
 	CHECK_INT(job != NULL, is_any);
 	if (job == NULL)
 		return;
 
 	Model *model = &models[bmw_lane_endpoint(job->lane)];
-	const bool is_due_turn = ++model->turn % 4 == 0 && model->due_length > 0;
+	const bool is_due_turn =
+		(++model->turn % 4 == 0 || was_open[model - models]) && model->due_length > 0;
 
-	CHECK(model_may_send(model));
+	CHECK(could[model - models]);
 	for (int i = 0; i < MODEL_LANES; i++)
-		models[i].passed_over =
-			model_may_send(&models[i]) && &models[i] != model ? models[i].passed_over + 1 : 0;
+		models[i].passed_over = could[i] && &models[i] != model ? models[i].passed_over + 1 : 0;
 	if (is_due_turn || model->fresh_length == 0)
 		CHECK_INT(job - model_jobs, remove_first(model->due, &model->due_length));
 	else
@@ -901,7 +961,7 @@ step_finish(void)
 {
 	const int job = job_in_flight();
 	const int64_t hold_us = pick(10) == 0 ? (1 + pick(5)) * S : 0;
-	const BmwLaneSignal signal = pick(3) != 0 ? BMW_LANE_SUCCESS : (BmwLaneSignal) pick(3);
+	const BmwWindowEnd signal = pick(3) != 0 ? BMW_WINDOW_SUCCESS : (BmwWindowEnd) pick(5);
 
 	if (job < 0)
 		return;
@@ -910,22 +970,10 @@ step_finish(void)
 
 	where[job] = IN_HAND;
 	model->in_flight--;
-	model->has_succeeded |= signal == BMW_LANE_SUCCESS;
-	model->is_failing = signal != BMW_LANE_SUCCESS;
-	if (signal == BMW_LANE_SUCCESS)
-	{
-		model->rests = 0;
-		model->window += model->window < model->max;
-	}
-	else if (signal == BMW_LANE_SLOW_DOWN && model->window > 1)
-		model->window /= 2;
-	else if (signal == BMW_LANE_SLOW_DOWN && model->hold_until <= model_now)
-	{
-		model_hold(model, S << model->rests);
-		model->rests += model->rests < 4;
-	}
+	model->has_succeeded |= signal == BMW_WINDOW_SUCCESS;
+	model->is_failing = signal != BMW_WINDOW_SUCCESS;
 	model_hold(model, hold_us);
-	bmw_lane_finished(model->lane, signal, hold_us, model_now);
+	bmw_lane_finished(model->lane, &model_jobs[job], signal, hold_us, model_now);
 }
 
 static void
@@ -1006,7 +1054,7 @@ step_lane(Model *model)
 	{
 		if (model->is_stopped)
 		{
-			model->hold_until = model->rests = 0; /* begins without a past */
+			model->hold_until = 0; /* begins without a past */
 			model->is_failing = false;
 		}
 		model->is_stopped = !model->is_stopped && pick(3) == 0;
@@ -1040,11 +1088,11 @@ model_wakeup(void)
 			return model_now;
 		if (model->lane == NULL || model->is_stopped)
 			continue;
-		if (model->due_us != BMW_NEVER_US && model->due_length <= CAPACITY / 4)
+		if (model->due_us != BMW_NEVER_US && model->due_length <= model_enough(model))
 			at = model->due_us > model->hold_until ? model->due_us : model->hold_until;
-		if (model->fresh_length + model->due_length > 0 && model->hold_until > model_now &&
-			model->hold_until < at)
-			at = model->hold_until;
+		if (model->fresh_length + model->due_length > 0 && model_open(model) > model_now &&
+			model_open(model) < at)
+			at = model_open(model);
 		wakeup = at < wakeup ? at : wakeup;
 	}
 	return wakeup;
@@ -1131,7 +1179,9 @@ main(void)
 	test_applications_take_turns();
 	test_application_changes();
 	test_window();
-	test_burst_of_timeouts_rests_once();
+	test_breaker();
+	test_failures_do_not_open_the_breaker();
+	test_schedule_is_kept();
 	test_limit_changes();
 	test_hold();
 	test_due_lane_does_not_hide_a_held_one();

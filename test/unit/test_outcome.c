@@ -44,7 +44,20 @@ static bool
 is_delivered(const BmwOutcome *outcome)
 {
 	return outcome->verdict == BMW_VERDICT_DELIVERED && outcome->error_class == NULL &&
-		   outcome->retry_at_us == 0 && !outcome->slows_down && outcome->hold_us == 0;
+		   outcome->retry_at_us == 0 && outcome->end == BMW_WINDOW_SUCCESS && outcome->hold_us == 0;
+}
+
+/* With Retry-After. A status counts more than how the transfer ended. */
+static BmwWindowEnd
+expected_end(BmwTransport transport, int http_status)
+{
+	if (http_status == 429 || http_status == 503)
+		return BMW_WINDOW_LIMITED;
+	if (http_status == 502 || http_status == 504)
+		return BMW_WINDOW_OVERLOAD;
+	return transport >= BMW_TRANSPORT_NAME && transport <= BMW_TRANSPORT_RESET
+			   ? BMW_WINDOW_UNANSWERED
+			   : BMW_WINDOW_FAILURE;
 }
 
 /* The expectation is written apart from the code: by ranges and sets. */
@@ -52,7 +65,6 @@ static void
 check_pair(BmwTransport transport, int http_status)
 {
 	const BmwOutcome outcome = decide(transport, http_status, 60 * SECOND, 1);
-	const bool has_slow_status = http_status == 429 || (http_status >= 502 && http_status <= 504);
 	const bool has_hold = http_status == 429 || http_status == 503;
 
 	if (transport == BMW_TRANSPORT_OK && http_status / 100 == 2)
@@ -65,11 +77,11 @@ check_pair(BmwTransport transport, int http_status)
 	{
 		CHECK_INT(outcome.verdict, BMW_VERDICT_LOCAL);
 		CHECK_INT(outcome.retry_at_us, NOW + SECOND);
-		CHECK(!outcome.slows_down);
+		CHECK_INT(outcome.end, BMW_WINDOW_VOID);
 		CHECK_INT(outcome.hold_us, 0);
 		return;
 	}
-	CHECK_INT(outcome.slows_down, transport == BMW_TRANSPORT_TIMEOUT || has_slow_status);
+	CHECK_INT(outcome.end, expected_end(transport, http_status));
 	CHECK_INT(outcome.hold_us, has_hold ? 60 * SECOND : 0);
 	if (transport == BMW_TRANSPORT_OK && http_status == 410)
 	{
@@ -124,14 +136,15 @@ test_exhausted(void)
 
 		CHECK_INT(outcome.verdict, BMW_VERDICT_GIVE_UP);
 		CHECK_TEXT(outcome.error_class, classes[transport]);
-		CHECK(outcome.slows_down);
+		CHECK_INT(outcome.end, BMW_WINDOW_LIMITED);
 		CHECK_INT(outcome.hold_us, 9 * SECOND);
 	}
 	CHECK_INT(decide(BMW_TRANSPORT_OK, 410, 0, 3).verdict, BMW_VERDICT_GONE);
 	CHECK_INT(decide(BMW_TRANSPORT_OK, 200, 0, 3).verdict, BMW_VERDICT_DELIVERED);
 	CHECK_INT(decide(BMW_TRANSPORT_LOCAL, 0, 0, 3).verdict, BMW_VERDICT_LOCAL);
 	CHECK_INT(decide(BMW_TRANSPORT_ABORTED, 200, 0, 3).verdict, BMW_VERDICT_ABORTED);
-	CHECK(!decide(BMW_TRANSPORT_ABORTED, 503, 0, 3).slows_down);
+	CHECK_INT(decide(BMW_TRANSPORT_ABORTED, 503, 0, 3).end, BMW_WINDOW_VOID);
+	CHECK_INT(decide(BMW_TRANSPORT_OK, 503, BMW_RETRY_AFTER_NONE, 1).end, BMW_WINDOW_OVERLOAD);
 	CHECK_INT(decide(BMW_TRANSPORT_ABORTED, 503, 60 * SECOND, 3).hold_us, 0);
 }
 
