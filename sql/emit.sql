@@ -98,10 +98,37 @@ ROLLBACK;
 SELECT bm_webhook.ping(-1);
 SELECT bm_webhook.ping(NULL) IS NULL AS nothing;
 SELECT bm_webhook.ping(:endpoint, 'message.sent');
--- arguments that have their place and no meaning yet
-SELECT bm_webhook.emit('time.kept', '{}', idempotency_key => 'order-17');
+-- an argument that has its place and no meaning yet
 SELECT bm_webhook.emit('time.kept', '{}', expires_at => 'infinity');
 SELECT bm_webhook.emit('time.kept', '{}', NULL, NULL, NULL, NULL, NULL, NULL, NULL) IS NOT NULL AS emitted;
+-- an idempotency key: the first event's id, for the same application, as long as the key counts
+SELECT bm_webhook.emit('key.used', '{"b": 1, "a": 2}', 'shop', idempotency_key => 'order-17') AS first \gset
+SELECT bm_webhook.emit('key.used', '{"a": 2, "b": 1}', 'shop', idempotency_key => 'order-17') = :'first' AS same;
+SELECT bm_webhook.emit('key.used', '{"a": 3, "b": 1}', 'shop', idempotency_key => 'order-17') = :'first' AS same;
+SELECT bm_webhook.emit('key.used.otherwise', '{"a": 2, "b": 1}', 'shop', idempotency_key => 'order-17') = :'first' AS same;
+SELECT bm_webhook.emit('key.used', '{"a": 2, "b": 1}', 'bank', idempotency_key => 'order-17') = :'first' AS same;
+SELECT bm_webhook.emit('key.used', '{"a": 2, "b": 1}', idempotency_key => 'order-17') = :'first' AS same;
+SELECT bm_webhook.emit('key.used', '{"a": 2, "b": 1}', 'shop', idempotency_key => 'order-18') = :'first' AS same;
+SELECT count(*) FROM bm_webhook.event WHERE type LIKE 'key.used%';
+BEGIN;
+SELECT bm_webhook.emit('key.used', '{}', idempotency_key => 'undone') AS undone \gset
+SAVEPOINT s;
+SELECT bm_webhook.emit('key.used', '{}', idempotency_key => 'undone') = :'undone' AS same;
+SELECT bm_webhook.emit('key.used', '{}', idempotency_key => 'undone, too') AS undone \gset
+ROLLBACK TO s;
+SELECT bm_webhook.emit('key.used', '{}', idempotency_key => 'undone, too') = :'undone' AS same;
+ROLLBACK;
+SELECT bm_webhook.emit('key.used', '{}', idempotency_key => 'undone') = :'undone' AS same;
+BEGIN;
+SET LOCAL bm_webhook.idempotency_window = '1 s';
+SELECT bm_webhook.emit('key.used', '{}', idempotency_key => 'short') AS short \gset
+SELECT pg_sleep(1.1);
+SELECT bm_webhook.emit('key.used', '{}', idempotency_key => 'short') = :'short' AS same;
+ROLLBACK;
+SELECT bm_webhook.emit('key.used', '{}', idempotency_key => '');
+SELECT bm_webhook.emit('key.used', '{}', idempotency_key => repeat('k', 256));
+SELECT bm_webhook.emit('key.used', '{}', idempotency_key => repeat('k', 255)) IS NOT NULL AS emitted;
+SELECT bm_webhook.emit('No type', '{}', idempotency_key => 'order-17');
 DELETE FROM bm_webhook.endpoint;
 TRUNCATE bm_webhook.event;
 DROP FUNCTION attempt;

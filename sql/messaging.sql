@@ -71,8 +71,16 @@ SELECT jsonb_pretty(data::jsonb) AS data FROM bm_webhook.event WHERE id = :'clic
 SELECT array_agg(DISTINCT reply_to) AS reply_to FROM bm_webhook.event WHERE id IN (:'few', :'full', :'received', :'clicked');
 ROLLBACK;
 -- an argument that has its place and no meaning yet
-SELECT bm_webhook.message_clicked('{"id": "yes", "text": "Yes"}', NULL, 'rcs', 'm-1', '+33698765432', 'ACME', idempotency_key => 'k');
 SELECT bm_webhook.message_status('sent', NULL, 'rcs', 'm-1', 'ACME', '+33698765432', expires_at => 'infinity');
+-- a call that is made again: the time of the call is no difference
+BEGIN;
+SELECT bm_webhook.message_clicked('{"id": "yes"}', 'shop', 'rcs', 'm-1', '+33698765432', 'ACME', idempotency_key => 'k') AS first \gset
+SELECT bm_webhook.message_clicked('{"id": "yes"}', 'shop', 'rcs', 'm-1', '+33698765432', 'ACME', idempotency_key => 'k') = :'first' AS same;
+SELECT bm_webhook.message_clicked('{"id": "no"}', 'shop', 'rcs', 'm-1', '+33698765432', 'ACME', idempotency_key => 'k') = :'first' AS same;
+SELECT bm_webhook.message_status('sent', 'shop', 'rcs', 'm-1', 'ACME', '+33698765432', idempotency_key => 'k') = :'first' AS same;
+SELECT bm_webhook.message_received('{"type": "text", "text": "hello"}', 'shop', 'rcs', 'm-1', 'ACME', '+33698765432', idempotency_key => 'k2') <> :'first' AS other;
+SELECT count(*) FROM bm_webhook.event WHERE application = 'shop' AND message_id = 'm-1';
+ROLLBACK;
 -- every status, ours and the providers'
 BEGIN;
 SELECT count(bm_webhook.message_status(s, NULL, 'sms', 'm', '+33123456789', '+33698765432',

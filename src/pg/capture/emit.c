@@ -6,7 +6,9 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "fmgr.h"
+#include "lib/stringinfo.h"
 #include "pg/capture/emit.h"
 #include "pg/capture/check.h"
 #include "pg/sql/insert.h"
@@ -23,11 +25,13 @@ PG_FUNCTION_INFO_V1(bm_webhook_ping);
 
 static const char *text_argument(FunctionCallInfo fcinfo, int n);
 static const char *data_argument(FunctionCallInfo fcinfo, int n);
-static void refuse_argument(FunctionCallInfo fcinfo, int n, const char *argument);
 static void raise(const BmwEventFault *fault);
 static void require_valid(const BmwNewEvent *event);
 static bool require_endpoint(int64 endpoint_id);
 static Datum insert(BmwNewEvent *event);
+static uint64 fingerprint(const BmwNewEvent *event, const char *says);
+static Datum insert_once(BmwNewEvent *event, const BmwIdempotencyKey *key);
+static Datum id_of(const BmwNewEvent *event);
 
 /* emit(type, data, application, channel, message_id, occurred_at, endpoint, idempotency_key, expires_at) */
 Datum
@@ -44,12 +48,12 @@ bm_webhook_emit(PG_FUNCTION_ARGS)
 		.endpoint_id = PG_ARGISNULL(6) ? 0 : PG_GETARG_INT64(6),
 	};
 
-	refuse_argument(fcinfo, 7, "idempotency_key");
-	refuse_argument(fcinfo, 8, "expires_at");
+	if (!PG_ARGISNULL(8))
+		bmw_emit_refuse_argument("expires_at");
 	require_valid(&event);
 	if (!PG_ARGISNULL(6))
 		(void) require_endpoint(event.endpoint_id);
-	return insert(&event);
+	return bmw_emit_event(&event, text_argument(fcinfo, 7), event.data);
 }
 
 /* ping(endpoint bigint, type text) */
@@ -76,10 +80,19 @@ bm_webhook_ping(PG_FUNCTION_ARGS)
 }
 
 Datum
-bmw_emit_event(BmwNewEvent *event)
+bmw_emit_event(BmwNewEvent *event, const char *idempotency_key, const char *says)
 {
+	BmwIdempotencyKey key = {.application = event->application, .key = idempotency_key};
+
 	require_valid(event);
-	return insert(event);
+	if (idempotency_key == NULL)
+		return insert(event);
+	if (*idempotency_key == '\0' || strlen(idempotency_key) > BMW_IDEMPOTENCY_KEY_MAX_BYTES)
+		ereport(
+			ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			errmsg("\"idempotency_key\" must have 1 to %d bytes", BMW_IDEMPOTENCY_KEY_MAX_BYTES));
+	key.fingerprint = fingerprint(event, says);
+	return insert_once(event, &key);
 }
 
 void
@@ -87,13 +100,6 @@ bmw_emit_refuse_argument(const char *argument)
 {
 	ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			errmsg("\"%s\" is not supported yet", argument), errhint("Leave it out."));
-}
-
-static void
-refuse_argument(FunctionCallInfo fcinfo, int n, const char *argument)
-{
-	if (!PG_ARGISNULL(n))
-		bmw_emit_refuse_argument(argument);
 }
 
 static const char *
@@ -147,9 +153,39 @@ require_endpoint(int64 endpoint_id)
 static Datum
 insert(BmwNewEvent *event)
 {
+	bmw_event_store_insert(event, 1);
+	return id_of(event);
+}
+
+static uint64
+fingerprint(const BmwNewEvent *event, const char *says)
+{
+	StringInfoData all;
+
+	initStringInfo(&all);
+	appendStringInfo(&all, "%s\n%s\n%s\n" INT64_FORMAT "\n%s", event->type,
+					 event->channel != NULL ? event->channel : "",
+					 event->message_id != NULL ? event->message_id : "", event->endpoint_id, says);
+	return DatumGetUInt64(hash_any_extended((unsigned char *) all.data, all.len, 0));
+}
+
+static Datum
+insert_once(BmwNewEvent *event, const BmwIdempotencyKey *key)
+{
+	bool says_the_same = true;
+
+	if (!bmw_event_store_insert_once(event, key, &says_the_same) && !says_the_same)
+		ereport(WARNING, errcode(ERRCODE_WARNING),
+				errmsg("another event was emitted under this idempotency key, and this one is not"),
+				errhint("The id is that of the first one: use a key for one event only."));
+	return id_of(event);
+}
+
+static Datum
+id_of(const BmwNewEvent *event)
+{
 	pg_uuid_t *id = palloc(sizeof(pg_uuid_t));
 
-	bmw_event_store_insert(event, 1);
 	*id = event->id;
 	return UUIDPGetDatum(id);
 }

@@ -6,8 +6,12 @@
 
 #include "pg/sql/insert.h"
 
-/* Checks and inserts it, and returns its id as a Datum. Ereports what is wrong with it. */
-extern Datum bmw_emit_event(BmwNewEvent *event);
+/*
+ * Checks and inserts it, and returns its id as a Datum. Ereports what is wrong with it.
+ * idempotency_key: NULL, or only if there is no event under it, whose id is returned then.
+ * says: what is compared with that one beside type, channel, message and endpoint.
+ */
+extern Datum bmw_emit_event(BmwNewEvent *event, const char *idempotency_key, const char *says);
 
 /* An argument that has its place already, and no meaning yet, was given: ereports that. */
 extern void bmw_emit_refuse_argument(const char *argument);

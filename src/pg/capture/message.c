@@ -28,9 +28,8 @@ PG_FUNCTION_INFO_V1(bm_webhook_message_rank);
 PG_FUNCTION_INFO_V1(bm_webhook_message_state);
 
 #define BUTTON BMW_MESSAGE_FIELDS /* an argument that is no field but a member of content */
-#define LATER (BUTTON + 1)		  /* from here on: arguments without a meaning yet */
-
-static const char *const later_arguments[] = {"idempotency_key", "expires_at"};
+#define IDEMPOTENCY_KEY (BUTTON + 1)
+#define EXPIRES_AT (BUTTON + 2) /* without a meaning yet */
 
 static BmwMessage read_arguments(FunctionCallInfo fcinfo);
 static const int *argument_fields(FmgrInfo *function);
@@ -41,6 +40,7 @@ static JsonbValue json_string(const char *text);
 static void set_object(BmwMessageValue *value, Jsonb *object);
 static void raise(const BmwEventFault *fault);
 static Datum emit(BmwMessage *message);
+static const char *what_it_says(const BmwMessage *message, const StringInfoData *data);
 static const BmwMessageType *outbound_type(const text *event_type);
 
 /* message_status(status, application, channel, message_id, sender, recipient, ...) */
@@ -136,7 +136,8 @@ read_arguments(FunctionCallInfo fcinfo)
 	for (int i = 0; i < PG_NARGS(); i++)
 		if (!PG_ARGISNULL(i))
 			set_value(&message, fields[i], PG_GETARG_DATUM(i));
-	if (!message.values[BMW_FIELD_OCCURRED_AT].is_set)
+	message.has_time_of_call = !message.values[BMW_FIELD_OCCURRED_AT].is_set;
+	if (message.has_time_of_call)
 		set_value(&message, BMW_FIELD_OCCURRED_AT, TimestampTzGetDatum(GetCurrentTimestamp()));
 	return message;
 }
@@ -172,9 +173,10 @@ field_of(const char *argument)
 {
 	const BmwMessageField *field = bmw_message_field_find(argument);
 
-	for (size_t i = 0; i < lengthof(later_arguments); i++)
-		if (strcmp(argument, later_arguments[i]) == 0)
-			return LATER + (int) i;
+	if (strcmp(argument, "idempotency_key") == 0)
+		return IDEMPOTENCY_KEY;
+	if (strcmp(argument, "expires_at") == 0)
+		return EXPIRES_AT;
 	if (field == NULL && strcmp(argument, "button") != 0)
 		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
 				errmsg("argument \"%s\" is no field of a message", argument));
@@ -186,8 +188,10 @@ set_value(BmwMessage *message, int field, Datum value)
 {
 	if (field == BUTTON)
 		set_button(&message->values[BMW_FIELD_CONTENT], DatumGetJsonbP(value));
-	if (field > BUTTON)
-		bmw_emit_refuse_argument(later_arguments[field - LATER]);
+	if (field == IDEMPOTENCY_KEY)
+		message->idempotency_key = TextDatumGetCString(value);
+	if (field == EXPIRES_AT)
+		bmw_emit_refuse_argument("expires_at");
 	if (field >= BMW_MESSAGE_FIELDS)
 		return;
 
@@ -284,7 +288,22 @@ emit(BmwMessage *message)
 		.data = data.data,
 	};
 
-	return bmw_emit_event(&event);
+	return bmw_emit_event(&event, message->idempotency_key, what_it_says(message, &data));
+}
+
+/* Its data, but for the time of the call: a call that is made again has another one. */
+static const char *
+what_it_says(const BmwMessage *message, const StringInfoData *data)
+{
+	BmwMessage timeless = *message;
+	StringInfoData says;
+
+	if (message->idempotency_key == NULL || !message->has_time_of_call)
+		return data->data;
+	timeless.values[BMW_FIELD_OCCURRED_AT].number = 0;
+	initStringInfo(&says);
+	raise(bmw_message_write(&timeless, &says));
+	return says.data;
 }
 
 static const BmwMessageType *

@@ -173,6 +173,8 @@ typedef struct BmwMessage
 {
 	const BmwMessageType *type;
 	BmwMessageValue values[BMW_MESSAGE_FIELDS];
+	const char *idempotency_key; /* NULL: none */
+	bool has_time_of_call;		 /* occurred_at was not given */
 } BmwMessage;
 
 /* The limits of what is written. */

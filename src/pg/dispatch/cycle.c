@@ -20,6 +20,7 @@
 #include "pg/dispatch/intake.h"
 #include "pg/sql/interval.h"
 #include "pg/dispatch/operate.h"
+#include "pg/dispatch/keys.h"
 #include "pg/dispatch/partitions.h"
 #include "pg/dispatch/record.h"
 #include "pg/dispatch/send.h"
@@ -48,6 +49,7 @@ struct BmwCycle
 	BmwSender sender;
 	BmwRecorder recorder;
 	BmwPartitions partitions;
+	BmwKeys keys;
 	BmwOperator operator;
 	int64 now_us;			/* of this turn */
 	int64 monotonic_us;		/* the same moment by a clock that nobody sets */
@@ -96,6 +98,7 @@ bmw_cycle_create(BmwSlot *slot)
 	bmw_record_init(&cycle->recorder, cycle->scheduler, slot);
 	bmw_operate_init(&cycle->operator, cycle->scheduler, slot, is_ours, &cycle->endpoints);
 	bmw_partitions_init(&cycle->partitions, slot);
+	bmw_keys_init(&cycle->keys, slot);
 	make_partitions(cycle);
 	if (!run(cycle, &cycle->streak, set_up) && cycle->has_extension)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -119,6 +122,7 @@ bmw_cycle_run(BmwCycle *cycle)
 	operate(cycle);
 	if (cycle->now_us >= cycle->partitions.look_at_us)
 		make_partitions(cycle);
+	bmw_keys_forget(&cycle->keys, cycle->now_us);
 	report_statistics(cycle);
 	publish(cycle);
 	return wait_ms(cycle);
@@ -246,6 +250,7 @@ update_now(BmwCycle *cycle)
 	back_us = bmw_scheduler_set_time(cycle->scheduler, now_us);
 	log_jump(elapsed_us, true_us, back_us);
 	cycle->partitions.look_at_us -= back_us;
+	cycle->keys.look_at_us -= back_us;
 	cycle->statistics_at_us -= back_us;
 }
 
@@ -363,6 +368,7 @@ wait_ms(BmwCycle *cycle)
 	int64 ms;
 
 	wakeup = Min(wakeup, Max(cycle->partitions.look_at_us, cycle->now_us + SECOND_US));
+	wakeup = Min(wakeup, bmw_keys_wakeup_us(&cycle->keys));
 	if (bmw_transaction_has_statistics())
 		wakeup = Min(wakeup, cycle->statistics_at_us);
 	if (!cycle->is_stopping && bmw_enabled)

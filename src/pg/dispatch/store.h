@@ -194,6 +194,9 @@ extern bool bmw_store_set_failing(int64 endpoint_id, int64 since_us);
 /* Disables it with a reason and emits endpoint.disabled. Returns likewise. */
 extern bool bmw_store_disable(int64 endpoint_id, const char *reason);
 
+/* Removes so many expired idempotency keys; returns how many there were. */
+extern int bmw_store_forget_keys(int most);
+
 /* Operations that have not ended, oldest first, until fn returns false. */
 typedef bool (*BmwOperationFn)(int64 id, int64 endpoint_id, void *context);
 extern void bmw_store_operations(BmwOperationFn fn, void *context);

@@ -1,8 +1,9 @@
 /*
- * pg/dispatch/store_partition.c - the statements that make partitions of the log.
+ * pg/dispatch/store_partition.c - the statements that make partitions of the log, and forget idempotency keys.
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "pg/dispatch/store.h"
 #include "pg/sql/sql_row.h"
 #include "pg/sql/statement.h"
@@ -15,6 +16,8 @@ static BmwStatement missing_partitions = {
 	"  FROM pg_catalog.unnest('{event,delivery,failed_attempt}'::text[]) parent, pg_catalog.generate_series(1, 4) day) n"
 	" WHERE pg_catalog.to_regclass('bm_webhook_internal.' || n.name) IS NULL"};
 
+static BmwStatement forget_keys = {"SELECT bm_webhook_internal.forget_keys($1)", 1, {INT4OID}};
+
 bool
 bmw_store_create_partition(void)
 {
@@ -23,6 +26,17 @@ bmw_store_create_partition(void)
 	bmw_statement_run(&create_partition, NULL);
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 	return bmw_sql_int32(&row, 1) > 0;
+}
+
+int
+bmw_store_forget_keys(int most)
+{
+	Datum values[1] = {Int32GetDatum(most)};
+	BmwSqlRow row;
+
+	bmw_statement_run(&forget_keys, values);
+	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	return bmw_sql_int32(&row, 1);
 }
 
 const char *

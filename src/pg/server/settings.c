@@ -23,6 +23,7 @@ int bmw_max_in_flight = 2000;
 int bmw_max_payload = 262144;
 int bmw_flush_interval = 10;
 int bmw_disable_after = 432000;
+int bmw_idempotency_window = 86400;
 char *bmw_ca_file = NULL;
 
 typedef struct BoolSetting
@@ -72,6 +73,9 @@ static const IntSetting int_settings[] = {
 	{"bm_webhook.flush_interval",
 	 "Longest time that the outcome of a request waits to be recorded.", &bmw_flush_interval, 10, 1,
 	 10000, PGC_SIGHUP, GUC_UNIT_MS},
+	{"bm_webhook.idempotency_window",
+	 "How long an idempotency key keeps another event from being captured under it.",
+	 &bmw_idempotency_window, 86400, 1, 31536000, PGC_SUSET, GUC_UNIT_S},
 	{"bm_webhook.max_in_flight",
 	 "Requests that a dispatcher has open at the same time for one application; for all, twice as many.",
 	 &bmw_max_in_flight, 2000, 1, BMW_MAX_IN_FLIGHT, PGC_SIGHUP, 0},

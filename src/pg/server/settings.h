@@ -13,12 +13,13 @@ extern bool bmw_require_https;	   /* endpoints must be https */
 extern char *bmw_allowed_networks; /* superuser opens these */
 extern char *bmw_denied_networks;  /* denied whatever else says */
 extern char *bmw_allowed_ports;
-extern int bmw_shards;		   /* dispatchers a database */
-extern int bmw_max_in_flight;  /* requests at the same time for one application, a dispatcher */
-extern int bmw_max_payload;	   /* bytes of an event's data */
-extern int bmw_flush_interval; /* ms that an outcome may wait to be recorded */
-extern int bmw_disable_after;  /* s of unbroken failure; 0: never */
-extern char *bmw_ca_file;	   /* '': libcurl's default */
+extern int bmw_shards;			   /* dispatchers a database */
+extern int bmw_max_in_flight;	   /* requests at the same time for one application, a dispatcher */
+extern int bmw_max_payload;		   /* bytes of an event's data */
+extern int bmw_idempotency_window; /* s that an idempotency key counts */
+extern int bmw_flush_interval;	   /* ms that an outcome may wait to be recorded */
+extern int bmw_disable_after;	   /* s of unbroken failure; 0: never */
+extern char *bmw_ca_file;		   /* '': libcurl's default */
 
 extern void bmw_guc_define(void);
 

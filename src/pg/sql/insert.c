@@ -90,6 +90,30 @@ bmw_event_store_insert(BmwNewEvent *events, int length)
 }
 
 bool
+bmw_event_store_insert_once(BmwNewEvent *event, const BmwIdempotencyKey *key, bool *says_the_same)
+{
+	Identity before;
+	TimestampTz now;
+	bool is_new;
+
+	PreventCommandDuringRecovery("INSERT");
+	before = become_owner();
+	/* first: an id is never older than what the dispatchers know of running transactions */
+	(void) GetTopFullTransactionId();
+	now = GetCurrentTimestamp();
+	stamp(event, 1, now);
+	SPI_connect();
+	is_new = bmw_idempotency_claim(key, &event->id, says_the_same);
+	if (is_new)
+		insert_single(event, now);
+	SPI_finish();
+	SetUserIdAndSecContext(before.user, before.context);
+	if (is_new)
+		bmw_notify_event();
+	return is_new;
+}
+
+bool
 bmw_event_store_has_endpoint(int64 endpoint_id, bool *is_enabled)
 {
 	Identity before = become_owner();

@@ -8,6 +8,7 @@
 #define BMW_PG_SQL_INSERT_H
 
 #include "postgres.h"
+#include "pg/sql/idempotency.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -32,6 +33,13 @@ typedef struct BmwNewEvent
  * in a way that the caller relies on: connects and finishes by itself.
  */
 extern void bmw_event_store_insert(BmwNewEvent *events, int length);
+
+/*
+ * The same for one event, unless there is one under this key already: then false, event->id
+ * is that one's, and whether it says the same.
+ */
+extern bool bmw_event_store_insert_once(BmwNewEvent *event, const BmwIdempotencyKey *key,
+										bool *says_the_same);
 
 /* The role bm_webhook, whatever it is called now: the owner of the table. */
 extern Oid bmw_event_store_owner(void);

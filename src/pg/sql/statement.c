@@ -7,15 +7,18 @@
 #include "postgres.h"
 
 #include "catalog/namespace.h"
+#include "pg/server/compat.h"
 #include "pg/sql/statement.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #define ROWS_AT_ONCE 1000
 
 static void prepare(BmwStatement *statement);
 static void set_types(BmwStatement *statement);
+pg_noreturn static void refuse(int result);
 static void each_row(SPITupleTable *table, MemoryContext row_context, BmwStatementRowFn fn,
 					 void *context);
 
@@ -34,8 +37,20 @@ bmw_statement_run_with(BmwStatement *statement, Datum *values, const char *nulls
 	prepare(statement);
 	result = SPI_execute_plan(statement->plan, values, nulls, statement->is_stable, limit);
 	if (result < 0)
-		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
-				errmsg("could not execute a statement: %s", SPI_result_code_string(result)));
+		refuse(result);
+	return (int) SPI_processed;
+}
+
+int
+bmw_statement_run_latest(BmwStatement *statement, Datum *values)
+{
+	int result;
+
+	prepare(statement);
+	result = SPI_execute_snapshot(statement->plan, values, NULL, GetLatestSnapshot(),
+								  InvalidSnapshot, false, true, 0);
+	if (result < 0)
+		refuse(result);
 	return (int) SPI_processed;
 }
 
@@ -48,8 +63,7 @@ bmw_statement_each(BmwStatement *statement, Datum *values, BmwStatementRowFn fn,
 	prepare(statement);
 	portal = SPI_cursor_open(NULL, statement->plan, values, NULL, statement->is_stable);
 	if (portal == NULL)
-		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
-				errmsg("could not execute a statement: %s", SPI_result_code_string(SPI_result)));
+		refuse(SPI_result);
 	do
 	{
 		SPI_cursor_fetch(portal, true, ROWS_AT_ONCE);
@@ -137,6 +151,13 @@ set_types(BmwStatement *statement)
 
 		statement->types[i] = is_array ? get_array_type(field->type) : field->type;
 	}
+}
+
+static void
+refuse(int result)
+{
+	ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
+			errmsg("could not execute a statement: %s", SPI_result_code_string(result)));
 }
 
 static void

@@ -39,6 +39,8 @@ extern int bmw_statement_run(BmwStatement *statement, Datum *values);
 /* nulls: a blank or an 'n' for each argument; limit: rows at most, 0 for all. */
 extern int bmw_statement_run_with(BmwStatement *statement, Datum *values, const char *nulls,
 								  int limit);
+/* Runs it with the latest snapshot, whatever the isolation level is; it sees the transaction's own changes. */
+extern int bmw_statement_run_latest(BmwStatement *statement, Datum *values);
 /* Runs it and hands out its rows one by one, however many: they are read some at a time. fn must not use SPI. */
 typedef void (*BmwStatementRowFn)(const BmwSqlRow *row, void *context);
 extern void bmw_statement_each(BmwStatement *statement, Datum *values, BmwStatementRowFn fn,
