@@ -31,6 +31,9 @@ $bmw->sql(q{
 	GRANT EXECUTE ON FUNCTION bm_webhook.watch, bm_webhook.unwatch TO app WITH GRANT OPTION;
 	GRANT EXECUTE ON FUNCTION bm_webhook.emit, bm_webhook.delete_endpoint TO app, "Tenant 1";
 	GRANT EXECUTE ON FUNCTION bm_webhook.watch TO "Tenant 1";
+	CREATE ROLE leaving;
+	GRANT EXECUTE ON FUNCTION bm_webhook.watch, bm_webhook_internal.wants TO leaving;
+	GRANT SELECT ON bm_webhook.redelivery TO leaving;
 	GRANT SELECT ON bm_webhook.redelivery, bm_webhook.watch_list, bm_webhook.backlog, bm_webhook.event, bm_webhook.delivery TO app;
 	GRANT SELECT, INSERT, UPDATE ON bm_webhook.application, bm_webhook.endpoint TO "Tenant 1";
 	CREATE VIEW backlog_of_mine AS SELECT endpoint_id, not_taken FROM bm_webhook.backlog;
@@ -151,7 +154,9 @@ my ($dump) = run_command([ 'pg_dump', '-d', $node->connstr('postgres') ]);
 like($dump, qr/GRANT .*ON FUNCTION bm_webhook\.watch\(.* TO app WITH GRANT OPTION/, 'a dump has grants on what was replaced');
 like($dump, qr/GRANT .*ON FUNCTION bm_webhook\.watch\(.* TO "Tenant 1"/, 'of each');
 like($dump, qr/GRANT SELECT ON TABLE bm_webhook\.redelivery TO app/, 'and on what the extension itself got a grant on');
-unlike($dump, qr/(GRANT|REVOKE) .* bm_webhook\.redelivery (TO|FROM) (?!app)/, 'and no others');
+unlike($dump, qr/(GRANT|REVOKE) .* bm_webhook\.redelivery (TO|FROM) (?!app|leaving)/, 'and no others');
+is($bmw->sql(q{REVOKE ALL ON FUNCTION bm_webhook.watch, bm_webhook_internal.wants FROM leaving;
+	REVOKE ALL ON bm_webhook.redelivery FROM leaving; DROP ROLE leaving}), '', 'a role that has lost its grants can be dropped');
 is($bmw->sql(q{SELECT status FROM bm_webhook.status_map WHERE provider = 'twilio' AND provider_status = 'sent'}), 'delivered',
 	'rows that users have changed stay theirs');
 
