@@ -791,22 +791,12 @@ COMMENT ON FUNCTION bm_webhook.resume(bigint, text, boolean, text) IS
 	'undoes the pause() of the same arguments: what waits is sent, as its schedule says. Returns 1, or 0 when it was not '
 	'paused; 22004, 22023, 42501, 42704';
 
-CREATE OR REPLACE FUNCTION bm_webhook_internal.application_paused() RETURNS trigger
-	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_application_paused';
-COMMENT ON FUNCTION bm_webhook_internal.application_paused() IS
-	'tells the dispatcher of all endpoints of an application that is paused or resumed';
-
 CREATE OR REPLACE FUNCTION bm_webhook_internal.paused_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_paused_changed';
 COMMENT ON FUNCTION bm_webhook_internal.paused_changed() IS 'tells the dispatcher that everything is paused, or not';
-CREATE TRIGGER application_paused AFTER UPDATE ON bm_webhook.application
-	FOR EACH ROW WHEN (OLD.paused_at IS DISTINCT FROM NEW.paused_at)
-	EXECUTE FUNCTION bm_webhook_internal.application_paused();
 CREATE TRIGGER paused_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON bm_webhook.paused
 	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook_internal.paused_changed();
-ALTER TABLE bm_webhook.application ENABLE ALWAYS TRIGGER application_paused;
 ALTER TABLE bm_webhook.paused ENABLE ALWAYS TRIGGER paused_changed;
-COMMENT ON TRIGGER application_paused ON bm_webhook.application IS 'tells the dispatcher';
 COMMENT ON TRIGGER paused_changed ON bm_webhook.paused IS 'tells the dispatcher';
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.watch_messages(relation regclass, direction text, mapping text[], omit text[],

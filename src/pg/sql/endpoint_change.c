@@ -23,7 +23,6 @@
 #include "utils/xid8.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_endpoint_changed);
-PG_FUNCTION_INFO_V1(bm_webhook_application_paused);
 PG_FUNCTION_INFO_V1(bm_webhook_paused_changed);
 
 #define MAX_NOTES 1000 /* of a transaction; the next one means all */
@@ -32,13 +31,6 @@ static BmwStatement insert = {
 	"INSERT INTO bm_webhook_internal.endpoint_change (xid, endpoint_id, application) VALUES ($1, $2, $3)",
 	3,
 	{XID8OID, INT8OID, TEXTOID}};
-
-/* All endpoints of an application. */
-static BmwStatement insert_members = {
-	"INSERT INTO bm_webhook_internal.endpoint_change (xid, endpoint_id)"
-	" SELECT $1, p.id FROM bm_webhook.endpoint p WHERE p.application OPERATOR(pg_catalog.=) $2",
-	2,
-	{XID8OID, TEXTOID}};
 
 /* What this transaction has noted. */
 typedef struct Notes
@@ -76,32 +68,6 @@ bm_webhook_endpoint_changed(PG_FUNCTION_ARGS)
 		note_row(trigger, trigger->tg_trigtuple);
 	if (is_row && TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 		note_row(trigger, trigger->tg_newtuple);
-	bmw_notify_endpoint();
-	return PointerGetDatum(NULL);
-}
-
-/* A row of bm_webhook.application was paused or resumed: so are its endpoints. */
-Datum
-bm_webhook_application_paused(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigger =
-		bmw_row_trigger(fcinfo, TRIGGER_EVENT_AFTER | TRIGGER_EVENT_ROW, "application");
-	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
-	bool is_null;
-	Datum name = SPI_getbinval(trigger->tg_newtuple, desc, SPI_fnumber(desc, "name"), &is_null);
-	BmwIdentity before;
-
-	begin_notes();
-	if (!notes.has_all)
-	{
-		Datum values[2] = {FullTransactionIdGetDatum(notes.xid), name};
-
-		before = bmw_identity_become(bmw_event_store_owner());
-		SPI_connect();
-		notes.length += bmw_statement_run(&insert_members, values);
-		SPI_finish();
-		bmw_identity_return(before);
-	}
 	bmw_notify_endpoint();
 	return PointerGetDatum(NULL);
 }
