@@ -30,7 +30,7 @@ CREATE TABLE bm_webhook.endpoint (
 	enabled boolean NOT NULL DEFAULT true,
 	headers jsonb NOT NULL DEFAULT '{}',
 	timeout interval NOT NULL DEFAULT '15 s',
-	max_in_flight integer NOT NULL DEFAULT 32,
+	max_in_flight integer NOT NULL DEFAULT 128,
 	ordering text NOT NULL DEFAULT 'none' CHECK (ordering IN ('none', 'by_message')),
 	retry_delays interval[] NOT NULL DEFAULT '{5 s,5 min,30 min,2 h,5 h,10 h,14 h,20 h,24 h}',
 	metadata jsonb NOT NULL DEFAULT '{}',
@@ -52,7 +52,7 @@ COMMENT ON COLUMN bm_webhook.endpoint.url IS 'where to POST; stored in normal fo
 COMMENT ON COLUMN bm_webhook.endpoint.enabled IS 'off: gets no new events, and what waits stays pending';
 COMMENT ON COLUMN bm_webhook.endpoint.headers IS 'further HTTP headers, an object of strings';
 COMMENT ON COLUMN bm_webhook.endpoint.timeout IS 'for one attempt, connecting included; up to 5 minutes';
-COMMENT ON COLUMN bm_webhook.endpoint.max_in_flight IS 'requests at the same time; 1 to 1000';
+COMMENT ON COLUMN bm_webhook.endpoint.max_in_flight IS 'requests at the same time; 1 to 5000';
 COMMENT ON COLUMN bm_webhook.endpoint.ordering IS
 	'by_message: an event is sent when the earlier ones of its message have been delivered or given up';
 COMMENT ON COLUMN bm_webhook.endpoint.retry_delays IS

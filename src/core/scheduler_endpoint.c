@@ -10,7 +10,7 @@
 
 #include "core/scheduler_internal.h"
 
-#define MAX_LANE_IN_FLIGHT 1000
+#define MAX_LANE_IN_FLIGHT 5000
 #define REST_FACTOR 2 /* between two readings, times what one took: a third of the time at most */
 #define MAX_REST_US (5 * BMW_SECOND_US)
 #define LOCK_RETRY_US (BMW_SECOND_US / 10)

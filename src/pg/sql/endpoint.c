@@ -31,7 +31,7 @@ PG_FUNCTION_INFO_V1(bm_webhook_check_endpoint);
 
 #define MAX_HEADERS 64
 #define MAX_HEADERS_BYTES 8192
-#define MAX_IN_FLIGHT 1000
+#define MAX_IN_FLIGHT 5000
 
 typedef void (*Check)(BmwRow *row, const char *column);
 
@@ -318,8 +318,8 @@ check_max_in_flight(BmwRow *row, const char *column)
 	int32 max_in_flight = DatumGetInt32(bmw_row_value(row, column));
 
 	if (max_in_flight < 1 || max_in_flight > MAX_IN_FLIGHT)
-		bmw_row_refuse("\"max_in_flight\" is out of range", "It must be between 1 and 1000.",
-					   "The default is 32.");
+		bmw_row_refuse("\"max_in_flight\" is out of range", "It must be between 1 and 5000.",
+					   "The default is 128.");
 }
 
 static void
