@@ -43,6 +43,7 @@ SELECT c AS "column", v AS value, a.* FROM (VALUES
 	('timeout', NULL), ('timeout', '0'), ('timeout', '-1 s'), ('timeout', '9 ms'), ('timeout', '5 min 1 us'), ('timeout', '1 mon'), ('timeout', 'abc'), ('timeout', '10 ms'),
 	('timeout', '178000000 years'),
 	('max_in_flight', NULL), ('max_in_flight', '0'), ('max_in_flight', '5001'), ('max_in_flight', '5000'),
+	('rate_limit', '0'), ('rate_limit', '10001'), ('rate_limit', '10000'), ('rate_burst', '5'),
 	('retry_delays', NULL), ('retry_delays', '{1 s,NULL}'), ('retry_delays', '{-1 s}'), ('retry_delays', '{31 days}'), ('retry_delays', '{{1 s},{2 s}}'),
 	('retry_delays', '{}'), ('retry_delays', '{0 s,30 days}'),
 	('ordering', NULL), ('ordering', 'x'), ('ordering', 'by_message'),

@@ -40,6 +40,8 @@ CREATE TABLE bm_webhook.endpoint (
 	events_since timestamptz,
 	paused_at timestamptz,
 	ttl interval,
+	rate_limit integer,
+	rate_burst integer,
 	CHECK (url IS NOT NULL OR deleted_at IS NOT NULL)
 );
 CREATE INDEX endpoint_application_idx ON bm_webhook.endpoint (application);
@@ -64,6 +66,9 @@ COMMENT ON COLUMN bm_webhook.endpoint.deleted_at IS
 
 COMMENT ON COLUMN bm_webhook.endpoint.ttl IS
 	'an event that was captured longer ago is not sent any more, but canceled; NULL: however old';
+COMMENT ON COLUMN bm_webhook.endpoint.rate_limit IS 'requests a second; 1 to 10000; null: no limit';
+COMMENT ON COLUMN bm_webhook.endpoint.rate_burst IS
+	'requests that may start at once after a pause, 1 to 10000; null: one';
 COMMENT ON COLUMN bm_webhook.endpoint.paused_at IS
 	'when pause() was called: what is for it waits until resume(), and nothing is missed';
 COMMENT ON COLUMN bm_webhook.endpoint.events_since IS

@@ -30,6 +30,13 @@ bmw_lane_set_limit(BmwLane *lane, int max_in_flight)
 	bmw_lane_refresh(lane);
 }
 
+void
+bmw_lane_set_rate(BmwLane *lane, int rate, int burst)
+{
+	bmw_rate_limit_set(&lane->rate_limit, rate, burst);
+	bmw_lane_refresh(lane);
+}
+
 int64_t
 bmw_lane_endpoint(const BmwLane *lane)
 {
@@ -150,6 +157,7 @@ bmw_lane_hand_out(BmwLane *lane, int64_t now_us)
 
 	job->started_us = now_us;
 	bmw_window_started(&lane->window, lane->in_flight, now_us);
+	bmw_rate_limit_started(&lane->rate_limit, now_us);
 	lane->in_flight++;
 	lane->lanes->total.queued--;
 	lane->lanes->total.in_flight++;
@@ -198,6 +206,7 @@ bmw_lane_shift(BmwLane *lane, int64_t by_us)
 {
 	lane->hold_until_us -= by_us;
 	bmw_window_shift(&lane->window, by_us);
+	bmw_rate_limit_shift(&lane->rate_limit, by_us);
 	if (lane->due_us != BMW_NEVER_US)
 		lane->due_us -= by_us;
 	if (lane->last_success_us != 0)

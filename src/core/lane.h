@@ -6,7 +6,8 @@
  * Applications take turns, and within each its lanes; within a lane new deliveries go before due
  * ones, but every fourth turn is a due one's, so that neither starves.
  *
- * How many requests a lane may have in flight, and when, its window says (window.h).
+ * How many requests a lane may have in flight, and when, its window says (window.h), and
+ * its rate limit, if it has one.
  * While `hold_until_us` is ahead, because the receiver has named a time, the lane sends
  * nothing. How many requests an application may have open is in share.h: so lanes
  * that hang cannot take every place.
@@ -59,6 +60,8 @@ extern void bmw_lanes_limit(BmwLanes *lanes, int max_in_flight);
 
 /* Finds or makes the lane and sets its limit. NULL: no memory. */
 extern BmwLane *bmw_lanes_open(BmwLanes *lanes, int64_t endpoint_id, int max_in_flight);
+/* So many requests a second (rate_limit.h); rate 0: as many as can be. */
+extern void bmw_lane_set_rate(BmwLane *lane, int rate, int burst);
 /* Whose share of the requests it uses; NULL, as for a new lane: that of no application. False: no memory. */
 extern bool bmw_lane_set_application(BmwLane *lane, const char *application);
 extern BmwLane *bmw_lanes_find(const BmwLanes *lanes, int64_t endpoint_id);

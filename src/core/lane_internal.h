@@ -11,6 +11,7 @@
 #include "core/heap.h"
 #include "core/lane.h"
 #include "core/lane_queue.h"
+#include "core/rate_limit.h"
 #include "core/share.h"
 
 struct BmwLane
@@ -26,6 +27,7 @@ struct BmwLane
 	BmwLaneQueue due;
 	int in_flight;
 	BmwWindow window;
+	BmwRateLimit rate_limit;
 	unsigned turn;
 	bool is_stopped;
 	int64_t hold_until_us;

@@ -179,6 +179,8 @@ bmw_lane_refresh(BmwLane *lane)
 	lane->open_us = bmw_window_next_us(&lane->window, lane->in_flight);
 	if (lane->open_us < lane->hold_until_us)
 		lane->open_us = lane->hold_until_us;
+	if (lane->open_us < bmw_rate_limit_next_us(&lane->rate_limit))
+		lane->open_us = bmw_rate_limit_next_us(&lane->rate_limit);
 	bmw_share_update(&lanes->shares, lane, may_send && lane->open_us <= lanes->now_us);
 	set_or_remove(&lanes->held, &lane->held,
 				  may_send && lane->open_us > lanes->now_us && lane->open_us != BMW_NEVER_US,

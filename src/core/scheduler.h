@@ -96,6 +96,8 @@ typedef struct BmwEndpointRules
 	uint64_t identity;		 /* another one when the id means another endpoint now */
 	const char *application; /* NULL: none */
 	int max_in_flight;
+	int rate_limit; /* a second; 0: none */
+	int rate_burst;
 	bool is_enabled;
 	bool has_secret; /* without one everything waits */
 	bool is_paused;	 /* so does it then */

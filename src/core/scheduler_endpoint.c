@@ -77,6 +77,7 @@ bmw_scheduler_set_endpoint(BmwScheduler *scheduler, const BmwEndpointRules *rule
 		return BMW_ERROR_MEMORY;
 	target->is_gone = false;
 	(void) bmw_lanes_open(scheduler->lanes, rules->id, limit_of(rules));
+	bmw_lane_set_rate(target->lane, rules->rate_limit, rules->rate_burst);
 	(void) bmw_lane_set_application(target->lane, rules->application);
 	if (before.rules.identity != 0 && before.rules.identity != rules->identity)
 		stop(scheduler, target);

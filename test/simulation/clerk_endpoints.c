@@ -189,6 +189,8 @@ tell(Dispatcher *dispatcher, const Version *version, int endpoint)
 					UINT64_C(1) << 63,
 		.application = registry_application(version->application),
 		.max_in_flight = version->max_in_flight,
+		.rate_limit = version->rate_limit,
+		.rate_burst = 1 + version->rate_limit / 4,
 		.is_enabled = version->is_enabled,
 		.has_secret = version->has_secret,
 		.is_ordered = version->is_ordered,

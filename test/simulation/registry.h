@@ -24,6 +24,7 @@ typedef struct Version
 	int application;
 	unsigned types; /* a set */
 	int max_in_flight;
+	int rate_limit; /* 0: none */
 	int schedule;
 	int64_t created; /* by the wall clock */
 	int64_t failing_since;

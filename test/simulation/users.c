@@ -317,6 +317,8 @@ change(const Version *now)
 		version.types = random_chance(300) ? 15 : 1 + (unsigned) random_below(15);
 		version.schedule = random_below(SCHEDULES);
 		version.max_in_flight = 1 + random_below(random_chance(500) ? 4 : 40);
+		if (random_chance(300))
+			version.rate_limit = random_chance(500) ? 0 : 20 + random_below(100);
 		version.is_ordered = PLAN_HAS(HAS_ORDER) && random_chance(700);
 		if (!now->exists || random_chance(300))
 			version.application = random_chance(500) ? NO_APPLICATION : random_below(APPLICATIONS);

@@ -265,6 +265,8 @@ make_rules(const BmwEndpointRow *row, BmwEndpoint *endpoint)
 		.identity = identity_of(row),
 		.application = row->application,
 		.max_in_flight = row->max_in_flight,
+		.rate_limit = row->rate_limit,
+		.rate_burst = row->rate_burst,
 		.is_enabled = row->is_enabled,
 		.has_secret = endpoint->secrets_length > 0,
 		.is_paused = row->is_paused,

@@ -36,7 +36,8 @@ static BmwStatement endpoints = {
 	" CASE WHEN " HAS_HEADERS
 	" THEN ARRAY(SELECT h.value FROM pg_catalog.jsonb_each_text(headers) h) END,"
 	" retry_delays, ordering = 'by_message', coalesce(events_since, created_at), ttl,"
-	" paused_at IS NOT NULL OR (SELECT a.paused_at IS NOT NULL FROM bm_webhook.application a WHERE a.name = application)"
+	" paused_at IS NOT NULL OR (SELECT a.paused_at IS NOT NULL FROM bm_webhook.application a WHERE a.name = application),"
+	" coalesce(rate_limit, 0), coalesce(rate_burst, 1)"
 	" FROM bm_webhook.endpoint WHERE id = ANY ($1) AND deleted_at IS NULL ORDER BY id",
 	1,
 	{INT8ARRAYOID},
@@ -247,6 +248,8 @@ read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint)
 	if (!bmw_sql_is_null(row, 15))
 		(void) bmw_interval_ttl(bmw_sql_interval(row, 15), &endpoint->ttl_us);
 	endpoint->is_paused = bmw_sql_bool(row, 16);
+	endpoint->rate_limit = bmw_sql_int32(row, 17);
+	endpoint->rate_burst = bmw_sql_int32(row, 18);
 }
 
 static void

@@ -98,6 +98,12 @@ bmw_row_has_changed(const BmwRow *row, const char *column)
 }
 
 bool
+bmw_row_has_column(const BmwRow *row, const char *column)
+{
+	return SPI_fnumber(row->desc, column) > 0;
+}
+
+bool
 bmw_row_is_null(const BmwRow *row, const char *column)
 {
 	return row->nulls[number_of(row, column)];
