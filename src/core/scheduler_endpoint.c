@@ -310,7 +310,9 @@ start(BmwScheduler *scheduler, BmwTarget *target)
 	if (!bmw_target_is_stopped(target))
 		return;
 	bmw_lane_set_stopped(target->lane, false);
-	bmw_target_expect(target, scheduler->now_us);
+	/* when all were read for the first time, a look tells which of them have something */
+	if (scheduler->readings.is_loaded)
+		bmw_target_expect(target, scheduler->now_us);
 	bmw_order_want_all(scheduler->order, target->rules.id);
 }
 

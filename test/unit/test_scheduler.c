@@ -85,6 +85,8 @@ begin_with(const BmwLimits *with)
 	scheduler = bmw_scheduler_create(with, now_us);
 	CHECK(scheduler != NULL);
 	bmw_scheduler_start(scheduler, &cursor, now_us);
+	/* there were none, and those that come may have rows */
+	bmw_scheduler_endpoints_read(scheduler, true, 0);
 }
 
 /* With endpoint 1, after the first pass, which looks for what has rows. */
