@@ -37,8 +37,10 @@ COMMENT ON FUNCTION bm_webhook.wait_for_delivery(uuid, interval) IS
 	'or was canceled, when no endpoint matches, or at the timeout; 42704 for an unknown event, 55000 for one of the '
 	'same transaction';
 
-CREATE FUNCTION bm_webhook_internal.look() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_look';
-COMMENT ON FUNCTION bm_webhook_internal.look() IS 'tells the dispatcher that deliveries of this transaction are due';
+CREATE FUNCTION bm_webhook_internal.look(endpoint bigint) RETURNS void
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bm_webhook_look';
+COMMENT ON FUNCTION bm_webhook_internal.look(bigint) IS
+	'tells the dispatcher that deliveries of this transaction to an endpoint are due';
 
 CREATE FUNCTION bm_webhook.redeliver(event uuid, endpoint bigint = NULL) RETURNS integer
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -60,17 +62,17 @@ BEGIN
 			AND EXISTS (SELECT FROM bm_webhook.endpoint p, bm_webhook.event e
 				WHERE p.id = d.endpoint_id AND e.id = redeliver.event AND bm_webhook_internal.fits(p, e))
 		RETURNING was.*
+	), noted AS (
+		INSERT INTO bm_webhook.redelivery (event_id, endpoint_id, status, attempts, last_attempt_at, http_status, duration)
+			SELECT event_id, endpoint_id, status, attempts, last_attempt_at, http_status, duration FROM again
 	)
-	INSERT INTO bm_webhook.redelivery (event_id, endpoint_id, status, attempts, last_attempt_at, http_status, duration)
-		SELECT event_id, endpoint_id, status, attempts, last_attempt_at, http_status, duration FROM again;
-	GET DIAGNOSTICS made_due = ROW_COUNT;
+	SELECT count(bm_webhook_internal.look(endpoint_id)) INTO made_due FROM again;
 	IF made_due = 0 THEN
 		PERFORM bm_webhook_internal.refuse('there is no delivery of this event to send again',
 			'Deliveries are the rows of bm_webhook.delivery; their endpoint must still exist and be for the application of the '
 				'event, and what waits for an earlier event of its message is not sent out of turn. What is in '
 				'bm_webhook.set_aside must be recorded first: retry_set_aside().', '42704');
 	END IF;
-	PERFORM bm_webhook_internal.look();
 	RETURN made_due;
 END
 $$;
@@ -125,7 +127,7 @@ BEGIN
 		ORDER BY a.event_id, a.endpoint_id FOR UPDATE
 	LOOP
 		BEGIN
-			PERFORM bm_webhook_internal.record(s);
+			PERFORM bm_webhook_internal.record(s), bm_webhook_internal.look(s.endpoint_id);
 			recorded = recorded + 1;
 		EXCEPTION WHEN OTHERS THEN
 			refused = refused + 1;
@@ -141,9 +143,6 @@ BEGIN
 		RAISE WARNING '% of % outcomes could still not be recorded, and stay set aside', refused, recorded + refused
 			USING DETAIL = format('The last of them: %s', last_cause),
 				HINT = 'The column "cause" of bm_webhook.set_aside says why for each.';
-	END IF;
-	IF recorded > 0 THEN
-		PERFORM bm_webhook_internal.look();
 	END IF;
 	RETURN recorded;
 END

@@ -110,7 +110,9 @@ bmw_scheduler_wakeup_us(const BmwScheduler *scheduler)
 	int64_t wakeup = earlier(bmw_scheduler_record_wakeup_us(scheduler), scheduler->errands_at_us);
 
 	/* a look that was wanted and could not be taken is not tried at once */
-	wakeup = earlier(wakeup, later(scheduler->look_at_us, scheduler->now_us + BMW_SECOND_US));
+	wakeup = earlier(wakeup, scheduler->looking.next_us > scheduler->now_us
+								 ? scheduler->looking.next_us
+								 : scheduler->now_us + BMW_SECOND_US);
 	if (counts.queued > 0)
 		wakeup = earlier(wakeup, scheduler->next_second_us);
 	if (counts.in_flight > 0)
@@ -160,7 +162,8 @@ clock_went_back(BmwScheduler *scheduler, int64_t by_us)
 	scheduler->readings.again_us -= by_us;
 	scheduler->mixed_us -= by_us;
 	scheduler->heads_at_us -= by_us;
-	scheduler->look_at_us -= by_us;
+	scheduler->looking.next_us -= by_us;
+	scheduler->looking.ended_us -= by_us;
 	if (scheduler->abort_at_us != BMW_NEVER_US)
 		scheduler->abort_at_us -= by_us;
 	for (int i = 0; i < scheduler->tight_length; i++)

@@ -9,7 +9,7 @@
  *
  *   endpoints  wants_endpoints, set_endpoint .., remove_endpoint .., endpoints_read; next_unlearnt
  *   intake     wants_events, begin_pass, next_chunk, take .., end_chunk
- *   fetch      wants_rows; wants_look, looked; next_fetch, offer .., load .., end_fetch
+ *   fetch      rows_are_due; wants_rows; begin_look, end_look; next_fetch, offer .., load .., end_fetch
  *   send       next_request, not_started | ended; wants_abort, is_unwanted
  *   record     due_records, records_done; durable; due_cursor; next_errand, errand_done
  *
@@ -217,7 +217,10 @@ typedef struct BmwDueRow
 } BmwDueRow;
 
 /* Is anything wanted from the rows: a look, what an endpoint must learn, a fetch? */
-extern bool bmw_scheduler_wants_rows(BmwScheduler *scheduler, bool is_announced);
+extern bool bmw_scheduler_wants_rows(BmwScheduler *scheduler);
+/* SQL has made rows due: nobody knows for which endpoints, or for this one. */
+extern void bmw_scheduler_rows_are_due(BmwScheduler *scheduler);
+extern void bmw_scheduler_rows_are_due_for(BmwScheduler *scheduler, int64_t endpoint_id);
 /* Is there anything to fetch? */
 extern bool bmw_scheduler_wants_fetch(BmwScheduler *scheduler);
 extern bool bmw_scheduler_next_fetch(BmwScheduler *scheduler, BmwFetch *fetch);
@@ -242,15 +245,25 @@ extern void bmw_scheduler_expect(BmwScheduler *scheduler, int64_t endpoint_id, i
 /* An errand has changed when this pending row is due: one in memory is the same still. */
 extern void bmw_scheduler_moved(BmwScheduler *scheduler, int64_t endpoint_id,
 								const BmwUuid *event_id, int64_t due_us);
+/* A step of a look at all that waits. */
+typedef struct BmwLook
+{
+	int64_t after_id; /* at the endpoints with a greater id that have pending rows, ascending */
+	int limit;		  /* so many of them */
+	bool with_held;	  /* also whether something is held back */
+} BmwLook;
+
 /*
- * Is it time to look at all that waits: once a minute, and when somebody said that
- * SQL has made rows due? Clear that before. Then expect() the first due time of each
- * endpoint, and at the first look what is held back too; then looked().
+ * Is a step of it to be made: once a minute there is one, and when rows are due for
+ * nobody knows whom. Then expect() for each endpoint that was found, when its first
+ * row is due and what is held back, and end_look(), when all went well: how many
+ * were found, the last of them, how long it took.
  */
-extern bool bmw_scheduler_wants_look(const BmwScheduler *scheduler, bool is_announced);
-extern bool bmw_scheduler_looks_at_held(const BmwScheduler *scheduler);
-/* Also heads that do not come are looked for again, some at a time. */
-extern void bmw_scheduler_looked(BmwScheduler *scheduler);
+extern bool bmw_scheduler_wants_look(const BmwScheduler *scheduler);
+extern BmwLook bmw_scheduler_begin_look(BmwScheduler *scheduler);
+/* At the end of it heads that do not come are looked for again, some at a time. */
+extern void bmw_scheduler_end_look(BmwScheduler *scheduler, const BmwLook *look, int found,
+								   int64_t last_id, int64_t took_us);
 
 /* --- Sending --- */
 

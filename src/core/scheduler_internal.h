@@ -150,6 +150,18 @@ typedef struct BmwWriter
 	int64_t wrote_us;		  /* records, the last time */
 } BmwWriter;
 
+/* At all that waits in the table. */
+typedef struct BmwLooking
+{
+	bool is_under_way;
+	bool is_wanted_again; /* from the beginning: what has been passed may have something new */
+	bool has_looked;	  /* once at everything */
+	int64_t after_id;	  /* the next step goes on after this endpoint */
+	int step;			  /* endpoints in one */
+	int64_t next_us;	  /* the next step, or look */
+	int64_t ended_us;
+} BmwLooking;
+
 typedef struct BmwWaitingErrand
 {
 	struct BmwWaitingErrand *next;
@@ -186,8 +198,7 @@ struct BmwScheduler
 	bool is_head_seen[BMW_FETCH_LENGTH];
 	int heads_length;	 /* of the fetch at hand; 0: none */
 	int64_t heads_at_us; /* no room before, perhaps */
-	int64_t look_at_us;	 /* the next look at all that waits */
-	bool has_looked;
+	BmwLooking looking;
 	int turns; /* lanes that have fetched in this cycle */
 	int64_t last_due_us;
 	int seen_at_last;

@@ -14,7 +14,10 @@ typedef struct Found
 
 static Found founds[MAX_SHARDS];
 
+static void hear(Dispatcher *dispatcher);
 static Result look(Dispatcher *dispatcher);
+static int next_waiting(int64_t after_id);
+static void expect(Dispatcher *dispatcher, int endpoint, const BmwLook *step);
 static Result learn(Dispatcher *dispatcher);
 static bool is_unfinished(int event, int endpoint);
 static BmwStatus learn_one(Dispatcher *dispatcher, int64_t id, int event);
@@ -26,7 +29,8 @@ static Result load(Dispatcher *dispatcher, const BmwFetch *fetch, int event, con
 bool
 clerk_wants_fetch(Dispatcher *dispatcher)
 {
-	return bmw_scheduler_wants_rows(dispatcher->scheduler, dispatcher->has_due);
+	hear(dispatcher);
+	return bmw_scheduler_wants_rows(dispatcher->scheduler);
 }
 
 Result
@@ -35,7 +39,8 @@ clerk_fetch(Dispatcher *dispatcher)
 	Result result = RESULT_DONE;
 	BmwFetch at_hand;
 
-	if (bmw_scheduler_wants_look(dispatcher->scheduler, dispatcher->has_due))
+	hear(dispatcher);
+	if (bmw_scheduler_wants_look(dispatcher->scheduler))
 		result = look(dispatcher);
 	if (result == RESULT_DONE)
 		result = learn(dispatcher);
@@ -44,36 +49,76 @@ clerk_fetch(Dispatcher *dispatcher)
 	return result;
 }
 
-/* At the first one also at what is held back. When it is calm, only once more. */
+static void
+hear(Dispatcher *dispatcher)
+{
+	int before = check_before_look(dispatcher);
+
+	if (dispatcher->has_due)
+		bmw_scheduler_rows_are_due(dispatcher->scheduler);
+	for (int i = 0; i < dispatcher->due_length; i++)
+		if (dispatcher_owns(dispatcher, dispatcher->due[i]))
+		{
+			bmw_scheduler_rows_are_due_for(dispatcher->scheduler, registry_id(dispatcher->due[i]));
+			check_look(dispatcher, before);
+			before = check_before_look(dispatcher);
+		}
+	dispatcher->has_due = false;
+	dispatcher->due_length = 0;
+}
+
+/* A step, of some endpoints. When it is calm, only one look more. */
 static Result
 look(Dispatcher *dispatcher)
 {
-	Result result;
+	BmwLook step = bmw_scheduler_begin_look(dispatcher->scheduler);
+	Result result = dispatcher_statement(dispatcher);
+	int64_t last = INT64_MIN;
+	int found = 0;
 	int before;
 
-	dispatcher->has_due = false;
-	result = dispatcher_statement(dispatcher);
 	if (result != RESULT_DONE)
-	{
-		dispatcher->has_due = true;
 		return result;
-	}
-	for (int i = 0; i < registry.length; i++)
+	if (step.limit > 2)
+		step.limit = 2; /* there are few endpoints */
+	for (int i; found < step.limit && (i = next_waiting(found > 0 ? last : step.after_id)) >= 0;
+		 found++)
 	{
-		int64_t due = rows_next_due(i, INT64_MIN);
-
-		if (due != BMW_HELD_BACK && dispatcher_owns(dispatcher, i))
-			bmw_scheduler_expect(dispatcher->scheduler, registry_id(i), due);
-		if (bmw_scheduler_looks_at_held(dispatcher->scheduler) && rows_are_held(i) &&
-			dispatcher_owns(dispatcher, i))
-			bmw_scheduler_expect(dispatcher->scheduler, registry_id(i), BMW_HELD_BACK);
+		last = registry_id(i);
+		expect(dispatcher, i, &step);
 	}
 	before = check_before_look(dispatcher);
-	bmw_scheduler_looked(dispatcher->scheduler);
+	bmw_scheduler_end_look(dispatcher->scheduler, &step, found, last, 0);
 	check_look(dispatcher, before);
-	if (world.is_calm)
+	if (world.is_calm && found < step.limit)
 		check_plan_look(dispatcher, INT64_MAX);
 	return RESULT_DONE;
+}
+
+/* -1: none. */
+static int
+next_waiting(int64_t after_id)
+{
+	int next = -1;
+
+	for (int i = 0; i < registry.length; i++)
+		if (registry_id(i) > after_id && (next < 0 || registry_id(i) < registry_id(next)) &&
+			(rows_next_due(i, INT64_MIN) != BMW_HELD_BACK || rows_are_held(i)))
+			next = i;
+	return next;
+}
+
+static void
+expect(Dispatcher *dispatcher, int endpoint, const BmwLook *step)
+{
+	int64_t due = rows_next_due(endpoint, INT64_MIN);
+
+	if (!dispatcher_owns(dispatcher, endpoint))
+		return;
+	if (due != BMW_HELD_BACK)
+		bmw_scheduler_expect(dispatcher->scheduler, registry_id(endpoint), due);
+	if (step->with_held && rows_are_held(endpoint))
+		bmw_scheduler_expect(dispatcher->scheduler, registry_id(endpoint), BMW_HELD_BACK);
 }
 
 static Result

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "receivers.h"
+#include "random.h"
 #include "trace.h"
 #include "users.h"
 #include "world.h"
@@ -67,15 +68,18 @@ dispatchers_hold(int64_t length)
 }
 
 void
-dispatchers_announce(bool endpoints, bool due)
+dispatchers_announce(bool endpoints, int due)
 {
 	for (int i = 0; i < dispatchers_length; i++)
 	{
 		Dispatcher *dispatcher = &dispatchers[i];
-		bool is_news = !dispatcher->is_awake || endpoints || due;
+		bool is_news = !dispatcher->is_awake || endpoints || due != NOTHING_DUE;
 
 		dispatcher->is_awake = true;
-		dispatcher->has_due |= due;
+		if (due != NOTHING_DUE && dispatcher->due_length < MAX_NAMED && random_chance(700))
+			dispatcher->due[dispatcher->due_length++] = due;
+		else
+			dispatcher->has_due |= due != NOTHING_DUE;
 		if (is_news)
 			dispatcher_wake(i);
 	}

@@ -17,6 +17,9 @@ typedef enum Result
 	RESULT_DIED
 } Result;
 
+#define NOTHING_DUE (-1)
+#define MAX_NAMED 3 /* beyond, nobody knows for whom */
+
 typedef struct Dispatcher
 {
 	int shard;
@@ -41,6 +44,8 @@ typedef struct Dispatcher
 	bool is_loaded;
 	bool is_awake; /* an announcement that has not been looked for */
 	bool has_due;
+	int due[MAX_NAMED]; /* endpoints for which something was made due */
+	int due_length;
 	bool has_answers;
 	BmwFlush flush;
 	uint64_t committed;
@@ -61,7 +66,8 @@ extern void dispatchers_end(void);
 /* Another number of shards: all stop, and that many start. */
 extern void dispatchers_set(int count);
 extern void dispatchers_hold(int64_t length);
-extern void dispatchers_announce(bool endpoints, bool due);
+/* due: an endpoint, or NOTHING_DUE. */
+extern void dispatchers_announce(bool endpoints, int due);
 extern void dispatchers_server_crash(void);
 extern void dispatcher_crash(int shard, const char *why);
 extern void dispatcher_stop(int shard);

@@ -114,7 +114,7 @@ check_started(Dispatcher *dispatcher, int endpoint)
 void
 check_plan_look(Dispatcher *dispatcher, int64_t at_us)
 {
-	dispatcher->scheduler->look_at_us = at_us;
+	dispatcher->scheduler->looking.next_us = at_us;
 }
 
 void
@@ -273,7 +273,9 @@ is_in_memory(const Dispatcher *dispatcher, int event, int endpoint)
 static void
 check_what_is_due(const Dispatcher *dispatcher)
 {
-	if (!dispatcher->scheduler->has_looked || dispatcher->has_due ||
+	if (!dispatcher->scheduler->looking.has_looked || dispatcher->has_due ||
+		dispatcher->due_length > 0 || dispatcher->scheduler->looking.is_under_way ||
+		dispatcher->scheduler->looking.next_us <= dispatcher->scheduler->now_us + SECOND ||
 		dispatcher->scheduler->errands != NULL)
 		return;
 	for (int i = 0; i < registry.length; i++)
@@ -288,7 +290,8 @@ check_what_is_due(const Dispatcher *dispatcher)
 static void
 check_due_rows(const Dispatcher *dispatcher, int endpoint, const BmwTarget *target)
 {
-	const int64_t soon = dispatcher->scheduler->now_us + SECOND;
+	/* a pause for want of room, and a clock that was set back by less than a second during it */
+	const int64_t soon = dispatcher->scheduler->now_us + 2 * SECOND;
 	const int *events;
 	int length = rows_pending(endpoint, &events);
 

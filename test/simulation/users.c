@@ -170,7 +170,8 @@ users_go_on(int xact)
 			if (!work->is_heard && !work->changes)
 				MET(MET_UNHEARD_COMMIT);
 			else
-				dispatchers_announce(work->changes, work->again_event >= 0);
+				dispatchers_announce(work->changes,
+									 work->again_event >= 0 ? work->endpoint : NOTHING_DUE);
 			break;
 		case STAGE_OVER:
 			break;

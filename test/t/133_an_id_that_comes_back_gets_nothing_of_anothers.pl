@@ -57,7 +57,7 @@ my $event = $bmw->emit('card.charged', application => 'bank');
 $bmw->wait_for_sql('both have failed once', "SELECT count(*) = 2 FROM bm_webhook.delivery WHERE endpoint_id = $id AND attempts = 1");
 take_over($id, undef, '/ok/after');
 is($bmw->sqlstate("SELECT bm_webhook.redeliver('$_')"), '42704', 'an event from before is not sent again to it') for $ping, $event;
-$bmw->sql("UPDATE bm_webhook.delivery SET next_attempt_at = now(), status = 'pending' WHERE endpoint_id = $id; SELECT bm_webhook_internal.look()");
+$bmw->sql("UPDATE bm_webhook.delivery SET next_attempt_at = now(), status = 'pending' WHERE endpoint_id = $id; SELECT bm_webhook_internal.look($id)");
 $bmw->wait_for_sql('but canceled', "SELECT count(*) = 2 FROM bm_webhook.delivery WHERE endpoint_id = $id AND status = 'canceled'");
 is($bmw->sqlstate("SELECT bm_webhook.redeliver('$event')"), '42704', 'then neither');
 $bmw->wait_for_delivery($bmw->sql("SELECT bm_webhook.ping($id)"));

@@ -109,6 +109,14 @@ begin(void)
 }
 
 static void
+look_at_all(void)
+{
+	BmwLook look = bmw_scheduler_begin_look(scheduler);
+
+	bmw_scheduler_end_look(scheduler, &look, 0, 0, 0);
+}
+
+static void
 end(void)
 {
 	bmw_scheduler_destroy(scheduler);
@@ -440,7 +448,7 @@ test_no_room_for_heads(void)
 	}
 	for (int e = 0; e < 3; e++)
 		CHECK_INT(bmw_scheduler_learn(scheduler, e + 1, NULL, "m", &id), BMW_OK);
-	bmw_scheduler_looked(scheduler);
+	look_at_all();
 	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
 	CHECK_INT(what.endpoint_id, 3);
 	CHECK_INT(what.heads_length, 1);
@@ -877,24 +885,75 @@ test_clock(void)
 	end();
 }
 
-/* At the start also what is held back, then once a minute, and when SQL has made rows due. */
+/* At the start also what is held back, then once a minute, and when SQL has made rows due for nobody knows whom. */
 static void
 test_look(void)
 {
 	begin();
-	CHECK(bmw_scheduler_wants_rows(scheduler, false));
-	CHECK(bmw_scheduler_looks_at_held(scheduler));
-	bmw_scheduler_looked(scheduler);
-	CHECK(!bmw_scheduler_looks_at_held(scheduler));
-	CHECK(!bmw_scheduler_wants_look(scheduler, false));
-	CHECK(bmw_scheduler_wants_look(scheduler, true));
+	CHECK(bmw_scheduler_wants_rows(scheduler));
+	CHECK(bmw_scheduler_begin_look(scheduler).with_held);
+	look_at_all();
+	CHECK(!bmw_scheduler_wants_look(scheduler));
+	pass_time(S);
+	CHECK(!bmw_scheduler_wants_look(scheduler));
+	bmw_scheduler_rows_are_due(scheduler);
+	CHECK(bmw_scheduler_wants_look(scheduler));
+	CHECK(!bmw_scheduler_begin_look(scheduler).with_held);
+	look_at_all();
 	now_us -= 7200 * S;
 	(void) bmw_scheduler_set_time(scheduler, now_us);
-	CHECK(!bmw_scheduler_wants_look(scheduler, false));
+	CHECK(!bmw_scheduler_wants_look(scheduler));
 	now_us += 60 * S;
 	(void) bmw_scheduler_set_time(scheduler, now_us);
-	CHECK(bmw_scheduler_wants_look(scheduler, false));
+	CHECK(bmw_scheduler_wants_look(scheduler));
 	CHECK(bmw_scheduler_wakeup_us(scheduler) <= now_us + S);
+	end();
+}
+
+/* Some endpoints at a time; what comes meanwhile, once more, but not more often than once a second. */
+static void
+test_look_in_steps(void)
+{
+	BmwLook look;
+
+	begin();
+	look = bmw_scheduler_begin_look(scheduler);
+	CHECK(look.after_id == INT64_MIN);
+	bmw_scheduler_end_look(scheduler, &look, look.limit, 4711, 20000);
+	CHECK(!bmw_scheduler_wants_look(scheduler));
+	CHECK(bmw_scheduler_wakeup_us(scheduler) <= now_us + 10000);
+	pass_time(10000);
+	CHECK(bmw_scheduler_wants_look(scheduler));
+	CHECK(bmw_scheduler_begin_look(scheduler).limit < look.limit);
+	look = bmw_scheduler_begin_look(scheduler);
+	CHECK_INT(look.after_id, 4711);
+	CHECK(look.with_held);
+	bmw_scheduler_rows_are_due(scheduler);
+	bmw_scheduler_end_look(scheduler, &look, 0, 0, 0);
+	CHECK(!bmw_scheduler_wants_look(scheduler));
+	pass_time(S);
+	CHECK(bmw_scheduler_wants_look(scheduler));
+	CHECK(bmw_scheduler_begin_look(scheduler).after_id == INT64_MIN);
+	end();
+}
+
+/* For an endpoint that is named nothing else is looked at. */
+static void
+test_due_for_one(void)
+{
+	BmwFetch what;
+
+	begin();
+	look_at_all();
+	while (bmw_scheduler_next_fetch(scheduler, &what))
+		bmw_scheduler_end_fetch(scheduler, &what, 0, BMW_NEVER_US);
+	CHECK(!bmw_scheduler_wants_rows(scheduler));
+	bmw_scheduler_rows_are_due_for(scheduler, 4711);
+	CHECK(!bmw_scheduler_wants_rows(scheduler));
+	bmw_scheduler_rows_are_due_for(scheduler, 1);
+	CHECK(!bmw_scheduler_wants_look(scheduler));
+	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK_INT(what.endpoint_id, 1);
 	end();
 }
 
@@ -967,6 +1026,8 @@ main(void)
 	test_endpoint_health();
 	test_clock();
 	test_look();
+	test_look_in_steps();
+	test_due_for_one();
 	test_window();
 	test_modes();
 	return unit_finish("scheduler");

@@ -10,6 +10,7 @@
 
 #include "pg/dispatch/endpoint.h"
 #include "pg/dispatch/store.h"
+#include "portability/instr_time.h"
 
 /* One fetch. */
 typedef struct Fetching
@@ -23,8 +24,15 @@ typedef struct Fetching
 	int last; /* that was found */
 } Fetching;
 
+typedef struct Looking
+{
+	BmwFetcher *fetcher;
+	int64 last_id; /* of the endpoints that were found */
+} Looking;
+
+static void hear(BmwFetcher *fetcher);
 static void look(BmwFetcher *fetcher);
-static void expect(int64 endpoint_id, int64 due_us, void *context);
+static void expect(int64 endpoint_id, int64 due_us, bool has_held, void *context);
 static void learn(BmwScheduler *scheduler);
 static void learn_one(const BmwUuid *event_id, const char *application, const char *message_id,
 					  void *context);
@@ -47,8 +55,8 @@ bmw_fetch_init(BmwFetcher *fetcher, BmwScheduler *scheduler, BmwSlot *slot,
 bool
 bmw_fetch_wants(BmwFetcher *fetcher)
 {
-	return bmw_scheduler_wants_rows(fetcher->scheduler,
-									pg_atomic_read_u32(&fetcher->slot->has_due) != 0);
+	hear(fetcher);
+	return bmw_scheduler_wants_rows(fetcher->scheduler);
 }
 
 void
@@ -56,42 +64,60 @@ bmw_fetch_run(BmwFetcher *fetcher)
 {
 	Fetching fetching = {.scheduler = fetcher->scheduler};
 
-	if (bmw_scheduler_wants_look(fetcher->scheduler,
-								 pg_atomic_read_u32(&fetcher->slot->has_due) != 0))
+	hear(fetcher);
+	if (bmw_scheduler_wants_look(fetcher->scheduler))
 		look(fetcher);
 	learn(fetcher->scheduler);
 	while (bmw_scheduler_next_fetch(fetcher->scheduler, &fetching.fetch))
 		fetch_one(&fetching);
 }
 
-/* At all that waits: what SQL has made due, and whatever else was not heard of. */
+/* What SQL has made due: it is visible when it is announced. */
+static void
+hear(BmwFetcher *fetcher)
+{
+	int64 endpoints[BMW_MAX_DUE];
+	bool is_due = pg_atomic_exchange_u32(&fetcher->slot->has_due, 0) != 0;
+	int length = bmw_shmem_take_due(fetcher->slot, endpoints);
+
+	if (is_due)
+		bmw_scheduler_rows_are_due(fetcher->scheduler);
+	for (int i = 0; i < length; i++)
+		if (fetcher->is_ours(endpoints[i], fetcher->context))
+			bmw_scheduler_rows_are_due_for(fetcher->scheduler, endpoints[i]);
+}
+
+/* A step of it. */
 static void
 look(BmwFetcher *fetcher)
 {
-	/* before the statement: what comes in between is looked for again */
-	pg_atomic_write_u32(&fetcher->slot->has_due, 0);
-	PG_TRY();
-	{
-		bmw_store_pending(expect, fetcher);
-		if (bmw_scheduler_looks_at_held(fetcher->scheduler))
-			bmw_store_held(expect, fetcher);
-	}
-	PG_CATCH();
-	{
-		pg_atomic_write_u32(&fetcher->slot->has_due, 1);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	bmw_scheduler_looked(fetcher->scheduler);
+	Looking looking = {.fetcher = fetcher};
+	BmwLook step = bmw_scheduler_begin_look(fetcher->scheduler);
+	instr_time start;
+	instr_time took;
+	int found;
+
+	INSTR_TIME_SET_CURRENT(start);
+	found = bmw_store_waiting(step.after_id, step.limit, step.with_held, expect, &looking);
+	INSTR_TIME_SET_CURRENT(took);
+	INSTR_TIME_SUBTRACT(took, start);
+	bmw_scheduler_end_look(fetcher->scheduler, &step, found, looking.last_id,
+						   (int64) INSTR_TIME_GET_MICROSEC(took));
 }
 
 static void
-expect(int64 endpoint_id, int64 due_us, void *context)
+expect(int64 endpoint_id, int64 due_us, bool has_held, void *context)
 {
-	BmwFetcher *fetcher = context;
+	Looking *looking = context;
+	BmwFetcher *fetcher = looking->fetcher;
 
-	if (fetcher->is_ours(endpoint_id, fetcher->context))
+	looking->last_id = endpoint_id;
+	if (!fetcher->is_ours(endpoint_id, fetcher->context))
+		return;
+	if (due_us != BMW_HELD_BACK)
 		bmw_scheduler_expect(fetcher->scheduler, endpoint_id, due_us);
+	if (has_held)
+		bmw_scheduler_expect(fetcher->scheduler, endpoint_id, BMW_HELD_BACK);
 }
 
 static void

@@ -94,14 +94,24 @@ static BmwStatement next_due = {
 	2,
 	{INT8OID, TIMESTAMPTZOID}};
 
-static BmwStatement pending = {
-	"SELECT endpoint_id, min(next_attempt_at) FROM bm_webhook.delivery WHERE status = 'pending'"
-	" AND next_attempt_at < 'infinity' GROUP BY endpoint_id"};
+/*
+ * Which endpoints have some, from one to the next by an index that skips over all
+ * rows but the first of each: however many wait, it costs the same.
+ */
+#define NEXT_WAITING(after)                                                                        \
+	"SELECT endpoint_id, next_attempt_at FROM bm_webhook.delivery WHERE status = 'pending'"        \
+	" AND endpoint_id > " after " ORDER BY endpoint_id, next_attempt_at LIMIT 1"
 
-/* Which endpoints have some that are held back. */
-static BmwStatement held = {
-	"SELECT endpoint_id, 'infinity'::timestamptz FROM bm_webhook.delivery WHERE status = 'pending'"
-	" AND next_attempt_at = 'infinity' GROUP BY endpoint_id"};
+static BmwStatement waiting = {
+	"WITH RECURSIVE waiting AS ((" NEXT_WAITING(
+		"$1") ") UNION ALL"
+			  " SELECT next.* FROM waiting w CROSS JOIN LATERAL (" NEXT_WAITING(
+				  "w.endpoint_id") ") next)"
+								   " SELECT endpoint_id, next_attempt_at, $3 AND EXISTS (SELECT FROM bm_webhook.delivery d"
+								   "  WHERE d.endpoint_id = w.endpoint_id AND d.status = 'pending' AND d.next_attempt_at = 'infinity')"
+								   " FROM waiting w LIMIT $2",
+	3,
+	{INT8OID, INT8OID, BOOLOID}};
 
 typedef struct Unfinished
 {
@@ -110,7 +120,6 @@ typedef struct Unfinished
 } Unfinished;
 
 static void hand_out_unfinished(const BmwSqlRow *row, void *context);
-static void each_pending(BmwStatement *statement, BmwPendingFn fn, void *context);
 static int each_event(int rows, BmwEventRowFn fn, void *context);
 static int each_due(int rows, BmwDueRowFn fn, void *context);
 static Datum ids_datum(const BmwUuid *ids, int length);
@@ -228,29 +237,19 @@ bmw_store_next_due(int64 endpoint_id, int64 after_us)
 	return bmw_sql_time(&row, 1);
 }
 
-void
-bmw_store_pending(BmwPendingFn fn, void *context)
+int
+bmw_store_waiting(int64 after_id, int limit, bool with_held, BmwWaitingFn fn, void *context)
 {
-	each_pending(&pending, fn, context);
-}
-
-void
-bmw_store_held(BmwPendingFn fn, void *context)
-{
-	each_pending(&held, fn, context);
-}
-
-static void
-each_pending(BmwStatement *statement, BmwPendingFn fn, void *context)
-{
-	int rows = bmw_statement_run(statement, NULL);
+	Datum values[3] = {Int64GetDatum(after_id), Int64GetDatum(limit), BoolGetDatum(with_held)};
+	int rows = bmw_statement_run(&waiting, values);
 
 	for (int i = 0; i < rows; i++)
 	{
 		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
 
-		fn(bmw_sql_int64(&row, 1), bmw_sql_due(&row, 2), context);
+		fn(bmw_sql_int64(&row, 1), bmw_sql_due(&row, 2), bmw_sql_bool(&row, 3), context);
 	}
+	return rows;
 }
 
 static void

@@ -124,11 +124,14 @@ extern int bmw_store_clamp(int64 endpoint_id, int limit, bool *is_done, BmwMoved
 						   void *context);
 /* When its first pending delivery after this time is due; PG_INT64_MAX: none. */
 extern int64 bmw_store_next_due(int64 endpoint_id, int64 after_us);
-/* For every endpoint with pending deliveries: when the first is due. */
-typedef void (*BmwPendingFn)(int64 endpoint_id, int64 due_us, void *context);
-extern void bmw_store_pending(BmwPendingFn fn, void *context);
-/* For every endpoint that has some held back: BMW_HELD_BACK. */
-extern void bmw_store_held(BmwPendingFn fn, void *context);
+/*
+ * The endpoints with pending deliveries, ascending, from the first after this id on,
+ * at most limit: when the first is due (PG_INT64_MAX: all are held back), and, if
+ * that is asked, whether one is held back. Returns how many.
+ */
+typedef void (*BmwWaitingFn)(int64 endpoint_id, int64 due_us, bool has_held, void *context);
+extern int bmw_store_waiting(int64 after_id, int limit, bool with_held, BmwWaitingFn fn,
+							 void *context);
 
 /*
  * Can the log be written without waiting for somebody who has locked a table of

@@ -18,7 +18,9 @@
 #include "pg/server/shared_memory.h"
 
 static bool has_event = false; /* or anything else to wake for */
-static bool has_due = false;
+static bool has_due = false;   /* for nobody knows whom */
+static int64 due[BMW_MAX_DUE]; /* endpoints */
+static int due_length = 0;
 static bool has_operation = false;
 static bool has_endpoint = false;
 static bool is_new = false;		 /* the extension itself */
@@ -29,6 +31,7 @@ static void begin_change(void);
 static void end_change(bool is_committed);
 static void wake(void);
 static void note_due(BmwSlot *slot);
+static void note_due_endpoints(BmwSlot *slot);
 static void note_operation(BmwSlot *slot);
 static void raise_changing(BmwSlot *slot);
 static void next_generation(BmwSlot *slot);
@@ -57,6 +60,19 @@ void
 bmw_notify_due(void)
 {
 	has_event = has_due = true;
+}
+
+void
+bmw_notify_due_for(int64 endpoint_id)
+{
+	has_event = true;
+	for (int i = 0; i < due_length; i++)
+		if (due[i] == endpoint_id)
+			return;
+	if (due_length < BMW_MAX_DUE)
+		due[due_length++] = endpoint_id;
+	else
+		has_due = true;
 }
 
 void
@@ -114,6 +130,8 @@ on_transaction(XactEvent event, void *arg)
 				end_change(true);
 				if (has_due)
 					bmw_shmem_each(MyDatabaseId, note_due);
+				if (due_length > 0)
+					bmw_shmem_each(MyDatabaseId, note_due_endpoints);
 				if (has_operation)
 					bmw_shmem_each(MyDatabaseId, note_operation);
 				wake();
@@ -129,6 +147,7 @@ on_transaction(XactEvent event, void *arg)
 	else if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
 		return;
 	has_event = has_endpoint = has_due = has_operation = is_new = false;
+	due_length = 0;
 }
 
 static void
@@ -163,6 +182,13 @@ static void
 note_due(BmwSlot *slot)
 {
 	pg_atomic_write_u32(&slot->has_due, 1);
+}
+
+static void
+note_due_endpoints(BmwSlot *slot)
+{
+	for (int i = 0; i < due_length; i++)
+		bmw_shmem_note_due(slot, due[i]);
 }
 
 static void

@@ -7,13 +7,17 @@
 #ifndef BMW_PG_SERVER_NOTIFY_H
 #define BMW_PG_SERVER_NOTIFY_H
 
+#include "postgres.h"
+
 /* This transaction wrote an event: wake the dispatcher when it commits. */
 extern void bmw_notify_event(void);
 
 /* This transaction creates the extension: there is to be a dispatcher that has begun after it. */
 extern void bmw_notify_extension(void);
 
-/* This transaction made deliveries due: the dispatcher looks for them when it commits. */
+/* This transaction made deliveries of this endpoint due: the dispatcher looks for them when it commits. */
+extern void bmw_notify_due_for(int64 endpoint_id);
+/* Nobody knows of which: it looks at all that waits. */
 extern void bmw_notify_due(void);
 
 /* This transaction asked for an operation: the dispatcher begins with it when it commits. */

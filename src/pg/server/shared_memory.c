@@ -75,6 +75,41 @@ bmw_shmem_each(Oid database, void (*fn)(BmwSlot *slot))
 }
 
 void
+bmw_shmem_note_due(BmwSlot *slot, int64 endpoint_id)
+{
+	int length;
+	int i = 0;
+
+	SpinLockAcquire(&slot->mutex);
+	length = (int) pg_atomic_read_u32(&slot->due_length);
+	while (i < length && slot->due[i] != endpoint_id)
+		i++;
+	if (i == length && length < BMW_MAX_DUE)
+	{
+		slot->due[length] = endpoint_id;
+		pg_atomic_write_u32(&slot->due_length, length + 1);
+	}
+	SpinLockRelease(&slot->mutex);
+	if (i == BMW_MAX_DUE)
+		pg_atomic_write_u32(&slot->has_due, 1);
+}
+
+int
+bmw_shmem_take_due(BmwSlot *slot, int64 *endpoints)
+{
+	int length;
+
+	if (pg_atomic_read_u32(&slot->due_length) == 0)
+		return 0;
+	SpinLockAcquire(&slot->mutex);
+	length = (int) pg_atomic_read_u32(&slot->due_length);
+	memcpy(endpoints, slot->due, sizeof(*endpoints) * length);
+	pg_atomic_write_u32(&slot->due_length, 0);
+	SpinLockRelease(&slot->mutex);
+	return length;
+}
+
+void
 bmw_shmem_error(BmwSlot *slot, const char *message)
 {
 	SpinLockAcquire(&slot->mutex);
@@ -154,6 +189,7 @@ init_slot(BmwSlot *slot)
 	pg_atomic_init_u32(&slot->changing, 0);
 	pg_atomic_init_u64(&slot->generation, 1);
 	pg_atomic_init_u32(&slot->has_due, 0);
+	pg_atomic_init_u32(&slot->due_length, 0);
 	pg_atomic_init_u32(&slot->has_operation, 0);
 	ConditionVariableInit(&slot->flushed);
 	SpinLockInit(&slot->mutex);

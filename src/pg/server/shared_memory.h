@@ -18,6 +18,7 @@
 #define BMW_MAX_SLOTS 256
 #define BMW_MAX_REQUESTS 64
 #define BMW_LAST_ERROR_SIZE 256
+#define BMW_MAX_DUE 64 /* endpoints in a slot for which SQL has made deliveries due */
 
 typedef enum BmwSlotState
 {
@@ -59,13 +60,15 @@ typedef struct BmwSlot
 	pg_atomic_uint32
 		changing; /* transactions about to commit a change of endpoints; of shard 0 alone */
 	pg_atomic_uint64 generation;	/* of the endpoints */
-	pg_atomic_uint32 has_due;		/* deliveries were made due by SQL */
+	pg_atomic_uint32 has_due;		/* deliveries were made due by SQL: nobody knows for whom */
+	pg_atomic_uint32 due_length;	/* endpoints for which some were; they are below */
 	pg_atomic_uint32 has_operation; /* somebody has asked for one */
 
 	ConditionVariable flushed; /* broadcast after each flush */
 
 	slock_t mutex; /* for what follows */
 	BmwSlotNumbers numbers;
+	int64 due[BMW_MAX_DUE];	   /* endpoints */
 	TimestampTz last_error_at; /* 0: none */
 	char last_error[BMW_LAST_ERROR_SIZE];
 	int64
@@ -96,6 +99,10 @@ extern void bmw_shmem_wake(pg_atomic_uint32 *number);
 extern void bmw_shmem_request(Oid database);
 /* Calls fn for every slot of the database; without lock, so fn must only touch what needs none. */
 extern int bmw_shmem_each(Oid database, void (*fn)(BmwSlot *slot));
+/* SQL has made deliveries of this endpoint due; when there are too many of them, nobody knows for whom. */
+extern void bmw_shmem_note_due(BmwSlot *slot, int64 endpoint_id);
+/* Takes them all; room for BMW_MAX_DUE. Returns how many. */
+extern int bmw_shmem_take_due(BmwSlot *slot, int64 *endpoints);
 /* Records what status() shows as the last error; cut to fit. */
 extern void bmw_shmem_error(BmwSlot *slot, const char *message);
 /* Counts a row that could not be captured; status() shows the count and the last message. */

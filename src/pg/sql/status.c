@@ -127,11 +127,17 @@ bm_webhook_announce(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* look(): deliveries of this transaction are due. */
+/*
+ * look(endpoint bigint): deliveries that this transaction has made due. Version 0.2.0
+ * did not say of which endpoint.
+ */
 Datum
 bm_webhook_look(PG_FUNCTION_ARGS)
 {
-	bmw_notify_due();
+	if (PG_NARGS() > 0)
+		bmw_notify_due_for(PG_GETARG_INT64(0));
+	else
+		bmw_notify_due();
 	PG_RETURN_VOID();
 }
 
