@@ -95,16 +95,22 @@ CREATE VIEW bm_webhook.backlog WITH (security_invoker = true) AS
 		FROM candidate c
 		WHERE NOT EXISTS (SELECT FROM bm_webhook.delivery x WHERE x.event_id = (c.e).id AND x.endpoint_id = c.id)
 		GROUP BY c.id
+	), waiting AS MATERIALIZED (
+		SELECT * FROM bm_webhook_internal.pending
 	)
-	SELECT p.id AS endpoint_id, p.application, p.channel, p.url, d.pending, d.retrying,
-		coalesce(n.not_taken, 0) AS not_taken,
-		LEAST(d.oldest, n.oldest) AS oldest, d.next_attempt_at
+	SELECT p.id AS endpoint_id, p.application, p.channel, p.url, coalesce(w.pending, 0) AS pending,
+		coalesce(w.retrying, 0) AS retrying, coalesce(n.not_taken, 0) AS not_taken,
+		LEAST(bm_webhook.uuid_time(o.event_id), n.oldest) AS oldest, d.next_attempt_at
 	FROM bm_webhook.endpoint p
-	CROSS JOIN LATERAL (
-		SELECT count(*) AS pending, count(*) FILTER (WHERE attempts > 0) AS retrying,
-			min(bm_webhook.uuid_time(event_id)) AS oldest, min(next_attempt_at) AS next_attempt_at
-		FROM bm_webhook.delivery WHERE endpoint_id = p.id AND status = 'pending'
-	) d
+	LEFT JOIN waiting w ON w.endpoint_id = p.id
+	LEFT JOIN LATERAL (
+		SELECT event_id FROM bm_webhook.delivery
+		WHERE w.pending > 0 AND endpoint_id = p.id AND status = 'pending' ORDER BY endpoint_id, event_id LIMIT 1
+	) o ON true
+	LEFT JOIN LATERAL (
+		SELECT next_attempt_at FROM bm_webhook.delivery
+		WHERE w.pending > 0 AND endpoint_id = p.id AND status = 'pending' ORDER BY endpoint_id, next_attempt_at LIMIT 1
+	) d ON true
 	LEFT JOIN missed n ON n.id = p.id
 	WHERE p.deleted_at IS NULL;
 COMMENT ON VIEW bm_webhook.backlog IS

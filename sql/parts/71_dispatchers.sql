@@ -14,10 +14,10 @@ CREATE FUNCTION bm_webhook.status(OUT database name, OUT shard integer, OUT stat
 	OUT pending bigint, OUT set_aside bigint, OUT sent bigint, OUT resent bigint, OUT last_error text,
 	OUT last_error_at timestamptz, OUT capture_failures bigint, OUT last_capture_error text,
 		OUT last_capture_error_at timestamptz)
-	RETURNS SETOF record LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	RETURNS SETOF record LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 	SELECT d.datname, s.shard, s.state, s.reason, s.since, s.pid, s.in_flight, s.queued, s.unrecorded,
-		CASE WHEN d.datname = current_database()
-			THEN (SELECT count(*) FROM bm_webhook.delivery WHERE status = 'pending') END,
+		CASE WHEN d.datname = current_database() AND has_table_privilege('bm_webhook.delivery', 'SELECT')
+			THEN (SELECT coalesce(sum(pending), 0)::bigint FROM bm_webhook_internal.pending) END,
 		CASE WHEN d.datname = current_database() THEN (SELECT count(*) FROM bm_webhook.set_aside) END,
 		s.sent, s.resent, s.last_error, s.last_error_at, s.capture_failures, s.last_capture_error, s.last_capture_error_at
 	FROM bm_webhook_internal.dispatchers() s JOIN pg_database d ON d.oid = s.database
@@ -65,6 +65,9 @@ BEGIN
 	), noted AS (
 		INSERT INTO bm_webhook.redelivery (event_id, endpoint_id, status, attempts, last_attempt_at, http_status, duration)
 			SELECT event_id, endpoint_id, status, attempts, last_attempt_at, http_status, duration FROM again
+	), counted AS (
+		INSERT INTO bm_webhook_internal.pending_change
+			SELECT endpoint_id, 1, (attempts > 0)::integer FROM again WHERE status <> 'pending'
 	)
 	SELECT count(bm_webhook_internal.look(endpoint_id)) INTO made_due FROM again;
 	IF made_due = 0 THEN
@@ -116,6 +119,7 @@ CREATE FUNCTION bm_webhook.retry_set_aside(event uuid = NULL, endpoint bigint = 
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	s bm_webhook.set_aside;
+	was bm_webhook.delivery;
 	recorded bigint = 0;
 	refused bigint = 0;
 	last_cause text;
@@ -127,7 +131,15 @@ BEGIN
 		ORDER BY a.event_id, a.endpoint_id FOR UPDATE
 	LOOP
 		BEGIN
+			SELECT * INTO was FROM bm_webhook.delivery d
+				WHERE d.event_id = s.event_id AND d.endpoint_id = s.endpoint_id FOR UPDATE;
 			PERFORM bm_webhook_internal.record(s), bm_webhook_internal.look(s.endpoint_id);
+			INSERT INTO bm_webhook_internal.pending_change
+				SELECT s.endpoint_id, p.now - p.before, p.now * (d.attempts > 0)::integer
+					- p.before * (coalesce(was.attempts, 0) > 0)::integer
+				FROM bm_webhook.delivery d, LATERAL (SELECT (d.status = 'pending')::integer AS now,
+					coalesce(was.status = 'pending', false)::integer AS before) p
+				WHERE d.event_id = s.event_id AND d.endpoint_id = s.endpoint_id;
 			recorded = recorded + 1;
 		EXCEPTION WHEN OTHERS THEN
 			refused = refused + 1;

@@ -113,6 +113,10 @@ BEGIN
 			SELECT w.event_id, w.endpoint_id, 'pending', w.attempts, clock_timestamp() FROM was w
 			ON CONFLICT (event_id, endpoint_id) DO UPDATE
 				SET status = excluded.status, next_attempt_at = excluded.next_attempt_at
+	), counted AS (
+		INSERT INTO bm_webhook_internal.pending_change
+			SELECT endpoint_id, count(*), count(*) FILTER (WHERE attempts > 0)
+			FROM was WHERE status <> 'pending' GROUP BY endpoint_id
 	)
 	INSERT INTO bm_webhook.redelivery (event_id, endpoint_id, asked_by, status, attempts, last_attempt_at, http_status,
 		duration)
@@ -131,12 +135,15 @@ DECLARE
 	changed bigint;
 BEGIN
 	WITH waiting AS MATERIALIZED (
-		SELECT d.event_id FROM bm_webhook.delivery d
+		SELECT d.event_id, d.attempts FROM bm_webhook.delivery d
 			WHERE d.endpoint_id = o.endpoint_id AND d.status = 'pending' AND d.event_id < before
 				AND (o.event_id IS NULL OR d.event_id = o.event_id)
 				AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s
 					WHERE s.event_id = d.event_id AND s.endpoint_id = d.endpoint_id)
 			LIMIT most FOR NO KEY UPDATE
+	), counted AS (
+		INSERT INTO bm_webhook_internal.pending_change
+			SELECT o.endpoint_id, -count(*), -count(*) FILTER (WHERE w.attempts > 0) FROM waiting w HAVING count(*) > 0
 	)
 	INSERT INTO bm_webhook.delivery AS d (event_id, endpoint_id, status, attempts, error)
 		SELECT w.event_id, o.endpoint_id, 'canceled', 0, 'canceled by cancel()' FROM waiting w
@@ -175,6 +182,7 @@ BEGIN
 			AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s WHERE s.event_id = e.id AND s.endpoint_id = p.id)
 		ON CONFLICT (event_id, endpoint_id) DO NOTHING;
 	GET DIAGNOSTICS changed = ROW_COUNT;
+	INSERT INTO bm_webhook_internal.pending_change SELECT o.endpoint_id, changed, 0 WHERE changed > 0;
 	RETURN changed;
 END
 $$;

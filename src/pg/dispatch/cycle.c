@@ -25,6 +25,7 @@
 #include "pg/dispatch/record.h"
 #include "pg/dispatch/send.h"
 #include "pg/dispatch/store.h"
+#include "pg/dispatch/tally.h"
 #include "pg/dispatch/transaction.h"
 #include "portability/instr_time.h"
 #include "storage/spin.h"
@@ -51,6 +52,7 @@ struct BmwCycle
 	BmwPartitions partitions;
 	BmwKeys keys;
 	BmwOperator operator;
+	BmwTallyClerk tally;
 	int64 now_us;			/* of this turn */
 	int64 monotonic_us;		/* the same moment by a clock that nobody sets */
 	int64 statistics_at_us; /* the next report of those that were held back */
@@ -72,6 +74,7 @@ static bool wants_transaction(BmwCycle *cycle);
 static void read_tables(void *context);
 static void record(BmwCycle *cycle);
 static void operate(BmwCycle *cycle);
+static void tally(BmwCycle *cycle);
 static void report_statistics(BmwCycle *cycle);
 static void make_partitions(BmwCycle *cycle);
 static void publish(BmwCycle *cycle);
@@ -96,6 +99,7 @@ bmw_cycle_create(BmwSlot *slot)
 	bmw_fetch_init(&cycle->fetcher, cycle->scheduler, slot, is_ours, &cycle->endpoints);
 	bmw_send_init(&cycle->sender, cycle->scheduler, slot);
 	bmw_record_init(&cycle->recorder, cycle->scheduler, slot);
+	bmw_tally_init(&cycle->tally, slot);
 	bmw_operate_init(&cycle->operator, cycle->scheduler, slot, is_ours, &cycle->endpoints);
 	bmw_partitions_init(&cycle->partitions, slot);
 	bmw_keys_init(&cycle->keys, slot);
@@ -120,6 +124,7 @@ bmw_cycle_run(BmwCycle *cycle)
 	bmw_send_start(&cycle->sender);
 	record(cycle);
 	operate(cycle);
+	tally(cycle);
 	if (cycle->now_us >= cycle->partitions.look_at_us)
 		make_partitions(cycle);
 	bmw_keys_forget(&cycle->keys, cycle->now_us);
@@ -251,6 +256,7 @@ update_now(BmwCycle *cycle)
 	log_jump(elapsed_us, true_us, back_us);
 	cycle->partitions.look_at_us -= back_us;
 	cycle->keys.look_at_us -= back_us;
+	bmw_tally_shift(&cycle->tally, back_us);
 	cycle->statistics_at_us -= back_us;
 }
 
@@ -325,6 +331,15 @@ operate(BmwCycle *cycle)
 	cycle->has_extension = cycle->operator.has_extension;
 }
 
+static void
+tally(BmwCycle *cycle)
+{
+	if (!cycle->has_extension)
+		return;
+	bmw_tally_run(&cycle->tally, cycle->now_us);
+	cycle->has_extension = cycle->tally.has_extension;
+}
+
 /* At most once a second. */
 static void
 report_statistics(BmwCycle *cycle)
@@ -369,6 +384,7 @@ wait_ms(BmwCycle *cycle)
 
 	wakeup = Min(wakeup, Max(cycle->partitions.look_at_us, cycle->now_us + SECOND_US));
 	wakeup = Min(wakeup, bmw_keys_wakeup_us(&cycle->keys));
+	wakeup = Min(wakeup, bmw_tally_wakeup_us(&cycle->tally));
 	if (bmw_transaction_has_statistics())
 		wakeup = Min(wakeup, cycle->statistics_at_us);
 	if (!cycle->is_stopping && bmw_enabled)

@@ -50,8 +50,12 @@ static BmwStatement clamp = {"WITH late AS MATERIALIZED (SELECT " TOO_LATE
 
 static BmwStatement cancel = {
 	"WITH waiting AS MATERIALIZED (SELECT " WAITING " LIMIT $3 FOR NO KEY UPDATE OF d SKIP LOCKED)"
-	" UPDATE bm_webhook.delivery d SET status = 'canceled', next_attempt_at = NULL, error = $2"
-	" FROM waiting WHERE d.event_id = waiting.event_id AND d.endpoint_id = $1",
+	", ended AS (UPDATE bm_webhook.delivery d SET status = 'canceled', next_attempt_at = NULL, error = $2"
+	"  FROM waiting WHERE d.event_id = waiting.event_id AND d.endpoint_id = $1 RETURNING d.attempts),"
+	" counted AS (INSERT INTO bm_webhook_internal.pending_change"
+	"  SELECT $1, -pg_catalog.count(*), -pg_catalog.count(*) FILTER (WHERE attempts > 0) FROM ended"
+	"  HAVING pg_catalog.count(*) > 0)"
+	" SELECT FROM ended",
 	3,
 	{INT8OID, TEXTOID, INT8OID}};
 

@@ -12,6 +12,7 @@
 #include "pg/sql/sql_row.h"
 #include "pg/sql/statement.h"
 #include "pg/dispatch/store.h"
+#include "pg/dispatch/store_pending.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -27,7 +28,7 @@ static BmwStatement update_deliveries = {
 
 /* Which of these deliveries (counted from 1) nobody else has locked; they are locked now. When they are due. */
 static BmwStatement lock_deliveries = {
-	"SELECT r.n, CASE d.status WHEN 'pending' THEN d.next_attempt_at END"
+	"SELECT r.n, CASE d.status WHEN 'pending' THEN d.next_attempt_at END, d.status = 'pending', d.attempts"
 	" FROM ROWS FROM (unnest({values})) WITH ORDINALITY AS r ({names}, n)"
 	" JOIN bm_webhook.delivery d ON d.event_id = r.event_id AND d.endpoint_id = r.endpoint_id"
 	" FOR NO KEY UPDATE OF d SKIP LOCKED",
@@ -57,8 +58,18 @@ static BmwStatement exhausted = {
 	2,
 	{UUIDOID, INT8OID}};
 
-static void lock_existing(BmwRecord *records, int length);
-static void mark_locked(BmwSqlColumn *keys, BmwRecord **existing);
+/* What the table has of a record before it is written. */
+typedef struct Before
+{
+	bool is_there;
+	bool is_pending;
+	int attempts;
+} Before;
+
+static Before *lock_existing(BmwRecord *records, int length);
+static void mark_locked(BmwSqlColumn *keys, BmwRecord **existing, const BmwRecord *records,
+						Before *before);
+static void count_pending(const BmwRecord *records, const Before *before, int length);
 static void mark_overtaken(BmwRecord *record, const BmwSqlRow *row);
 static bool *ordinals(int rows, int length);
 static void record_deliveries(BmwStatement *statement, const BmwRecord *records, int length,
@@ -90,10 +101,12 @@ bmw_store_log_is_free(bool with_partitions)
 void
 bmw_store_record(BmwRecord *records, int length)
 {
-	lock_existing(records, length);
+	Before *before = lock_existing(records, length);
+
 	record_deliveries(&insert_deliveries, records, length, false);
 	record_deliveries(&update_deliveries, records, length, true);
 	record_attempts(records, length);
+	count_pending(records, before, length);
 	for (int i = 0; i < length; i++)
 		if (records[i].is_exhausted && !records[i].is_locked &&
 			records[i].fate != BMW_RECORD_OVERTAKEN)
@@ -123,9 +136,10 @@ bmw_store_set_aside(const BmwRecord *record, const char *cause, const char *sqls
  * Locks the rows that are to be changed, and marks the records of those that
  * somebody else has locked: nobody's outcome waits for a user's transaction.
  */
-static void
+static Before *
 lock_existing(BmwRecord *records, int length)
 {
+	Before *before = palloc0(sizeof(*before) * Max(length, 1));
 	BmwSqlColumn keys[2];
 	BmwRecord **existing = palloc(sizeof(*existing) * Max(length, 1));
 
@@ -139,12 +153,13 @@ lock_existing(BmwRecord *records, int length)
 		bmw_sql_column_add_uuid(&keys[0], &records[i].event_id);
 		bmw_sql_column_add(&keys[1], Int64GetDatum(records[i].endpoint_id));
 	}
-	mark_locked(keys, existing);
+	mark_locked(keys, existing, records, before);
+	return before;
 }
 
 /* What could not be locked is there all the same, or has been deleted. */
 static void
-mark_locked(BmwSqlColumn *keys, BmwRecord **existing)
+mark_locked(BmwSqlColumn *keys, BmwRecord **existing, const BmwRecord *records, Before *before)
 {
 	int length = keys[0].length;
 	int rows = bmw_statement_run_columns(&lock_deliveries, keys);
@@ -154,8 +169,10 @@ mark_locked(BmwSqlColumn *keys, BmwRecord **existing)
 	for (int i = 0; i < rows; i++)
 	{
 		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+		BmwRecord *record = existing[bmw_sql_int64(&row, 1) - 1];
 
-		mark_overtaken(existing[bmw_sql_int64(&row, 1) - 1], &row);
+		before[record - records] = (Before){true, bmw_sql_bool(&row, 3), bmw_sql_int32(&row, 4)};
+		mark_overtaken(record, &row);
 	}
 	if (rows == length)
 		return;
@@ -190,6 +207,27 @@ ordinals(int rows, int length)
 		is_in[bmw_sql_int64(&row, 1) - 1] = true;
 	}
 	return is_in;
+}
+
+/* A delivery that ends at its first attempt, as nearly all do, changes nothing. */
+static void
+count_pending(const BmwRecord *records, const Before *before, int length)
+{
+	BmwPendingTally tally;
+
+	bmw_pending_tally_init(&tally, length);
+	for (int i = 0; i < length; i++)
+	{
+		const BmwRecord *r = &records[i];
+		bool is_pending = r->status == BMW_PENDING || r->fate == BMW_RECORD_OVERTAKEN;
+
+		if (r->is_locked || (r->has_row && !before[i].is_there))
+			continue;
+		bmw_pending_tally_add(&tally, r->endpoint_id, is_pending - before[i].is_pending,
+							  (is_pending && r->attempts > 0) -
+								  (before[i].is_pending && before[i].attempts > 0));
+	}
+	bmw_pending_tally_write(&tally);
 }
 
 /* The rows of records that have (lack) a row in the table. */

@@ -1,0 +1,103 @@
+/*
+ * pg/dispatch/store_pending.c - the statements that count what is pending, for each endpoint.
+ */
+#include "postgres.h"
+
+#include "pg/dispatch/store_pending.h"
+
+#include "catalog/pg_type.h"
+#include "pg/sql/statement.h"
+
+static const BmwField field_items[] = {
+	{"endpoint_id", INT8OID}, {"pending", INT8OID}, {"retrying", INT8OID}};
+static const BmwFields fields = {field_items, lengthof(field_items)};
+
+static BmwStatement write_tally = {
+	"INSERT INTO bm_webhook_internal.pending_change ({names})"
+	" SELECT endpoint_id, pg_catalog.sum(pending), pg_catalog.sum(retrying)"
+	" FROM ROWS FROM (unnest({values})) AS changed ({names}) GROUP BY endpoint_id"
+	" HAVING pg_catalog.sum(pending) <> 0 OR pg_catalog.sum(retrying) <> 0",
+	.fields = &fields, .kind = BMW_ARGUMENTS_ROWS};
+
+static BmwStatement add_up = {
+	"WITH taken AS (DELETE FROM bm_webhook_internal.pending_change RETURNING *)"
+	" INSERT INTO bm_webhook_internal.pending_count AS c"
+	" SELECT endpoint_id, pg_catalog.sum(pending), pg_catalog.sum(retrying) FROM taken GROUP BY endpoint_id"
+	" ON CONFLICT (endpoint_id) DO UPDATE"
+	" SET pending = c.pending + excluded.pending, retrying = c.retrying + excluded.retrying"};
+
+/*
+ * One statement, so one snapshot: whatever others change meanwhile is neither in the
+ * rows that it counts nor in the changes that it knows of. Of what is more than can
+ * be counted in some milliseconds only the order of magnitude is compared.
+ */
+#define MOST "20000"
+static BmwStatement recount = {
+	"WITH batch AS MATERIALIZED (SELECT id FROM"
+	"  ((SELECT id FROM bm_webhook.endpoint WHERE id > $1 ORDER BY id LIMIT 20) UNION"
+	"   (SELECT endpoint_id FROM bm_webhook_internal.pending_count WHERE endpoint_id > $1 ORDER BY endpoint_id LIMIT 20)) x"
+	"  ORDER BY id LIMIT 20),"
+	" told AS MATERIALIZED (SELECT endpoint_id, pg_catalog.sum(pending) AS pending, pg_catalog.sum(retrying) AS retrying"
+	"  FROM (SELECT * FROM bm_webhook_internal.pending_count UNION ALL SELECT * FROM bm_webhook_internal.pending_change) c"
+	"  WHERE endpoint_id IN (SELECT id FROM batch) GROUP BY endpoint_id),"
+	" wrong AS (SELECT s.id, r.pending - coalesce(t.pending, 0) AS pending, r.retrying - coalesce(t.retrying, 0) AS retrying"
+	"  FROM batch s LEFT JOIN told t ON t.endpoint_id = s.id CROSS JOIN LATERAL"
+	"  (SELECT pg_catalog.count(*) AS pending, pg_catalog.count(*) FILTER (WHERE attempts > 0) AS retrying FROM"
+	"   (SELECT d.attempts FROM bm_webhook.delivery d WHERE d.endpoint_id = s.id AND d.status = 'pending'"
+	"    LIMIT " MOST " + 1) d) r"
+	"  WHERE r.pending <= " MOST " OR coalesce(t.pending, 0) <= " MOST "),"
+	" corrected AS (INSERT INTO bm_webhook_internal.pending_change"
+	"  SELECT * FROM wrong WHERE pending <> 0 OR retrying <> 0)"
+	" SELECT pg_catalog.max(id) FROM batch",
+	1,
+	{INT8OID}};
+
+static bool has_changed = true; /* as far as this process knows: others may have changed it too */
+
+void
+bmw_pending_tally_init(BmwPendingTally *tally, int capacity)
+{
+	bmw_statement_init_columns(tally->columns, &fields, capacity);
+}
+
+void
+bmw_pending_tally_add(BmwPendingTally *tally, int64 endpoint_id, int pending, int retrying)
+{
+	if (pending == 0 && retrying == 0)
+		return;
+	bmw_sql_column_add(&tally->columns[0], Int64GetDatum(endpoint_id));
+	bmw_sql_column_add(&tally->columns[1], Int64GetDatum(pending));
+	bmw_sql_column_add(&tally->columns[2], Int64GetDatum(retrying));
+}
+
+void
+bmw_pending_tally_write(BmwPendingTally *tally)
+{
+	if (bmw_statement_run_columns(&write_tally, tally->columns) > 0)
+		has_changed = true;
+}
+
+bool
+bmw_store_pending_has_changed(void)
+{
+	return has_changed;
+}
+
+void
+bmw_store_pending_add_up(void)
+{
+	bmw_statement_run(&add_up, NULL);
+	has_changed = false;
+}
+
+int64
+bmw_store_pending_recount(int64 after_id)
+{
+	Datum values[1] = {Int64GetDatum(after_id)};
+	BmwSqlRow row;
+
+	bmw_statement_run(&recount, values);
+	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	has_changed = true;
+	return bmw_sql_is_null(&row, 1) ? PG_INT64_MIN : bmw_sql_int64(&row, 1);
+}

@@ -1,0 +1,101 @@
+/*
+ * pg/dispatch/tally.c - the clerk of a dispatcher who keeps the numbers of what is pending.
+ *
+ * Adds up the changes that flushes and functions have noted, and counts anew for
+ * some endpoints once a minute, because a superuser may change rows by hand. That
+ * of the first shard does it for all; the numbers are right without it, too.
+ */
+#include "postgres.h"
+
+#include "pg/dispatch/tally.h"
+
+#include "pg/dispatch/store_pending.h"
+#include "portability/instr_time.h"
+
+#define SECOND_US INT64CONST(1000000)
+#define MINUTE_US (60 * SECOND_US)
+#define REST 20						/* times as long as it took it does something else */
+#define RECOUNT_US (SECOND_US / 20) /* of a minute */
+#define LOCK_WAIT "20ms"
+
+static void run(BmwTallyClerk *clerk, BmwWork work);
+static void add_up(void *context);
+static void recount(void *context);
+static int64 monotonic_us(void);
+
+void
+bmw_tally_init(BmwTallyClerk *clerk, BmwSlot *slot)
+{
+	*clerk = (BmwTallyClerk){.slot = slot, .after_id = PG_INT64_MIN, .has_extension = true};
+}
+
+void
+bmw_tally_run(BmwTallyClerk *clerk, int64 now_us)
+{
+	int64 start_us = monotonic_us();
+
+	if (clerk->slot->shard != 0)
+		return;
+	if (now_us >= clerk->recount_at_us)
+	{
+		clerk->recount_at_us = now_us + MINUTE_US;
+		run(clerk, recount);
+	}
+	if (now_us < clerk->add_up_at_us || !bmw_store_pending_has_changed())
+		return;
+	run(clerk, add_up);
+	clerk->add_up_at_us = now_us + Max(SECOND_US, REST * (monotonic_us() - start_us));
+}
+
+void
+bmw_tally_shift(BmwTallyClerk *clerk, int64 back_us)
+{
+	clerk->add_up_at_us -= back_us;
+	clerk->recount_at_us -= back_us;
+}
+
+int64
+bmw_tally_wakeup_us(const BmwTallyClerk *clerk)
+{
+	if (clerk->slot->shard != 0)
+		return PG_INT64_MAX;
+	return bmw_store_pending_has_changed() ? Min(clerk->add_up_at_us, clerk->recount_at_us)
+										   : clerk->recount_at_us;
+}
+
+static void
+run(BmwTallyClerk *clerk, BmwWork work)
+{
+	if (bmw_transaction_run(clerk->slot, &clerk->streak, work, clerk) ==
+		BMW_TRANSACTION_NO_EXTENSION)
+		clerk->has_extension = false;
+}
+
+static void
+add_up(void *context)
+{
+	bmw_transaction_limit_lock_wait(LOCK_WAIT);
+	bmw_store_pending_add_up();
+}
+
+/* Also what the functions of users have noted is to be added up. */
+static void
+recount(void *context)
+{
+	BmwTallyClerk *clerk = context;
+	int64 start_us = monotonic_us();
+
+	bmw_transaction_limit_lock_wait(LOCK_WAIT);
+	do
+		clerk->after_id = bmw_store_pending_recount(clerk->after_id);
+	while (clerk->after_id != PG_INT64_MIN && monotonic_us() - start_us < RECOUNT_US);
+}
+
+static int64
+monotonic_us(void)
+{
+	instr_time now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return (int64) INSTR_TIME_GET_MICROSEC(now);
+}
