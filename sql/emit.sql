@@ -97,7 +97,16 @@ SELECT type, endpoint_id = :endpoint AS endpoint, data->>'endpoint_id' = :'endpo
 ROLLBACK;
 SELECT bm_webhook.ping(-1);
 SELECT bm_webhook.ping(NULL) IS NULL AS nothing;
-SELECT bm_webhook.ping(:endpoint, 'message.sent');
+BEGIN;
+UPDATE bm_webhook.endpoint SET enabled = true;
+SELECT bm_webhook.ping(:endpoint, 'message.read') AS ping \gset
+SELECT type, channel, message_id, endpoint_id = :endpoint AS endpoint, data::jsonb = (SELECT t.example->'data' FROM bm_webhook.event_type t
+	WHERE t.name = e.type) AS as_documented FROM bm_webhook.event e WHERE id = :'ping';
+SELECT count(*) AS in_reports FROM bm_webhook.message_state;
+SELECT count(bm_webhook.ping(:endpoint, name)) = count(*) AS every_type FROM bm_webhook.event_type;
+ROLLBACK;
+UPDATE bm_webhook.endpoint SET enabled = true;
+SELECT bm_webhook.ping(:endpoint, 'no.such.type');
 -- an argument that has its place and no meaning yet
 SELECT bm_webhook.emit('time.kept', '{}', expires_at => 'infinity');
 SELECT bm_webhook.emit('time.kept', '{}', NULL, NULL, NULL, NULL, NULL, NULL, NULL) IS NOT NULL AS emitted;

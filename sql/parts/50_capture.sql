@@ -14,8 +14,8 @@ COMMENT ON FUNCTION bm_webhook.emit(text, jsonb, text, text, text, timestamptz, 
 CREATE FUNCTION bm_webhook.ping(endpoint bigint, type text = 'webhook.ping') RETURNS uuid
 	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_ping';
 COMMENT ON FUNCTION bm_webhook.ping(bigint, text) IS
-	'sends an event webhook.ping to this endpoint alone and returns its id; 0A000 another type (not supported yet), '
-	'42704 unknown endpoint, 55000 disabled endpoint';
+	'sends an event webhook.ping, or the example that event_type has of another type, to this endpoint alone and '
+	'returns its id; 42704 unknown endpoint, type without example, 55000 disabled endpoint';
 
 CREATE FUNCTION bm_webhook.capture() RETURNS trigger
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_capture';

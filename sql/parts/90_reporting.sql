@@ -28,6 +28,7 @@ CREATE VIEW bm_webhook.message_state WITH (security_invoker = true) AS
 			max(bm_webhook.uuid_time(id)) AS last_event_at
 		FROM bm_webhook.event
 		WHERE message_id IS NOT NULL AND type = ANY (bm_webhook_internal.message_types())
+			AND endpoint_id IS NULL -- no examples that ping() has sent
 		GROUP BY application, channel, message_id
 	) m;
 COMMENT ON VIEW bm_webhook.message_state IS
@@ -69,12 +70,14 @@ DECLARE
 		e.type, e.occurred_at, bm_webhook.uuid_time(e.id) AS captured_at,
 			(e.data #>> ARRAY[''metadata'', $3]) COLLATE "C" AS campaign';
 	source text = format(CASE WHEN is_whole THEN
-		'SELECT %s FROM bm_webhook.event e WHERE e.type = ANY ($4) AND e.message_id IS NOT NULL OFFSET 0'
+		'SELECT %s FROM bm_webhook.event e WHERE e.type = ANY ($4) AND e.message_id IS NOT NULL
+			AND e.endpoint_id IS NULL OFFSET 0'
 	ELSE
 		'SELECT %1$s FROM bm_webhook.event e WHERE e.id >= $1 AND e.id < $2 AND e.type = ANY ($4) AND e.message_id IS NOT NULL
+			AND e.endpoint_id IS NULL
 		UNION ALL
 		SELECT s.* FROM elsewhere o CROSS JOIN LATERAL (SELECT %1$s FROM bm_webhook.event e WHERE e.id = o.id
-			AND e.type = ANY ($4) OFFSET 0) s' END, columns);
+			AND e.type = ANY ($4) AND e.endpoint_id IS NULL OFFSET 0) s' END, columns);
 BEGIN
 	RETURN QUERY EXECUTE format($query$
 		WITH elsewhere AS MATERIALIZED (

@@ -11,6 +11,7 @@
 #include "lib/stringinfo.h"
 #include "pg/capture/emit.h"
 #include "pg/capture/check.h"
+#include "pg/sql/example.h"
 #include "pg/sql/insert.h"
 #include "pg/server/settings.h"
 #include "pg/capture/text_size.h"
@@ -63,20 +64,20 @@ bm_webhook_ping(PG_FUNCTION_ARGS)
 	int64 endpoint_id = PG_GETARG_INT64(0);
 	const char *type = text_argument(fcinfo, 1);
 	BmwNewEvent event = {
-		.type = PING_TYPE,
+		.type = type,
 		.data = psprintf("{\"endpoint_id\":" INT64_FORMAT "}", endpoint_id),
 		.endpoint_id = endpoint_id,
 	};
 
-	if (strcmp(type, PING_TYPE) != 0)
-		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				errmsg("ping() sends only events of type \"%s\" yet", PING_TYPE),
-				errhint("Use bm_webhook.emit() with \"endpoint\" to try another type."));
 	if (!require_endpoint(endpoint_id))
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("endpoint " INT64_FORMAT " is disabled: it gets no events", endpoint_id),
 				errhint("Set its column \"enabled\" to true."));
-	return insert(&event);
+	if (strcmp(type, PING_TYPE) != 0 && !bmw_example_find(&event))
+		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
+				errmsg("event type \"%s\" has no example", type),
+				errhint("The examples are in bm_webhook.event_type; \"data\" must be an object."));
+	return bmw_emit_event(&event, NULL, NULL);
 }
 
 Datum
