@@ -1,0 +1,74 @@
+/*
+ * pg/sql/erase.c - the SQL function erase(): a person's data leaves the log.
+ *
+ * What is erased is in SQL (sql/parts); here is only who may ask for it.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "pg/sql/identity.h"
+#include "pg/sql/insert.h"
+#include "pg/sql/statement.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(bm_webhook_erase);
+
+#define COLUMNS 5
+
+static BmwStatement erase = {
+	"SELECT operation, events, responses, set_aside, is_complete FROM bm_webhook_internal.erase($1, $2, $3, $4, $5, $6)",
+	6,
+	{TEXTOID, TEXTOID, TEXTOID, OIDOID, BOOLOID, NAMEOID}};
+
+static Datum run(FunctionCallInfo fcinfo, TupleDesc desc);
+
+/* erase(message_id, recipient, application) */
+Datum
+bm_webhook_erase(PG_FUNCTION_ARGS)
+{
+	TupleDesc desc;
+
+	if (PG_ARGISNULL(0) && PG_ARGISNULL(1))
+		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				errmsg("nothing says whose data is to be erased"),
+				errhint("Name a message_id, or a recipient."));
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("a row is returned where none can be"));
+	return run(fcinfo, BlessTupleDesc(desc));
+}
+
+/* As the owner of the log. */
+static Datum
+run(FunctionCallInfo fcinfo, TupleDesc desc)
+{
+	Oid user = GetUserId();
+	Datum values[6] = {0};
+	Datum columns[COLUMNS];
+	char nulls[] = "      ";
+	bool is_null[COLUMNS];
+	BmwIdentity before;
+
+	for (int i = 0; i < 3; i++)
+		if (PG_ARGISNULL(i))
+			nulls[i] = 'n';
+		else
+			values[i] = PG_GETARG_DATUM(i);
+	values[3] = ObjectIdGetDatum(user);
+	values[4] = BoolGetDatum(has_bypassrls_privilege(user));
+	values[5] = DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(user, false)));
+	before = bmw_identity_become(bmw_event_store_owner());
+	SPI_connect();
+	(void) bmw_statement_run_with(&erase, values, nulls, 0);
+	for (int i = 0; i < COLUMNS; i++)
+		columns[i] =
+			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &is_null[i]);
+	SPI_finish();
+	bmw_identity_return(before);
+	return HeapTupleGetDatum(heap_form_tuple(desc, columns, is_null));
+}
