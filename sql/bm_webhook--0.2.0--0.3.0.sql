@@ -29,11 +29,16 @@ ALTER FUNCTION bm_webhook_internal.watch(regclass, text, text, text, text, text,
 ALTER FUNCTION bm_webhook.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text) RENAME TO watch_0_2;
 ALTER FUNCTION bm_webhook_internal.wants(bm_webhook.endpoint, bm_webhook.event) RENAME TO wants_0_2;
 
+-- New columns at the end, without a default: no row is written.
 ALTER TABLE bm_webhook.application ADD COLUMN paused_at timestamptz;
-ALTER TABLE bm_webhook.endpoint ADD COLUMN events_since timestamptz, ADD COLUMN paused_at timestamptz;
+ALTER TABLE bm_webhook.endpoint ADD COLUMN events_since timestamptz, ADD COLUMN paused_at timestamptz,
+	ADD COLUMN ttl interval;
+ALTER TABLE bm_webhook.event ADD COLUMN expires_at timestamptz;
 COMMENT ON COLUMN bm_webhook.application.paused_at IS
 	'when pause() was called for it: what is for its endpoints waits until resume()';
 CREATE INDEX endpoint_application_idx ON bm_webhook.endpoint (application);
+COMMENT ON COLUMN bm_webhook.endpoint.ttl IS
+	'an event that was captured longer ago is not sent any more, but canceled; NULL: however old';
 COMMENT ON COLUMN bm_webhook.endpoint.paused_at IS
 	'when pause() was called: what is for it waits until resume(), and nothing is missed';
 COMMENT ON COLUMN bm_webhook.endpoint.events_since IS
@@ -56,6 +61,8 @@ CREATE TABLE bm_webhook.paused (
 );
 COMMENT ON TABLE bm_webhook.paused IS 'has a row while pause(everything => true) holds: nothing of this database is '
 	'sent';
+COMMENT ON COLUMN bm_webhook.event.expires_at IS
+	'from then on it is not sent any more, but canceled; NULL: never';
 COMMENT ON FUNCTION bm_webhook_internal.endpoint_changed() IS
 	'notes what was changed, and tells the dispatcher to read that again';
 
@@ -84,6 +91,10 @@ BEGIN
 	END IF;
 END
 $$;
+COMMENT ON FUNCTION bm_webhook.emit(text, jsonb, text, text, text, timestamptz, bigint, text, timestamptz) IS
+	'makes an event of this transaction and returns its id; data is an object; endpoint: for this one alone; '
+	'idempotency_key: if an event of the application was emitted under it within bm_webhook.idempotency_window, there '
+	'is no other, and its id is returned; expires_at: not supported yet; 0A000, 22023, 23502, 42704, 54000';
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.watches(relation regclass)
 	RETURNS TABLE (trigger name, event_type text, direction text, old boolean)
@@ -350,8 +361,24 @@ CREATE OR REPLACE VIEW bm_webhook.backlog WITH (security_invoker = true) AS
 		WHERE e.xid >= (SELECT pg_catalog.pg_snapshot_xmin(c.snapshot) AS xmin FROM bm_webhook.cursor c ORDER BY 1 LIMIT 1)
 			AND e.xid < (SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()))
 			AND EXISTS (SELECT FROM bm_webhook.cursor c WHERE NOT pg_catalog.pg_visible_in_snapshot(e.xid, c.snapshot))
+	), candidate AS (
+		-- found by indexes, whoever asks: there may be a hundred thousand endpoints
+		SELECT f.e, p.id FROM fresh f JOIN bm_webhook.endpoint p ON p.id = (f.e).endpoint_id
+			WHERE bm_webhook_internal.wants(p, f.e, f.muted)
+		UNION ALL
+		SELECT f.e, p.id FROM fresh f JOIN bm_webhook.endpoint p ON p.application = (f.e).application
+			WHERE (f.e).endpoint_id IS NULL AND bm_webhook_internal.wants(p, f.e, f.muted)
+		UNION ALL
+		SELECT f.e, p.id FROM fresh f JOIN bm_webhook.endpoint p ON p.application IS NULL
+			WHERE (f.e).endpoint_id IS NULL AND bm_webhook_internal.wants(p, f.e, f.muted)
+	), missed AS MATERIALIZED (
+		SELECT c.id, count(*) AS not_taken, min((c.e).created_at) AS oldest
+		FROM candidate c
+		WHERE NOT EXISTS (SELECT FROM bm_webhook.delivery x WHERE x.event_id = (c.e).id AND x.endpoint_id = c.id)
+		GROUP BY c.id
 	)
-	SELECT p.id AS endpoint_id, p.application, p.channel, p.url, d.pending, d.retrying, n.not_taken,
+	SELECT p.id AS endpoint_id, p.application, p.channel, p.url, d.pending, d.retrying,
+		coalesce(n.not_taken, 0) AS not_taken,
 		LEAST(d.oldest, n.oldest) AS oldest, d.next_attempt_at
 	FROM bm_webhook.endpoint p
 	CROSS JOIN LATERAL (
@@ -359,12 +386,7 @@ CREATE OR REPLACE VIEW bm_webhook.backlog WITH (security_invoker = true) AS
 			min(bm_webhook.uuid_time(event_id)) AS oldest, min(next_attempt_at) AS next_attempt_at
 		FROM bm_webhook.delivery WHERE endpoint_id = p.id AND status = 'pending'
 	) d
-	CROSS JOIN LATERAL (
-		SELECT count(*) AS not_taken, min((f.e).created_at) AS oldest
-		FROM fresh f
-		WHERE bm_webhook_internal.wants(p, f.e, f.muted)
-			AND NOT EXISTS (SELECT FROM bm_webhook.delivery x WHERE x.event_id = (f.e).id AND x.endpoint_id = p.id)
-	) n
+	LEFT JOIN missed n ON n.id = p.id
 	WHERE p.deleted_at IS NULL;
 
 CREATE OR REPLACE FUNCTION bm_webhook.redeliver(event uuid, endpoint bigint = NULL) RETURNS integer
@@ -799,6 +821,52 @@ CREATE TRIGGER paused_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON bm
 ALTER TABLE bm_webhook.paused ENABLE ALWAYS TRIGGER paused_changed;
 COMMENT ON TRIGGER paused_changed ON bm_webhook.paused IS 'tells the dispatcher';
 
+CREATE TABLE bm_webhook_internal.idempotency_key (
+	application text COLLATE "C" NOT NULL,
+	key text COLLATE "C" NOT NULL,
+	event_id uuid NOT NULL,
+	fingerprint bigint NOT NULL,
+	expires_at timestamptz NOT NULL,
+	PRIMARY KEY (application, key)
+);
+CREATE INDEX idempotency_key_expires_at_idx ON bm_webhook_internal.idempotency_key (expires_at);
+ALTER TABLE bm_webhook_internal.idempotency_key OWNER TO bm_webhook;
+COMMENT ON TABLE bm_webhook_internal.idempotency_key IS
+	'the idempotency keys of events that were emitted with one, as long as they count';
+COMMENT ON COLUMN bm_webhook_internal.idempotency_key.application IS 'empty for events without one';
+COMMENT ON COLUMN bm_webhook_internal.idempotency_key.fingerprint IS 'a hash of what the event says';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.forget_keys(most integer) RETURNS integer
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	forgotten integer;
+BEGIN
+	DELETE FROM bm_webhook_internal.idempotency_key k WHERE k.ctid = ANY (ARRAY(
+		SELECT x.ctid FROM bm_webhook_internal.idempotency_key x WHERE x.expires_at < clock_timestamp()
+			ORDER BY x.expires_at LIMIT most FOR UPDATE SKIP LOCKED));
+	GET DIAGNOSTICS forgotten = ROW_COUNT;
+	RETURN forgotten;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.forget_keys(integer) IS
+	'removes so many expired idempotency keys; returns how many there were';
+COMMENT ON FUNCTION bm_webhook.message_status(text, text, text, text, text, text, timestamptz, text, text, text, text,
+	jsonb, integer, jsonb, jsonb, jsonb, text, text, text, timestamptz) IS
+	'makes an event message.<status> of a message that was sent, and returns its id. status: accepted, sent, '
+	'delivered, read, failed, expired, canceled; or that of a provider in status_map. occurred_at: the provider''s '
+	'time. error: required for failed and expired. idempotency_key: as for emit(). expires_at: not '
+	'supported yet. Errors: 0A000, 22023, 23502, 54000';
+COMMENT ON FUNCTION bm_webhook.message_received(jsonb, text, text, text, text, text, timestamptz, text, text, text,
+	jsonb, jsonb, text, text, text, timestamptz) IS
+	'makes an event message.received of an inbound message, and returns its id. context: {"message_id": ...} of the '
+	'message that it answers. idempotency_key: as for emit(). expires_at: not supported '
+	'yet. Errors: 0A000, 22023, 23502, 54000';
+COMMENT ON FUNCTION bm_webhook.message_clicked(jsonb, text, text, text, text, text, timestamptz, text, text, text,
+	jsonb, text, text, text, timestamptz) IS
+	'makes an event message.clicked, and returns its id. message_id: the message that has the button. sender: who '
+	'clicked. button: {"id": ..., "text": ...}. idempotency_key: as for emit(). expires_at: not '
+	'supported yet. Errors: 0A000, 22023, 23502, 54000';
+
 CREATE OR REPLACE FUNCTION bm_webhook_internal.watch_messages(relation regclass, direction text, mapping text[], omit text[],
 		operations text[], condition text, level text) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1042,6 +1110,20 @@ CREATE OR REPLACE FUNCTION bm_webhook.message_history(message_id text, applicati
 	ORDER BY n.at, n.event_id, n.rank, n.endpoint_id, n.attempt
 $$;
 
+-- Partitions have the comments of their table.
+DO $$
+DECLARE
+	partition regclass;
+BEGIN
+	FOR partition IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'bm_webhook.event'::regclass
+		AND inhrelid <> 'bm_webhook_internal.event_default'::regclass
+	LOOP
+		EXECUTE format('COMMENT ON COLUMN %s.expires_at IS %L', partition, (SELECT col_description(attrelid, attnum)
+			FROM pg_attribute WHERE attrelid = 'bm_webhook.event'::regclass AND attname = 'expires_at'));
+	END LOOP;
+END
+$$;
+
 -------------------------------------------------------------------------------
 -- Privileges
 -------------------------------------------------------------------------------
@@ -1097,7 +1179,8 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON bm_webhook.operation, bm_webhook.paused, bm_webhook_internal.endpoint_change FROM PUBLIC;
+REVOKE ALL ON bm_webhook_internal.endpoint_change, bm_webhook.paused, bm_webhook.operation,
+	bm_webhook_internal.idempotency_key FROM PUBLIC;
 REVOKE ALL ON SEQUENCE bm_webhook.operation_id_seq FROM PUBLIC;
 GRANT INSERT ON bm_webhook.redelivery TO bm_webhook;
 GRANT UPDATE (events_since, paused_at) ON bm_webhook.endpoint TO bm_webhook;

@@ -90,6 +90,9 @@ my $requests = $bmw->receiver->count('all', 'requests');
 $node->restart;
 $bmw->wait_for_sql('it is outdated', q{SELECT bool_and(state = 'outdated') AND count(*) = 2 FROM bm_webhook.status()});
 like($bmw->status('reason'), qr/ALTER EXTENSION bm_webhook UPDATE/, 'status() says what to do');
+is($bmw->sql(q{SELECT count(*) > 30 FROM (SELECT fmgr_c_validator(p.oid) FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+	WHERE l.lanname = 'c' AND p.pronamespace::regnamespace::text ~ '^bm_webhook' OFFSET 0) f}), 't',
+	'the library has every function of the release: pg_upgrade needs them');
 change('outdated');
 my $registered = $bmw->sql("INSERT INTO bm_webhook.endpoint (url, application, event_types) VALUES ('"
 	. $bmw->receiver->url('/ok/late') . "', 'shop', '{order.*}') RETURNING id");
@@ -107,6 +110,9 @@ $session->query_safe("INSERT INTO orders VALUES ('o-session-1', 'made'); UPDATE 
 # The update
 ###############################################################################
 
+is($bmw->sqlstate(q{SET lock_timeout = '100ms'; ALTER EXTENSION bm_webhook UPDATE}), '55P03', 'it waits for who has captured, if wanted not for long');
+is($bmw->sql(q{SELECT extversion FROM pg_extension WHERE extname = 'bm_webhook'}), '0.2.0', 'and then nothing has changed');
+$bmw->sql(q{COMMIT PREPARED 'made before'});
 my $files = files();
 is($bmw->sql(q{BEGIN; ALTER EXTENSION bm_webhook UPDATE;
 	SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_xact_all_tables WHERE relname ~ '^(event|delivery|failed_attempt)_(\d+|default)$'; COMMIT}),
@@ -119,7 +125,6 @@ $bmw->sql(q{INSERT INTO late VALUES ('l-2')});
 change('after');
 $session->query_safe("INSERT INTO orders VALUES ('o-session-2', 'made'); UPDATE bm_webhook.endpoint SET url = '"
 	. $bmw->receiver->url('/ok/failed') . "' WHERE id = $failing");
-$bmw->sql(q{COMMIT PREPARED 'made before'});
 $bmw->sql("UPDATE bm_webhook.endpoint SET url = '" . $bmw->receiver->url('/ok/chain') . "' WHERE id = $chain");
 $bmw->sql("UPDATE bm_webhook.delivery SET next_attempt_at = now() WHERE next_attempt_at < 'infinity'");
 $bmw->wait_for_sql('all has ended', q{SELECT count(*) = 0 FROM bm_webhook.delivery WHERE status = 'pending'});
