@@ -154,6 +154,7 @@ dispatcher_start(int shard)
 							   .is_awake = true,
 							   .wake_at = -1,
 							   .limits = limits()};
+	memory_end(); /* another one may be in the middle of its cycle */
 	dispatcher->scheduler = bmw_scheduler_create(&dispatcher->limits, world_wall());
 	dispatcher->router = bmw_router_create();
 	read_cursor(dispatcher, &cursor);

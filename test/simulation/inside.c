@@ -321,5 +321,7 @@ static bool
 may_send(const BmwLane *lane, int64_t now)
 {
 	return !lane->is_stopped && lane->fresh.length + lane->due.length > 0 &&
-		   lane->hold_until_us <= now && bmw_window_next_us(&lane->window, lane->in_flight) <= now;
+		   lane->hold_until_us <= now &&
+		   bmw_window_next_us(&lane->window, lane->in_flight) <= now &&
+		   bmw_rate_limit_next_us(&lane->rate_limit) <= now;
 }
