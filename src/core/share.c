@@ -36,9 +36,9 @@ static void drop(BmwShares *shares, BmwShare *share);
 static bool grow(BmwShares *shares);
 static BmwShare **bucket_of(const BmwShares *shares, const char *application);
 static BmwShareRule rule_of(const BmwLane *lane);
-static void count(BmwLane *lane, int in_flight, BmwShareRule rule);
-static bool may_start(const BmwShare *share, BmwShareRule rule, int free);
-static BmwLane *first_of(const BmwShare *share, int free);
+static void count(BmwShares *shares, BmwLane *lane, int in_flight, BmwShareRule rule);
+static bool may_start(const BmwShares *shares, const BmwShare *share, BmwShareRule rule, int free);
+static BmwLane *first_of(const BmwShares *shares, const BmwShare *share, int free);
 static void enqueue(BmwShares *shares, BmwLane *lane);
 static void dequeue(BmwShares *shares, BmwLane *lane);
 static void ring_insert(BmwShares *shares, BmwShare *share);
@@ -85,7 +85,7 @@ bmw_share_leave(BmwShares *shares, BmwLane *lane)
 
 	if (lane->member.turn != 0)
 		dequeue(shares, lane);
-	count(lane, 0, lane->member.rule);
+	count(shares, lane, 0, lane->member.rule);
 	if (--share->lanes == 0)
 		drop(shares, share);
 }
@@ -99,7 +99,7 @@ bmw_share_update(BmwShares *shares, BmwLane *lane, bool is_ready)
 
 	if (was_ready && is_moved)
 		dequeue(shares, lane);
-	count(lane, lane->in_flight, rule);
+	count(shares, lane, lane->in_flight, rule);
 	if (is_ready && is_moved)
 		enqueue(shares, lane);
 }
@@ -113,7 +113,7 @@ bmw_share_next(const BmwShares *shares, int free)
 		return NULL;
 	do
 	{
-		BmwLane *lane = first_of(share, free);
+		BmwLane *lane = first_of(shares, share, free);
 
 		if (lane != NULL)
 			return lane;
@@ -211,21 +211,25 @@ rule_of(const BmwLane *lane)
 }
 
 static void
-count(BmwLane *lane, int in_flight, BmwShareRule rule)
+count(BmwShares *shares, BmwLane *lane, int in_flight, BmwShareRule rule)
 {
 	BmwShareMember *member = &lane->member;
 	BmwShare *share = member->share;
+	const int more = in_flight - member->in_flight;
+	const int more_doubtful = (rule == BMW_SHARE_DOUBTFUL ? in_flight : 0) -
+							  (member->rule == BMW_SHARE_DOUBTFUL ? member->in_flight : 0);
 
-	share->in_flight += in_flight - member->in_flight;
-	share->doubtful += (rule == BMW_SHARE_DOUBTFUL ? in_flight : 0) -
-					   (member->rule == BMW_SHARE_DOUBTFUL ? member->in_flight : 0);
+	share->in_flight += more;
+	share->doubtful += more_doubtful;
+	shares->in_flight += more;
+	shares->doubtful += more_doubtful;
 	member->in_flight = in_flight;
 	member->rule = rule;
 }
 
 /* The rules of share.h. */
 static bool
-may_start(const BmwShare *share, BmwShareRule rule, int free)
+may_start(const BmwShares *shares, const BmwShare *share, BmwShareRule rule, int free)
 {
 	switch (rule)
 	{
@@ -234,7 +238,7 @@ may_start(const BmwShare *share, BmwShareRule rule, int free)
 		case BMW_SHARE_BUSY:
 			return share->in_flight < free;
 		case BMW_SHARE_DOUBTFUL:
-			return 2 * share->doubtful < free;
+			return 2 * share->doubtful < free && 2 * shares->doubtful < shares->in_flight + free;
 		case BMW_SHARE_RULES:
 			break;
 	}
@@ -243,7 +247,7 @@ may_start(const BmwShare *share, BmwShareRule rule, int free)
 
 /* Of those that may start, the one that has waited longest. */
 static BmwLane *
-first_of(const BmwShare *share, int free)
+first_of(const BmwShares *shares, const BmwShare *share, int free)
 {
 	BmwLane *first = NULL;
 
@@ -251,7 +255,7 @@ first_of(const BmwShare *share, int free)
 	{
 		BmwLane *lane = share->ready[rule].first;
 
-		if (lane != NULL && may_start(share, rule, free) &&
+		if (lane != NULL && may_start(shares, share, rule, free) &&
 			(first == NULL || lane->member.turn < first->member.turn))
 			first = lane;
 	}

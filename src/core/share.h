@@ -13,7 +13,8 @@
  * keeps room for its other endpoints:
  *
  *   a lane whose last request failed, or that has not had a success yet: while such
- *   lanes of the share hold less than half as many as are free
+ *   lanes of the share hold less than half as many as are free, and those of all
+ *   shares less than half of all places
  *   a lane with nothing in flight: also while the share holds less than twice as
  *   many as are free
  */
@@ -55,6 +56,8 @@ typedef struct BmwShares
 	int length;
 	BmwShare *ring; /* those with ready lanes; whose turn is next */
 	uint64_t turns;
+	int in_flight;
+	int doubtful; /* of these, of lanes that are */
 } BmwShares;
 
 extern void bmw_share_free_all(BmwShares *shares);

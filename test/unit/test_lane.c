@@ -287,6 +287,37 @@ test_hanging_application(void)
 	free(many);
 }
 
+/* However many applications hang, half of all places are for endpoints that answer. */
+static void
+test_many_hanging_applications(void)
+{
+	enum
+	{
+		HANGING = 40
+	};
+	BmwJob *many = calloc(HANGING * 4, sizeof(*many));
+	char name[20];
+	BmwLane *bank;
+
+	begin(64);
+	bank = open_with("bank", 1000, 0, 1);
+	CHECK_INT(start_all(1), 1);
+	succeed(bank, 1, 1);
+	for (int i = 0; i < HANGING; i++)
+	{
+		(void) snprintf(name, sizeof(name), "shop %d", i);
+		BmwLane *lane = open_with(name, i, 0, 0);
+
+		for (int j = 0; j < 4; j++)
+			CHECK(bmw_lane_push_new(lane, &many[4 * i + j], 0));
+	}
+	CHECK_INT(start_all(2), 64);
+	push_new(bank, 0, 4);
+	CHECK_INT(start_all(3), 4);
+	end();
+	free(many);
+}
+
 /* Applications take turns, whatever the number of their endpoints. */
 static void
 test_applications_take_turns(void)
@@ -308,21 +339,23 @@ test_application_changes(void)
 {
 	BmwLane *lane;
 
-	begin(2);
+	begin(4);
 	lane = open_with("shop", 1, 0, 4);
-	CHECK_INT(start_all(1), 2);
+	CHECK_INT(start_all(1), 3);
 	CHECK(bmw_lane_set_application(lane, "shop"));
 	CHECK(bmw_lane_set_application(lane, "bank"));
 	open_with("shop", 2, 10, 4);
-	CHECK_INT(next(1), 10); /* the share of shop is empty: half of the two free */
+	CHECK_INT(next(1), 10); /* the share of shop is empty; four in doubt are half of all */
 	CHECK_INT(next(1), -1);
 	CHECK(bmw_lane_set_application(lane, NULL));
+	finish(lane, BMW_WINDOW_FAILURE, 0, 1);
 	finish(lane, BMW_WINDOW_FAILURE, 0, 1);
 	finish(lane, BMW_WINDOW_FAILURE, 0, 1);
 	while (bmw_lane_take_new(lane) != NULL)
 		;
 	bmw_lanes_close(lanes, lane);
 	CHECK_INT(next(1), 11);
+	CHECK_INT(next(1), 12);
 	CHECK_INT(next(1), -1);
 	end();
 }
@@ -812,7 +845,8 @@ model_may_send(const Model *model)
 	if (!model_is_ready(model) || free <= 0)
 		return false;
 	if (model_is_doubtful(model))
-		return 2 * model_in_flight(model->application, true) < free;
+		return 2 * model_in_flight(model->application, true) < free &&
+			   model_in_flight(-1, true) < MODEL_LIMIT;
 	return share < (model->in_flight == 0 ? 2 * free : free);
 }
 
@@ -1176,6 +1210,7 @@ main(void)
 	test_round_robin();
 	test_limits();
 	test_hanging_application();
+	test_many_hanging_applications();
 	test_applications_take_turns();
 	test_application_changes();
 	test_window();
