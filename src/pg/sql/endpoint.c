@@ -18,6 +18,7 @@
 #include "pg/server/compat.h"
 #include "pg/server/settings.h"
 #include "pg/sql/interval.h"
+#include "pg/sql/endpoint_pace.h"
 #include "pg/sql/row.h"
 #include "pg/sql/sql_row.h"
 #include "utils/acl.h"
@@ -31,8 +32,6 @@ PG_FUNCTION_INFO_V1(bm_webhook_check_endpoint);
 
 #define MAX_HEADERS 64
 #define MAX_HEADERS_BYTES 8192
-#define MAX_IN_FLIGHT 5000
-#define MAX_RATE 10000
 
 typedef void (*Check)(BmwRow *row, const char *column);
 
@@ -53,9 +52,6 @@ static int utf8_length(const JsonbValue *text);
 static void refuse_duplicates(char **names, int length);
 static void check_timeout(BmwRow *row, const char *column);
 static void check_ttl(BmwRow *row, const char *column);
-static void check_max_in_flight(BmwRow *row, const char *column);
-static void check_rate(BmwRow *row, const char *column);
-static void check_burst(BmwRow *row, const char *column);
 static void check_ordering(BmwRow *row, const char *column);
 static void check_retry_delays(BmwRow *row, const char *column);
 static void check_metadata(BmwRow *row, const char *column);
@@ -104,11 +100,11 @@ bm_webhook_check_endpoint(PG_FUNCTION_ARGS)
 	check_changed(&row, "event_types", check_event_types);
 	check_changed(&row, "headers", check_headers);
 	check_changed(&row, "timeout", check_timeout);
-	check_changed(&row, "max_in_flight", check_max_in_flight);
+	check_changed(&row, "max_in_flight", bmw_endpoint_pace_check_max_in_flight);
 	if (bmw_row_has_column(&row, "rate_limit"))
 	{
-		check_changed(&row, "rate_limit", check_rate);
-		check_burst(&row, "rate_burst");
+		check_changed(&row, "rate_limit", bmw_endpoint_pace_check_rate_limit);
+		bmw_endpoint_pace_check_rate_burst(&row, "rate_burst");
 	}
 	check_changed(&row, "ordering", check_ordering);
 	check_changed(&row, "retry_delays", check_retry_delays);
@@ -318,46 +314,6 @@ check_ttl(BmwRow *row, const char *column)
 		bmw_row_refuse("\"ttl\" is out of range", "It must be between 1 second and 366 days.",
 					   "NULL, the default, is no limit.");
 	bmw_row_set(row, column, bmw_interval_datum(us));
-}
-
-static void
-check_max_in_flight(BmwRow *row, const char *column)
-{
-	int32 max_in_flight = DatumGetInt32(bmw_row_value(row, column));
-
-	if (max_in_flight < 1 || max_in_flight > MAX_IN_FLIGHT)
-		bmw_row_refuse("\"max_in_flight\" is out of range", "It must be between 1 and 5000.",
-					   "The default is 128.");
-}
-
-static void
-check_rate(BmwRow *row, const char *column)
-{
-	int32 rate;
-
-	if (bmw_row_is_null(row, column))
-		return;
-	rate = DatumGetInt32(bmw_row_value(row, column));
-	if (rate < 1 || rate > MAX_RATE)
-		bmw_row_refuse("\"rate_limit\" is out of range", "It must be between 1 and 10000.",
-					   "It is the number of requests a second; null is no limit.");
-}
-
-static void
-check_burst(BmwRow *row, const char *column)
-{
-	int32 burst;
-
-	if (bmw_row_is_null(row, column))
-		return;
-	if (bmw_row_is_null(row, "rate_limit"))
-		bmw_row_refuse("\"rate_burst\" needs \"rate_limit\"",
-					   "Without a limit there is nothing that a burst could exceed.",
-					   "Set both, or neither.");
-	burst = DatumGetInt32(bmw_row_value(row, column));
-	if (burst < 1 || burst > MAX_RATE)
-		bmw_row_refuse("\"rate_burst\" is out of range", "It must be between 1 and 10000.",
-					   "It is the number of requests that may start at once after a pause.");
 }
 
 static void

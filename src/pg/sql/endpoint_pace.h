@@ -1,0 +1,15 @@
+/*
+ * pg/sql/endpoint_pace.h - how many requests an endpoint may get: what may be in these columns.
+ *
+ * Called by the trigger of bm_webhook.endpoint; each raises an error that says what may.
+ */
+#ifndef BMW_PG_SQL_ENDPOINT_PACE_H
+#define BMW_PG_SQL_ENDPOINT_PACE_H
+
+#include "pg/sql/row.h"
+
+extern void bmw_endpoint_pace_check_max_in_flight(BmwRow *row, const char *column);
+extern void bmw_endpoint_pace_check_rate_limit(BmwRow *row, const char *column);
+extern void bmw_endpoint_pace_check_rate_burst(BmwRow *row, const char *column);
+
+#endif
