@@ -102,7 +102,7 @@ check_started(Dispatcher *dispatcher, int endpoint)
 			lane->member.rule > started->member.rule || /* one in doubt waits for others in doubt */
 			!may_send(lane, dispatcher->scheduler->now_us))
 			continue;
-		if (++passed_over[i] > 4 * MAX_ENDPOINTS)
+		if (++passed_over[i] > MAX_ENDPOINTS)
 		{
 			check_describe(i);
 			check_describe(endpoint);
