@@ -14,7 +14,8 @@ GRANT UPDATE (paused_at) ON bm_webhook.application TO bm_webhook;
 GRANT SELECT, INSERT, DELETE ON bm_webhook.paused TO bm_webhook;
 GRANT UPDATE (failing_since, disabled_reason) ON bm_webhook.endpoint_state TO bm_webhook;
 -- Their rows are for those who may read or change deliveries.
-GRANT SELECT ON bm_webhook_internal.pending, bm_webhook_internal.pending_count, bm_webhook_internal.pending_change TO PUBLIC;
+GRANT SELECT ON bm_webhook_internal.pending, bm_webhook_internal.pending_count, bm_webhook_internal.pending_change
+	TO PUBLIC;
 GRANT INSERT ON bm_webhook_internal.pending_change TO PUBLIC;
 -- The extension's own: what its dispatchers and definers call.
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA bm_webhook_internal TO bm_webhook;
