@@ -48,6 +48,12 @@ $bmw->sql(qq{UPDATE bm_webhook.endpoint SET enabled = false WHERE id = $for{'no 
 is(answer($event, $for{'no secret'}), 'f|disabled|pending', 'what waits for one that was disabled');
 is($bmw->sql("SELECT count(*) FROM bm_webhook.explain_delivery('$event')"), $bmw->sql('SELECT count(*) FROM bm_webhook.endpoint'), 'every endpoint has a row');
 
+$bmw->sql("SELECT bm_webhook.pause($for{''}, reason => 'a test')");
+my $paused = $bmw->sql(q{SELECT bm_webhook.emit('order.paid', '{}', 'shop', 'sms')});
+is(answer($paused, $for{''}) =~ s/pending//r, 't|paused|', 'one that waits while its endpoint is paused');
+is(answer($event, $for{''}), 't||delivered', 'which is nothing to what was delivered');
+$bmw->sql("SELECT bm_webhook.resume($for{''})");
+
 # Who sees what.
 $bmw->sql(q{CREATE ROLE operator BYPASSRLS; GRANT USAGE ON SCHEMA bm_webhook TO shop, bank, operator;
 	GRANT EXECUTE ON FUNCTION bm_webhook.explain_delivery TO shop, bank, operator});

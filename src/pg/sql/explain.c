@@ -28,14 +28,18 @@ static BmwStatement find = {
 	3,
 	{UUIDOID, OIDOID, BOOLOID}};
 
+/* What keeps an endpoint from being sent what it gets, is only said of what has not ended. */
 static BmwStatement explain = {
-	"SELECT x.id, x.reason IS NULL, coalesce(x.reason, CASE WHEN NOT EXISTS"
-	"  (SELECT FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = x.id) THEN 'no secret' END),"
-	" CASE WHEN EXISTS (SELECT FROM bm_webhook.set_aside s"
-	"   WHERE s.event_id = $1 AND s.endpoint_id = x.id) THEN 'set aside'"
-	"  ELSE (SELECT d.status FROM bm_webhook.delivery d"
-	"   WHERE d.event_id = $1 AND d.endpoint_id = x.id) END"
-	" FROM (SELECT e.id, bm_webhook_internal.reason(e, v, a.muted_event_types) AS reason"
+	"SELECT x.id, x.reason IS NULL, coalesce(x.reason, CASE WHEN coalesce(x.status, 'pending') <> 'pending' THEN NULL"
+	"  WHEN x.is_paused THEN 'paused' WHEN NOT EXISTS"
+	"   (SELECT FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = x.id) THEN 'no secret' END), x.status"
+	" FROM (SELECT e.id, bm_webhook_internal.reason(e, v, a.muted_event_types) AS reason,"
+	"  e.paused_at IS NOT NULL OR EXISTS (SELECT FROM bm_webhook.paused) OR EXISTS"
+	"   (SELECT FROM bm_webhook.application o WHERE o.name = e.application AND o.paused_at IS NOT NULL) AS is_paused,"
+	"  CASE WHEN EXISTS (SELECT FROM bm_webhook.set_aside s"
+	"    WHERE s.event_id = $1 AND s.endpoint_id = e.id) THEN 'set aside'"
+	"   ELSE (SELECT d.status FROM bm_webhook.delivery d"
+	"    WHERE d.event_id = $1 AND d.endpoint_id = e.id) END AS status"
 	"  FROM bm_webhook.event v LEFT JOIN bm_webhook.application a ON a.name = v.application"
 	"  CROSS JOIN bm_webhook.endpoint e WHERE v.id = $1 AND " BMW_OWNERSHIP
 	") x ORDER BY 2 DESC, 1",
