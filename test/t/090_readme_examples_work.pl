@@ -15,7 +15,7 @@ use Test::More;
 my $root = "$FindBin::RealBin/../..";
 # The last block of the last page removes the extension.
 my @pages = qw(README.md docs/endpoints.md docs/watching.md docs/receivers.md docs/delivery.md docs/messaging.md
-  docs/reporting.md docs/security.md docs/reference.md docs/operations.md);
+  docs/reporting.md docs/security.md docs/reference.md docs/howto.md docs/operations.md);
 my (%text, %blocks);
 for my $file (@pages)
 {
@@ -89,7 +89,7 @@ is($bmw->sql(q{SELECT string_agg(concat_ws(' ', type, channel, message_id, n), '
 		FROM bm_webhook.event WHERE type !~ '^(webhook|endpoint|delivery)\.' AND application IS DISTINCT FROM 'app_7' GROUP BY 1, 2, 3) e}),
 	'order.paid 1 1, order.shipped 1 1, price.changed A-7 2, message.sent whatsapp 1 1, message.received whatsapp in_ 1, '
 	  . 'contact.opted_out 1 1, contact.opted_out 2 1, campaign.large spring 1, message.deleted 1 1, '
-	  . 'campaign.finished sms campaign-17 1, campaign.started 1, order.refunded 1',
+	  . 'campaign.finished sms campaign-17 1, campaign.started 1, order.refunded 1, price.sent offer-1 1',
 	'the events that the text promises');
 like(output_of(qr/message_state WHERE message_id = 'm_01J9'/), qr/\Afailed\|.*\|undeliverable\n\z/, 'the state of a message');
 like(output_of(qr/message_history\('m_01J9', 'app_7'\);/), qr/\|event\|message\.sent\|.*\|event\|message\.failed\|/s, 'its history');
