@@ -32,13 +32,20 @@ ALTER FUNCTION bm_webhook_internal.wants(bm_webhook.endpoint, bm_webhook.event) 
 -- New columns at the end, without a default: no row is written.
 ALTER TABLE bm_webhook.application ADD COLUMN paused_at timestamptz;
 ALTER TABLE bm_webhook.endpoint ADD COLUMN events_since timestamptz, ADD COLUMN paused_at timestamptz,
-	ADD COLUMN ttl interval;
+	ADD COLUMN ttl interval, ADD COLUMN rate_limit integer, ADD COLUMN rate_burst integer,
+	ALTER COLUMN max_in_flight SET DEFAULT 128;
 ALTER TABLE bm_webhook.event ADD COLUMN expires_at timestamptz;
+
+DROP FUNCTION bm_webhook_internal.look();
 COMMENT ON COLUMN bm_webhook.application.paused_at IS
 	'when pause() was called for it: what is for its endpoints waits until resume()';
 CREATE INDEX endpoint_application_idx ON bm_webhook.endpoint (application);
+COMMENT ON COLUMN bm_webhook.endpoint.max_in_flight IS 'requests at the same time; 1 to 5000';
 COMMENT ON COLUMN bm_webhook.endpoint.ttl IS
 	'an event that was captured longer ago is not sent any more, but canceled; NULL: however old';
+COMMENT ON COLUMN bm_webhook.endpoint.rate_limit IS 'requests a second; 1 to 10000; null: no limit';
+COMMENT ON COLUMN bm_webhook.endpoint.rate_burst IS
+	'requests that may start at once after a pause, 1 to 10000; null: one';
 COMMENT ON COLUMN bm_webhook.endpoint.paused_at IS
 	'when pause() was called: what is for it waits until resume(), and nothing is missed';
 COMMENT ON COLUMN bm_webhook.endpoint.events_since IS
@@ -63,6 +70,60 @@ COMMENT ON TABLE bm_webhook.paused IS 'has a row while pause(everything => true)
 	'sent';
 COMMENT ON COLUMN bm_webhook.event.expires_at IS
 	'from then on it is not sent any more, but canceled; NULL: never';
+CREATE INDEX delivery_pending_idx ON bm_webhook.delivery (endpoint_id, event_id) WHERE status = 'pending';
+
+CREATE TABLE bm_webhook_internal.pending_count (
+	endpoint_id bigint PRIMARY KEY,
+	pending bigint NOT NULL,
+	retrying bigint NOT NULL
+) WITH (fillfactor = 50);
+
+CREATE TABLE bm_webhook_internal.pending_change (
+	endpoint_id bigint NOT NULL,
+	pending bigint NOT NULL,
+	retrying bigint NOT NULL
+);
+COMMENT ON TABLE bm_webhook_internal.pending_count IS
+	'how many deliveries of an endpoint are pending, without what pending_change adds to it';
+COMMENT ON TABLE bm_webhook_internal.pending_change IS 'by how much that has changed since';
+ALTER TABLE bm_webhook_internal.pending_count OWNER TO bm_webhook;
+ALTER TABLE bm_webhook_internal.pending_change OWNER TO bm_webhook;
+ALTER TABLE bm_webhook_internal.pending_count ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bm_webhook_internal.pending_change ENABLE ROW LEVEL SECURITY;
+CREATE POLICY reader ON bm_webhook_internal.pending_count FOR SELECT
+	USING ((SELECT pg_catalog.has_table_privilege('bm_webhook.delivery', 'SELECT')));
+CREATE POLICY reader ON bm_webhook_internal.pending_change FOR SELECT
+	USING ((SELECT pg_catalog.has_table_privilege('bm_webhook.delivery', 'SELECT')));
+CREATE POLICY writer ON bm_webhook_internal.pending_change FOR INSERT
+	WITH CHECK (pg_catalog.has_table_privilege('bm_webhook.delivery', 'UPDATE'));
+
+CREATE OR REPLACE VIEW bm_webhook_internal.pending WITH (security_invoker = true) AS
+	SELECT endpoint_id, greatest(sum(pending), 0)::bigint AS pending, greatest(sum(retrying), 0)::bigint AS retrying
+	FROM (SELECT * FROM bm_webhook_internal.pending_count UNION ALL SELECT * FROM bm_webhook_internal.pending_change) c
+	GROUP BY endpoint_id;
+COMMENT ON VIEW bm_webhook_internal.pending IS 'how many deliveries of an endpoint are pending, and tried before';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.delivery_deleted() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF TG_OP = 'TRUNCATE' THEN
+		DELETE FROM bm_webhook_internal.pending_count;
+		DELETE FROM bm_webhook_internal.pending_change;
+	ELSE
+		INSERT INTO bm_webhook_internal.pending_change
+			SELECT o.endpoint_id, -count(*), -count(*) FILTER (WHERE o.attempts > 0)
+			FROM deleted o WHERE o.status = 'pending' GROUP BY o.endpoint_id;
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.delivery_deleted() IS 'counts what somebody has deleted from the log';
+CREATE TRIGGER delivery_deleted AFTER DELETE ON bm_webhook.delivery
+	REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook_internal.delivery_deleted();
+CREATE TRIGGER delivery_truncated AFTER TRUNCATE ON bm_webhook.delivery
+	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook_internal.delivery_deleted();
+COMMENT ON TRIGGER delivery_deleted ON bm_webhook.delivery IS 'counts what is pending no more';
+COMMENT ON TRIGGER delivery_truncated ON bm_webhook.delivery IS 'nothing is pending any more';
 COMMENT ON FUNCTION bm_webhook_internal.endpoint_changed() IS
 	'notes what was changed, and tells the dispatcher to read that again';
 
@@ -95,6 +156,9 @@ COMMENT ON FUNCTION bm_webhook.emit(text, jsonb, text, text, text, timestamptz, 
 	'makes an event of this transaction and returns its id; data is an object; endpoint: for this one alone; '
 	'idempotency_key: if an event of the application was emitted under it within bm_webhook.idempotency_window, there '
 	'is no other, and its id is returned; expires_at: not supported yet; 0A000, 22023, 23502, 42704, 54000';
+COMMENT ON FUNCTION bm_webhook.ping(bigint, text) IS
+	'sends an event webhook.ping, or the example that event_type has of another type, to this endpoint alone and '
+	'returns its id; 42704 unknown endpoint, type without example, 55000 disabled endpoint';
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.watches(relation regclass)
 	RETURNS TABLE (trigger name, event_type text, direction text, old boolean)
@@ -376,18 +440,44 @@ CREATE OR REPLACE VIEW bm_webhook.backlog WITH (security_invoker = true) AS
 		FROM candidate c
 		WHERE NOT EXISTS (SELECT FROM bm_webhook.delivery x WHERE x.event_id = (c.e).id AND x.endpoint_id = c.id)
 		GROUP BY c.id
+	), waiting AS MATERIALIZED (
+		SELECT * FROM bm_webhook_internal.pending
 	)
-	SELECT p.id AS endpoint_id, p.application, p.channel, p.url, d.pending, d.retrying,
-		coalesce(n.not_taken, 0) AS not_taken,
-		LEAST(d.oldest, n.oldest) AS oldest, d.next_attempt_at
+	SELECT p.id AS endpoint_id, p.application, p.channel, p.url, coalesce(w.pending, 0) AS pending,
+		coalesce(w.retrying, 0) AS retrying, coalesce(n.not_taken, 0) AS not_taken,
+		LEAST(bm_webhook.uuid_time(o.event_id), n.oldest) AS oldest, d.next_attempt_at
 	FROM bm_webhook.endpoint p
-	CROSS JOIN LATERAL (
-		SELECT count(*) AS pending, count(*) FILTER (WHERE attempts > 0) AS retrying,
-			min(bm_webhook.uuid_time(event_id)) AS oldest, min(next_attempt_at) AS next_attempt_at
-		FROM bm_webhook.delivery WHERE endpoint_id = p.id AND status = 'pending'
-	) d
+	LEFT JOIN waiting w ON w.endpoint_id = p.id
+	LEFT JOIN LATERAL (
+		SELECT event_id FROM bm_webhook.delivery
+		WHERE w.pending > 0 AND endpoint_id = p.id AND status = 'pending' ORDER BY endpoint_id, event_id LIMIT 1
+	) o ON true
+	LEFT JOIN LATERAL (
+		SELECT next_attempt_at FROM bm_webhook.delivery
+		WHERE w.pending > 0 AND endpoint_id = p.id AND status = 'pending' ORDER BY endpoint_id, next_attempt_at LIMIT 1
+	) d ON true
 	LEFT JOIN missed n ON n.id = p.id
 	WHERE p.deleted_at IS NULL;
+
+CREATE OR REPLACE FUNCTION bm_webhook.status(OUT database name, OUT shard integer, OUT state text, OUT reason text,
+	OUT since timestamptz, OUT pid integer, OUT in_flight integer, OUT queued integer, OUT unrecorded integer,
+	OUT pending bigint, OUT set_aside bigint, OUT sent bigint, OUT resent bigint, OUT last_error text,
+	OUT last_error_at timestamptz, OUT capture_failures bigint, OUT last_capture_error text,
+		OUT last_capture_error_at timestamptz)
+	RETURNS SETOF record LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+	SELECT d.datname, s.shard, s.state, s.reason, s.since, s.pid, s.in_flight, s.queued, s.unrecorded,
+		CASE WHEN d.datname = current_database() AND has_table_privilege('bm_webhook.delivery', 'SELECT')
+			THEN (SELECT coalesce(sum(pending), 0)::bigint FROM bm_webhook_internal.pending) END,
+		CASE WHEN d.datname = current_database() THEN (SELECT count(*) FROM bm_webhook.set_aside) END,
+		s.sent, s.resent, s.last_error, s.last_error_at, s.capture_failures, s.last_capture_error, s.last_capture_error_at
+	FROM bm_webhook_internal.dispatchers() s JOIN pg_database d ON d.oid = s.database
+	ORDER BY d.datname, s.shard
+$$;
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.look(endpoint bigint) RETURNS void
+	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bm_webhook_look';
+COMMENT ON FUNCTION bm_webhook_internal.look(bigint) IS
+	'tells the dispatcher that deliveries of this transaction to an endpoint are due';
 
 CREATE OR REPLACE FUNCTION bm_webhook.redeliver(event uuid, endpoint bigint = NULL) RETURNS integer
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -409,24 +499,72 @@ BEGIN
 			AND EXISTS (SELECT FROM bm_webhook.endpoint p, bm_webhook.event e
 				WHERE p.id = d.endpoint_id AND e.id = redeliver.event AND bm_webhook_internal.fits(p, e))
 		RETURNING was.*
+	), noted AS (
+		INSERT INTO bm_webhook.redelivery (event_id, endpoint_id, status, attempts, last_attempt_at, http_status, duration)
+			SELECT event_id, endpoint_id, status, attempts, last_attempt_at, http_status, duration FROM again
+	), counted AS (
+		INSERT INTO bm_webhook_internal.pending_change
+			SELECT endpoint_id, 1, (attempts > 0)::integer FROM again WHERE status <> 'pending'
 	)
-	INSERT INTO bm_webhook.redelivery (event_id, endpoint_id, status, attempts, last_attempt_at, http_status, duration)
-		SELECT event_id, endpoint_id, status, attempts, last_attempt_at, http_status, duration FROM again;
-	GET DIAGNOSTICS made_due = ROW_COUNT;
+	SELECT count(bm_webhook_internal.look(endpoint_id)) INTO made_due FROM again;
 	IF made_due = 0 THEN
 		PERFORM bm_webhook_internal.refuse('there is no delivery of this event to send again',
 			'Deliveries are the rows of bm_webhook.delivery; their endpoint must still exist and be for the application of the '
 				'event, and what waits for an earlier event of its message is not sent out of turn. What is in '
 				'bm_webhook.set_aside must be recorded first: retry_set_aside().', '42704');
 	END IF;
-	PERFORM bm_webhook_internal.look();
 	RETURN made_due;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION bm_webhook.retry_set_aside(event uuid = NULL, endpoint bigint = NULL) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s bm_webhook.set_aside;
+	was bm_webhook.delivery;
+	recorded bigint = 0;
+	refused bigint = 0;
+	last_cause text;
+	last_state text;
+BEGIN
+	FOR s IN SELECT * FROM bm_webhook.set_aside a
+		WHERE (retry_set_aside.event IS NULL OR a.event_id = retry_set_aside.event)
+			AND (retry_set_aside.endpoint IS NULL OR a.endpoint_id = retry_set_aside.endpoint)
+		ORDER BY a.event_id, a.endpoint_id FOR UPDATE
+	LOOP
+		BEGIN
+			SELECT * INTO was FROM bm_webhook.delivery d
+				WHERE d.event_id = s.event_id AND d.endpoint_id = s.endpoint_id FOR UPDATE;
+			PERFORM bm_webhook_internal.record(s), bm_webhook_internal.look(s.endpoint_id);
+			INSERT INTO bm_webhook_internal.pending_change
+				SELECT s.endpoint_id, p.now - p.before, p.now * (d.attempts > 0)::integer
+					- p.before * (coalesce(was.attempts, 0) > 0)::integer
+				FROM bm_webhook.delivery d, LATERAL (SELECT (d.status = 'pending')::integer AS now,
+					coalesce(was.status = 'pending', false)::integer AS before) p
+				WHERE d.event_id = s.event_id AND d.endpoint_id = s.endpoint_id;
+			recorded = recorded + 1;
+		EXCEPTION WHEN OTHERS THEN
+			refused = refused + 1;
+			GET STACKED DIAGNOSTICS last_cause = MESSAGE_TEXT, last_state = RETURNED_SQLSTATE;
+			UPDATE bm_webhook.set_aside a SET cause = last_cause, sqlstate = last_state
+				WHERE a.event_id = s.event_id AND a.endpoint_id = s.endpoint_id;
+		END;
+	END LOOP;
+	IF recorded + refused = 0 AND (event IS NOT NULL OR endpoint IS NOT NULL) THEN
+		PERFORM bm_webhook_internal.refuse('nothing of this event or endpoint is set aside',
+			'What is set aside are the rows of bm_webhook.set_aside.', '42704');
+	ELSIF refused > 0 THEN
+		RAISE WARNING '% of % outcomes could still not be recorded, and stay set aside', refused, recorded + refused
+			USING DETAIL = format('The last of them: %s', last_cause),
+				HINT = 'The column "cause" of bm_webhook.set_aside says why for each.';
+	END IF;
+	RETURN recorded;
 END
 $$;
 
 CREATE TABLE bm_webhook.operation (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	kind text NOT NULL CHECK (kind IN ('redeliver', 'recover', 'cancel', 'pause', 'resume')),
+	kind text NOT NULL CHECK (kind IN ('redeliver', 'recover', 'cancel', 'pause', 'resume', 'erase')),
 	endpoint_id bigint,
 	event_id uuid,
 	since timestamptz,
@@ -531,6 +669,10 @@ BEGIN
 			SELECT w.event_id, w.endpoint_id, 'pending', w.attempts, clock_timestamp() FROM was w
 			ON CONFLICT (event_id, endpoint_id) DO UPDATE
 				SET status = excluded.status, next_attempt_at = excluded.next_attempt_at
+	), counted AS (
+		INSERT INTO bm_webhook_internal.pending_change
+			SELECT endpoint_id, count(*), count(*) FILTER (WHERE attempts > 0)
+			FROM was WHERE status <> 'pending' GROUP BY endpoint_id
 	)
 	INSERT INTO bm_webhook.redelivery (event_id, endpoint_id, asked_by, status, attempts, last_attempt_at, http_status,
 		duration)
@@ -549,12 +691,15 @@ DECLARE
 	changed bigint;
 BEGIN
 	WITH waiting AS MATERIALIZED (
-		SELECT d.event_id FROM bm_webhook.delivery d
+		SELECT d.event_id, d.attempts FROM bm_webhook.delivery d
 			WHERE d.endpoint_id = o.endpoint_id AND d.status = 'pending' AND d.event_id < before
 				AND (o.event_id IS NULL OR d.event_id = o.event_id)
 				AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s
 					WHERE s.event_id = d.event_id AND s.endpoint_id = d.endpoint_id)
 			LIMIT most FOR NO KEY UPDATE
+	), counted AS (
+		INSERT INTO bm_webhook_internal.pending_change
+			SELECT o.endpoint_id, -count(*), -count(*) FILTER (WHERE w.attempts > 0) FROM waiting w HAVING count(*) > 0
 	)
 	INSERT INTO bm_webhook.delivery AS d (event_id, endpoint_id, status, attempts, error)
 		SELECT w.event_id, o.endpoint_id, 'canceled', 0, 'canceled by cancel()' FROM waiting w
@@ -592,6 +737,7 @@ BEGIN
 			AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s WHERE s.event_id = e.id AND s.endpoint_id = p.id)
 		ON CONFLICT (event_id, endpoint_id) DO NOTHING;
 	GET DIAGNOSTICS changed = ROW_COUNT;
+	INSERT INTO bm_webhook_internal.pending_change SELECT o.endpoint_id, changed, 0 WHERE changed > 0;
 	RETURN changed;
 END
 $$;
@@ -850,6 +996,70 @@ END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.forget_keys(integer) IS
 	'removes so many expired idempotency keys; returns how many there were';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.redacted(type text, data jsonb) RETURNS json
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_strip_nulls(jsonb_build_object('erased', true) || CASE WHEN starts_with(type, 'message.')
+		THEN jsonb_build_object('status', data->'status', 'direction', data->'direction',
+			'occurred_at', data->'occurred_at', 'provider_message_id', data->'provider_message_id',
+			'segments', data->'segments', 'price', data->'price',
+			'error', CASE WHEN data ? 'error' THEN jsonb_build_object('code', data #> '{error,code}',
+				'permanent', data #> '{error,permanent}') END,
+			'metadata', CASE WHEN data->'metadata' ? 'campaign'
+				THEN jsonb_build_object('campaign', data #> '{metadata,campaign}') END)
+		ELSE '{}' END)::json
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.redacted(text, jsonb) IS 'what is left of the data of an event that is erased';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.erase(message_id text, recipient text, application text, acting oid,
+		sees_all boolean, acting_as name, OUT operation bigint, OUT events bigint, OUT responses bigint,
+		OUT set_aside bigint, OUT is_complete boolean)
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_variable
+DECLARE
+	most constant integer = 10000;
+	own text[] = ARRAY(SELECT a.name FROM bm_webhook.application a JOIN pg_roles r ON r.rolname = a.owner
+		WHERE pg_has_role(acting, r.oid, 'MEMBER'));
+	found uuid[];
+BEGIN
+	IF application IS NOT NULL AND NOT (application = ANY (own) OR sees_all
+		AND EXISTS (SELECT FROM bm_webhook.application a WHERE a.name = application)) THEN
+		PERFORM bm_webhook_internal.refuse(format('application "%s" does not exist', application),
+			'Applications are the rows of bm_webhook.application.', '42704');
+	END IF;
+	found = ARRAY(SELECT e.id FROM bm_webhook.event e
+		WHERE (erase.message_id IS NULL OR e.message_id = erase.message_id)
+			AND (recipient IS NULL OR recipient IN (e.data #>> '{to,address}', e.data #>> '{from,address}'))
+			AND (erase.application IS NULL OR e.application = erase.application)
+			AND (sees_all OR e.application = ANY (own))
+			AND e.data->>'erased' IS DISTINCT FROM 'true'
+		LIMIT most + 1);
+	is_complete = cardinality(found) <= most;
+	found = found[1:most];
+	UPDATE bm_webhook.event e SET data = bm_webhook_internal.redacted(e.type, e.data::jsonb) WHERE e.id = ANY (found);
+	GET DIAGNOSTICS events = ROW_COUNT;
+	UPDATE bm_webhook.failed_attempt f SET response = NULL WHERE f.event_id = ANY (found) AND f.response IS NOT NULL;
+	GET DIAGNOSTICS responses = ROW_COUNT;
+	UPDATE bm_webhook.set_aside s SET response = NULL WHERE s.event_id = ANY (found) AND s.response IS NOT NULL;
+	GET DIAGNOSTICS set_aside = ROW_COUNT;
+	IF events > 0 THEN
+		INSERT INTO bm_webhook.operation (kind, application, matched, done, asked_by, acting_as, ended_at)
+			VALUES ('erase', application, events, events, session_user, acting_as, clock_timestamp())
+			RETURNING id INTO operation;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.erase(text, text, text, oid, boolean, name) IS
+	'redacts the events of a message or person, and the responses to them';
+
+CREATE OR REPLACE FUNCTION bm_webhook.erase(message_id text = NULL, recipient text = NULL, application text = NULL,
+		OUT operation bigint, OUT events bigint, OUT responses bigint, OUT set_aside bigint, OUT is_complete boolean)
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_erase';
+COMMENT ON FUNCTION bm_webhook.erase(text, text, text) IS
+	'erases a person''s data from the log: of a message, or of all messages to or from an address; of one application, or '
+	'of all that are the caller''s. Ids, times, statuses and what reports count stay. Returns how many events, responses '
+	'of receivers and outcomes set aside it has changed, at most 10,000 events: call it again until is_complete. '
+	'operation: its record in bm_webhook.operation. 22004, 42704 unknown application';
 COMMENT ON FUNCTION bm_webhook.message_status(text, text, text, text, text, text, timestamptz, text, text, text, text,
 	jsonb, integer, jsonb, jsonb, jsonb, text, text, text, timestamptz) IS
 	'makes an event message.<status> of a message that was sent, and returns its id. status: accepted, sent, '
@@ -956,6 +1166,34 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE VIEW bm_webhook.message_state WITH (security_invoker = true) AS
+	SELECT application, channel, message_id,
+		bm_webhook_internal.message_state(rank) AS state,
+		accepted_at, sent_at, delivered_at, read_at, failed_at, expired_at, canceled_at, error_code, events, first_event_at,
+			last_event_at
+	FROM (
+		SELECT application, channel, message_id, max(bm_webhook_internal.message_rank(type)) AS rank,
+			min(occurred_at) FILTER (WHERE type = 'message.accepted') AS accepted_at,
+			min(occurred_at) FILTER (WHERE type = 'message.sent') AS sent_at,
+			min(occurred_at) FILTER (WHERE type = 'message.delivered') AS delivered_at,
+			min(occurred_at) FILTER (WHERE type = 'message.read') AS read_at,
+			min(occurred_at) FILTER (WHERE type = 'message.failed') AS failed_at,
+			min(occurred_at) FILTER (WHERE type = 'message.expired') AS expired_at,
+			min(occurred_at) FILTER (WHERE type = 'message.canceled') AS canceled_at,
+			-- the code of the latest; unlike an ordered aggregate, max() needs no sort
+			(max(ARRAY[pg_catalog.to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US'), id::text,
+				data #>> '{error,code}'] COLLATE "C")
+				FILTER (WHERE type IN ('message.failed', 'message.expired')
+					AND data #>> '{error,code}' IS NOT NULL))[3] AS error_code,
+			count(*) AS events,
+			min(bm_webhook.uuid_time(id)) AS first_event_at,
+			max(bm_webhook.uuid_time(id)) AS last_event_at
+		FROM bm_webhook.event
+		WHERE message_id IS NOT NULL AND type = ANY (bm_webhook_internal.message_types())
+			AND endpoint_id IS NULL -- no examples that ping() has sent
+		GROUP BY application, channel, message_id
+	) m;
+
 CREATE OR REPLACE FUNCTION bm_webhook.message_rate(since timestamptz = NULL, until timestamptz = NULL,
 	metadata_key text = 'campaign')
 	RETURNS TABLE (application text, channel text, campaign text, day date, messages bigint, sent bigint, delivered bigint,
@@ -976,12 +1214,14 @@ DECLARE
 		e.type, e.occurred_at, bm_webhook.uuid_time(e.id) AS captured_at,
 			(e.data #>> ARRAY[''metadata'', $3]) COLLATE "C" AS campaign';
 	source text = format(CASE WHEN is_whole THEN
-		'SELECT %s FROM bm_webhook.event e WHERE e.type = ANY ($4) AND e.message_id IS NOT NULL OFFSET 0'
+		'SELECT %s FROM bm_webhook.event e WHERE e.type = ANY ($4) AND e.message_id IS NOT NULL
+			AND e.endpoint_id IS NULL OFFSET 0'
 	ELSE
 		'SELECT %1$s FROM bm_webhook.event e WHERE e.id >= $1 AND e.id < $2 AND e.type = ANY ($4) AND e.message_id IS NOT NULL
+			AND e.endpoint_id IS NULL
 		UNION ALL
 		SELECT s.* FROM elsewhere o CROSS JOIN LATERAL (SELECT %1$s FROM bm_webhook.event e WHERE e.id = o.id
-			AND e.type = ANY ($4) OFFSET 0) s' END, columns);
+			AND e.type = ANY ($4) AND e.endpoint_id IS NULL OFFSET 0) s' END, columns);
 BEGIN
 	RETURN QUERY EXECUTE format($query$
 		WITH elsewhere AS MATERIALIZED (
@@ -1110,6 +1350,12 @@ CREATE OR REPLACE FUNCTION bm_webhook.message_history(message_id text, applicati
 	ORDER BY n.at, n.event_id, n.rank, n.endpoint_id, n.attempt
 $$;
 
+-- What is counted from now on: an index has nothing but what is pending.
+SET LOCAL enable_seqscan = off;
+INSERT INTO bm_webhook_internal.pending_count (endpoint_id, pending, retrying)
+	SELECT endpoint_id, count(*), count(*) FILTER (WHERE attempts > 0)
+	FROM bm_webhook.delivery WHERE status = 'pending' GROUP BY endpoint_id;
+
 -- Partitions have the comments of their table.
 DO $$
 DECLARE
@@ -1179,20 +1425,25 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON bm_webhook_internal.endpoint_change, bm_webhook.paused, bm_webhook.operation,
+REVOKE ALL ON bm_webhook_internal.endpoint_change, bm_webhook.paused, bm_webhook_internal.pending_count,
+	bm_webhook_internal.pending_change, bm_webhook_internal.pending, bm_webhook.operation,
 	bm_webhook_internal.idempotency_key FROM PUBLIC;
 REVOKE ALL ON SEQUENCE bm_webhook.operation_id_seq FROM PUBLIC;
 GRANT INSERT ON bm_webhook.redelivery TO bm_webhook;
 GRANT UPDATE (events_since, paused_at) ON bm_webhook.endpoint TO bm_webhook;
 GRANT UPDATE (paused_at) ON bm_webhook.application TO bm_webhook;
 GRANT SELECT, INSERT, DELETE ON bm_webhook.paused TO bm_webhook;
+GRANT SELECT ON bm_webhook_internal.pending, bm_webhook_internal.pending_count, bm_webhook_internal.pending_change TO PUBLIC;
+GRANT INSERT ON bm_webhook_internal.pending_change TO PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA bm_webhook_internal TO bm_webhook;
-GRANT EXECUTE ON FUNCTION bm_webhook_internal.route, bm_webhook_internal.route_fits TO PUBLIC;
+GRANT EXECUTE ON FUNCTION bm_webhook_internal.route, bm_webhook_internal.route_fits,
+	bm_webhook_internal.look(bigint) TO PUBLIC;
 
 -- What a script of an extension grants counts as shipped with it, so that pg_dump leaves it out. With it goes, as it is
 -- one list, what users have granted on the same: this is taken out of what counts as shipped.
 UPDATE pg_init_privs i SET initprivs = ARRAY(SELECT a FROM unnest(i.initprivs) a
-		WHERE EXISTS (SELECT FROM aclexplode(ARRAY[a]) x WHERE x.grantee IN (c.relowner, 'bm_webhook'::regrole)))
+		WHERE EXISTS (SELECT FROM aclexplode(ARRAY[a]) x WHERE x.grantee IN (c.relowner, 'bm_webhook'::regrole)
+			OR x.grantee = 0 AND c.relnamespace = 'bm_webhook_internal'::regnamespace))
 	FROM pg_class c
 	WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid
 		AND c.relnamespace IN ('bm_webhook'::regnamespace, 'bm_webhook_internal'::regnamespace);
