@@ -66,7 +66,6 @@ $bmw->sql("BEGIN; INSERT INTO orders VALUES ('o-prepared', 'made'); PREPARE TRAN
 $bmw->set('bm_webhook.enabled', 'off');
 $bmw->wait_for_sql('nothing is sent', q{SELECT bool_and(reason LIKE 'bm_webhook.enabled is off%') FROM bm_webhook.status()});
 change('waiting');
-my $partition = $bmw->sql(q{SELECT min(oid::regclass::text) FROM pg_class WHERE relname ~ '^event_\d+$'});
 
 ###############################################################################
 # New files while the server of before runs: it goes on, and is not updated
@@ -110,6 +109,8 @@ $session->query_safe("INSERT INTO orders VALUES ('o-session-1', 'made'); UPDATE 
 # The update
 ###############################################################################
 
+my $deliveries = $bmw->sql(q{SELECT max(oid::regclass::text) FROM pg_class WHERE relname ~ '^delivery_\d+$'});
+$bmw->sql("CREATE INDEX CONCURRENTLY made_before ON $deliveries (endpoint_id, event_id) WHERE status = 'pending'");
 is($bmw->sqlstate(q{SET lock_timeout = '100ms'; ALTER EXTENSION bm_webhook UPDATE}), '55P03', 'it waits for who has captured, if wanted not for long');
 is($bmw->sql(q{SELECT extversion FROM pg_extension WHERE extname = 'bm_webhook'}), '0.2.0', 'and then nothing has changed');
 $bmw->sql(q{COMMIT PREPARED 'made before'});
@@ -120,6 +121,8 @@ is($bmw->sql(q{BEGIN; ALTER EXTENSION bm_webhook UPDATE;
 my ($version) = PostgreSQL::Test::Utils::slurp_file('bm_webhook.control') =~ /default_version = '(.*)'/;
 is($bmw->sql(q{SELECT extversion FROM pg_extension WHERE extname = 'bm_webhook'}), $version, 'it has the version of the library');
 is_deeply(kept(files(), $files), $files, 'no table and no index was rewritten');
+is($bmw->sql("SELECT count(*) FROM pg_index WHERE indrelid = '$deliveries'::regclass AND pg_get_indexdef(indexrelid) ~ 'event_id. WHERE .*pending'"),
+	1, 'an index that was made before is used');
 $bmw->wait_for_sql('it runs', q{SELECT bool_or(state = 'running' AND database = current_database()) FROM bm_webhook.status()});
 $bmw->sql(q{INSERT INTO late VALUES ('l-2')});
 change('after');
