@@ -126,6 +126,8 @@ is($bmw->sql("SELECT count(*) FROM pg_index WHERE indrelid = '$deliveries'::regc
 $bmw->wait_for_sql('it runs', q{SELECT bool_or(state = 'running' AND database = current_database()) FROM bm_webhook.status()});
 $bmw->sql(q{INSERT INTO late VALUES ('l-2')});
 change('after');
+is($bmw->sql(q{SELECT (SELECT sum(pending) FROM bm_webhook_internal.pending) - count(*) FROM bm_webhook.delivery WHERE status = 'pending'}), 0,
+	'what waits has been counted');
 $session->query_safe("INSERT INTO orders VALUES ('o-session-2', 'made'); UPDATE bm_webhook.endpoint SET url = '"
 	. $bmw->receiver->url('/ok/failed') . "' WHERE id = $failing");
 $bmw->wait_for_sql('what can be tried has been tried', "SELECT sum(not_taken) = 0 FROM bm_webhook.backlog") and
