@@ -1,7 +1,8 @@
 -- bm_webhook: from version 0.2.0 to 0.3.0.
 --
 -- What users were granted must survive, so what can be is replaced or altered, not dropped and created anew.
--- Tables of the log are neither rewritten nor read. The order is that of the parts of the whole script.
+-- Tables of the log are not rewritten, and not read but for an index of delivery. The order is that of the parts of the
+-- whole script.
 
 \echo Use "ALTER EXTENSION bm_webhook UPDATE" to load this file. \quit
 
@@ -20,8 +21,10 @@ EXCEPTION WHEN undefined_function THEN
 END
 $$;
 
--- What is being written waits for the update, or the update for it: afterwards dispatchers are told of each change.
-LOCK TABLE bm_webhook.application, bm_webhook.endpoint, bm_webhook.endpoint_secret IN SHARE ROW EXCLUSIVE MODE;
+-- All that is needed, at once and in the strongest mode: so nobody who uses them can deadlock with the update. And what
+-- is written afterwards finds the tables in which dispatchers are told of it.
+LOCK TABLE bm_webhook.application, bm_webhook.endpoint, bm_webhook.event IN ACCESS EXCLUSIVE MODE;
+LOCK TABLE bm_webhook.endpoint_secret, bm_webhook.delivery IN SHARE ROW EXCLUSIVE MODE;
 
 -- These get other arguments or columns, hence successors: they give their grants to them at the end, and go.
 ALTER FUNCTION bm_webhook_internal.watches(regclass) RENAME TO watches_0_2;
@@ -37,6 +40,11 @@ ALTER TABLE bm_webhook.endpoint ADD COLUMN events_since timestamptz, ADD COLUMN 
 ALTER TABLE bm_webhook.event ADD COLUMN expires_at timestamptz;
 
 DROP FUNCTION bm_webhook_internal.look();
+
+-------------------------------------------------------------------------------
+-- Registration
+-------------------------------------------------------------------------------
+
 COMMENT ON COLUMN bm_webhook.application.paused_at IS
 	'when pause() was called for it: what is for its endpoints waits until resume()';
 CREATE INDEX endpoint_application_idx ON bm_webhook.endpoint (application);
@@ -68,9 +76,18 @@ CREATE TABLE bm_webhook.paused (
 );
 COMMENT ON TABLE bm_webhook.paused IS 'has a row while pause(everything => true) holds: nothing of this database is '
 	'sent';
+
+-------------------------------------------------------------------------------
+-- Log
+-------------------------------------------------------------------------------
+
 COMMENT ON COLUMN bm_webhook.event.expires_at IS
 	'from then on it is not sent any more, but canceled; NULL: never';
 CREATE INDEX delivery_pending_idx ON bm_webhook.delivery (endpoint_id, event_id) WHERE status = 'pending';
+
+-------------------------------------------------------------------------------
+-- Pending
+-------------------------------------------------------------------------------
 
 CREATE TABLE bm_webhook_internal.pending_count (
 	endpoint_id bigint PRIMARY KEY,
@@ -124,6 +141,11 @@ CREATE TRIGGER delivery_truncated AFTER TRUNCATE ON bm_webhook.delivery
 	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook_internal.delivery_deleted();
 COMMENT ON TRIGGER delivery_deleted ON bm_webhook.delivery IS 'counts what is pending no more';
 COMMENT ON TRIGGER delivery_truncated ON bm_webhook.delivery IS 'nothing is pending any more';
+
+-------------------------------------------------------------------------------
+-- Registration rules
+-------------------------------------------------------------------------------
+
 COMMENT ON FUNCTION bm_webhook_internal.endpoint_changed() IS
 	'notes what was changed, and tells the dispatcher to read that again';
 
@@ -152,6 +174,11 @@ BEGIN
 	END IF;
 END
 $$;
+
+-------------------------------------------------------------------------------
+-- Capture
+-------------------------------------------------------------------------------
+
 COMMENT ON FUNCTION bm_webhook.emit(text, jsonb, text, text, text, timestamptz, bigint, text, timestamptz) IS
 	'makes an event of this transaction and returns its id; data is an object; endpoint: for this one alone; '
 	'idempotency_key: if an event of the application was emitted under it within bm_webhook.idempotency_window, there '
@@ -349,6 +376,10 @@ CREATE OR REPLACE VIEW bm_webhook.watch_list WITH (security_invoker = true) AS
 	GROUP BY 1, 2, 3, 4;
 COMMENT ON COLUMN bm_webhook.watch_list.old IS 'does the data have the old row beside the new one?';
 
+-------------------------------------------------------------------------------
+-- Partitions
+-------------------------------------------------------------------------------
+
 CREATE OR REPLACE FUNCTION bm_webhook_internal.create_partitions(days integer, at_most integer = NULL) RETURNS integer
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -366,6 +397,10 @@ BEGIN
 END
 $$;
 ALTER TABLE bm_webhook_internal.endpoint_change OWNER TO bm_webhook;
+
+-------------------------------------------------------------------------------
+-- Views
+-------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.route(endpoint bigint, since timestamptz, application text, channel text,
 		event_types text[], event_endpoint bigint, created_at timestamptz, type text, event_application text,
@@ -458,6 +493,10 @@ CREATE OR REPLACE VIEW bm_webhook.backlog WITH (security_invoker = true) AS
 	) d ON true
 	LEFT JOIN missed n ON n.id = p.id
 	WHERE p.deleted_at IS NULL;
+
+-------------------------------------------------------------------------------
+-- Dispatchers
+-------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION bm_webhook.status(OUT database name, OUT shard integer, OUT state text, OUT reason text,
 	OUT since timestamptz, OUT pid integer, OUT in_flight integer, OUT queued integer, OUT unrecorded integer,
@@ -561,6 +600,10 @@ BEGIN
 	RETURN recorded;
 END
 $$;
+
+-------------------------------------------------------------------------------
+-- Operations
+-------------------------------------------------------------------------------
 
 CREATE TABLE bm_webhook.operation (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -888,6 +931,10 @@ COMMENT ON FUNCTION bm_webhook.recover(bigint, timestamptz, timestamptz, boolean
 	'registered later or subscribed to less; matched is how many, operation the row of bm_webhook.operation that shows '
 	'how far the dispatcher has got; 22004, 22023, 42704 unknown endpoint';
 
+-------------------------------------------------------------------------------
+-- Answers
+-------------------------------------------------------------------------------
+
 CREATE OR REPLACE FUNCTION bm_webhook.preview(event uuid, endpoint bigint, OUT method text, OUT url text, OUT headers jsonb,
 		OUT body text)
 	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'bm_webhook_preview';
@@ -913,6 +960,10 @@ COMMENT ON FUNCTION bm_webhook.explain_delivery(uuid) IS
 	'reason: deleted, for another endpoint, other application, other channel, captured earlier (than the endpoint gets '
 	'events), other event type, muted, disabled; or "no secret" if it gets it and cannot be sent anything. status: of '
 	'the delivery, or "set aside"; NULL when there is none (yet). 22004, 42704 unknown event';
+
+-------------------------------------------------------------------------------
+-- Pause
+-------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.set_paused(is_paused boolean, endpoint bigint, application text, reason text,
 		acting_as name) RETURNS bigint
@@ -967,6 +1018,10 @@ CREATE TRIGGER paused_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON bm
 ALTER TABLE bm_webhook.paused ENABLE ALWAYS TRIGGER paused_changed;
 COMMENT ON TRIGGER paused_changed ON bm_webhook.paused IS 'tells the dispatcher';
 
+-------------------------------------------------------------------------------
+-- Idempotency
+-------------------------------------------------------------------------------
+
 CREATE TABLE bm_webhook_internal.idempotency_key (
 	application text COLLATE "C" NOT NULL,
 	key text COLLATE "C" NOT NULL,
@@ -996,6 +1051,10 @@ END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.forget_keys(integer) IS
 	'removes so many expired idempotency keys; returns how many there were';
+
+-------------------------------------------------------------------------------
+-- Erasure
+-------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.redacted(type text, data jsonb) RETURNS json
 	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -1060,6 +1119,11 @@ COMMENT ON FUNCTION bm_webhook.erase(text, text, text) IS
 	'of all that are the caller''s. Ids, times, statuses and what reports count stay. Returns how many events, responses '
 	'of receivers and outcomes set aside it has changed, at most 10,000 events: call it again until is_complete. '
 	'operation: its record in bm_webhook.operation. 22004, 42704 unknown application';
+
+-------------------------------------------------------------------------------
+-- Message
+-------------------------------------------------------------------------------
+
 COMMENT ON FUNCTION bm_webhook.message_status(text, text, text, text, text, text, timestamptz, text, text, text, text,
 	jsonb, integer, jsonb, jsonb, jsonb, text, text, text, timestamptz) IS
 	'makes an event message.<status> of a message that was sent, and returns its id. status: accepted, sent, '
@@ -1076,6 +1140,10 @@ COMMENT ON FUNCTION bm_webhook.message_clicked(jsonb, text, text, text, text, te
 	'makes an event message.clicked, and returns its id. message_id: the message that has the button. sender: who '
 	'clicked. button: {"id": ..., "text": ...}. idempotency_key: as for emit(). expires_at: not '
 	'supported yet. Errors: 0A000, 22023, 23502, 54000';
+
+-------------------------------------------------------------------------------
+-- Watch messages
+-------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.watch_messages(relation regclass, direction text, mapping text[], omit text[],
 		operations text[], condition text, level text) RETURNS void
@@ -1149,6 +1217,10 @@ CREATE OR REPLACE FUNCTION bm_webhook.watch_replies(relation regclass, content t
 		omit, '{INSERT}', condition, level)
 $$;
 
+-------------------------------------------------------------------------------
+-- Patterns
+-------------------------------------------------------------------------------
+
 CREATE OR REPLACE FUNCTION bm_webhook_internal.notice_unknown_types() RETURNS trigger
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -1165,6 +1237,10 @@ BEGIN
 	RETURN NULL;
 END
 $$;
+
+-------------------------------------------------------------------------------
+-- Reporting
+-------------------------------------------------------------------------------
 
 CREATE OR REPLACE VIEW bm_webhook.message_state WITH (security_invoker = true) AS
 	SELECT application, channel, message_id,
