@@ -8,7 +8,8 @@
 # make fuzz          its parsers under arbitrary input, FUZZ_SECONDS=60 for each; needs clang
 # make simulate      its scheduler against simulated crashes, clocks and receivers, SECONDS=60 or SEED=n
 # make window        the table of its window that tunes itself, against receivers on virtual time
-# make bench         measure throughput and latency in a private server
+# make bench         measure in a private server, ROWS="drain tls", QUICK=1; also as build/bench.json
+# make bench-peers   the same work done by graphile-worker and pg-boss, in Node.js
 # make lint          formatting, warnings of two compilers, static analysis, the rules of the rooms
 # make format        rewrite the sources in our format
 # make clean         remove what was built
@@ -35,7 +36,14 @@ demo:
 bench:
 	tools/install-deps build bench
 	$(MAKE) --silent -C test/bench
-	tools/private test/bench/run
+	@mkdir -p build
+	tools/private test/bench/run 3>"$${BMW_BENCH_JSON:-build/bench.json}"
+
+bench-peers:
+	tools/install-deps build bench
+	tools/node-modules test/bench/peers
+	@mkdir -p build
+	tools/private test/bench/peers/run 3>"$${BMW_BENCH_JSON:-build/bench-peers.json}"
 
 test-versions:
 	tools/other-versions
@@ -70,10 +78,10 @@ format:
 	tools/install-deps lint
 	tools/format
 
-.PHONY: all help test test-versions test-fresh test-upgrade demo bench unit fuzz simulate window lint format
+.PHONY: all help test test-versions test-fresh test-upgrade demo bench bench-peers unit fuzz simulate window lint format
 
 # The targets above must work before a server is installed, the ones below need its PGXS.
-no_server_goals := help test test-versions test-fresh test-upgrade demo bench unit fuzz simulate window lint format
+no_server_goals := help test test-versions test-fresh test-upgrade demo bench bench-peers unit fuzz simulate window lint format
 ifneq (,$(filter-out $(no_server_goals),$(or $(MAKECMDGOALS),all)))
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)

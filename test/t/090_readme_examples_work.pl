@@ -15,7 +15,7 @@ use Test::More;
 my $root = "$FindBin::RealBin/../..";
 # The last block of the last page removes the extension.
 my @pages = qw(README.md docs/endpoints.md docs/watching.md docs/receivers.md docs/delivery.md docs/messaging.md
-  docs/reporting.md docs/security.md docs/reference.md docs/howto.md docs/operations.md);
+  docs/reporting.md docs/security.md docs/performance.md docs/reference.md docs/howto.md docs/operations.md);
 my (%text, %blocks);
 for my $file (@pages)
 {
