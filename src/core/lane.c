@@ -119,6 +119,14 @@ bmw_lane_take_due(BmwLane *lane)
 	return take(lane, &lane->due);
 }
 
+void
+bmw_lane_put_back(BmwLane *lane, BmwJob *job)
+{
+	bmw_lane_queue_push(job->has_row ? &lane->due : &lane->fresh, job);
+	lane->lanes->total.queued++;
+	bmw_lane_refresh(lane);
+}
+
 int64_t
 bmw_lane_oldest_us(const BmwLane *lane)
 {

@@ -90,6 +90,8 @@ extern int bmw_lane_room_due(const BmwLane *lane);
 /* Takes the oldest new (due) job out without sending it, to park or cancel it; NULL: none. */
 extern BmwJob *bmw_lane_take_new(BmwLane *lane);
 extern BmwJob *bmw_lane_take_due(BmwLane *lane);
+/* One that was taken out comes to the end of its queue, whatever the capacity, as old as it was. */
+extern void bmw_lane_put_back(BmwLane *lane, BmwJob *job);
 /* When the oldest queued new job came in; BMW_NEVER_US when none is queued. */
 extern int64_t bmw_lane_oldest_us(const BmwLane *lane);
 /* When did a request last end well; 0: never. */

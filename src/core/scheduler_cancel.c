@@ -93,10 +93,7 @@ sift(BmwScheduler *scheduler, BmwTarget *target, const BmwCancellation *cancella
 	while ((job = kept) != NULL)
 	{
 		kept = job->next;
-		if (has_row)
-			(void) bmw_lane_push_due(target->lane, job, scheduler->now_us);
-		else
-			(void) bmw_lane_push_new(target->lane, job, scheduler->now_us);
+		bmw_lane_put_back(target->lane, job);
 	}
 }
 

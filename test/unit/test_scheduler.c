@@ -721,6 +721,33 @@ test_cancel(void)
 	end();
 }
 
+/* A request that could not be started has made its queue longer than it may grow: nothing falls out. */
+static void
+test_cancel_in_a_full_lane(void)
+{
+	BmwCancellation one = {.endpoint_id = 1, .has_event = true, .event_id = uuid(9)};
+	BmwLimits small = limits;
+	BmwEndpointRules rules = rules_of(1);
+	BmwRequest request;
+
+	small.lane_capacity = 2;
+	begin_with(&small);
+	set_rules(&rules);
+	take_pass(1, 2, 1, NULL);
+	CHECK_INT(send_next(&request), 1);
+	take_pass(3, 1, 1, NULL);
+	bmw_scheduler_not_started(scheduler, request.delivery);
+	CHECK_INT(bmw_scheduler_counts(scheduler).queued, 3);
+	pass_time(4 * S);
+	CHECK_INT(bmw_scheduler_cancel(scheduler, &one), 0);
+	CHECK_INT(bmw_scheduler_counts(scheduler).queued, 3);
+	pass_time(2 * S); /* nothing is younger for it: what waits for long is left to the table */
+	CHECK_INT(bmw_scheduler_counts(scheduler).queued, 0);
+	pass_time(5000);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 3);
+	end();
+}
+
 /* What is older than its endpoint takes is canceled at its turn; no retry is planned beyond. */
 static void
 test_expiry(void)
@@ -1020,6 +1047,7 @@ main(void)
 	test_disabled();
 	test_paused();
 	test_cancel();
+	test_cancel_in_a_full_lane();
 	test_expiry();
 	test_memory();
 	test_provisional();
