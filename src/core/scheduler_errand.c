@@ -33,6 +33,25 @@ bmw_errand_add(BmwScheduler *scheduler, const BmwErrand *errand)
 	scheduler->errands_at_us = 0;
 }
 
+/* Once for each endpoint: a clock that is set back later is noticed by who runs. */
+void
+bmw_errand_clamp_if_late(BmwScheduler *scheduler, BmwTarget *target, int64_t due_us)
+{
+	BmwErrand errand = {.kind = BMW_ERRAND_CLAMP, .endpoint_id = target->rules.id};
+	const BmwSchedule *schedule = &target->rules.schedule;
+	int64_t longest_us = 0;
+
+	if (target->is_clamped || due_us == BMW_NEVER_US)
+		return;
+	for (int i = 0; i < schedule->length; i++)
+		if (schedule->delays_us[i] > longest_us)
+			longest_us = schedule->delays_us[i];
+	if (due_us - scheduler->now_us <= longest_us + longest_us / 5 + BMW_SECOND_US)
+		return;
+	target->is_clamped = true;
+	bmw_errand_add(scheduler, &errand);
+}
+
 bool
 bmw_scheduler_next_errand(BmwScheduler *scheduler, BmwErrand *errand)
 {

@@ -137,7 +137,10 @@ bmw_scheduler_expect(BmwScheduler *scheduler, int64_t endpoint_id, int64_t due_u
 			bmw_errand_add(scheduler, &cancel);
 	}
 	else if (due_us != BMW_HELD_BACK)
+	{
+		bmw_errand_clamp_if_late(scheduler, target, due_us);
 		bmw_target_expect(target, due_us);
+	}
 	else if (!target->rules.is_ordered)
 		bmw_errand_add(scheduler, &let_go);
 }
@@ -387,6 +390,8 @@ end_due(BmwScheduler *scheduler, BmwTarget *target, const BmwFetch *fetch, int r
 	target->from_us = is_all ? fetch->to_us : scheduler->last_due_us;
 	target->from_length = is_all ? 0 : scheduler->seen_at_last;
 	bmw_lane_set_due(target->lane, is_all ? next_due_us : scheduler->now_us);
+	if (is_all)
+		bmw_errand_clamp_if_late(scheduler, target, next_due_us);
 	if (!scheduler->has_skipped)
 		return;
 	if (scheduler->skipped_due_us <= target->from_us)

@@ -58,6 +58,7 @@ typedef struct BmwTarget
 	BmwLane *lane;
 	bool is_gone;					 /* closes as soon as nothing is in flight */
 	bool is_learnt;					 /* its unfinished deliveries are in the order */
+	bool is_clamped;				 /* what a clock that was ahead had planned is not due far off */
 	struct BmwTarget *unlearnt_next; /* of those that are not */
 	struct BmwTarget *unlearnt_previous;
 	int64_t bytes;	 /* of bodies in memory */
@@ -289,6 +290,8 @@ extern void bmw_scheduler_durable_hasten(BmwScheduler *scheduler);
 
 /* scheduler_errand.c: the same twice is once. */
 extern void bmw_errand_add(BmwScheduler *scheduler, const BmwErrand *errand);
+/* Its next row is due then. Later than its schedule says: perhaps a clock was set back while nobody ran. */
+extern void bmw_errand_clamp_if_late(BmwScheduler *scheduler, BmwTarget *target, int64_t due_us);
 extern void bmw_errand_destroy(BmwScheduler *scheduler);
 
 #define BMW_ENDPOINT_DELETED "the endpoint was deleted"

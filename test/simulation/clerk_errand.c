@@ -142,7 +142,8 @@ is_meant(const BmwErrand *errand, int endpoint, int event, Row *row)
 			row->due = world_wall();
 			return true;
 		case BMW_ERRAND_CLAMP:
-			if (!version->exists || row->due == BMW_HELD_BACK || row->due <= latest)
+			if (!version->exists || row->due == BMW_HELD_BACK || row->due <= latest ||
+				(row->last != 0 && row->last <= world_wall()))
 				return false;
 			MET(MET_CLAMPED);
 			row->due = latest;

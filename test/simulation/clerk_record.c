@@ -125,6 +125,8 @@ write_record(BmwRecord *record)
 	}
 	row.attempts = (int16_t) record->attempts;
 	row.first = record->first_attempt_us;
+	if (record->last_attempt_us != 0)
+		row.last = record->last_attempt_us;
 	if (is_overtaken)
 	{
 		MET(MET_OVERTAKEN);

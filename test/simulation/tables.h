@@ -84,6 +84,7 @@ typedef struct Row
 	int8_t aside; /* the status that was set aside; ROW_NONE: none was */
 	int16_t attempts;
 	int64_t first;
+	int64_t last; /* attempt */
 	int64_t due;
 	uint64_t lsn; /* of the commit that wrote it */
 } Row;

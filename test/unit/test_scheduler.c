@@ -912,6 +912,33 @@ test_clock(void)
 	end();
 }
 
+/* The clock was set back while no dispatcher ran: what is due far off was planned by the one that was ahead. */
+static void
+test_clock_before_the_start(void)
+{
+	BmwErrand errand;
+	BmwFetch what;
+
+	begin();
+	bmw_scheduler_expect(scheduler, 1, now_us + 360 * S);
+	CHECK(!bmw_scheduler_next_errand(scheduler, &errand));
+	bmw_scheduler_expect(scheduler, 1, now_us + 3600 * S);
+	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
+	CHECK_INT(errand.kind, BMW_ERRAND_CLAMP);
+	CHECK_INT(errand.endpoint_id, 1);
+	bmw_scheduler_errand_done(scheduler, &errand, BMW_ERRAND_DONE);
+	bmw_scheduler_expect(scheduler, 1, now_us + 3600 * S); /* a receiver has asked for that */
+	CHECK(!bmw_scheduler_next_errand(scheduler, &errand));
+	end();
+	begin(); /* or behind one that is due */
+	bmw_scheduler_expect(scheduler, 1, now_us);
+	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	bmw_scheduler_end_fetch(scheduler, &what, 0, now_us + 3600 * S);
+	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
+	CHECK_INT(errand.kind, BMW_ERRAND_CLAMP);
+	end();
+}
+
 /* At the start also what is held back, then once a minute, and when SQL has made rows due for nobody knows whom. */
 static void
 test_look(void)
@@ -1053,6 +1080,7 @@ main(void)
 	test_provisional();
 	test_endpoint_health();
 	test_clock();
+	test_clock_before_the_start();
 	test_look();
 	test_look_in_steps();
 	test_due_for_one();

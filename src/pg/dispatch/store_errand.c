@@ -30,14 +30,18 @@ static BmwStatement let_go = {"WITH held AS MATERIALIZED (SELECT " HELD
 							  2,
 							  {INT8OID, INT8OID}};
 
-/* Planned by a clock that was ahead: later than the schedule and its jitter can be from now. */
+/*
+ * Planned by a clock that was ahead: later than the schedule and its jitter can be from now. After an
+ * attempt in the past it is a receiver that has asked for so much patience.
+ */
 #define LATEST                                                                                     \
 	"pg_catalog.now() + 1.2 * coalesce(p.retry_delays[greatest(d.attempts, 1)], '0'::interval)"
 #define TOO_LATE                                                                                   \
 	"d.event_id, " LATEST " AS latest FROM bm_webhook.delivery d"                                  \
 	" JOIN bm_webhook.endpoint p ON p.id = d.endpoint_id"                                          \
 	" WHERE d.endpoint_id = $1 AND d.status = 'pending' AND d.next_attempt_at > " LATEST           \
-	" AND d.next_attempt_at < 'infinity' AND" BMW_NOT_SET_ASIDE
+	" AND d.next_attempt_at < 'infinity'"                                                          \
+	" AND (d.last_attempt_at IS NULL OR d.last_attempt_at > pg_catalog.now()) AND" BMW_NOT_SET_ASIDE
 
 static BmwStatement find_too_late = {"SELECT " TOO_LATE " LIMIT 1", 1, {INT8OID}};
 static BmwStatement clamp = {"WITH late AS MATERIALIZED (SELECT " TOO_LATE
