@@ -2,9 +2,8 @@
  * core/scheduler_fetch.c - what comes back from the table: what is due, and the
  * heads of messages whose row was held back.
  *
- * Ids come first, then the bodies of those that are wanted, as far as their
- * bytes fit. What was seen of a lane's due rows is not read again: from_us says
- * how far that is, and whoever hears of an earlier one moves it back.
+ * Ids come first, then bodies that are wanted and fit. What was seen of a lane's due rows
+ * is not read again: from_us says how far; whoever hears of an earlier one moves it back.
  */
 #include <assert.h>
 #include <string.h>

@@ -56,9 +56,9 @@ typedef struct BmwTarget
 {
 	BmwEndpointRules rules; /* its texts and delays are ours */
 	BmwLane *lane;
-	bool is_gone;					 /* closes as soon as nothing is in flight */
-	bool is_learnt;					 /* its unfinished deliveries are in the order */
-	bool is_clamped;				 /* what a clock that was ahead had planned is not due far off */
+	bool is_gone;	 /* closes as soon as nothing is in flight */
+	bool is_learnt;	 /* its unfinished deliveries are in the order */
+	bool is_clamped; /* what a clock that was ahead had planned is not due far off */
 	struct BmwTarget *unlearnt_next; /* of those that are not */
 	struct BmwTarget *unlearnt_previous;
 	int64_t bytes;	 /* of bodies in memory */

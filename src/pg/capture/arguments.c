@@ -3,8 +3,9 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "pg/capture/arguments.h"
+
+#include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"

@@ -7,10 +7,11 @@
  */
 #include "postgres.h"
 
+#include "pg/capture/check.h"
+
 #include "core/name.h"
 #include "core/pattern.h"
 #include "datatype/timestamp.h"
-#include "pg/capture/check.h"
 #include "pg/server/settings.h"
 #include "utils/timestamp.h"
 

@@ -6,10 +6,11 @@
  */
 #include "postgres.h"
 
+#include "pg/capture/data.h"
+
 #include "access/htup_details.h"
 #include "executor/executor.h"
 #include "funcapi.h"
-#include "pg/capture/data.h"
 #include "pg/capture/text_size.h"
 #include "pg/server/settings.h"
 #include "utils/builtins.h"

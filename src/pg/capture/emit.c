@@ -6,10 +6,11 @@
  */
 #include "postgres.h"
 
+#include "pg/capture/emit.h"
+
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
-#include "pg/capture/emit.h"
 #include "pg/capture/check.h"
 #include "pg/sql/example.h"
 #include "pg/sql/insert.h"

@@ -3,10 +3,11 @@
  */
 #include "postgres.h"
 
+#include "pg/capture/failure.h"
+
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "core/name.h"
-#include "pg/capture/failure.h"
 #include "pg/server/shared_memory.h"
 #include "utils/builtins.h"
 #include "utils/json.h"

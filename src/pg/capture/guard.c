@@ -3,8 +3,9 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "pg/capture/guard.h"
+
+#include "access/xact.h"
 #include "utils/resowner.h"
 
 static bool must_fail(const ErrorData *error);

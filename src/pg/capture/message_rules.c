@@ -4,9 +4,11 @@
  * By hand and not by regular expressions of PostgreSQL: they run for each row
  * that changes. Each rule stands beside the pattern that the schema shows.
  */
-#include "core/name.h"
+#include "postgres.h"
+
 #include "pg/capture/message_rules.h"
 
+#include "core/name.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/numeric.h"

@@ -8,11 +8,12 @@
  */
 #include "postgres.h"
 
+#include "pg/capture/plan.h"
+
 #include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "core/template.h"
 #include "funcapi.h"
-#include "pg/capture/plan.h"
 #include "pg/capture/trust.h"
 #include "pg/server/compat.h"
 #include "pg/capture/check.h"

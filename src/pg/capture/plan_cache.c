@@ -7,12 +7,13 @@
  */
 #include "postgres.h"
 
+#include "pg/capture/plan_cache.h"
+
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_trigger.h"
 #include "pg/capture/arguments.h"
-#include "pg/capture/plan_cache.h"
 #include "pg/capture/guard.h"
 #include "pg/capture/query.h"
 #include "utils/fmgroids.h"

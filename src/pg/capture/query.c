@@ -6,9 +6,10 @@
  */
 #include "postgres.h"
 
+#include "pg/capture/query.h"
+
 #include "catalog/pg_type.h"
 #include "pg/capture/plan.h"
-#include "pg/capture/query.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/typcache.h"

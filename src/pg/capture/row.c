@@ -8,10 +8,11 @@
  */
 #include "postgres.h"
 
+#include "pg/capture/row.h"
+
 #include "catalog/pg_type.h"
 #include "pg/capture/failure.h"
 #include "pg/capture/guard.h"
-#include "pg/capture/row.h"
 #include "pg/capture/check.h"
 #include "pg/server/settings.h"
 #include "pg/capture/text_size.h"

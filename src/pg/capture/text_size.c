@@ -6,11 +6,12 @@
  */
 #include "postgres.h"
 
+#include "pg/capture/text_size.h"
+
 #include "access/detoast.h"
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
-#include "pg/capture/text_size.h"
 #include "utils/array.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"

@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include "pg/capture/trust.h"
+
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/namespace.h"
@@ -17,7 +19,6 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "pg/capture/trust.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"

@@ -9,11 +9,12 @@
  */
 #include "postgres.h"
 
+#include "pg/dispatch/store.h"
+
 #include "catalog/pg_type.h"
 #include "pg/sql/interval.h"
 #include "pg/sql/sql_row.h"
 #include "pg/sql/statement.h"
-#include "pg/dispatch/store.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/xid8.h"

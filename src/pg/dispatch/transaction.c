@@ -8,13 +8,14 @@
  */
 #include "postgres.h"
 
+#include "pg/dispatch/transaction.h"
+
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pg/sql/insert.h"
-#include "pg/dispatch/transaction.h"
 #include "pgstat.h"
 #include "utils/acl.h"
 #include "utils/guc.h"

@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include "pg/dispatch/worker.h"
+
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "executor/spi.h"
@@ -16,7 +18,6 @@
 #include "pg/dispatch/cycle.h"
 #include "pg/dispatch/store.h"
 #include "pg/dispatch/transaction.h"
-#include "pg/dispatch/worker.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"

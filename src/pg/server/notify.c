@@ -12,9 +12,10 @@
  */
 #include "postgres.h"
 
+#include "pg/server/notify.h"
+
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "pg/server/notify.h"
 #include "pg/server/shared_memory.h"
 
 static bool has_event = false; /* or anything else to wake for */

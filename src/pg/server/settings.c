@@ -7,10 +7,11 @@
  */
 #include "postgres.h"
 
+#include "pg/server/settings.h"
+
 #include <limits.h>
 
 #include "miscadmin.h"
-#include "pg/server/settings.h"
 #include "utils/guc.h"
 
 bool bmw_enabled = true;

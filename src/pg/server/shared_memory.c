@@ -7,9 +7,10 @@
  */
 #include "postgres.h"
 
+#include "pg/server/shared_memory.h"
+
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "pg/server/shared_memory.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/proc.h"

@@ -11,6 +11,8 @@
  */
 #include "postgres.h"
 
+#include "pg/server/utility.h"
+
 #include <signal.h>
 
 #include "access/htup_details.h"
@@ -24,7 +26,6 @@
 #include "pg/server/notify.h"
 #include "pg/server/prepared.h"
 #include "pg/server/shared_memory.h"
-#include "pg/server/utility.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"

@@ -3,8 +3,9 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "pg/sql/event_state.h"
+
+#include "catalog/pg_type.h"
 #include "pg/sql/statement.h"
 
 /* Those that can be meant, each found by an index: there may be a hundred thousand endpoints. */

@@ -3,8 +3,9 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "pg/sql/example.h"
+
+#include "catalog/pg_type.h"
 #include "pg/sql/identity.h"
 #include "pg/sql/statement.h"
 #include "utils/builtins.h"

@@ -9,11 +9,12 @@
  */
 #include "postgres.h"
 
+#include "pg/sql/idempotency.h"
+
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "pg/server/settings.h"
-#include "pg/sql/idempotency.h"
 #include "pg/sql/statement.h"
 #include "utils/builtins.h"
 #include "utils/resowner.h"

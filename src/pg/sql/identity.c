@@ -3,8 +3,9 @@
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
 #include "pg/sql/identity.h"
+
+#include "miscadmin.h"
 
 BmwIdentity
 bmw_identity_become(Oid role)

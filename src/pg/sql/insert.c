@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include "pg/sql/insert.h"
+
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -18,7 +20,6 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "core/name.h"
-#include "pg/sql/insert.h"
 #include "pg/sql/interval.h"
 #include "pg/sql/statement.h"
 #include "pg/server/notify.h"

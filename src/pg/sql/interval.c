@@ -6,9 +6,10 @@
  */
 #include "postgres.h"
 
+#include "pg/sql/interval.h"
+
 #include "common/int.h"
 #include "core/backoff.h"
-#include "pg/sql/interval.h"
 
 #define MIN_TIMEOUT_US INT64CONST(10000)
 #define MAX_TIMEOUT_US (5 * USECS_PER_MINUTE)

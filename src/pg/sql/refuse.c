@@ -3,8 +3,9 @@
  */
 #include "postgres.h"
 
-#include "fmgr.h"
 #include "pg/sql/refuse.h"
+
+#include "fmgr.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_refuse);

@@ -7,12 +7,13 @@
  */
 #include "postgres.h"
 
+#include "pg/sql/row.h"
+
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pg/sql/identity.h"
-#include "pg/sql/row.h"
 #include "utils/acl.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"

@@ -5,6 +5,8 @@
  */
 #include "postgres.h"
 
+#include "pg/sql/sql_row.h"
+
 #include "access/detoast.h"
 #include "access/htup_details.h"
 #include "access/transam.h"
@@ -12,7 +14,6 @@
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "pg/sql/interval.h"
-#include "pg/sql/sql_row.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"

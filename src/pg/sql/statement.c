@@ -6,9 +6,10 @@
  */
 #include "postgres.h"
 
+#include "pg/sql/statement.h"
+
 #include "catalog/namespace.h"
 #include "pg/server/compat.h"
-#include "pg/sql/statement.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
