@@ -112,12 +112,13 @@ for my $database (qw(postgres second))
 }
 $bmw->finish;
 
-# table => a hash of all its rows. Not of the cursor, which moves on also when nothing is sent.
+# table => a hash of all its rows. Not of what moves on also when nothing is sent: the cursor, notes of changes that have
+# been read, and changes of what is counted; their sum stays.
 sub content
 {
 	my ($database) = @_;
 	my @tables = split /\n/, $bmw->sql(q{SELECT oid::regclass FROM pg_class WHERE relnamespace::regnamespace::text ~ '^bm_webhook'
-		AND relkind = 'r' AND relname <> 'cursor'}, $database);
+		AND (relkind = 'r' AND relname NOT IN ('cursor', 'endpoint_change', 'pending_count', 'pending_change') OR relname = 'pending')}, $database);
 	return { map { $_ => $bmw->sql("SELECT count(*), md5(string_agg(t::text, ' ' ORDER BY t::text)) FROM $_ t", $database) } @tables };
 }
 
