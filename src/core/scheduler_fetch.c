@@ -391,9 +391,8 @@ end_due(BmwScheduler *scheduler, BmwTarget *target, const BmwFetch *fetch, int r
 	bmw_lane_set_due(target->lane, is_all ? next_due_us : scheduler->now_us);
 	if (is_all)
 		bmw_errand_clamp_if_late(scheduler, target, next_due_us);
-	if (!scheduler->has_skipped)
-		return;
-	if (scheduler->skipped_due_us <= target->from_us)
+	if (scheduler->has_skipped && scheduler->skipped_due_us <= target->from_us)
 		target->from_us = 0; /* with those at the same time */
-	bmw_lane_set_due(target->lane, scheduler->now_us + NO_ROOM_PAUSE_US);
+	if (scheduler->has_skipped)
+		bmw_lane_set_due(target->lane, scheduler->now_us + NO_ROOM_PAUSE_US);
 }

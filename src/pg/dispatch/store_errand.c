@@ -32,7 +32,7 @@ static BmwStatement let_go = {"WITH held AS MATERIALIZED (SELECT " HELD
 
 /*
  * Planned by a clock that was ahead: later than the schedule and its jitter can be from now. After an
- * attempt in the past it is a receiver that has asked for so much patience.
+ * attempt in the past it is, as a rule, a receiver that has asked for so much patience.
  */
 #define LATEST                                                                                     \
 	"pg_catalog.now() + 1.2 * coalesce(p.retry_delays[greatest(d.attempts, 1)], '0'::interval)"
