@@ -182,7 +182,8 @@ $$;
 COMMENT ON FUNCTION bm_webhook.emit(text, jsonb, text, text, text, timestamptz, bigint, text, timestamptz) IS
 	'makes an event of this transaction and returns its id; data is an object; endpoint: for this one alone; '
 	'idempotency_key: if an event of the application was emitted under it within bm_webhook.idempotency_window, there '
-	'is no other, and its id is returned; expires_at: not supported yet; 0A000, 22023, 23502, 42704, 54000';
+	'is no other, and its id is returned; expires_at: from then on it is not sent any more, but canceled; 22023, '
+	'23502, 42704, 54000';
 COMMENT ON FUNCTION bm_webhook.ping(bigint, text) IS
 	'sends an event webhook.ping, or the example that event_type has of another type, to this endpoint alone and '
 	'returns its id; 42704 unknown endpoint, type without example, 55000 disabled endpoint';
@@ -1128,18 +1129,18 @@ COMMENT ON FUNCTION bm_webhook.message_status(text, text, text, text, text, text
 	jsonb, integer, jsonb, jsonb, jsonb, text, text, text, timestamptz) IS
 	'makes an event message.<status> of a message that was sent, and returns its id. status: accepted, sent, '
 	'delivered, read, failed, expired, canceled; or that of a provider in status_map. occurred_at: the provider''s '
-	'time. error: required for failed and expired. idempotency_key: as for emit(). expires_at: not '
-	'supported yet. Errors: 0A000, 22023, 23502, 54000';
+	'time. error: required for failed and expired. idempotency_key, expires_at: as for '
+	'emit(). Errors: 22023, 23502, 54000';
 COMMENT ON FUNCTION bm_webhook.message_received(jsonb, text, text, text, text, text, timestamptz, text, text, text,
 	jsonb, jsonb, text, text, text, timestamptz) IS
 	'makes an event message.received of an inbound message, and returns its id. context: {"message_id": ...} of the '
-	'message that it answers. idempotency_key: as for emit(). expires_at: not supported '
-	'yet. Errors: 0A000, 22023, 23502, 54000';
+	'message that it answers. idempotency_key, expires_at: as for '
+	'emit(). Errors: 22023, 23502, 54000';
 COMMENT ON FUNCTION bm_webhook.message_clicked(jsonb, text, text, text, text, text, timestamptz, text, text, text,
 	jsonb, text, text, text, timestamptz) IS
 	'makes an event message.clicked, and returns its id. message_id: the message that has the button. sender: who '
-	'clicked. button: {"id": ..., "text": ...}. idempotency_key: as for emit(). expires_at: not '
-	'supported yet. Errors: 0A000, 22023, 23502, 54000';
+	'clicked. button: {"id": ..., "text": ...}. idempotency_key, expires_at: as for '
+	'emit(). Errors: 22023, 23502, 54000';
 
 -------------------------------------------------------------------------------
 -- Watch messages

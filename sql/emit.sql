@@ -107,8 +107,11 @@ SELECT count(bm_webhook.ping(:endpoint, name)) = count(*) AS every_type FROM bm_
 ROLLBACK;
 UPDATE bm_webhook.endpoint SET enabled = true;
 SELECT bm_webhook.ping(:endpoint, 'no.such.type');
--- an argument that has its place and no meaning yet
-SELECT bm_webhook.emit('time.kept', '{}', expires_at => 'infinity');
+-- until when it is worth sending
+SELECT bm_webhook.emit('time.limited', '{}', expires_at => '2030-01-01 00:00:00 UTC') AS limited \gset
+SELECT bm_webhook.emit('time.limited', '{}', expires_at => 'infinity') AS unlimited \gset
+SELECT id = :'limited' AS limited, expires_at FROM bm_webhook.event WHERE type = 'time.limited' ORDER BY id;
+SELECT bm_webhook.emit('time.limited', '{}', expires_at => '-infinity');
 SELECT bm_webhook.emit('time.kept', '{}', NULL, NULL, NULL, NULL, NULL, NULL, NULL) IS NOT NULL AS emitted;
 -- an idempotency key: the first event's id, for the same application, as long as the key counts
 SELECT bm_webhook.emit('key.used', '{"b": 1, "a": 2}', 'shop', idempotency_key => 'order-17') AS first \gset

@@ -70,8 +70,10 @@ SELECT jsonb_pretty(data::jsonb) AS data FROM bm_webhook.event WHERE id = :'clic
 \pset format aligned
 SELECT array_agg(DISTINCT reply_to) AS reply_to FROM bm_webhook.event WHERE id IN (:'few', :'full', :'received', :'clicked');
 ROLLBACK;
--- an argument that has its place and no meaning yet
-SELECT bm_webhook.message_status('sent', NULL, 'rcs', 'm-1', 'ACME', '+33698765432', expires_at => 'infinity');
+-- until when it is worth sending
+SELECT bm_webhook.message_status('sent', NULL, 'rcs', 'm-1', 'ACME', '+33698765432', expires_at => '2030-01-01 00:00:00 UTC') AS limited \gset
+SELECT expires_at FROM bm_webhook.event WHERE id = :'limited';
+SELECT bm_webhook.message_status('sent', NULL, 'rcs', 'm-1', 'ACME', '+33698765432', expires_at => '-infinity');
 -- a call that is made again: the time of the call is no difference
 BEGIN;
 SELECT bm_webhook.message_clicked('{"id": "yes"}', 'shop', 'rcs', 'm-1', '+33698765432', 'ACME', idempotency_key => 'k') AS first \gset

@@ -9,7 +9,8 @@ CREATE FUNCTION bm_webhook.emit(type text, data jsonb, application text = NULL, 
 COMMENT ON FUNCTION bm_webhook.emit(text, jsonb, text, text, text, timestamptz, bigint, text, timestamptz) IS
 	'makes an event of this transaction and returns its id; data is an object; endpoint: for this one alone; '
 	'idempotency_key: if an event of the application was emitted under it within bm_webhook.idempotency_window, there '
-	'is no other, and its id is returned; expires_at: not supported yet; 0A000, 22023, 23502, 42704, 54000';
+	'is no other, and its id is returned; expires_at: from then on it is not sent any more, but canceled; 22023, '
+	'23502, 42704, 54000';
 
 CREATE FUNCTION bm_webhook.ping(endpoint bigint, type text = 'webhook.ping') RETURNS uuid
 	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_ping';

@@ -34,4 +34,12 @@ is($receiver->count('code', 'requests'), 2, 'and nothing else');
 $bmw->sql("UPDATE bm_webhook.endpoint SET ttl = NULL WHERE id = $code");
 $bmw->sql("SELECT bm_webhook.redeliver('$second', $code)");
 $bmw->wait_for_sql('without a limit it is sent', "SELECT status = 'delivered' FROM bm_webhook.delivery WHERE event_id = '$second' AND endpoint_id = $code");
+
+# an event that says so itself
+$receiver->behave('log', 'status/500/log');
+my $limited = $bmw->sql(q{SELECT bm_webhook.emit('test.code', '{}', expires_at => clock_timestamp() + interval '2 s')});
+$bmw->wait_for_sql('it arrives where it is taken', "SELECT status = 'delivered' FROM bm_webhook.delivery WHERE event_id = '$limited' AND endpoint_id = $code");
+$bmw->wait_for_sql('it expires where it waits', "SELECT (status, error) = ('canceled', 'expired') FROM bm_webhook.delivery WHERE event_id = '$limited' AND endpoint_id = $log");
+my $late = $bmw->sql(q{SELECT bm_webhook.emit('test.code', '{}', expires_at => '2020-01-01')});
+$bmw->wait_for_sql('what has expired is sent to nobody', "SELECT count(*) = 2 FROM bm_webhook.delivery WHERE event_id = '$late' AND status = 'canceled' AND attempts = 0");
 $bmw->finish;

@@ -51,7 +51,7 @@ bm_webhook_emit(PG_FUNCTION_ARGS)
 	};
 
 	if (!PG_ARGISNULL(8))
-		bmw_emit_refuse_argument("expires_at");
+		bmw_emit_set_expiry(&event, PG_GETARG_TIMESTAMPTZ(8));
 	require_valid(&event);
 	if (!PG_ARGISNULL(6))
 		(void) require_endpoint(event.endpoint_id);
@@ -98,10 +98,13 @@ bmw_emit_event(BmwNewEvent *event, const char *idempotency_key, const char *says
 }
 
 void
-bmw_emit_refuse_argument(const char *argument)
+bmw_emit_set_expiry(BmwNewEvent *event, TimestampTz at)
 {
-	ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			errmsg("\"%s\" is not supported yet", argument), errhint("Leave it out."));
+	if (TIMESTAMP_IS_NOBEGIN(at))
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("\"expires_at\" is out of range"), errhint("Leave it out for never."));
+	event->has_expires_at = !TIMESTAMP_IS_NOEND(at);
+	event->expires_at = at;
 }
 
 static const char *

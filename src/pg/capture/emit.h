@@ -13,7 +13,7 @@
  */
 extern Datum bmw_emit_event(BmwNewEvent *event, const char *idempotency_key, const char *says);
 
-/* An argument that has its place already, and no meaning yet, was given: ereports that. */
-extern void bmw_emit_refuse_argument(const char *argument);
+/* From then on it is not worth sending; infinity: always. 22023 for -infinity. */
+extern void bmw_emit_set_expiry(BmwNewEvent *event, TimestampTz at);
 
 #endif

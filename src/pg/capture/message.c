@@ -29,7 +29,7 @@ PG_FUNCTION_INFO_V1(bm_webhook_message_state);
 
 #define BUTTON BMW_MESSAGE_FIELDS /* an argument that is no field but a member of content */
 #define IDEMPOTENCY_KEY (BUTTON + 1)
-#define EXPIRES_AT (BUTTON + 2) /* without a meaning yet */
+#define EXPIRES_AT (BUTTON + 2)
 
 static BmwMessage read_arguments(FunctionCallInfo fcinfo);
 static const int *argument_fields(FmgrInfo *function);
@@ -131,7 +131,7 @@ static BmwMessage
 read_arguments(FunctionCallInfo fcinfo)
 {
 	const int *fields = argument_fields(fcinfo->flinfo);
-	BmwMessage message = {0};
+	BmwMessage message = {.expires_at = DT_NOEND};
 
 	for (int i = 0; i < PG_NARGS(); i++)
 		if (!PG_ARGISNULL(i))
@@ -191,7 +191,7 @@ set_value(BmwMessage *message, int field, Datum value)
 	if (field == IDEMPOTENCY_KEY)
 		message->idempotency_key = TextDatumGetCString(value);
 	if (field == EXPIRES_AT)
-		bmw_emit_refuse_argument("expires_at");
+		message->expires_at = DatumGetTimestampTz(value);
 	if (field >= BMW_MESSAGE_FIELDS)
 		return;
 
@@ -288,6 +288,7 @@ emit(BmwMessage *message)
 		.data = data.data,
 	};
 
+	bmw_emit_set_expiry(&event, message->expires_at);
 	return bmw_emit_event(&event, message->idempotency_key, what_it_says(message, &data));
 }
 

@@ -174,6 +174,7 @@ typedef struct BmwMessage
 	const BmwMessageType *type;
 	BmwMessageValue values[BMW_MESSAGE_FIELDS];
 	const char *idempotency_key; /* NULL: none */
+	TimestampTz expires_at;		 /* infinity: never */
 	bool has_time_of_call;		 /* occurred_at was not given */
 } BmwMessage;
 

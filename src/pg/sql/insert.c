@@ -38,6 +38,10 @@
 static BmwStatement insert_one = {"INSERT INTO bm_webhook.event ({names}) VALUES ({values})",
 								  .fields = &bmw_event_fields, .kind = BMW_ARGUMENTS_ROW};
 
+/* Only this one names the column: the others go on with the table of version 0.2.0. */
+static BmwStatement insert_expiring = {"INSERT INTO bm_webhook.event ({names}) VALUES ({values})",
+									   .fields = &bmw_event_all_fields, .kind = BMW_ARGUMENTS_ROW};
+
 /* Sets in the select list advance together; the arrays have the same length. */
 static BmwStatement insert_many = {"INSERT INTO bm_webhook.event ({names}) SELECT {unnested}",
 								   .fields = &bmw_event_fields, .kind = BMW_ARGUMENTS_ROWS};
@@ -223,17 +227,19 @@ draw_random(uint8 *out, size_t len)
 static void
 insert_single(const BmwNewEvent *event, TimestampTz now)
 {
-	BmwSqlColumn columns[BMW_EVENT_FIELDS];
-	Datum values[BMW_EVENT_FIELDS];
-	bool nulls[BMW_EVENT_FIELDS];
-	char null_flags[BMW_EVENT_FIELDS];
+	BmwSqlColumn columns[BMW_EVENT_ALL_FIELDS];
+	Datum values[BMW_EVENT_ALL_FIELDS];
+	bool nulls[BMW_EVENT_ALL_FIELDS];
+	char null_flags[BMW_EVENT_ALL_FIELDS];
 
-	for (int i = 0; i < BMW_EVENT_FIELDS; i++)
+	for (int i = 0; i < BMW_EVENT_ALL_FIELDS; i++)
 		columns[i] = (BmwSqlColumn){.values = &values[i], .nulls = &nulls[i], .capacity = 1};
 	add_row(columns, event, now);
-	for (int i = 0; i < BMW_EVENT_FIELDS; i++)
+	bmw_sql_column_add(&columns[BMW_EVENT_EXPIRES_AT], TimestampTzGetDatum(event->expires_at));
+	for (int i = 0; i < BMW_EVENT_ALL_FIELDS; i++)
 		null_flags[i] = nulls[i] ? 'n' : ' ';
-	bmw_statement_run_with(&insert_one, values, null_flags, 0);
+	bmw_statement_run_with(event->has_expires_at ? &insert_expiring : &insert_one, values,
+						   null_flags, 0);
 }
 
 static void

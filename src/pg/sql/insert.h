@@ -23,6 +23,8 @@ typedef struct BmwNewEvent
 	int64 endpoint_id;	  /* 0: for all that match */
 	bool has_occurred_at; /* false: when captured */
 	TimestampTz occurred_at;
+	bool has_expires_at; /* of an event that is inserted alone */
+	TimestampTz expires_at;
 	const char *data; /* a JSON object as text, 0-terminated */
 } BmwNewEvent;
 
