@@ -1510,8 +1510,10 @@ GRANT INSERT ON bm_webhook.redelivery TO bm_webhook;
 GRANT UPDATE (events_since, paused_at) ON bm_webhook.endpoint TO bm_webhook;
 GRANT UPDATE (paused_at) ON bm_webhook.application TO bm_webhook;
 GRANT SELECT, INSERT, DELETE ON bm_webhook.paused TO bm_webhook;
-GRANT SELECT ON bm_webhook_internal.pending, bm_webhook_internal.pending_count, bm_webhook_internal.pending_change TO PUBLIC;
-GRANT INSERT ON bm_webhook_internal.pending_change TO PUBLIC;
+GRANT SELECT ON bm_webhook_internal.pending TO PUBLIC;
+GRANT SELECT (endpoint_id, pending, retrying) ON bm_webhook_internal.pending_count, bm_webhook_internal.pending_change
+	TO PUBLIC;
+GRANT INSERT (endpoint_id, pending, retrying) ON bm_webhook_internal.pending_change TO PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA bm_webhook_internal TO bm_webhook;
 GRANT EXECUTE ON FUNCTION bm_webhook_internal.route, bm_webhook_internal.route_fits,
 	bm_webhook_internal.look(bigint) TO PUBLIC;

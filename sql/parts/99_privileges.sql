@@ -13,10 +13,11 @@ GRANT UPDATE (enabled, deleted_at, events_since, paused_at) ON bm_webhook.endpoi
 GRANT UPDATE (paused_at) ON bm_webhook.application TO bm_webhook;
 GRANT SELECT, INSERT, DELETE ON bm_webhook.paused TO bm_webhook;
 GRANT UPDATE (failing_since, disabled_reason) ON bm_webhook.endpoint_state TO bm_webhook;
--- Their rows are for those who may read or change deliveries.
-GRANT SELECT ON bm_webhook_internal.pending, bm_webhook_internal.pending_count, bm_webhook_internal.pending_change
+-- Their rows are for those who may read or change deliveries. Columns: who has a right to a table may lock it.
+GRANT SELECT ON bm_webhook_internal.pending TO PUBLIC;
+GRANT SELECT (endpoint_id, pending, retrying) ON bm_webhook_internal.pending_count, bm_webhook_internal.pending_change
 	TO PUBLIC;
-GRANT INSERT ON bm_webhook_internal.pending_change TO PUBLIC;
+GRANT INSERT (endpoint_id, pending, retrying) ON bm_webhook_internal.pending_change TO PUBLIC;
 -- The extension's own: what its dispatchers and definers call.
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA bm_webhook_internal TO bm_webhook;
 GRANT EXECUTE ON FUNCTION bm_webhook.uuid_floor(timestamptz), bm_webhook.uuid_time(uuid) TO bm_webhook;
