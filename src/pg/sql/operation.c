@@ -22,6 +22,7 @@
 
 #define ARGUMENTS 12
 #define COLUMNS 3
+#define MAX_CLASSES_SIZE 8192 /* bytes: they are compared at each step, in which nothing is sent */
 
 PG_FUNCTION_INFO_V1(bm_webhook_redeliver);
 PG_FUNCTION_INFO_V1(bm_webhook_cancel);
@@ -81,6 +82,7 @@ static void take(Asked *asked, int place, FunctionCallInfo fcinfo, int argument)
 static void set(Asked *asked, int place, Datum value);
 static void check_period(FunctionCallInfo fcinfo);
 static void check_statuses(FunctionCallInfo fcinfo);
+static void check_error_classes(FunctionCallInfo fcinfo);
 static void require(FunctionCallInfo fcinfo, int argument, const char *name);
 static Begun begin(Asked *asked);
 static BegunRow read_row(HeapTuple tuple, TupleDesc desc);
@@ -97,6 +99,7 @@ bm_webhook_redeliver(PG_FUNCTION_ARGS)
 	require(fcinfo, 0, "endpoint");
 	check_period(fcinfo);
 	check_statuses(fcinfo);
+	check_error_classes(fcinfo);
 	if (!PG_ARGISNULL(5) && PG_GETARG_INT64(5) < 1)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("\"max_rows\" must be at least 1"), errhint("Leave it out for no limit."));
@@ -204,6 +207,15 @@ check_statuses(FunctionCallInfo fcinfo)
 				errhint(
 					"The statuses are \"pending\", \"delivered\", \"failed\" and \"canceled\"."));
 	}
+}
+
+static void
+check_error_classes(FunctionCallInfo fcinfo)
+{
+	if (!PG_ARGISNULL(4) && VARSIZE(PG_GETARG_ARRAYTYPE_P(4)) > MAX_CLASSES_SIZE)
+		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				errmsg("\"error_class\" must not be larger than %d bytes", MAX_CLASSES_SIZE),
+				errhint("The classes of errors are those of bm_webhook.delivery."));
 }
 
 static void
