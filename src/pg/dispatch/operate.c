@@ -24,6 +24,8 @@ static BmwOperationResult make_step(BmwOperator *clerk, Step *step);
 static void run_step(void *context);
 static void cancel_in_memory(Step *step);
 static void list_in_memory(Step *step);
+static void check_taken(const Step *step);
+static bool is_taken(uint64 xid, const void *context);
 static void tell(const Step *step);
 static BmwOperationResult judge_failure(BmwOperator *clerk, Step *step);
 static void give_up(void *context);
@@ -126,6 +128,8 @@ run_step(void *context)
 	if (step->row.is_recovery)
 		list_in_memory(step);
 	bmw_store_operation_step(step->id, STEP_LENGTH, &step->progress);
+	if (step->row.is_recovery)
+		check_taken(step);
 }
 
 /* What is canceled must not begin any more, so memory comes first. */
@@ -150,6 +154,24 @@ list_in_memory(Step *step)
 	step->progress.in_memory = events;
 	step->progress.in_memory_length =
 		bmw_scheduler_in_memory(step->scheduler, endpoint_id, events, length);
+}
+
+/*
+ * An event that is committed and not taken yet gets its deliveries when it is: rows that are
+ * made for it here would meet theirs. The step is undone, and made later.
+ */
+static void
+check_taken(const Step *step)
+{
+	if (!bmw_store_operation_all_of_step(step->id, &step->row.reached, is_taken, step->scheduler))
+		ereport(ERROR, errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				errmsg("events of operation " INT64_FORMAT " have not been taken yet", step->id));
+}
+
+static bool
+is_taken(uint64 xid, const void *context)
+{
+	return bmw_scheduler_has_taken(context, xid);
 }
 
 /* It has been committed. */

@@ -211,6 +211,7 @@ typedef struct BmwOperationRow
 	bool is_cancel;
 	bool is_recovery;
 	BmwCancellation cancellation; /* of one that is not: the endpoint alone */
+	BmwUuid reached;			  /* of a recovery: the last event that it has looked at */
 	uint64 xid;					  /* that asked for it */
 } BmwOperationRow;
 extern bool bmw_store_operation(int64 id, BmwOperationRow *row);
@@ -225,6 +226,10 @@ typedef struct BmwOperationStep
 } BmwOperationStep;
 /* Changes at most so many rows. */
 extern void bmw_store_operation_step(int64 id, int length, BmwOperationStep *step);
+/* Is it so for all transactions whose events the step of this transaction has looked at, those after this one? */
+typedef bool (*BmwTransactionTest)(uint64 xid, const void *context);
+extern bool bmw_store_operation_all_of_step(int64 id, const BmwUuid *after, BmwTransactionTest test,
+											const void *context);
 /* error: in the database's encoding. */
 extern void bmw_store_end_operation(int64 id, const char *error);
 

@@ -8,13 +8,14 @@
 #include "pg/sql/sql_row.h"
 #include "pg/sql/statement.h"
 #include "utils/builtins.h"
+#include "utils/uuid.h"
 
 static BmwStatement open_operations = {
 	"SELECT id, endpoint_id FROM bm_webhook.operation WHERE ended_at IS NULL ORDER BY id"};
 
 static BmwStatement operation = {
 	"SELECT kind = 'cancel', endpoint_id, event_id IS NOT NULL, event_id, bm_webhook.uuid_floor(until), xid,"
-	" kind = 'recover'"
+	" kind = 'recover', coalesce(reached, bm_webhook.uuid_floor(since))"
 	" FROM bm_webhook.operation WHERE id = $1 AND ended_at IS NULL",
 	1,
 	{INT8OID}};
@@ -23,6 +24,12 @@ static BmwStatement operation_step = {
 	"SELECT has_ended, is_waiting FROM bm_webhook_internal.operation_step($1, $2, $3, $4)",
 	4,
 	{INT8OID, INT8OID, BOOLOID, UUIDARRAYOID}};
+
+static BmwStatement transactions_of_step = {
+	"SELECT DISTINCT xid FROM bm_webhook.event WHERE id > $2"
+	" AND id <= (SELECT reached FROM bm_webhook.operation WHERE id = $1)",
+	2,
+	{INT8OID, UUIDOID}};
 
 static BmwStatement end_operation = {
 	"UPDATE bm_webhook.operation SET ended_at = pg_catalog.clock_timestamp(), error = $2"
@@ -64,6 +71,8 @@ bmw_store_operation(int64 id, BmwOperationRow *row)
 	row->cancellation.before = bmw_sql_uuid(&found, 5);
 	row->xid = bmw_sql_xid8(&found, 6);
 	row->is_recovery = bmw_sql_bool(&found, 7);
+	if (row->is_recovery)
+		row->reached = bmw_sql_uuid(&found, 8);
 	return true;
 }
 
@@ -83,6 +92,23 @@ bmw_store_operation_step(int64 id, int length, BmwOperationStep *step)
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 	step->has_ended = bmw_sql_bool(&row, 1);
 	step->is_waiting = bmw_sql_bool(&row, 2);
+}
+
+bool
+bmw_store_operation_all_of_step(int64 id, const BmwUuid *after, BmwTransactionTest test,
+								const void *context)
+{
+	Datum values[2] = {Int64GetDatum(id), UUIDPGetDatum((const pg_uuid_t *) after)};
+	int length = bmw_statement_run(&transactions_of_step, values);
+	bool is_all = true;
+
+	for (int i = 0; i < length && is_all; i++)
+	{
+		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+
+		is_all = test(bmw_sql_xid8(&row, 1), context);
+	}
+	return is_all;
 }
 
 void
