@@ -16,7 +16,6 @@ static void clock_went_back(BmwScheduler *scheduler, int64_t by_us);
 static void clamp(BmwLane *lane, void *context);
 static void every_second(BmwScheduler *scheduler);
 static void park_if_stuck(BmwLane *lane, void *context);
-static int64_t earlier(int64_t a, int64_t b);
 static int64_t later(int64_t a, int64_t b);
 static int64_t reading_wakeup_us(const BmwScheduler *scheduler);
 static void free_target(BmwLane *lane, void *context);
@@ -107,20 +106,22 @@ int64_t
 bmw_scheduler_wakeup_us(const BmwScheduler *scheduler)
 {
 	BmwLaneCounts counts = bmw_lanes_counts(scheduler->lanes);
-	int64_t wakeup = earlier(bmw_scheduler_record_wakeup_us(scheduler), scheduler->errands_at_us);
+	int64_t wakeup =
+		bmw_scheduler_earlier(bmw_scheduler_record_wakeup_us(scheduler), scheduler->errands_at_us);
 
 	/* a look that was wanted and could not be taken is not tried at once */
-	wakeup = earlier(wakeup, scheduler->looking.next_us > scheduler->now_us
-								 ? scheduler->looking.next_us
-								 : scheduler->now_us + BMW_SECOND_US);
+	wakeup = bmw_scheduler_earlier(wakeup, scheduler->looking.next_us > scheduler->now_us
+											   ? scheduler->looking.next_us
+											   : scheduler->now_us + BMW_SECOND_US);
 	if (counts.queued > 0)
-		wakeup = earlier(wakeup, scheduler->next_second_us);
+		wakeup = bmw_scheduler_earlier(wakeup, scheduler->next_second_us);
 	if (counts.in_flight > 0)
-		wakeup = earlier(wakeup, scheduler->abort_at_us);
+		wakeup = bmw_scheduler_earlier(wakeup, scheduler->abort_at_us);
 	if (scheduler->mode != BMW_STOPPING && scheduler->readings.has_changed)
-		wakeup = earlier(wakeup, later(scheduler->readings.again_us, scheduler->rest_until_us));
+		wakeup = bmw_scheduler_earlier(
+			wakeup, later(scheduler->readings.again_us, scheduler->rest_until_us));
 	if (scheduler->mode == BMW_RUNNING && !bmw_scheduler_is_full(scheduler))
-		wakeup = earlier(wakeup, reading_wakeup_us(scheduler));
+		wakeup = bmw_scheduler_earlier(wakeup, reading_wakeup_us(scheduler));
 	return wakeup;
 }
 
@@ -205,12 +206,6 @@ park_if_stuck(BmwLane *lane, void *context)
 }
 
 static int64_t
-earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
-static int64_t
 later(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
@@ -221,13 +216,13 @@ static int64_t
 reading_wakeup_us(const BmwScheduler *scheduler)
 {
 	int64_t endpoint_id;
-	int64_t wakeup = earlier(bmw_passes_wakeup_us(scheduler),
-							 bmw_lanes_wakeup_us(scheduler->lanes, scheduler->now_us));
+	int64_t wakeup = bmw_scheduler_earlier(
+		bmw_passes_wakeup_us(scheduler), bmw_lanes_wakeup_us(scheduler->lanes, scheduler->now_us));
 
 	if (bmw_scheduler_next_unlearnt(scheduler, &endpoint_id))
-		wakeup = earlier(wakeup, scheduler->now_us);
+		wakeup = bmw_scheduler_earlier(wakeup, scheduler->now_us);
 	if (bmw_scheduler_fetch_wants_heads(scheduler))
-		wakeup = earlier(wakeup, scheduler->heads_at_us);
+		wakeup = bmw_scheduler_earlier(wakeup, scheduler->heads_at_us);
 	return later(wakeup, scheduler->rest_until_us);
 }
 

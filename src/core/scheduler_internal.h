@@ -213,6 +213,12 @@ struct BmwScheduler
 	int64_t errands_at_us;
 };
 
+static inline int64_t
+bmw_scheduler_earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* scheduler.c */
 extern bool bmw_scheduler_may_read(const BmwScheduler *scheduler);
 extern bool bmw_scheduler_is_full(const BmwScheduler *scheduler);

@@ -22,7 +22,6 @@ static void disable(BmwScheduler *scheduler, const BmwTarget *target, const char
 static bool is_no_attempt(BmwVerdict verdict);
 static bool cancel_if_expired(BmwScheduler *scheduler, const BmwTarget *target,
 							  BmwDelivery *delivery);
-static int64_t earlier(int64_t a, int64_t b);
 
 bool
 bmw_scheduler_next_request(BmwScheduler *scheduler, BmwRequest *request)
@@ -178,7 +177,7 @@ record(BmwScheduler *scheduler, BmwDelivery *delivery, const BmwEnd *end, const 
 	made->http_status = end->http_status;
 	made->times = end->times;
 	if (outcome->verdict == BMW_VERDICT_RETRY)
-		made->next_attempt_us = earlier(outcome->retry_at_us, expires_us);
+		made->next_attempt_us = bmw_scheduler_earlier(outcome->retry_at_us, expires_us);
 	if (made->status == BMW_DELIVERED)
 		return made;
 	made->is_failed_attempt = true;
@@ -186,12 +185,6 @@ record(BmwScheduler *scheduler, BmwDelivery *delivery, const BmwEnd *end, const 
 	/* not of an operational event: it would fail for the same reason, for ever */
 	made->is_exhausted = made->status == BMW_FAILED && !delivery->is_operational;
 	return made;
-}
-
-static int64_t
-earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
 }
 
 static BmwDeliveryStatus

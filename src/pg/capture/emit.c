@@ -12,6 +12,7 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "pg/capture/check.h"
+#include "pg/sql/call.h"
 #include "pg/sql/example.h"
 #include "pg/sql/insert.h"
 #include "pg/server/settings.h"
@@ -25,7 +26,6 @@ PG_FUNCTION_INFO_V1(bm_webhook_ping);
 
 #define PING_TYPE "webhook.ping"
 
-static const char *text_argument(FunctionCallInfo fcinfo, int n);
 static const char *data_argument(FunctionCallInfo fcinfo, int n);
 static void raise(const BmwEventFault *fault);
 static void require_valid(const BmwNewEvent *event);
@@ -40,11 +40,11 @@ Datum
 bm_webhook_emit(PG_FUNCTION_ARGS)
 {
 	BmwNewEvent event = {
-		.type = text_argument(fcinfo, 0),
+		.type = bmw_call_text(fcinfo, 0),
 		.data = data_argument(fcinfo, 1),
-		.application = text_argument(fcinfo, 2),
-		.channel = text_argument(fcinfo, 3),
-		.message_id = text_argument(fcinfo, 4),
+		.application = bmw_call_text(fcinfo, 2),
+		.channel = bmw_call_text(fcinfo, 3),
+		.message_id = bmw_call_text(fcinfo, 4),
 		.has_occurred_at = !PG_ARGISNULL(5),
 		.occurred_at = PG_ARGISNULL(5) ? 0 : PG_GETARG_TIMESTAMPTZ(5),
 		.endpoint_id = PG_ARGISNULL(6) ? 0 : PG_GETARG_INT64(6),
@@ -55,7 +55,7 @@ bm_webhook_emit(PG_FUNCTION_ARGS)
 	require_valid(&event);
 	if (!PG_ARGISNULL(6))
 		(void) require_endpoint(event.endpoint_id);
-	return bmw_emit_event(&event, text_argument(fcinfo, 7), event.data);
+	return bmw_emit_event(&event, bmw_call_text(fcinfo, 7), event.data);
 }
 
 /* ping(endpoint bigint, type text) */
@@ -63,7 +63,7 @@ Datum
 bm_webhook_ping(PG_FUNCTION_ARGS)
 {
 	int64 endpoint_id = PG_GETARG_INT64(0);
-	const char *type = text_argument(fcinfo, 1);
+	const char *type = bmw_call_text(fcinfo, 1);
 	BmwNewEvent event = {
 		.type = type,
 		.data = psprintf("{\"endpoint_id\":" INT64_FORMAT "}", endpoint_id),
@@ -105,12 +105,6 @@ bmw_emit_set_expiry(BmwNewEvent *event, TimestampTz at)
 				errmsg("\"expires_at\" is out of range"), errhint("Leave it out for never."));
 	event->has_expires_at = !TIMESTAMP_IS_NOEND(at);
 	event->expires_at = at;
-}
-
-static const char *
-text_argument(FunctionCallInfo fcinfo, int n)
-{
-	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
 }
 
 static const char *

@@ -13,6 +13,7 @@
 #include <inttypes.h>
 
 #include "core/lane.h"
+#include "pg/dispatch/clock.h"
 #include "pg/dispatch/descriptors.h"
 #include "pg/dispatch/endpoints.h"
 #include "pg/dispatch/fetch.h"
@@ -27,7 +28,6 @@
 #include "pg/dispatch/store.h"
 #include "pg/dispatch/tally.h"
 #include "pg/dispatch/transaction.h"
-#include "portability/instr_time.h"
 #include "storage/spin.h"
 #include "utils/memutils.h"
 
@@ -92,8 +92,7 @@ bmw_cycle_create(BmwSlot *slot)
 	cycle->has_extension = true;
 	update_now(cycle);
 	cycle->scheduler = bmw_scheduler_create(&now, cycle->now_us);
-	if (cycle->scheduler == NULL)
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+	bmw_transaction_require_memory(cycle->scheduler != NULL);
 	bmw_endpoints_init(&cycle->endpoints, cycle->scheduler, slot);
 	bmw_intake_init(&cycle->intake, cycle->scheduler, slot, &cycle->endpoints);
 	bmw_fetch_init(&cycle->fetcher, cycle->scheduler, slot, is_ours, &cycle->endpoints);
@@ -244,10 +243,8 @@ update_now(BmwCycle *cycle)
 	int64 elapsed_us = now_us - cycle->now_us;
 	int64 true_us;
 	int64 back_us;
-	instr_time monotonic;
 
-	INSTR_TIME_SET_CURRENT(monotonic);
-	true_us = (int64) INSTR_TIME_GET_MICROSEC(monotonic) - cycle->monotonic_us;
+	true_us = bmw_clock_us() - cycle->monotonic_us;
 	cycle->monotonic_us += true_us;
 	cycle->now_us = now_us;
 	if (cycle->scheduler == NULL)

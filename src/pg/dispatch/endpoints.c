@@ -14,9 +14,10 @@
 #include <stdlib.h>
 
 #include "common/hashfn.h"
+#include "pg/dispatch/clock.h"
 #include "pg/dispatch/endpoint.h"
 #include "pg/dispatch/store.h"
-#include "portability/instr_time.h"
+#include "pg/dispatch/transaction.h"
 #include "utils/memutils.h"
 
 #define LOOK_INTERVAL_MS 5000 /* for changes that nobody announced */
@@ -38,7 +39,6 @@ typedef struct Reading
 } Reading;
 
 static bool has_changed(const BmwEndpoints *endpoints, uint64 *generation);
-static int64 now_us(void);
 static void look(BmwEndpoints *endpoints, int64 now_ms);
 static void read_some(BmwEndpoints *endpoints, int64 now_ms);
 static int keep_ours(const BmwEndpoints *endpoints, int64 *ids, int length);
@@ -53,7 +53,6 @@ static Known *know(BmwEndpoints *endpoints, int64 id);
 static void find_lost(BmwEndpoints *endpoints);
 static void read_application(const char *application, void *context);
 static void add_muted(const char *application, const char **patterns, int length, void *context);
-static void check(bool has_memory);
 
 void
 bmw_endpoints_init(BmwEndpoints *endpoints, BmwScheduler *scheduler, BmwSlot *slot)
@@ -66,7 +65,7 @@ bmw_endpoints_init(BmwEndpoints *endpoints, BmwScheduler *scheduler, BmwSlot *sl
 	endpoints->by_id = hash_create("bm_webhook endpoints", FIRST_SIZE, &control,
 								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	endpoints->router = bmw_router_create();
-	check(endpoints->router != NULL);
+	bmw_transaction_require_memory(endpoints->router != NULL);
 	endpoints->muted = bmw_muted_create(TopMemoryContext);
 	bmw_changes_init(&endpoints->changes);
 }
@@ -83,7 +82,7 @@ void
 bmw_endpoints_refresh(BmwEndpoints *endpoints)
 {
 	BmwScheduler *scheduler = endpoints->scheduler;
-	int64 start_us = now_us();
+	int64 start_us = bmw_clock_us();
 	uint64 generation;
 
 	if (!bmw_scheduler_wants_endpoints(scheduler, has_changed(endpoints, &generation)))
@@ -100,7 +99,7 @@ bmw_endpoints_refresh(BmwEndpoints *endpoints)
 	while (!endpoints->is_loaded && bmw_changes_are_left(&endpoints->changes));
 	endpoints->is_loaded = true;
 	bmw_scheduler_endpoints_read(scheduler, !bmw_changes_are_left(&endpoints->changes),
-								 now_us() - start_us);
+								 bmw_clock_us() - start_us);
 }
 
 bool
@@ -134,22 +133,13 @@ has_changed(const BmwEndpoints *endpoints, uint64 *generation)
 {
 	BmwSlot *first = bmw_shmem_first(endpoints->slot->database);
 	bool is_changing = first != NULL && pg_atomic_read_u32(&first->changing) != 0;
-	int64 now_ms = now_us() / 1000;
+	int64 now_ms = bmw_clock_us() / 1000;
 
 	pg_read_barrier();
 	*generation = pg_atomic_read_u64(&endpoints->slot->generation);
 	return is_changing || *generation != endpoints->generation || now_ms >= endpoints->look_at_ms ||
 		   bmw_changes_are_left(&endpoints->changes) ||
 		   bmw_changes_want_check(&endpoints->changes, now_ms);
-}
-
-static int64
-now_us(void)
-{
-	instr_time now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	return (int64) INSTR_TIME_GET_MICROSEC(now);
 }
 
 /* For notes, and from time to time for what leaves none. One of the shards removes those that all have read. */
@@ -211,14 +201,14 @@ set_endpoint(const BmwEndpointRow *row, void *context)
 	reading->next++;
 	known = know(endpoints, row->id);
 	endpoint = bmw_endpoint_create(row);
-	check(endpoint != NULL);
+	bmw_transaction_require_memory(endpoint != NULL);
 	endpoint->reading = endpoints->changes.number;
 	rules = make_rules(row, endpoint);
 	log_lack_of_secret(endpoints, &rules);
 	if (bmw_scheduler_set_endpoint(endpoints->scheduler, &rules) != BMW_OK)
 	{
 		free(endpoint);
-		check(false);
+		bmw_transaction_require_memory(false);
 	}
 	free(known->endpoint);
 	known->endpoint = endpoint;
@@ -313,7 +303,7 @@ subscribe(BmwEndpoints *endpoints, const BmwEndpointRow *row)
 	};
 
 	if (row->is_enabled)
-		check(bmw_router_set(endpoints->router, &subscription) == BMW_OK);
+		bmw_transaction_require_memory(bmw_router_set(endpoints->router, &subscription) == BMW_OK);
 	else
 		bmw_router_remove(endpoints->router, row->id);
 }
@@ -356,11 +346,4 @@ static void
 add_muted(const char *application, const char **patterns, int length, void *context)
 {
 	bmw_muted_set(context, application, patterns, length);
-}
-
-static void
-check(bool has_memory)
-{
-	if (!has_memory)
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
 }

@@ -8,9 +8,10 @@
 
 #include "pg/dispatch/fetch.h"
 
+#include "pg/dispatch/clock.h"
 #include "pg/dispatch/endpoint.h"
 #include "pg/dispatch/store.h"
-#include "portability/instr_time.h"
+#include "pg/dispatch/transaction.h"
 
 /* One fetch. */
 typedef struct Fetching
@@ -42,7 +43,6 @@ static bool fits(const BmwUuid *event_id, int64 size, void *context);
 static void load(const BmwEventRow *event, void *context);
 static void cancel_lost(Fetching *fetching);
 static int find(Fetching *fetching, const BmwUuid *event_id);
-static void check(BmwStatus status);
 
 void
 bmw_fetch_init(BmwFetcher *fetcher, BmwScheduler *scheduler, BmwSlot *slot,
@@ -93,16 +93,11 @@ look(BmwFetcher *fetcher)
 {
 	Looking looking = {.fetcher = fetcher};
 	BmwLook step = bmw_scheduler_begin_look(fetcher->scheduler);
-	instr_time start;
-	instr_time took;
-	int found;
+	int64 start_us = bmw_clock_us();
+	int found = bmw_store_waiting(step.after_id, step.limit, step.with_held, expect, &looking);
 
-	INSTR_TIME_SET_CURRENT(start);
-	found = bmw_store_waiting(step.after_id, step.limit, step.with_held, expect, &looking);
-	INSTR_TIME_SET_CURRENT(took);
-	INSTR_TIME_SUBTRACT(took, start);
 	bmw_scheduler_end_look(fetcher->scheduler, &step, found, looking.last_id,
-						   (int64) INSTR_TIME_GET_MICROSEC(took));
+						   bmw_clock_us() - start_us);
 }
 
 static void
@@ -137,8 +132,9 @@ learn_one(const BmwUuid *event_id, const char *application, const char *message_
 {
 	const Fetching *fetching = context;
 
-	check(bmw_scheduler_learn(fetching->scheduler, fetching->fetch.endpoint_id, application,
-							  message_id, event_id));
+	bmw_transaction_require_memory(bmw_scheduler_learn(fetching->scheduler,
+													   fetching->fetch.endpoint_id, application,
+													   message_id, event_id) == BMW_OK);
 }
 
 static void
@@ -199,8 +195,9 @@ load(const BmwEventRow *event, void *context)
 	const BmwEndpoint *endpoint = fetching->fetch.endpoint;
 	const BmwDueRow *row = &fetching->rows[find(fetching, &event->source.id)];
 
-	check(bmw_scheduler_load(fetching->scheduler, &fetching->fetch, row, &event->source,
-							 bmw_route_fits(&endpoint->owner, &event->route)));
+	bmw_transaction_require_memory(
+		bmw_scheduler_load(fetching->scheduler, &fetching->fetch, row, &event->source,
+						   bmw_route_fits(&endpoint->owner, &event->route)) == BMW_OK);
 }
 
 /* Their partition was dropped while they waited. */
@@ -209,8 +206,9 @@ cancel_lost(Fetching *fetching)
 {
 	for (int i = 0; i < fetching->length; i++)
 		if (!fetching->is_found[i])
-			check(bmw_scheduler_load(fetching->scheduler, &fetching->fetch, &fetching->rows[i],
-									 NULL, false));
+			bmw_transaction_require_memory(bmw_scheduler_load(fetching->scheduler, &fetching->fetch,
+															  &fetching->rows[i], NULL,
+															  false) == BMW_OK);
 }
 
 /* Events come in the order in which they were asked for, nearly always: from the last one on, around. */
@@ -225,11 +223,4 @@ find(Fetching *fetching, const BmwUuid *event_id)
 			return fetching->last = i;
 	}
 	pg_unreachable();
-}
-
-static void
-check(BmwStatus status)
-{
-	if (status != BMW_OK)
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
 }

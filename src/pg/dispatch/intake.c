@@ -10,6 +10,7 @@
 #include "pg/dispatch/intake.h"
 
 #include "pg/dispatch/store.h"
+#include "pg/dispatch/transaction.h"
 #include "utils/memutils.h"
 
 /* A delivery, as a key. */
@@ -32,7 +33,6 @@ static void collect_id(const BmwEventRow *row, void *context);
 static void remember_recorded(const BmwUuid *event_id, int64 endpoint_id, void *context);
 static void take_event(const BmwEventRow *row, void *context);
 static void add_match(int64_t endpoint_id, void *context);
-static void check(BmwStatus status);
 
 void
 bmw_intake_init(BmwIntake *intake, BmwScheduler *scheduler, BmwSlot *slot, BmwEndpoints *endpoints)
@@ -75,7 +75,9 @@ bmw_intake_read(BmwIntake *intake)
 	intake->recorded = NULL;
 	if (chunk.needs_check)
 		find_recorded(intake, &chunk);
-	check(bmw_scheduler_end_chunk(intake->scheduler, read_chunk(&chunk, take_event, intake)));
+	bmw_transaction_require_memory(
+		bmw_scheduler_end_chunk(intake->scheduler, read_chunk(&chunk, take_event, intake)) ==
+		BMW_OK);
 }
 
 static void
@@ -85,7 +87,7 @@ begin_pass(BmwIntake *intake)
 
 	pg_atomic_exchange_u32(&intake->slot->is_awake, 0);
 	bmw_store_current_snapshot(&now);
-	check(bmw_scheduler_begin_pass(intake->scheduler, &now));
+	bmw_transaction_require_memory(bmw_scheduler_begin_pass(intake->scheduler, &now) == BMW_OK);
 }
 
 static int
@@ -149,7 +151,7 @@ take_event(const BmwEventRow *row, void *context)
 	}
 	arrival.matches = intake->matches;
 	arrival.matches_length = intake->matches_length;
-	check(bmw_scheduler_take(intake->scheduler, &arrival));
+	bmw_transaction_require_memory(bmw_scheduler_take(intake->scheduler, &arrival) == BMW_OK);
 }
 
 static void
@@ -163,11 +165,4 @@ add_match(int64_t endpoint_id, void *context)
 		intake->matches = repalloc(intake->matches, sizeof(BmwMatch) * intake->matches_capacity);
 	}
 	intake->matches[intake->matches_length++] = (BmwMatch){.endpoint_id = endpoint_id};
-}
-
-static void
-check(BmwStatus status)
-{
-	if (status != BMW_OK)
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
 }

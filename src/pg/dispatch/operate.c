@@ -2,8 +2,8 @@
 
 #include "pg/dispatch/operate.h"
 
+#include "pg/dispatch/clock.h"
 #include "pg/dispatch/store.h"
-#include "portability/instr_time.h"
 
 #define STEP_LENGTH 250	 /* events: some milliseconds, in which nothing is sent */
 #define LOCK_WAIT "20ms" /* for a row of a user: then the step is made later */
@@ -29,7 +29,6 @@ static bool is_taken(uint64 xid, const void *context);
 static void tell(const Step *step);
 static BmwOperationResult judge_failure(BmwOperator *clerk, Step *step);
 static void give_up(void *context);
-static int64 monotonic_us(void);
 
 void
 bmw_operate_init(BmwOperator *clerk, BmwScheduler *scheduler, BmwSlot *slot,
@@ -46,7 +45,7 @@ void
 bmw_operate_run(BmwOperator *clerk)
 {
 	bool is_announced = pg_atomic_read_u32(&clerk->slot->has_operation) != 0;
-	int64 start_us = monotonic_us();
+	int64 start_us = bmw_clock_us();
 	Step step = {.scheduler = clerk->scheduler};
 
 	if (bmw_operations_wants_reading(&clerk->operations, is_announced, start_us))
@@ -55,7 +54,7 @@ bmw_operate_run(BmwOperator *clerk)
 		return;
 
 	BmwOperationResult result = make_step(clerk, &step);
-	int64 end_us = monotonic_us();
+	int64 end_us = bmw_clock_us();
 
 	bmw_operations_done(&clerk->operations, step.id, result, end_us - start_us, end_us);
 }
@@ -63,7 +62,7 @@ bmw_operate_run(BmwOperator *clerk)
 int64
 bmw_operate_wait_us(const BmwOperator *clerk)
 {
-	return bmw_operations_wakeup_us(&clerk->operations) - monotonic_us();
+	return bmw_operations_wakeup_us(&clerk->operations) - bmw_clock_us();
 }
 
 static void
@@ -90,7 +89,7 @@ add(int64 id, int64 endpoint_id, void *context)
 
 	if (!clerk->is_ours(endpoint_id, clerk->context) || bmw_operations_add(&clerk->operations, id))
 		return true;
-	bmw_operations_read(&clerk->operations, false, monotonic_us());
+	bmw_operations_read(&clerk->operations, false, bmw_clock_us());
 	return false;
 }
 
@@ -214,13 +213,4 @@ give_up(void *context)
 
 	bmw_transaction_limit_lock_wait(LOCK_WAIT);
 	bmw_store_end_operation(step->id, step->error);
-}
-
-static int64
-monotonic_us(void)
-{
-	instr_time now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	return (int64) INSTR_TIME_GET_MICROSEC(now);
 }

@@ -13,8 +13,8 @@
 #include <inttypes.h>
 
 #include "access/xlog.h"
+#include "pg/dispatch/clock.h"
 #include "pg/dispatch/store.h"
-#include "portability/instr_time.h"
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
 
@@ -75,7 +75,6 @@ static void run_errands(BmwRecorder *recorder);
 static BmwErrandResult run_errand(BmwRecorder *recorder, Step *step);
 static void make_step(void *context);
 static void note_moved(const BmwUuid *event_id, int64 due_us, void *context);
-static int64 now_us(void);
 
 void
 bmw_record_init(BmwRecorder *recorder, BmwScheduler *scheduler, BmwSlot *slot)
@@ -126,13 +125,13 @@ write_due(BmwRecorder *recorder)
 {
 	int length;
 	BmwRecord *records = bmw_scheduler_due_records(recorder->scheduler, &length);
-	int64 start_us = now_us();
+	int64 start_us = bmw_clock_us();
 	Attempt at_hand = {0};
 
 	if (records == NULL)
 		return false;
 	bmw_flush_begin(&recorder->flush, records, length, start_us);
-	while ((at_hand.step = bmw_flush_next(&recorder->flush, now_us())).length > 0)
+	while ((at_hand.step = bmw_flush_next(&recorder->flush, bmw_clock_us())).length > 0)
 		if (at_hand.step.is_setting_aside)
 			bmw_flush_set_aside(&recorder->flush, set_aside(recorder, at_hand.step.records));
 		else
@@ -141,7 +140,7 @@ write_due(BmwRecorder *recorder)
 		recorder->flush.result == BMW_WRITING_UNFINISHED)
 		recorder->streak = (BmwStreak){0};
 	bmw_scheduler_records_done(recorder->scheduler, recorder->flush.result, XactLastCommitEnd,
-							   now_us() - start_us);
+							   bmw_clock_us() - start_us);
 	/* wait_for_delivery() looks again */
 	ConditionVariableBroadcast(&recorder->slot->flushed);
 	return recorder->flush.result == BMW_WRITING_DONE;
@@ -340,13 +339,4 @@ note_moved(const BmwUuid *event_id, int64 due_us, void *context)
 	Step *step = context;
 
 	step->moved[step->moved_length++] = (Moved){.event_id = *event_id, .due_us = due_us};
-}
-
-static int64
-now_us(void)
-{
-	instr_time now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	return (int64) INSTR_TIME_GET_MICROSEC(now);
 }

@@ -123,7 +123,6 @@ typedef struct Unfinished
 static void hand_out_unfinished(const BmwSqlRow *row, void *context);
 static int each_event(int rows, BmwEventRowFn fn, void *context);
 static int each_due(int rows, BmwDueRowFn fn, void *context);
-static Datum ids_datum(const BmwUuid *ids, int length);
 static void read_event(const BmwSqlRow *row, BmwEventRow *event);
 
 int
@@ -160,7 +159,7 @@ bmw_store_events_of(const uint64 *xids, int xids_length, const BmwPosition *afte
 void
 bmw_store_existing(const BmwUuid *events, int length, BmwDeliveryFn fn, void *context)
 {
-	Datum values[1] = {ids_datum(events, length)};
+	Datum values[1] = {bmw_sql_uuid_array(events, length)};
 	int rows = bmw_statement_run(&existing, values);
 
 	for (int i = 0; i < rows; i++)
@@ -185,7 +184,7 @@ bmw_store_due(int64 endpoint_id, int64 from_us, int64 to_us, int limit, BmwDueRo
 int
 bmw_store_rows(int64 endpoint_id, const BmwUuid *events, int length, BmwDueRowFn fn, void *context)
 {
-	Datum values[2] = {Int64GetDatum(endpoint_id), ids_datum(events, length)};
+	Datum values[2] = {Int64GetDatum(endpoint_id), bmw_sql_uuid_array(events, length)};
 
 	return each_due(bmw_statement_run(&rows_of, values), fn, context);
 }
@@ -195,7 +194,7 @@ void
 bmw_store_bodies(const BmwUuid *events, int length, BmwSizeFn is_wanted, BmwEventRowFn fn,
 				 void *context)
 {
-	Datum values[1] = {ids_datum(events, length)};
+	Datum values[1] = {bmw_sql_uuid_array(events, length)};
 	int rows = bmw_statement_run(&bodies, values);
 	SPITupleTable *table = SPI_tuptable;
 	MemoryContext row_context = bmw_statement_row_context();
@@ -301,17 +300,6 @@ each_due(int rows, BmwDueRowFn fn, void *context)
 		fn(&due_row, context);
 	}
 	return rows;
-}
-
-static Datum
-ids_datum(const BmwUuid *ids, int length)
-{
-	BmwSqlColumn column;
-
-	bmw_sql_column_init(&column, UUIDOID, length);
-	for (int i = 0; i < length; i++)
-		bmw_sql_column_add_uuid(&column, &ids[i]);
-	return bmw_sql_column_array(&column);
 }
 
 static void

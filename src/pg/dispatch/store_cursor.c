@@ -6,6 +6,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "pg/dispatch/store.h"
+#include "pg/dispatch/transaction.h"
 #include "pg/sql/interval.h"
 #include "pg/sql/sql_row.h"
 #include "pg/sql/statement.h"
@@ -131,8 +132,7 @@ bmw_store_snapshot_datum(const BmwSnapshot *snapshot)
 	char *text = bmw_snapshot_format(snapshot);
 	Datum datum;
 
-	if (text == NULL)
-		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+	bmw_transaction_require_memory(text != NULL);
 	datum = CStringGetTextDatum(text);
 	free(text);
 	return datum;

@@ -80,14 +80,10 @@ void
 bmw_store_operation_step(int64 id, int length, BmwOperationStep *step)
 {
 	Datum values[4] = {Int64GetDatum(id), Int64GetDatum(length),
-					   BoolGetDatum(step->is_more_to_come)};
-	BmwSqlColumn in_memory;
+					   BoolGetDatum(step->is_more_to_come),
+					   bmw_sql_uuid_array(step->in_memory, step->in_memory_length)};
 	BmwSqlRow row;
 
-	bmw_sql_column_init(&in_memory, UUIDOID, step->in_memory_length);
-	for (int i = 0; i < step->in_memory_length; i++)
-		bmw_sql_column_add_uuid(&in_memory, &step->in_memory[i]);
-	values[3] = bmw_sql_column_array(&in_memory);
 	(void) bmw_statement_run(&operation_step, values);
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 	step->has_ended = bmw_sql_bool(&row, 1);

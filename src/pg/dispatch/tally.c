@@ -9,8 +9,8 @@
 
 #include "pg/dispatch/tally.h"
 
+#include "pg/dispatch/clock.h"
 #include "pg/dispatch/store_pending.h"
-#include "portability/instr_time.h"
 
 #define SECOND_US INT64CONST(1000000)
 #define MINUTE_US (60 * SECOND_US)
@@ -21,7 +21,6 @@
 static void run(BmwTallyClerk *clerk, BmwWork work);
 static void add_up(void *context);
 static void recount(void *context);
-static int64 monotonic_us(void);
 
 void
 bmw_tally_init(BmwTallyClerk *clerk, BmwSlot *slot)
@@ -32,7 +31,7 @@ bmw_tally_init(BmwTallyClerk *clerk, BmwSlot *slot)
 void
 bmw_tally_run(BmwTallyClerk *clerk, int64 now_us)
 {
-	int64 start_us = monotonic_us();
+	int64 start_us = bmw_clock_us();
 
 	if (clerk->slot->shard != 0)
 		return;
@@ -44,7 +43,7 @@ bmw_tally_run(BmwTallyClerk *clerk, int64 now_us)
 	if (now_us < clerk->add_up_at_us || !bmw_store_pending_has_changed())
 		return;
 	run(clerk, add_up);
-	clerk->add_up_at_us = now_us + Max(SECOND_US, REST * (monotonic_us() - start_us));
+	clerk->add_up_at_us = now_us + Max(SECOND_US, REST * (bmw_clock_us() - start_us));
 }
 
 void
@@ -83,19 +82,10 @@ static void
 recount(void *context)
 {
 	BmwTallyClerk *clerk = context;
-	int64 start_us = monotonic_us();
+	int64 start_us = bmw_clock_us();
 
 	bmw_transaction_limit_lock_wait(LOCK_WAIT);
 	do
 		clerk->after_id = bmw_store_pending_recount(clerk->after_id);
-	while (clerk->after_id != PG_INT64_MIN && monotonic_us() - start_us < RECOUNT_US);
-}
-
-static int64
-monotonic_us(void)
-{
-	instr_time now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	return (int64) INSTR_TIME_GET_MICROSEC(now);
+	while (clerk->after_id != PG_INT64_MIN && bmw_clock_us() - start_us < RECOUNT_US);
 }

@@ -158,6 +158,13 @@ bmw_transaction_report(BmwSlot *slot, BmwStreak *streak)
 }
 
 void
+bmw_transaction_require_memory(bool has_memory)
+{
+	if (!has_memory)
+		ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
+}
+
+void
 bmw_transaction_limit_lock_wait(const char *limit)
 {
 	(void) set_config_option("lock_timeout", limit, PGC_SUSET, PGC_S_OVERRIDE, GUC_ACTION_LOCAL,

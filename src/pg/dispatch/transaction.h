@@ -64,6 +64,9 @@ extern void bmw_transaction_report(BmwSlot *slot, BmwStreak *streak);
 /* Locks are waited for no longer than this ('20ms') until the transaction ends. */
 extern void bmw_transaction_limit_lock_wait(const char *limit);
 
+/* 53200 when what was asked for in core could not be had. */
+extern void bmw_transaction_require_memory(bool has_memory);
+
 /* Statistics that were held back, because they are reported at most once a second. Outside a transaction. */
 extern bool bmw_transaction_has_statistics(void);
 extern void bmw_transaction_report_statistics(void);

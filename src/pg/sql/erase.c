@@ -5,15 +5,13 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "funcapi.h"
-#include "miscadmin.h"
+#include "pg/sql/call.h"
 #include "pg/sql/identity.h"
 #include "pg/sql/insert.h"
+#include "pg/sql/ownership.h"
 #include "pg/sql/statement.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_erase);
@@ -25,29 +23,24 @@ static BmwStatement erase = {
 	6,
 	{TEXTOID, TEXTOID, TEXTOID, OIDOID, BOOLOID, NAMEOID}};
 
-static Datum run(FunctionCallInfo fcinfo, TupleDesc desc);
+static Datum run(FunctionCallInfo fcinfo);
 
 /* erase(message_id, recipient, application) */
 Datum
 bm_webhook_erase(PG_FUNCTION_ARGS)
 {
-	TupleDesc desc;
-
 	if (PG_ARGISNULL(0) && PG_ARGISNULL(1))
 		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				errmsg("nothing says whose data is to be erased"),
 				errhint("Name a message_id, or a recipient."));
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				errmsg("a row is returned where none can be"));
-	return run(fcinfo, BlessTupleDesc(desc));
+	return run(fcinfo);
 }
 
 /* As the owner of the log. */
 static Datum
-run(FunctionCallInfo fcinfo, TupleDesc desc)
+run(FunctionCallInfo fcinfo)
 {
-	Oid user = GetUserId();
+	BmwCaller caller = bmw_ownership_caller();
 	Datum values[6] = {0};
 	Datum columns[COLUMNS];
 	char nulls[] = "      ";
@@ -59,9 +52,9 @@ run(FunctionCallInfo fcinfo, TupleDesc desc)
 			nulls[i] = 'n';
 		else
 			values[i] = PG_GETARG_DATUM(i);
-	values[3] = ObjectIdGetDatum(user);
-	values[4] = BoolGetDatum(has_bypassrls_privilege(user));
-	values[5] = DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(user, false)));
+	values[3] = caller.role;
+	values[4] = caller.is_unbound;
+	values[5] = bmw_ownership_caller_name();
 	before = bmw_identity_become(bmw_event_store_owner());
 	SPI_connect();
 	(void) bmw_statement_run_with(&erase, values, nulls, 0);
@@ -70,5 +63,5 @@ run(FunctionCallInfo fcinfo, TupleDesc desc)
 			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &is_null[i]);
 	SPI_finish();
 	bmw_identity_return(before);
-	return HeapTupleGetDatum(heap_form_tuple(desc, columns, is_null));
+	return bmw_call_row(fcinfo, columns, is_null);
 }

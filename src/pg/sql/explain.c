@@ -6,12 +6,11 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "miscadmin.h"
+#include "pg/sql/call.h"
 #include "pg/sql/identity.h"
 #include "pg/sql/insert.h"
 #include "pg/sql/ownership.h"
 #include "pg/sql/statement.h"
-#include "utils/acl.h"
 #include "utils/uuid.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_explain_delivery);
@@ -52,14 +51,11 @@ static void put_row(const BmwSqlRow *row, void *context);
 Datum
 bm_webhook_explain_delivery(PG_FUNCTION_ARGS)
 {
-	Oid user = GetUserId();
-	Datum values[3] = {PG_GETARG_DATUM(0), ObjectIdGetDatum(user),
-					   BoolGetDatum(has_bypassrls_privilege(user))};
+	BmwCaller caller = bmw_ownership_caller();
+	Datum values[3] = {PG_GETARG_DATUM(0), caller.role, caller.is_unbound};
 	BmwIdentity before;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				errmsg("\"event\" must not be null"), errhint("Name the id of an event."));
+	bmw_call_require(fcinfo, 0, "event", "Name the id of an event.");
 	InitMaterializedSRF(fcinfo, 0);
 	before = bmw_identity_become(bmw_event_store_owner());
 	SPI_connect();

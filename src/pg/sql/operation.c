@@ -6,12 +6,11 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "miscadmin.h"
 #include "pg/server/notify.h"
+#include "pg/sql/call.h"
 #include "pg/sql/identity.h"
 #include "pg/sql/insert.h"
 #include "pg/sql/ownership.h"
@@ -22,6 +21,7 @@
 
 #define ARGUMENTS 12
 #define COLUMNS 3
+#define WHAT_TO_NAME "Name an endpoint, and when the period begins."
 #define MAX_CLASSES_SIZE 8192 /* bytes: they are compared at each step, in which nothing is sent */
 
 PG_FUNCTION_INFO_V1(bm_webhook_redeliver);
@@ -83,7 +83,6 @@ static void set(Asked *asked, int place, Datum value);
 static void check_period(FunctionCallInfo fcinfo);
 static void check_statuses(FunctionCallInfo fcinfo);
 static void check_error_classes(FunctionCallInfo fcinfo);
-static void require(FunctionCallInfo fcinfo, int argument, const char *name);
 static Begun begin(Asked *asked);
 static BegunRow read_row(HeapTuple tuple, TupleDesc desc);
 static Datum as_row(FunctionCallInfo fcinfo, Begun begun);
@@ -96,7 +95,7 @@ bm_webhook_redeliver(PG_FUNCTION_ARGS)
 	static const int places[] = {ENDPOINT, SINCE, UNTIL, STATUS, ERROR_CLASS, MAX_ROWS, DRY_RUN};
 	Asked asked = ask("redeliver");
 
-	require(fcinfo, 0, "endpoint");
+	bmw_call_require(fcinfo, 0, "endpoint", WHAT_TO_NAME);
 	check_period(fcinfo);
 	check_statuses(fcinfo);
 	check_error_classes(fcinfo);
@@ -135,7 +134,7 @@ bm_webhook_recover(PG_FUNCTION_ARGS)
 {
 	Asked asked = ask("recover");
 
-	require(fcinfo, 0, "endpoint");
+	bmw_call_require(fcinfo, 0, "endpoint", WHAT_TO_NAME);
 	check_period(fcinfo);
 	take(&asked, ENDPOINT, fcinfo, 0);
 	take(&asked, SINCE, fcinfo, 1);
@@ -148,16 +147,15 @@ bm_webhook_recover(PG_FUNCTION_ARGS)
 static Asked
 ask(const char *kind)
 {
-	Oid user = GetUserId();
+	BmwCaller caller = bmw_ownership_caller();
 	Asked asked;
 
 	memset(asked.nulls, 'n', ARGUMENTS);
 	asked.nulls[ARGUMENTS] = '\0';
-	set(&asked, USER, ObjectIdGetDatum(user));
-	set(&asked, IS_UNBOUND, BoolGetDatum(has_bypassrls_privilege(user)));
+	set(&asked, USER, caller.role);
+	set(&asked, IS_UNBOUND, caller.is_unbound);
 	set(&asked, KIND, CStringGetTextDatum(kind));
-	set(&asked, ACTING_AS,
-		DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(user, false))));
+	set(&asked, ACTING_AS, bmw_ownership_caller_name());
 	return asked;
 }
 
@@ -178,7 +176,7 @@ set(Asked *asked, int place, Datum value)
 static void
 check_period(FunctionCallInfo fcinfo)
 {
-	require(fcinfo, 1, "since");
+	bmw_call_require(fcinfo, 1, "since", WHAT_TO_NAME);
 	if (!PG_ARGISNULL(2) && PG_GETARG_TIMESTAMPTZ(2) <= PG_GETARG_TIMESTAMPTZ(1))
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("\"until\" must be later than \"since\""),
@@ -192,7 +190,7 @@ check_statuses(FunctionCallInfo fcinfo)
 	bool *nulls;
 	int length;
 
-	require(fcinfo, 3, "status");
+	bmw_call_require(fcinfo, 3, "status", WHAT_TO_NAME);
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(3), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls,
 					  &length);
 	for (int i = 0; i < length; i++)
@@ -216,15 +214,6 @@ check_error_classes(FunctionCallInfo fcinfo)
 		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				errmsg("\"error_class\" must not be larger than %d bytes", MAX_CLASSES_SIZE),
 				errhint("The classes of errors are those of bm_webhook.delivery."));
-}
-
-static void
-require(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				errmsg("\"%s\" must not be null", name),
-				errhint("Name an endpoint, and when the period begins."));
 }
 
 /*
@@ -267,13 +256,9 @@ static Datum
 as_row(FunctionCallInfo fcinfo, Begun begun)
 {
 	BegunRow *row = &begun.rows[0];
-	TupleDesc desc;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				errmsg("a row is returned where none can be"));
 	row->values[1] = row->values[2];
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), row->values, row->nulls));
+	return bmw_call_row(fcinfo, row->values, row->nulls);
 }
 
 /* (operation, endpoint, matched) for each */

@@ -2,6 +2,25 @@
 
 #include "pg/sql/ownership.h"
 
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+BmwCaller
+bmw_ownership_caller(void)
+{
+	Oid user = GetUserId();
+
+	return (BmwCaller){.role = ObjectIdGetDatum(user),
+					   .is_unbound = BoolGetDatum(has_bypassrls_privilege(user))};
+}
+
+Datum
+bmw_ownership_caller_name(void)
+{
+	return DirectFunctionCall1(namein, CStringGetDatum(GetUserNameFromId(GetUserId(), false)));
+}
+
 void
 bmw_ownership_refuse(int64 endpoint_id)
 {

@@ -17,6 +17,17 @@
 	" ON r.rolname OPERATOR(pg_catalog.=) a.owner WHERE a.name OPERATOR(pg_catalog.=) e.application" \
 	" AND pg_catalog.pg_has_role($2, r.oid, 'MEMBER')))"
 
+/* The caller, as $2 and $3 of it. */
+typedef struct BmwCaller
+{
+	Datum role;
+	Datum is_unbound; /* policies do not bind him */
+} BmwCaller;
+
+extern BmwCaller bmw_ownership_caller(void);
+/* His name, for the record. */
+extern Datum bmw_ownership_caller_name(void);
+
 /* 42704: it does not exist, was deleted, or is not the caller's. */
 pg_noreturn extern void bmw_ownership_refuse(int64 endpoint_id);
 

@@ -8,12 +8,10 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "miscadmin.h"
 #include "pg/sql/identity.h"
 #include "pg/sql/insert.h"
 #include "pg/sql/ownership.h"
 #include "pg/sql/statement.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_pause);
@@ -56,15 +54,14 @@ bm_webhook_resume(PG_FUNCTION_ARGS)
 static Datum
 change(FunctionCallInfo fcinfo, bool is_paused)
 {
-	Oid user = GetUserId();
-	Datum acting_as = CStringGetDatum(GetUserNameFromId(user, false));
+	BmwCaller caller = bmw_ownership_caller();
 	Datum values[7] = {PG_GETARG_DATUM(ENDPOINT),
-					   ObjectIdGetDatum(user),
-					   BoolGetDatum(has_bypassrls_privilege(user)),
+					   caller.role,
+					   caller.is_unbound,
 					   BoolGetDatum(is_paused),
 					   PG_GETARG_DATUM(APPLICATION),
 					   PG_GETARG_DATUM(REASON),
-					   DirectFunctionCall1(namein, acting_as)};
+					   bmw_ownership_caller_name()};
 	char nulls[8] = "       ";
 	BmwIdentity before;
 	int64 changed = -1;

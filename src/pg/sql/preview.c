@@ -6,21 +6,18 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "core/event.h"
 #include "core/header.h"
 #include "core/request.h"
 #include "fmgr.h"
-#include "funcapi.h"
-#include "miscadmin.h"
+#include "pg/sql/call.h"
 #include "pg/sql/identity.h"
 #include "pg/sql/insert.h"
 #include "pg/sql/interval.h"
 #include "pg/sql/ownership.h"
 #include "pg/sql/signer.h"
 #include "pg/sql/statement.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/uuid.h"
@@ -43,7 +40,6 @@ static BmwStatement find = {
 	4,
 	{INT8OID, OIDOID, BOOLOID, UUIDOID}};
 
-static void require(FunctionCallInfo fcinfo, int argument, const char *name);
 static Datum preview(FunctionCallInfo fcinfo);
 static BmwEvent *read_event(const BmwSqlRow *row);
 static void read_headers(const BmwSqlRow *row, BmwRequestSource *source);
@@ -56,16 +52,16 @@ static Datum as_object(const BmwRequestHeaders *headers);
 Datum
 bm_webhook_preview(PG_FUNCTION_ARGS)
 {
-	Oid user = GetUserId();
+	BmwCaller caller = bmw_ownership_caller();
 	BmwIdentity before;
 	Datum values[4];
 	Datum result;
 
-	require(fcinfo, 0, "event");
-	require(fcinfo, 1, "endpoint");
+	bmw_call_require(fcinfo, 0, "event", "Name an event and an endpoint.");
+	bmw_call_require(fcinfo, 1, "endpoint", "Name an event and an endpoint.");
 	values[0] = PG_GETARG_DATUM(1);
-	values[1] = ObjectIdGetDatum(user);
-	values[2] = BoolGetDatum(has_bypassrls_privilege(user));
+	values[1] = caller.role;
+	values[2] = caller.is_unbound;
 	values[3] = PG_GETARG_DATUM(0);
 	before = bmw_identity_become(bmw_event_store_owner());
 	SPI_connect();
@@ -75,14 +71,6 @@ bm_webhook_preview(PG_FUNCTION_ARGS)
 	SPI_finish();
 	bmw_identity_return(before);
 	return result;
-}
-
-static void
-require(FunctionCallInfo fcinfo, int argument, const char *name)
-{
-	if (PG_ARGISNULL(argument))
-		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				errmsg("\"%s\" must not be null", name), errhint("Name an event and an endpoint."));
 }
 
 static Datum
@@ -174,12 +162,8 @@ as_row(FunctionCallInfo fcinfo, const char *url, const BmwRequestHeaders *header
 	Datum values[4] = {CStringGetTextDatum("POST"), bmw_sql_from_utf8(url), as_object(headers),
 					   bmw_sql_from_utf8(event->body)};
 	bool nulls[4] = {0};
-	TupleDesc desc;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				errmsg("a row is returned where none can be"));
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+	return bmw_call_row(fcinfo, values, nulls);
 }
 
 static Datum

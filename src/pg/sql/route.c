@@ -7,6 +7,7 @@
 #include "core/pattern.h"
 #include "core/route.h"
 #include "fmgr.h"
+#include "pg/sql/call.h"
 #include "pg/sql/interval.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -24,7 +25,6 @@ typedef struct Patterns
 
 static const char *explain(FunctionCallInfo fcinfo);
 static Patterns patterns_argument(FunctionCallInfo fcinfo, int argument);
-static const char *text_argument(FunctionCallInfo fcinfo, int argument);
 static int64 time_argument(FunctionCallInfo fcinfo, int argument);
 static int64 id_argument(FunctionCallInfo fcinfo, int argument);
 
@@ -55,10 +55,10 @@ bm_webhook_route_fits(PG_FUNCTION_ARGS)
 {
 	BmwSubscription subscription = {.endpoint_id = id_argument(fcinfo, 0),
 									.since_us = time_argument(fcinfo, 1),
-									.application = text_argument(fcinfo, 2)};
+									.application = bmw_call_text(fcinfo, 2)};
 	BmwRouteEvent event = {.endpoint_id = id_argument(fcinfo, 3),
 						   .created_us = time_argument(fcinfo, 4),
-						   .application = text_argument(fcinfo, 5)};
+						   .application = bmw_call_text(fcinfo, 5)};
 
 	PG_RETURN_BOOL(bmw_route_fits(&subscription, &event));
 }
@@ -79,15 +79,15 @@ explain(FunctionCallInfo fcinfo)
 	Patterns muted = patterns_argument(fcinfo, 11);
 	BmwSubscription subscription = {.endpoint_id = id_argument(fcinfo, 0),
 									.since_us = time_argument(fcinfo, 1),
-									.application = text_argument(fcinfo, 2),
-									.channel = text_argument(fcinfo, 3),
+									.application = bmw_call_text(fcinfo, 2),
+									.channel = bmw_call_text(fcinfo, 3),
 									.patterns = subscribed.items,
 									.patterns_length = subscribed.length};
 	BmwRouteEvent event = {.endpoint_id = id_argument(fcinfo, 5),
 						   .created_us = time_argument(fcinfo, 6),
-						   .type = text_argument(fcinfo, 7),
-						   .application = text_argument(fcinfo, 8),
-						   .channel = text_argument(fcinfo, 9),
+						   .type = bmw_call_text(fcinfo, 7),
+						   .application = bmw_call_text(fcinfo, 8),
+						   .channel = bmw_call_text(fcinfo, 9),
 						   .alias = PG_GETARG_BOOL(10) ? BMW_REPLY_TYPE : NULL};
 	BmwRouteReason reason;
 
@@ -122,13 +122,6 @@ patterns_argument(FunctionCallInfo fcinfo, int argument)
 			patterns.items[patterns.length++] = pattern;
 	}
 	return patterns;
-}
-
-/* NULL for NULL. */
-static const char *
-text_argument(FunctionCallInfo fcinfo, int argument)
-{
-	return PG_ARGISNULL(argument) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(argument));
 }
 
 static int64

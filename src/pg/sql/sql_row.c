@@ -279,6 +279,17 @@ bmw_sql_column_array(const BmwSqlColumn *column)
 											  column->type, length, is_by_value, alignment));
 }
 
+Datum
+bmw_sql_uuid_array(const BmwUuid *ids, int length)
+{
+	BmwSqlColumn column;
+
+	bmw_sql_column_init(&column, UUIDOID, length);
+	for (int i = 0; i < length; i++)
+		bmw_sql_column_add_uuid(&column, &ids[i]);
+	return bmw_sql_column_array(&column);
+}
+
 /* A column that is null is an empty array. */
 static Datum *
 array_items(const BmwSqlRow *row, int column, Oid type, bool **nulls, int *length)

@@ -70,5 +70,7 @@ extern void bmw_sql_column_add_int32(BmwSqlColumn *column, int value);
 /* NULL is NULL. */
 extern void bmw_sql_column_add_text(BmwSqlColumn *column, const char *utf8);
 extern Datum bmw_sql_column_array(const BmwSqlColumn *column);
+/* An array of these ids. */
+extern Datum bmw_sql_uuid_array(const BmwUuid *ids, int length);
 
 #endif

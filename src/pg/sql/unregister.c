@@ -11,12 +11,11 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "miscadmin.h"
+#include "pg/sql/call.h"
 #include "pg/sql/insert.h"
 #include "pg/sql/identity.h"
 #include "pg/sql/ownership.h"
 #include "pg/sql/statement.h"
-#include "utils/acl.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_delete_endpoint);
 PG_FUNCTION_INFO_V1(bm_webhook_delete_secret);
@@ -42,14 +41,13 @@ static BmwStatement delete_secret = {
 	3,
 	{INT8OID, OIDOID, BOOLOID}};
 
-static void require(FunctionCallInfo fcinfo, const char *argument);
 static bool run(BmwStatement *statement, int64 id);
 
 /* delete_endpoint(endpoint bigint) */
 Datum
 bm_webhook_delete_endpoint(PG_FUNCTION_ARGS)
 {
-	require(fcinfo, "endpoint");
+	bmw_call_require(fcinfo, 0, "endpoint", "Name an id.");
 	if (!run(&mark_endpoint, PG_GETARG_INT64(0)) && !run(&delete_endpoint, PG_GETARG_INT64(0)))
 		bmw_ownership_refuse(PG_GETARG_INT64(0));
 	PG_RETURN_VOID();
@@ -59,7 +57,7 @@ bm_webhook_delete_endpoint(PG_FUNCTION_ARGS)
 Datum
 bm_webhook_delete_secret(PG_FUNCTION_ARGS)
 {
-	require(fcinfo, "secret");
+	bmw_call_require(fcinfo, 0, "secret", "Name an id.");
 	if (!run(&delete_secret, PG_GETARG_INT64(0)))
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("secret " INT64_FORMAT " does not exist", PG_GETARG_INT64(0)),
@@ -67,21 +65,12 @@ bm_webhook_delete_secret(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-static void
-require(FunctionCallInfo fcinfo, const char *argument)
-{
-	if (PG_ARGISNULL(0))
-		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				errmsg("\"%s\" must not be null", argument), errhint("Name an id."));
-}
-
 /* False when there is no such row that the caller may see. */
 static bool
 run(BmwStatement *statement, int64 id)
 {
-	Oid user = GetUserId();
-	Datum values[3] = {Int64GetDatum(id), ObjectIdGetDatum(user),
-					   BoolGetDatum(has_bypassrls_privilege(user))};
+	BmwCaller caller = bmw_ownership_caller();
+	Datum values[3] = {Int64GetDatum(id), caller.role, caller.is_unbound};
 	BmwIdentity before = bmw_identity_become(bmw_event_store_owner());
 
 	SPI_connect();

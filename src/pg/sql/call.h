@@ -1,0 +1,19 @@
+/*
+ * pg/sql/call.h - what a C function that SQL calls is given, and what it returns.
+ */
+#ifndef BMW_PG_SQL_CALL_H
+#define BMW_PG_SQL_CALL_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+/* 22004 when the argument is null. */
+extern void bmw_call_require(FunctionCallInfo fcinfo, int argument, const char *name,
+							 const char *hint);
+/* In the database's encoding; NULL for null. */
+extern const char *bmw_call_text(FunctionCallInfo fcinfo, int argument);
+/* The row that is returned; 0A000 where none can be. */
+extern Datum bmw_call_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls);
+
+#endif
