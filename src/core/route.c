@@ -30,12 +30,6 @@ bmw_route_explain(const BmwSubscription *subscription, const BmwRouteEvent *even
 }
 
 bool
-bmw_route_gets(const BmwSubscription *subscription, const BmwRouteEvent *event)
-{
-	return bmw_route_explain(subscription, event) == BMW_ROUTE_GETS;
-}
-
-bool
 bmw_subscription_matches(const BmwSubscription *subscription, const BmwRouteEvent *event)
 {
 	return filter(subscription, event) == BMW_ROUTE_GETS;

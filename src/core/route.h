@@ -74,9 +74,7 @@ typedef enum BmwRouteReason
  */
 extern BmwRouteReason bmw_route_explain(const BmwSubscription *subscription,
 										const BmwRouteEvent *event);
-/* Does the endpoint get this event, by that rule? */
-extern bool bmw_route_gets(const BmwSubscription *subscription, const BmwRouteEvent *event);
-/* The same for an event that is for all that match: does not look at endpoint_id. */
+/* Does the endpoint get an event that is for all that match? Does not look at endpoint_id. */
 extern bool bmw_subscription_matches(const BmwSubscription *subscription,
 									 const BmwRouteEvent *event);
 /* Is it of a type that one of the patterns matches? So an application's events are muted. */

@@ -127,8 +127,6 @@ extern void bmw_scheduler_endpoints_read(BmwScheduler *scheduler, bool is_comple
 extern BmwStatus bmw_scheduler_set_endpoint(BmwScheduler *scheduler, const BmwEndpointRules *rules);
 /* It is deleted: what waits for it is canceled, what is in flight is unwanted. */
 extern void bmw_scheduler_remove_endpoint(BmwScheduler *scheduler, int64_t endpoint_id);
-/* The tag of its rules; NULL: it is not known. */
-extern void *bmw_scheduler_endpoint_tag(const BmwScheduler *scheduler, int64_t endpoint_id);
 /* As far as its rules say. False also when it is not known. */
 extern bool bmw_scheduler_lacks_secret(const BmwScheduler *scheduler, int64_t endpoint_id);
 /*

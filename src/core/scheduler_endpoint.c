@@ -113,14 +113,6 @@ bmw_scheduler_remove_endpoint(BmwScheduler *scheduler, int64_t endpoint_id)
 	bmw_target_close_if_gone(scheduler, target);
 }
 
-void *
-bmw_scheduler_endpoint_tag(const BmwScheduler *scheduler, int64_t endpoint_id)
-{
-	const BmwTarget *target = bmw_target_find(scheduler, endpoint_id);
-
-	return target != NULL ? target->rules.tag : NULL;
-}
-
 bool
 bmw_scheduler_lacks_secret(const BmwScheduler *scheduler, int64_t endpoint_id)
 {
