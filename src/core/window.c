@@ -190,7 +190,7 @@ static bool
 is_time_to_test(const BmwWindow *window, const BmwFindings *findings, int64_t now_us)
 {
 	return !window->is_doubling && now_us - window->tested_us > window->test_after_us &&
-		   window->round.most >= USED * places(window) && findings->mean_us > 0;
+		   window->round.most >= USED * places(window) && findings->mean_us > BMW_WINDOW_OURS_US;
 }
 
 static void

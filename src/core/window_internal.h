@@ -6,6 +6,9 @@
 
 #include "core/window.h"
 
+/* A busy dispatcher itself takes so long to read an answer: less says nothing about the receiver. */
+#define BMW_WINDOW_OURS_US 5e3
+
 /* What a round has shown. */
 typedef struct BmwFindings
 {

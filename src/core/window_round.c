@@ -109,6 +109,7 @@ bmw_window_round_end(BmwWindow *window, int64_t now_us)
 
 	findings.error_us = variance > 0 ? sqrt(variance / round->good) : 0;
 	findings.is_late = window->base_us > 0 &&
+					   findings.mean_us > window->base_us + BMW_WINDOW_OURS_US &&
 					   findings.mean_us > LATE * window->base_us + CHANCE * findings.error_us;
 	return findings;
 }

@@ -247,6 +247,36 @@ test_limit(void)
 	CHECK_INT(bmw_window_next_us(&window, 2), INT64_MAX);
 }
 
+/* How many are allowed at last where all answers come together, after 0.5 ms and each_us for each. */
+static double
+size_after(int64_t each_us)
+{
+	BmwWindow window;
+	int64_t now = S;
+
+	bmw_window_begin(&window, 128, now);
+	for (int round = 0; round < 2000; round++)
+	{
+		const int64_t started_us = now;
+		int open = 0;
+
+		while (bmw_window_next_us(&window, open) <= now)
+			bmw_window_started(&window, open++, now);
+		now += 500 + open * each_us;
+		while (open > 0)
+			bmw_window_finished(&window, BMW_WINDOW_SUCCESS, --open, started_us, now);
+	}
+	return window.size;
+}
+
+/* The milliseconds that a busy dispatcher itself adds to an answer are not the receiver's. */
+static void
+test_own_delay(void)
+{
+	CHECK(size_after(30) > 100);
+	CHECK(size_after(300) < 32);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -258,6 +288,7 @@ main(int argc, char **argv)
 	}
 	test_probes();
 	test_limit();
+	test_own_delay();
 	for (int i = 0; i < LENGTH(steady); i++)
 		check_steady(&steady[i]);
 	for (int i = 0; i < LENGTH(troubled); i++)
