@@ -2,8 +2,8 @@
  * core/http.c - the HTTP engine: many POSTs at once, one descriptor to wait for.
  *
  * How libcurl is driven; a request's way through it: http_transfer.c makes it
- * ready, http_connection.c watches over its connection, http_result.c says how
- * it ended.
+ * ready, http_pool.c divides them, http_connection.c watches over its connection,
+ * http_result.c says how it ended.
  */
 #include "core/http.h"
 
@@ -15,11 +15,9 @@
 
 #define MAX_EVENTS 256
 
-static bool set_up_multi(BmwHttp *http);
-static void limit_idle(BmwHttp *http);
-static void collect_finished(BmwHttp *http);
-static void finish(BmwHttp *http, BmwTransfer *transfer);
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *unused);
+static void act(BmwHttp *http, const struct epoll_event *event);
+static void collect_finished(BmwHttpPool *pool);
+static void finish(BmwTransfer *transfer);
 static void block_signals(sigset_t *saved);
 static void restore_signals(const sigset_t *saved);
 
@@ -36,7 +34,8 @@ bmw_http_create(const BmwHttpConfig *config)
 	http->sockets.epoll_fd = -1;
 	(void) unsetenv("SSLKEYLOGFILE");
 	block_signals(&saved);
-	is_up = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK && set_up_multi(http);
+	is_up = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK && bmw_sockets_init(&http->sockets) &&
+			bmw_http_pools_make(http);
 	restore_signals(&saved);
 	if (is_up)
 		return http;
@@ -55,13 +54,13 @@ bmw_http_destroy(BmwHttp *http)
 	for (BmwTransfer *transfer = http->made, *next; transfer != NULL; transfer = next)
 	{
 		next = transfer->next_made;
-		curl_multi_remove_handle(http->multi, transfer->easy);
+		if (transfer->pool != NULL)
+			bmw_http_pool_remove(transfer);
 		curl_easy_cleanup(transfer->easy);
 		curl_slist_free_all(transfer->headers);
 		free(transfer);
 	}
-	if (http->multi != NULL)
-		curl_multi_cleanup(http->multi);
+	bmw_http_pools_free(http);
 	bmw_sockets_free(&http->sockets);
 	curl_global_cleanup();
 	restore_signals(&saved);
@@ -71,17 +70,17 @@ bmw_http_destroy(BmwHttp *http)
 BmwStatus
 bmw_http_start(BmwHttp *http, const BmwHttpRequest *request)
 {
+	BmwHttpPool *pool = bmw_http_pool_of(http, request->url);
 	BmwTransfer *transfer = bmw_http_transfer_take(http);
 
 	if (transfer == NULL)
 		return BMW_ERROR_MEMORY;
-	if (bmw_http_transfer_set(transfer, request) != BMW_OK ||
-		curl_multi_add_handle(http->multi, transfer->easy) != CURLM_OK)
+	if (pool == NULL || bmw_http_transfer_set(transfer, request) != BMW_OK ||
+		!bmw_http_pool_add(pool, transfer))
 	{
 		bmw_http_transfer_put_back(http, transfer);
 		return BMW_ERROR_MEMORY;
 	}
-	transfer->is_running = true;
 	http->in_flight++;
 	return BMW_OK;
 }
@@ -95,12 +94,17 @@ bmw_http_fd(const BmwHttp *http)
 int
 bmw_http_prepare_wait(BmwHttp *http)
 {
-	long timeout_ms = -1;
+	int wait_ms = -1;
 
 	bmw_sockets_apply(&http->sockets);
-	limit_idle(http);
-	curl_multi_timeout(http->multi, &timeout_ms);
-	return (int) timeout_ms;
+	for (int i = 0; i < http->pools_length; i++)
+	{
+		const int pool_ms = bmw_http_pool_prepare_wait(&http->pools[i]);
+
+		if (wait_ms < 0 || (pool_ms >= 0 && pool_ms < wait_ms))
+			wait_ms = pool_ms;
+	}
+	return wait_ms;
 }
 
 void
@@ -108,20 +112,19 @@ bmw_http_drive(BmwHttp *http)
 {
 	struct epoll_event events[MAX_EVENTS];
 	sigset_t saved;
+	const int ready = bmw_sockets_ready(&http->sockets, events, MAX_EVENTS);
 	int running;
-	int ready = bmw_sockets_ready(&http->sockets, events, MAX_EVENTS);
 
 	block_signals(&saved);
 	for (int i = 0; i < ready; i++)
+		act(http, &events[i]);
+	for (BmwHttpPool *pool = http->pools; pool < http->pools + http->pools_length; pool++)
 	{
-		int flags = ((events[i].events & (EPOLLIN | EPOLLHUP)) ? CURL_CSELECT_IN : 0) |
-					((events[i].events & EPOLLOUT) ? CURL_CSELECT_OUT : 0) |
-					((events[i].events & EPOLLERR) ? CURL_CSELECT_ERR : 0);
-
-		curl_multi_socket_action(http->multi, events[i].data.fd, flags, &running);
+		if (pool->running == 0)
+			continue;
+		curl_multi_socket_action(pool->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+		collect_finished(pool);
 	}
-	curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	collect_finished(http);
 	restore_signals(&saved);
 }
 
@@ -133,11 +136,11 @@ bmw_http_abort(BmwHttp *http, bool (*is_wanted)(const void *tag, void *context),
 	block_signals(&saved);
 	for (BmwTransfer *transfer = http->made; transfer != NULL; transfer = transfer->next_made)
 	{
-		if (!transfer->is_running || !is_wanted(transfer->tag, context))
+		if (transfer->pool == NULL || !is_wanted(transfer->tag, context))
 			continue;
 		transfer->is_aborted = true;
 		transfer->code = CURLE_ABORTED_BY_CALLBACK;
-		finish(http, transfer);
+		finish(transfer);
 	}
 	restore_signals(&saved);
 }
@@ -166,73 +169,48 @@ bmw_http_in_flight(const BmwHttp *http)
 	return http->in_flight;
 }
 
-static bool
-set_up_multi(BmwHttp *http)
-{
-	if (!bmw_sockets_init(&http->sockets) || (http->multi = curl_multi_init()) == NULL)
-		return false;
-	curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-	curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
-	limit_idle(http);
-	/* beyond it, an idle connection makes room for a new one */
-	curl_multi_setopt(http->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
-					  (long) http->config.max_connections);
-	return true;
-}
-
-/* libcurl counts those in use as well, and closes an idle one when another becomes idle. */
 static void
-limit_idle(BmwHttp *http)
+act(BmwHttp *http, const struct epoll_event *event)
 {
-	const int kept = http->in_flight + http->config.max_idle;
+	const int fd = event->data.fd;
+	const int flags = ((event->events & (EPOLLIN | EPOLLHUP)) ? CURL_CSELECT_IN : 0) |
+					  ((event->events & EPOLLOUT) ? CURL_CSELECT_OUT : 0) |
+					  ((event->events & EPOLLERR) ? CURL_CSELECT_ERR : 0);
+	BmwHttpPool *pool = bmw_sockets_owner(&http->sockets, fd);
+	int running;
 
-	curl_multi_setopt(
-		http->multi, CURLMOPT_MAXCONNECTS,
-		(long) (kept < http->config.max_connections ? kept : http->config.max_connections));
+	curl_multi_socket_action(pool->multi, fd, flags, &running);
 }
 
 static void
-collect_finished(BmwHttp *http)
+collect_finished(BmwHttpPool *pool)
 {
 	CURLMsg *message;
 	int left;
 
-	while ((message = curl_multi_info_read(http->multi, &left)) != NULL)
+	while ((message = curl_multi_info_read(pool->multi, &left)) != NULL)
 	{
 		BmwTransfer *transfer;
 		CURLcode code = message->data.result;
 
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
 		transfer->code = code;
-		finish(http, transfer);
+		finish(transfer);
 	}
 }
 
 static void
-finish(BmwHttp *http, BmwTransfer *transfer)
+finish(BmwTransfer *transfer)
 {
-	curl_multi_remove_handle(http->multi, transfer->easy);
-	transfer->is_running = false;
+	BmwHttp *http = transfer->http;
+
+	bmw_http_pool_remove(transfer);
 	transfer->next = NULL;
 	if (http->finished_tail != NULL)
 		http->finished_tail->next = transfer;
 	else
 		http->finished_head = transfer;
 	http->finished_tail = transfer;
-}
-
-static int
-on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *unused)
-{
-	BmwHttp *http = context;
-	uint8_t events = what == CURL_POLL_IN	   ? EPOLLIN
-					 : what == CURL_POLL_OUT   ? EPOLLOUT
-					 : what == CURL_POLL_INOUT ? (EPOLLIN | EPOLLOUT)
-											   : 0;
-
-	(void) easy;
-	(void) unused;
-	return bmw_sockets_want(&http->sockets, fd, events) ? 0 : -1;
 }
 
 static void

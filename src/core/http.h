@@ -29,7 +29,8 @@
 typedef struct BmwHttpConfig
 {
 	int max_connections; /* kept alive and in use together */
-	int max_idle;		 /* kept alive */
+	int max_idle;		 /* kept alive, for a minute */
+	int pools; /* 1 or more: over which hosts are divided; each may have max_connections */
 	const char *user_agent;
 	const char *ca_file;			/* NULL or '': libcurl's default */
 	const BmwAddressPolicy *policy; /* borrowed; must outlive the engine */

@@ -34,8 +34,12 @@ bmw_http_connection_open(void *context, curlsocktype purpose, struct curl_sockad
 		return CURL_SOCKET_BAD;
 	}
 	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-	if (fd >= 0 && bmw_sockets_opened(&transfer->http->sockets, fd))
+	if (fd >= 0 && bmw_sockets_opened(&transfer->http->sockets, fd, transfer->pool))
+	{
+		transfer->pool->open++;
+		transfer->http->open++;
 		return fd;
+	}
 	/* anything else is about the address: IPv6 on a host without it, for example */
 	transfer->is_local_fault = fd >= 0 || is_short_of_something(errno);
 	if (fd >= 0)
@@ -49,11 +53,28 @@ int
 bmw_http_connection_close(void *context, curl_socket_t fd)
 {
 	BmwHttp *http = context;
+	BmwHttpPool *pool = bmw_sockets_owner(&http->sockets, fd);
 
+	pool->open--;
+	http->open--;
 	bmw_sockets_closing(&http->sockets, fd);
 	if (http->config.socket_closed != NULL)
 		http->config.socket_closed();
 	return close(fd);
+}
+
+int
+bmw_http_connection_want(CURL *easy, curl_socket_t fd, int what, void *context, void *unused)
+{
+	BmwHttpPool *pool = context;
+	uint8_t events = what == CURL_POLL_IN	   ? EPOLLIN
+					 : what == CURL_POLL_OUT   ? EPOLLOUT
+					 : what == CURL_POLL_INOUT ? (EPOLLIN | EPOLLOUT)
+											   : 0;
+
+	(void) easy;
+	(void) unused;
+	return bmw_sockets_want(&pool->http->sockets, fd, events, pool) ? 0 : -1;
 }
 
 int

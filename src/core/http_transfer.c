@@ -13,7 +13,6 @@
 
 #define HEADER_LINE_SIZE 9216 /* longer than any header that can be registered */
 #define CONNECTION_LIFETIME_S 3600L
-#define CONNECTION_IDLE_S 60L /* many balancers close them soon after */
 
 static BmwTransfer *make_transfer(BmwHttp *http);
 static void set_fixed_options(BmwTransfer *transfer);
@@ -116,7 +115,7 @@ set_fixed_options(BmwTransfer *transfer)
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, CONNECTION_LIFETIME_S);
-	curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, CONNECTION_IDLE_S);
+	curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, BMW_HTTP_IDLE_S);
 	curl_easy_setopt(easy, CURLOPT_POST, 1L);
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, config->user_agent);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_response);

@@ -34,12 +34,13 @@ bmw_sockets_free(BmwSockets *sockets)
 }
 
 bool
-bmw_sockets_opened(BmwSockets *sockets, int fd)
+bmw_sockets_opened(BmwSockets *sockets, int fd, void *owner)
 {
 	BmwSocket *socket = entry(sockets, fd);
 
 	if (socket == NULL)
 		return false;
+	socket->owner = owner;
 	socket->is_ours = true;
 	socket->wanted = socket->applied = 0;
 	return true;
@@ -55,12 +56,13 @@ bmw_sockets_closing(BmwSockets *sockets, int fd)
 }
 
 bool
-bmw_sockets_want(BmwSockets *sockets, int fd, uint8_t events)
+bmw_sockets_want(BmwSockets *sockets, int fd, uint8_t events, void *owner)
 {
 	BmwSocket *socket = entry(sockets, fd);
 
 	if (socket == NULL)
 		return false;
+	socket->owner = owner;
 	socket->wanted = events;
 	if (events == 0 && !socket->is_ours && socket->applied != 0)
 		watch(sockets, fd, 0);
@@ -70,6 +72,12 @@ bmw_sockets_want(BmwSockets *sockets, int fd, uint8_t events)
 		sockets->dirty[sockets->dirty_length++] = fd;
 	}
 	return true;
+}
+
+void *
+bmw_sockets_owner(const BmwSockets *sockets, int fd)
+{
+	return sockets->table[fd].owner;
 }
 
 void

@@ -15,6 +15,7 @@
 
 typedef struct BmwSocket
 {
+	void *owner;
 	uint8_t wanted;	 /* EPOLLIN, EPOLLOUT or both; 0: nothing */
 	uint8_t applied; /* what the kernel watches */
 	bool is_ours;	 /* opened and closed through us, so never closed unseen */
@@ -33,11 +34,13 @@ typedef struct BmwSockets
 extern bool bmw_sockets_init(BmwSockets *sockets);
 extern void bmw_sockets_free(BmwSockets *sockets);
 /* A descriptor that we opened; false: no memory. */
-extern bool bmw_sockets_opened(BmwSockets *sockets, int fd);
+extern bool bmw_sockets_opened(BmwSockets *sockets, int fd, void *owner);
 /* It is about to be closed by us. */
 extern void bmw_sockets_closing(BmwSockets *sockets, int fd);
 /* Notes the interest; false: no memory. */
-extern bool bmw_sockets_want(BmwSockets *sockets, int fd, uint8_t events);
+extern bool bmw_sockets_want(BmwSockets *sockets, int fd, uint8_t events, void *owner);
+/* Of a descriptor that was opened or wanted. */
+extern void *bmw_sockets_owner(const BmwSockets *sockets, int fd);
 /* Tells the kernel what has changed. */
 extern void bmw_sockets_apply(BmwSockets *sockets);
 /* Fills events with what is ready and wanted, without waiting; returns how many. */

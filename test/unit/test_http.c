@@ -25,7 +25,7 @@
 
 #define S INT64_C(1000000)
 #define OK_REPLY "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-#define MAX_CONNECTIONS 512
+#define MAX_CONNECTIONS 1024
 #define SLOW_NAME "slow.example"
 #define MAX_REQUEST (1024 * 1024)
 
@@ -223,7 +223,7 @@ accept_all(void *unused)
 static void
 start_server(void)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_ANY)};
 	socklen_t len = sizeof(address);
 
 	server.listener = socket(AF_INET, SOCK_STREAM, 0);
@@ -275,11 +275,12 @@ allow(const char *networks)
 }
 
 static void
-begin_with(int max_connections)
+begin_with(int max_connections, int pools)
 {
 	const BmwHttpConfig config = {
 		.max_connections = max_connections,
 		.max_idle = max_connections,
+		.pools = pools,
 		.user_agent = "test/1",
 		.policy = &policy,
 		.may_open_socket = may_open,
@@ -297,7 +298,7 @@ static void
 begin(const Script *script)
 {
 	server.script = script;
-	begin_with(64);
+	begin_with(64, 4);
 }
 
 /* Whatever a test did, nothing stays open. */
@@ -839,16 +840,16 @@ test_max_connections(void)
 	char url[64];
 
 	server.script = &script;
-	begin_with(3);
+	begin_with(3, 1);
 	for (int round = 0; round < 2; round++)
 	{
 		for (int i = 1; i <= 12; i++)
 		{
-			snprintf(url, sizeof(url), "http://127.0.0.%d:%d/", i, server.port);
+			snprintf(url, sizeof(url), "http://127.0.0.%d:1/", i);
 
 			const BmwHttpRequest request = request_to(url);
 
-			/* only 127.0.0.1 listens; the others are refused */
+			/* nobody listens there */
 			CHECK_INT(bmw_http_start(http, &request), BMW_OK);
 			CHECK_INT(bmw_http_start(http,
 									 &(BmwHttpRequest){
@@ -865,8 +866,70 @@ test_max_connections(void)
 			CHECK(next()->transport != BMW_TRANSPORT_LOCAL);
 		}
 	}
-	CHECK_INT(server.requests, 26);
+	CHECK_INT(server.requests, 24);
 	CHECK(sockets_highest <= 3);
+	end();
+}
+
+/* Each host keeps its connections, whichever pool it is in; together they keep max_idle. */
+static void
+test_many_hosts(void)
+{
+	const Script script = {.reply = OK_REPLY};
+	char url[64];
+
+	begin(&script);
+	for (int i = 0; i < 100; i++)
+	{
+		snprintf(url, sizeof(url), "http://127.0.1.%d:%d/hook", 1 + i % 50, server.port);
+		CHECK_INT(send_to(url)->transport, BMW_TRANSPORT_OK);
+	}
+	CHECK_INT(server.connections, 50);
+	CHECK_INT(sockets_open, 50);
+	for (int i = 0; i < 200; i++)
+	{
+		snprintf(url, sizeof(url), "http://127.0.2.%d:%d/hook", 1 + i, server.port);
+		CHECK_INT(send_to(url)->transport, BMW_TRANSPORT_OK);
+	}
+	CHECK(sockets_open >= 50 && sockets_open <= 64 + 4 * 16);
+	end();
+	CHECK_INT(sockets_open, 0);
+}
+
+static time_t coarse_later;
+
+/* The engine finds this one before the C library's: the clock by which connections are idle. */
+int
+clock_gettime(clockid_t which, struct timespec *now)
+{
+	static int (*original)(clockid_t, struct timespec *);
+
+	if (original == NULL)
+		original = dlsym(RTLD_NEXT, "clock_gettime");
+
+	const int result = original(which, now);
+
+	if (which == CLOCK_MONOTONIC_COARSE)
+		now->tv_sec += coarse_later;
+	return result;
+}
+
+static void
+test_idle_connections_are_closed(void)
+{
+	const Script script = {.reply = OK_REPLY};
+
+	begin(&script);
+	CHECK_INT(bmw_http_prepare_wait(http), -1);
+	CHECK_INT(post()->transport, BMW_TRANSPORT_OK);
+	CHECK(bmw_http_prepare_wait(http) > 50 * 1000);
+	CHECK_INT(sockets_open, 1);
+	coarse_later = 61;
+	CHECK_INT(bmw_http_prepare_wait(http), -1);
+	CHECK_INT(sockets_open, 0);
+	coarse_later = 0;
+	CHECK_INT(post()->transport, BMW_TRANSPORT_OK);
+	CHECK_INT(server.connections, 2);
 	end();
 }
 
@@ -1013,6 +1076,8 @@ main(void)
 	test_reuse();
 	test_many_at_once();
 	test_max_connections();
+	test_many_hosts();
+	test_idle_connections_are_closed();
 	test_no_socket_to_be_had();
 	test_resent();
 	test_idle_connection_closed_by_the_server();

@@ -18,7 +18,7 @@ static void
 open_pair(int ours[2])
 {
 	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ours), 0);
-	CHECK(bmw_sockets_opened(&sockets, ours[0]));
+	CHECK(bmw_sockets_opened(&sockets, ours[0], NULL));
 }
 
 static void
@@ -43,19 +43,19 @@ test_interest_is_told_late(void)
 	int pair[2];
 
 	open_pair(pair);
-	CHECK(bmw_sockets_want(&sockets, pair[0], EPOLLOUT));
+	CHECK(bmw_sockets_want(&sockets, pair[0], EPOLLOUT, NULL));
 	CHECK_INT(bmw_sockets_ready(&sockets, events, 16), 0);
 	CHECK_INT(ready_now(), 1);
 	CHECK_INT(events[0].data.fd, pair[0]);
 	CHECK(events[0].events & EPOLLOUT);
 
-	CHECK(bmw_sockets_want(&sockets, pair[0], EPOLLIN));
+	CHECK(bmw_sockets_want(&sockets, pair[0], EPOLLIN, NULL));
 	CHECK_INT(ready_now(), 0);
 	CHECK_INT(write(pair[1], "x", 1), 1);
 	CHECK_INT(ready_now(), 1);
 	CHECK(events[0].events & EPOLLIN);
 
-	CHECK(bmw_sockets_want(&sockets, pair[0], EPOLLIN | EPOLLOUT));
+	CHECK(bmw_sockets_want(&sockets, pair[0], EPOLLIN | EPOLLOUT, NULL));
 	CHECK_INT(ready_now(), 1);
 	CHECK_INT(events[0].events, EPOLLIN | EPOLLOUT);
 	close_pair(pair);
@@ -68,14 +68,14 @@ test_idle_sockets_of_ours_linger(void)
 	int pair[2];
 
 	open_pair(pair);
-	bmw_sockets_want(&sockets, pair[0], EPOLLIN);
+	bmw_sockets_want(&sockets, pair[0], EPOLLIN, NULL);
 	CHECK_INT(ready_now(), 0);
-	bmw_sockets_want(&sockets, pair[0], 0);
+	bmw_sockets_want(&sockets, pair[0], 0, NULL);
 	bmw_sockets_apply(&sockets);
 	CHECK_INT(sockets.table[pair[0]].applied, EPOLLIN);
 
 	/* wanted again: the kernel need not hear of it */
-	bmw_sockets_want(&sockets, pair[0], EPOLLIN);
+	bmw_sockets_want(&sockets, pair[0], EPOLLIN, NULL);
 	CHECK_INT(write(pair[1], "x", 1), 1);
 	CHECK_INT(ready_now(), 1);
 	close_pair(pair);
@@ -87,16 +87,16 @@ test_idle_socket_that_speaks_is_left_out(void)
 	int pair[2];
 
 	open_pair(pair);
-	bmw_sockets_want(&sockets, pair[0], EPOLLIN);
+	bmw_sockets_want(&sockets, pair[0], EPOLLIN, NULL);
 	bmw_sockets_apply(&sockets);
-	bmw_sockets_want(&sockets, pair[0], 0);
+	bmw_sockets_want(&sockets, pair[0], 0, NULL);
 	close(pair[1]);
 	pair[1] = -1;
 	CHECK_INT(ready_now(), 0);
 	CHECK_INT(sockets.table[pair[0]].applied, 0);
 
 	/* and heard when it is wanted again */
-	bmw_sockets_want(&sockets, pair[0], EPOLLIN);
+	bmw_sockets_want(&sockets, pair[0], EPOLLIN, NULL);
 	CHECK_INT(ready_now(), 1);
 	close_pair(pair);
 }
@@ -108,23 +108,23 @@ test_number_comes_back(void)
 	int second[2];
 
 	open_pair(first);
-	bmw_sockets_want(&sockets, first[0], EPOLLOUT);
+	bmw_sockets_want(&sockets, first[0], EPOLLOUT, NULL);
 	bmw_sockets_apply(&sockets);
 	close_pair(first);
 	open_pair(second);
 	CHECK_INT(second[0], first[0]);
 	CHECK_INT(ready_now(), 0);
-	bmw_sockets_want(&sockets, second[0], EPOLLOUT);
+	bmw_sockets_want(&sockets, second[0], EPOLLOUT, NULL);
 	CHECK_INT(ready_now(), 1);
 	close_pair(second);
 
 	/* closed while its interest was still to be told */
 	open_pair(first);
-	bmw_sockets_want(&sockets, first[0], EPOLLOUT);
+	bmw_sockets_want(&sockets, first[0], EPOLLOUT, NULL);
 	close_pair(first);
 	open_pair(second);
 	CHECK_INT(second[0], first[0]);
-	bmw_sockets_want(&sockets, second[0], EPOLLOUT);
+	bmw_sockets_want(&sockets, second[0], EPOLLOUT, NULL);
 	CHECK_INT(ready_now(), 1);
 	close_pair(second);
 }
@@ -136,18 +136,18 @@ test_strangers_do_not_linger(void)
 	int pair[2];
 
 	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	bmw_sockets_want(&sockets, pair[0], EPOLLOUT);
+	bmw_sockets_want(&sockets, pair[0], EPOLLOUT, NULL);
 	CHECK_INT(ready_now(), 1);
-	bmw_sockets_want(&sockets, pair[0], 0);
+	bmw_sockets_want(&sockets, pair[0], 0, NULL);
 	CHECK_INT(sockets.table[pair[0]].applied, 0);
 	CHECK_INT(ready_now(), 0);
 	close(pair[0]);
 	close(pair[1]);
 
 	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	bmw_sockets_want(&sockets, pair[0], EPOLLOUT);
+	bmw_sockets_want(&sockets, pair[0], EPOLLOUT, NULL);
 	CHECK_INT(ready_now(), 1);
-	bmw_sockets_want(&sockets, pair[0], 0);
+	bmw_sockets_want(&sockets, pair[0], 0, NULL);
 	close(pair[0]);
 	close(pair[1]);
 }
@@ -161,7 +161,7 @@ test_many(void)
 	for (int i = 0; i < 200; i++)
 	{
 		open_pair(pairs[i]);
-		bmw_sockets_want(&sockets, pairs[i][0], EPOLLIN);
+		bmw_sockets_want(&sockets, pairs[i][0], EPOLLIN, NULL);
 	}
 	CHECK_INT(ready_now(), 0);
 	for (int i = 0; i < 200; i += 2)
@@ -194,8 +194,8 @@ test_large_number(void)
 	high = fcntl(pair[0], F_DUPFD_CLOEXEC, 900);
 	CHECK(high >= 900);
 	bmw_sockets_closing(&sockets, 100000); /* never heard of */
-	CHECK(bmw_sockets_opened(&sockets, high));
-	bmw_sockets_want(&sockets, high, EPOLLOUT);
+	CHECK(bmw_sockets_opened(&sockets, high, NULL));
+	bmw_sockets_want(&sockets, high, EPOLLOUT, NULL);
 	CHECK_INT(ready_now(), 1);
 	CHECK_INT(events[0].data.fd, high);
 	bmw_sockets_closing(&sockets, high);

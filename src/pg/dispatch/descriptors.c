@@ -25,8 +25,10 @@
 #define MAX_REQUESTS (2 * BMW_MAX_IN_FLIGHT)
 #define MAX_IDLE 2000 /* with TLS they take 40 KB each */
 #define MAX_DESCRIPTORS (FOR_REQUEST * MAX_REQUESTS + MAX_IDLE)
-#define OTHERS 74	/* PostgreSQL's NUM_RESERVED_FDS, and what it had open when it counted */
-#define LENT_LESS 8 /* of PostgreSQL's third: epoll sets, and some to spare */
+#define POOLS 16
+#define IDLE_OF_POOL 32 /* with fewer for each, one pool uses them better */
+#define OTHERS 74		/* PostgreSQL's NUM_RESERVED_FDS, and what it had open when it counted */
+#define LENT_LESS 8		/* of PostgreSQL's third: epoll sets, and some to spare */
 
 typedef struct Budget
 {
@@ -71,6 +73,12 @@ int
 bmw_descriptors_idle(void)
 {
 	return budget.idle;
+}
+
+int
+bmw_descriptors_pools(void)
+{
+	return budget.is_lent || budget.idle < POOLS * IDLE_OF_POOL ? 1 : POOLS;
 }
 
 bool

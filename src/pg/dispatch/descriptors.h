@@ -14,6 +14,8 @@ extern int bmw_descriptors_max_in_flight(void);
 extern int bmw_descriptors_connections(void);
 /* Of these, idle ones that are kept. */
 extern int bmw_descriptors_idle(void);
+/* Over how many pools the hosts may be divided, none of which knows what the others have open. */
+extern int bmw_descriptors_pools(void);
 /* Is there one for another socket? Then it is taken; each is given back when the socket is closed. */
 extern bool bmw_descriptors_take(void);
 extern void bmw_descriptors_give_back(void);

@@ -100,6 +100,7 @@ create_http(BmwSender *sender)
 	BmwHttpConfig config = {
 		.max_connections = bmw_descriptors_connections(),
 		.max_idle = bmw_descriptors_idle(),
+		.pools = bmw_descriptors_pools(),
 		.user_agent = BMW_USER_AGENT,
 		.ca_file = sender->ca_file,
 		.policy = &sender->policy,
