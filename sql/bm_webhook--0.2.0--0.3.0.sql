@@ -33,7 +33,8 @@ ALTER FUNCTION bm_webhook.watch(regclass, text, text, text, text, text, text[], 
 ALTER FUNCTION bm_webhook_internal.wants(bm_webhook.endpoint, bm_webhook.event) RENAME TO wants_0_2;
 
 -- New columns at the end, without a default: no row is written.
-ALTER TABLE bm_webhook.application ADD COLUMN paused_at timestamptz;
+ALTER TABLE bm_webhook.application ADD COLUMN paused_at timestamptz, ADD COLUMN rate_limit integer,
+	ADD COLUMN rate_burst integer;
 ALTER TABLE bm_webhook.endpoint ADD COLUMN events_since timestamptz, ADD COLUMN paused_at timestamptz,
 	ADD COLUMN ttl interval, ADD COLUMN rate_limit integer, ADD COLUMN rate_burst integer,
 	ALTER COLUMN max_in_flight SET DEFAULT 128;
@@ -47,6 +48,10 @@ DROP FUNCTION bm_webhook_internal.look();
 
 COMMENT ON COLUMN bm_webhook.application.paused_at IS
 	'when pause() was called for it: what is for its endpoints waits until resume()';
+COMMENT ON COLUMN bm_webhook.application.rate_limit IS
+	'requests a second to all its endpoints together; 1 to 10000; null: no limit';
+COMMENT ON COLUMN bm_webhook.application.rate_burst IS
+	'requests that may start at once after a pause, 1 to 10000; null: one';
 CREATE INDEX endpoint_application_idx ON bm_webhook.endpoint (application);
 COMMENT ON COLUMN bm_webhook.endpoint.max_in_flight IS 'requests at the same time; 1 to 5000';
 COMMENT ON COLUMN bm_webhook.endpoint.ttl IS

@@ -9,7 +9,9 @@ CREATE TABLE bm_webhook.application (
 	muted_event_types text[] NOT NULL DEFAULT '{}',
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	deleted_at timestamptz,
-	paused_at timestamptz
+	paused_at timestamptz,
+	rate_limit integer,
+	rate_burst integer
 );
 COMMENT ON TABLE bm_webhook.application IS 'a customer or product that owns endpoints';
 COMMENT ON COLUMN bm_webhook.application.muted_event_types IS
@@ -19,6 +21,10 @@ COMMENT ON COLUMN bm_webhook.application.deleted_at IS
 	'when delete_application() was called; it stays for its log, so that nobody else gets its name';
 COMMENT ON COLUMN bm_webhook.application.paused_at IS
 	'when pause() was called for it: what is for its endpoints waits until resume()';
+COMMENT ON COLUMN bm_webhook.application.rate_limit IS
+	'requests a second to all its endpoints together; 1 to 10000; null: no limit';
+COMMENT ON COLUMN bm_webhook.application.rate_burst IS
+	'requests that may start at once after a pause, 1 to 10000; null: one';
 
 CREATE TABLE bm_webhook.endpoint (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -44,6 +44,16 @@ typedef struct BmwJob
 	uint64_t matched;	/* the caller's: which endpoint of this id it was matched with */
 } BmwJob;
 
+/*
+ * Asks for a token of the application's rate limit, which holds for all that send for
+ * it (tokens.h): 0, or when to ask again. take NULL: there is no limit.
+ */
+typedef struct BmwTokenPort
+{
+	int64_t (*take)(void *context, const char *application, int rate, int burst, int64_t now_us);
+	void *context;
+} BmwTokenPort;
+
 typedef struct BmwLaneCounts
 {
 	int queued; /* in both queues */
@@ -58,12 +68,16 @@ extern BmwLanes *bmw_lanes_create(int max_in_flight, int capacity);
 extern void bmw_lanes_destroy(BmwLanes *lanes); /* jobs must be gone */
 extern void bmw_lanes_limit(BmwLanes *lanes, int max_in_flight);
 
+extern void bmw_lanes_set_tokens(BmwLanes *lanes, const BmwTokenPort *tokens);
+
 /* Finds or makes the lane and sets its limit. NULL: no memory. */
 extern BmwLane *bmw_lanes_open(BmwLanes *lanes, int64_t endpoint_id, int max_in_flight);
 /* So many requests a second (rate_limit.h); rate 0: as many as can be. */
 extern void bmw_lane_set_rate(BmwLane *lane, int rate, int burst);
 /* Whose share of the requests it uses; NULL, as for a new lane: that of no application. False: no memory. */
 extern bool bmw_lane_set_application(BmwLane *lane, const char *application);
+/* So many requests a second of all lanes of its application; rate 0: as many as can be. */
+extern void bmw_lane_set_application_rate(BmwLane *lane, int rate, int burst);
 extern BmwLane *bmw_lanes_find(const BmwLanes *lanes, int64_t endpoint_id);
 /* Forgets a lane that has neither queued jobs nor any in flight. */
 extern void bmw_lanes_close(BmwLanes *lanes, BmwLane *lane);

@@ -80,6 +80,18 @@ bmw_lane_set_application(BmwLane *lane, const char *application)
 	return bmw_share_join(&lane->lanes->shares, lane, application);
 }
 
+void
+bmw_lanes_set_tokens(BmwLanes *lanes, const BmwTokenPort *tokens)
+{
+	lanes->shares.tokens = *tokens;
+}
+
+void
+bmw_lane_set_application_rate(BmwLane *lane, int rate, int burst)
+{
+	bmw_share_set_rate(&lane->lanes->shares, lane, rate, burst);
+}
+
 BmwLane *
 bmw_lanes_find(const BmwLanes *lanes, int64_t endpoint_id)
 {
@@ -118,9 +130,12 @@ bmw_lanes_next(BmwLanes *lanes, int64_t now_us)
 
 	lanes->now_us = now_us;
 	end_holds(lanes);
-	lane = next_lane(lanes);
-	if (lane == NULL)
-		return NULL;
+	do
+	{
+		lane = next_lane(lanes);
+		if (lane == NULL)
+			return NULL;
+	} while (!bmw_share_take_token(&lanes->shares, lane, now_us));
 	bmw_share_pass_turn(&lanes->shares, lane);
 	return bmw_lane_hand_out(lane, now_us);
 }
@@ -139,11 +154,11 @@ bmw_lanes_wakeup_us(const BmwLanes *lanes, int64_t now_us)
 {
 	const BmwHeapNode *held = bmw_heap_top(&lanes->held);
 	const BmwHeapNode *waiting = bmw_heap_top(&lanes->waiting);
-	int64_t wakeup = BMW_NEVER_US;
+	int64_t wakeup = bmw_share_wakeup_us(&lanes->shares);
 
 	if (next_lane(lanes) != NULL)
 		return now_us;
-	if (held != NULL)
+	if (held != NULL && held->key < wakeup)
 		wakeup = held->key;
 	if (waiting != NULL && waiting->key < wakeup)
 		wakeup = waiting->key;
@@ -165,6 +180,7 @@ void
 bmw_lanes_shift(BmwLanes *lanes, int64_t by_us, int64_t now_us)
 {
 	lanes->now_us = now_us;
+	bmw_share_end_holds(&lanes->shares, BMW_NEVER_US);
 	for (int i = 0; i < lanes->buckets_length; i++)
 		for (BmwLane *lane = lanes->buckets[i]; lane != NULL; lane = lane->hash_next)
 			bmw_lane_shift(lane, by_us);
@@ -196,6 +212,7 @@ end_holds(BmwLanes *lanes)
 
 	while ((top = bmw_heap_top(&lanes->held)) != NULL && top->key <= lanes->now_us)
 		bmw_lane_refresh(top->item);
+	bmw_share_end_holds(&lanes->shares, lanes->now_us);
 }
 
 /* Whose turn it is: share.h has the rules. */

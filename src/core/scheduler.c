@@ -65,6 +65,12 @@ bmw_scheduler_set_limits(BmwScheduler *scheduler, const BmwLimits *limits)
 }
 
 void
+bmw_scheduler_set_tokens(BmwScheduler *scheduler, const BmwTokenPort *tokens)
+{
+	bmw_lanes_set_tokens(scheduler->lanes, tokens);
+}
+
+void
 bmw_scheduler_set_mode(BmwScheduler *scheduler, BmwMode mode)
 {
 	scheduler->mode = mode;

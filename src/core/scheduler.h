@@ -31,7 +31,7 @@
 #define BMW_CORE_SCHEDULER_H
 
 #include "core/backoff.h"
-#include "core/event.h"
+#include "core/lane.h"
 #include "core/outcome.h"
 #include "core/record.h"
 #include "core/snapshot.h"
@@ -72,6 +72,8 @@ extern BmwScheduler *bmw_scheduler_create(const BmwLimits *limits,
 										  int64_t now_us); /* NULL: no memory */
 extern void bmw_scheduler_destroy(BmwScheduler *scheduler);
 extern void bmw_scheduler_set_limits(BmwScheduler *scheduler, const BmwLimits *limits);
+/* Who counts the requests of applications (lane.h). Without it they have no rate limit. */
+extern void bmw_scheduler_set_tokens(BmwScheduler *scheduler, const BmwTokenPort *tokens);
 extern void bmw_scheduler_set_mode(BmwScheduler *scheduler, BmwMode mode);
 /* Everything is paused: events are taken, and wait in the table. */
 extern void bmw_scheduler_set_paused(BmwScheduler *scheduler, bool is_paused);
@@ -98,6 +100,8 @@ typedef struct BmwEndpointRules
 	int max_in_flight;
 	int rate_limit; /* a second; 0: none */
 	int rate_burst;
+	int application_rate_limit; /* of all endpoints of the application, wherever they are served */
+	int application_rate_burst;
 	bool is_enabled;
 	bool has_secret; /* without one everything waits */
 	bool is_paused;	 /* so does it then */

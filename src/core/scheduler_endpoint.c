@@ -73,12 +73,14 @@ bmw_scheduler_set_endpoint(BmwScheduler *scheduler, const BmwEndpointRules *rule
 	if (target == NULL)
 		return BMW_ERROR_MEMORY;
 	before = *target;
-	if (copy_rules(target, rules) != BMW_OK)
+	if (!bmw_lane_set_application(target->lane, rules->application) ||
+		copy_rules(target, rules) != BMW_OK)
 		return BMW_ERROR_MEMORY;
 	target->is_gone = false;
 	(void) bmw_lanes_open(scheduler->lanes, rules->id, limit_of(rules));
 	bmw_lane_set_rate(target->lane, rules->rate_limit, rules->rate_burst);
-	(void) bmw_lane_set_application(target->lane, rules->application);
+	bmw_lane_set_application_rate(target->lane, rules->application_rate_limit,
+								  rules->application_rate_burst);
 	if (before.rules.identity != 0 && before.rules.identity != rules->identity)
 		stop(scheduler, target);
 	if (rules->is_ordered && !before.rules.is_ordered)

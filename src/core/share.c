@@ -10,25 +10,7 @@
 #include <string.h>
 
 #include "core/lane_internal.h"
-
-typedef struct Queue
-{
-	BmwLane *first;
-	BmwLane *last;
-} Queue;
-
-struct BmwShare
-{
-	BmwShare *hash_next;
-	BmwShare *ring_next; /* NULL: no lane is ready */
-	BmwShare *ring_previous;
-	Queue ready[BMW_SHARE_RULES];
-	int ready_length;
-	int lanes;
-	int in_flight;
-	int doubtful; /* of these, of lanes that are */
-	char application[];
-};
+#include "core/share_internal.h"
 
 static BmwShare *find(const BmwShares *shares, const char *application);
 static BmwShare *make(BmwShares *shares, const char *application);
@@ -41,8 +23,6 @@ static bool may_start(const BmwShares *shares, const BmwShare *share, BmwShareRu
 static BmwLane *first_of(const BmwShares *shares, const BmwShare *share, int free);
 static void enqueue(BmwShares *shares, BmwLane *lane);
 static void dequeue(BmwShares *shares, BmwLane *lane);
-static void ring_insert(BmwShares *shares, BmwShare *share);
-static void ring_remove(BmwShares *shares, BmwShare *share);
 
 void
 bmw_share_free_all(BmwShares *shares)
@@ -54,6 +34,7 @@ bmw_share_free_all(BmwShares *shares)
 			free(share);
 		}
 	free(shares->buckets);
+	bmw_heap_free(&shares->held);
 	*shares = (BmwShares){0};
 }
 
@@ -146,11 +127,13 @@ make(BmwShares *shares, const char *application)
 	BmwShare *share;
 
 	if ((shares->length >= shares->buckets_length && !grow(shares)) ||
+		!bmw_heap_reserve(&shares->held, shares->length + 1) ||
 		(share = calloc(1, sizeof(*share) + strlen(application) + 1)) == NULL)
 		return NULL;
 	memcpy(share->application, application, strlen(application) + 1);
 	share->hash_next = *bucket_of(shares, application);
 	*bucket_of(shares, application) = share;
+	share->held.item = share;
 	shares->length++;
 	return share;
 }
@@ -163,6 +146,7 @@ drop(BmwShares *shares, BmwShare *share)
 	while (*link != share)
 		link = &(*link)->hash_next;
 	*link = share->hash_next;
+	bmw_heap_remove(&shares->held, &share->held);
 	shares->length--;
 	free(share);
 }
@@ -266,7 +250,7 @@ static void
 enqueue(BmwShares *shares, BmwLane *lane)
 {
 	BmwShareMember *member = &lane->member;
-	Queue *queue = &member->share->ready[member->rule];
+	BmwShareQueue *queue = &member->share->ready[member->rule];
 
 	member->turn = ++shares->turns;
 	member->next = NULL;
@@ -277,14 +261,14 @@ enqueue(BmwShares *shares, BmwLane *lane)
 		queue->first = lane;
 	queue->last = lane;
 	if (member->share->ready_length++ == 0)
-		ring_insert(shares, member->share);
+		bmw_share_ring_insert(shares, member->share);
 }
 
 static void
 dequeue(BmwShares *shares, BmwLane *lane)
 {
 	BmwShareMember *member = &lane->member;
-	Queue *queue = &member->share->ready[member->rule];
+	BmwShareQueue *queue = &member->share->ready[member->rule];
 
 	if (member->previous != NULL)
 		member->previous->member.next = member->next;
@@ -296,33 +280,5 @@ dequeue(BmwShares *shares, BmwLane *lane)
 		queue->last = member->previous;
 	member->turn = 0;
 	if (--member->share->ready_length == 0)
-		ring_remove(shares, member->share);
-}
-
-/* At the end of the round: before the share whose turn is next. */
-static void
-ring_insert(BmwShares *shares, BmwShare *share)
-{
-	BmwShare *next = shares->ring;
-
-	if (next == NULL)
-	{
-		share->ring_next = share->ring_previous = share;
-		shares->ring = share;
-		return;
-	}
-	share->ring_next = next;
-	share->ring_previous = next->ring_previous;
-	share->ring_previous->ring_next = share;
-	next->ring_previous = share;
-}
-
-static void
-ring_remove(BmwShares *shares, BmwShare *share)
-{
-	if (shares->ring == share)
-		shares->ring = share->ring_next == share ? NULL : share->ring_next;
-	share->ring_next->ring_previous = share->ring_previous;
-	share->ring_previous->ring_next = share->ring_next;
-	share->ring_next = share->ring_previous = NULL;
+		bmw_share_ring_remove(shares, member->share);
 }

@@ -17,6 +17,9 @@
  *   shares less than half of all places
  *   a lane with nothing in flight: also while the share holds less than twice as
  *   many as are free
+ *
+ * A share whose application has a rate limit takes a token for each request (tokens.h).
+ * When it is refused one, none of its lanes has a turn until the time that it was told.
  */
 #ifndef BMW_CORE_SHARE_H
 #define BMW_CORE_SHARE_H
@@ -24,6 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/heap.h"
 #include "core/lane.h"
 
 typedef struct BmwShare BmwShare;
@@ -58,17 +62,27 @@ typedef struct BmwShares
 	uint64_t turns;
 	int in_flight;
 	int doubtful; /* of these, of lanes that are */
+	BmwHeap held; /* shares that wait for a token, by when to ask again */
+	BmwTokenPort tokens;
 } BmwShares;
 
 extern void bmw_share_free_all(BmwShares *shares);
 /* Moves the lane to the application's share (NULL: none); false: no memory, it stays. */
 extern bool bmw_share_join(BmwShares *shares, BmwLane *lane, const char *application);
+/* So many requests a second of the lane's share, here and in other processes; rate 0: any. */
+extern void bmw_share_set_rate(BmwShares *shares, BmwLane *lane, int rate, int burst);
 /* The lane is about to be freed. */
 extern void bmw_share_leave(BmwShares *shares, BmwLane *lane);
 /* Counts what the lane has in flight, and puts it among the ready lanes or takes it out. */
 extern void bmw_share_update(BmwShares *shares, BmwLane *lane, bool is_ready);
 /* Whose turn it is when so many places are free; NULL: nobody may start. */
 extern BmwLane *bmw_share_next(const BmwShares *shares, int free);
+/* A token for a request of the lane, whose turn it is; false: its share waits for one. */
+extern bool bmw_share_take_token(BmwShares *shares, const BmwLane *lane, int64_t now_us);
+/* Shares whose time has come ask again. */
+extern void bmw_share_end_holds(BmwShares *shares, int64_t now_us);
+/* When the next of them does. */
+extern int64_t bmw_share_wakeup_us(const BmwShares *shares);
 /* It was the lane's turn: the next time it is the last. */
 extern void bmw_share_pass_turn(BmwShares *shares, BmwLane *lane);
 

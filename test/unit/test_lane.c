@@ -333,6 +333,56 @@ test_applications_take_turns(void)
 	end();
 }
 
+static int64_t again_us; /* what is asked for a token is told; 0: it gets one */
+static int asked;
+
+static int64_t
+take_token(void *context, const char *application, int rate, int burst, int64_t now_us)
+{
+	CHECK(context == lanes && now_us >= 0);
+	CHECK(strcmp(application, "shop") == 0 && rate == 10 && burst == 5);
+	asked++;
+	return again_us;
+}
+
+/* Without a token none of an application's lanes sends; others do, and after the change of the limit it asks anew. */
+static void
+test_application_waits_for_tokens(void)
+{
+	BmwLane *lane;
+
+	begin(100);
+	asked = 0;
+	again_us = 0;
+	bmw_lanes_set_tokens(lanes, &(BmwTokenPort){.take = take_token, .context = lanes});
+	lane = open_with("shop", 1, 0, 4);
+	open_with("shop", 2, 4, 4);
+	open_with("bank", 3, 20, 2);
+	bmw_lane_set_application_rate(lane, 10, 5);
+	CHECK_INT(next(1), 0);
+	CHECK_INT(next(1), 20);
+	CHECK_INT(asked, 1);
+	again_us = S;
+	CHECK_INT(next(1), 21);
+	CHECK_INT(next(2), -1);
+	CHECK_INT(asked, 2); /* not again before it is time, whichever of its lanes would be next */
+	CHECK_INT(bmw_lanes_wakeup_us(lanes, 2), S);
+	again_us = 2 * S;
+	CHECK_INT(next(S), -1);
+	CHECK_INT(asked, 3);
+	again_us = 0;
+	CHECK_INT(next(2 * S), 4);
+	again_us = 9 * S;
+	CHECK_INT(next(2 * S), -1);
+	while (bmw_lane_take_new(lane) != NULL)
+		;
+	CHECK_INT(bmw_lane_counts(lane).queued, 0);
+	bmw_lane_set_application_rate(lane, 0, 1);
+	CHECK_INT(next(2 * S), 5);
+	CHECK_INT(asked, 5);
+	end();
+}
+
 /* An endpoint changes hands with what it has in flight, and a share that has no lane goes. */
 static void
 test_application_changes(void)
@@ -1212,6 +1262,7 @@ main(void)
 	test_hanging_application();
 	test_many_hanging_applications();
 	test_applications_take_turns();
+	test_application_waits_for_tokens();
 	test_application_changes();
 	test_window();
 	test_breaker();

@@ -12,12 +12,12 @@
 
 #include <inttypes.h>
 
-#include "core/lane.h"
 #include "pg/dispatch/clock.h"
 #include "pg/dispatch/descriptors.h"
 #include "pg/dispatch/endpoints.h"
 #include "pg/dispatch/fetch.h"
 #include "pg/server/settings.h"
+#include "pg/server/shared_tokens.h"
 #include "pg/dispatch/intake.h"
 #include "pg/sql/interval.h"
 #include "pg/dispatch/operate.h"
@@ -84,6 +84,7 @@ BmwCycle *
 bmw_cycle_create(BmwSlot *slot)
 {
 	BmwCycle *cycle = MemoryContextAllocZero(TopMemoryContext, sizeof(*cycle));
+	BmwTokenPort tokens = bmw_shared_tokens(slot);
 	BmwLimits now;
 
 	bmw_descriptors_init();
@@ -93,6 +94,7 @@ bmw_cycle_create(BmwSlot *slot)
 	update_now(cycle);
 	cycle->scheduler = bmw_scheduler_create(&now, cycle->now_us);
 	bmw_transaction_require_memory(cycle->scheduler != NULL);
+	bmw_scheduler_set_tokens(cycle->scheduler, &tokens);
 	bmw_endpoints_init(&cycle->endpoints, cycle->scheduler, slot);
 	bmw_intake_init(&cycle->intake, cycle->scheduler, slot, &cycle->endpoints);
 	bmw_fetch_init(&cycle->fetcher, cycle->scheduler, slot, is_ours, &cycle->endpoints);

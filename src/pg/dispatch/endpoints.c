@@ -257,6 +257,8 @@ make_rules(const BmwEndpointRow *row, BmwEndpoint *endpoint)
 		.max_in_flight = row->max_in_flight,
 		.rate_limit = row->rate_limit,
 		.rate_burst = row->rate_burst,
+		.application_rate_limit = row->application_rate_limit,
+		.application_rate_burst = row->application_rate_burst,
 		.is_enabled = row->is_enabled,
 		.has_secret = endpoint->secrets_length > 0,
 		.is_paused = row->is_paused,

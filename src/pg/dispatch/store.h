@@ -47,6 +47,8 @@ typedef struct BmwEndpointRow
 	int max_in_flight;
 	int rate_limit; /* 0: none */
 	int rate_burst;
+	int application_rate_limit; /* 0: none */
+	int application_rate_burst;
 	int64 created_us;
 	int64 since_us;			/* events captured before are not for it */
 	int64 ttl_us;			/* 0: none */

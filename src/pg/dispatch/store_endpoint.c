@@ -36,9 +36,11 @@ static BmwStatement endpoints = {
 	" CASE WHEN " HAS_HEADERS
 	" THEN ARRAY(SELECT h.value FROM pg_catalog.jsonb_each_text(headers) h) END,"
 	" retry_delays, ordering = 'by_message', coalesce(events_since, created_at), ttl,"
-	" paused_at IS NOT NULL OR (SELECT a.paused_at IS NOT NULL FROM bm_webhook.application a WHERE a.name = application),"
-	" coalesce(rate_limit, 0), coalesce(rate_burst, 1)"
-	" FROM bm_webhook.endpoint WHERE id = ANY ($1) AND deleted_at IS NULL ORDER BY id",
+	" paused_at IS NOT NULL OR coalesce(a.is_paused, false), coalesce(rate_limit, 0), coalesce(rate_burst, 1),"
+	" coalesce(a.rate, 0), coalesce(a.burst, 1)"
+	" FROM bm_webhook.endpoint LEFT JOIN LATERAL (SELECT p.paused_at IS NOT NULL, p.rate_limit, p.rate_burst"
+	"  FROM bm_webhook.application p WHERE p.name = application OFFSET 0) a (is_paused, rate, burst) ON true"
+	" WHERE id = ANY ($1) AND deleted_at IS NULL ORDER BY id",
 	1,
 	{INT8ARRAYOID},
 	.is_stable = true};
@@ -250,6 +252,8 @@ read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint)
 	endpoint->is_paused = bmw_sql_bool(row, 16);
 	endpoint->rate_limit = bmw_sql_int32(row, 17);
 	endpoint->rate_burst = bmw_sql_int32(row, 18);
+	endpoint->application_rate_limit = bmw_sql_int32(row, 19);
+	endpoint->application_rate_burst = bmw_sql_int32(row, 20);
 }
 
 static void

@@ -178,6 +178,8 @@ startup(void)
 		pg_atomic_init_u32(&bmw_shared->launcher, 0);
 		for (int i = 0; i < BMW_MAX_SLOTS; i++)
 			init_slot(&bmw_shared->slots[i]);
+		for (int i = 0; i < BMW_TOKEN_SETS; i++)
+			SpinLockInit(&bmw_shared->tokens[i].mutex);
 	}
 	LWLockRelease(AddinShmemInitLock);
 }

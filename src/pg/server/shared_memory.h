@@ -10,6 +10,8 @@
 #define BMW_PG_SERVER_SHARED_MEMORY_H
 
 #include "postgres.h"
+
+#include "core/tokens.h"
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
 #include "storage/lwlock.h"
@@ -18,7 +20,8 @@
 #define BMW_MAX_SLOTS 256
 #define BMW_MAX_REQUESTS 64
 #define BMW_LAST_ERROR_SIZE 256
-#define BMW_MAX_DUE 64 /* endpoints in a slot for which SQL has made deliveries due */
+#define BMW_TOKEN_SETS 4096 /* see docs/delivery.md, Pace: how many applications have room */
+#define BMW_MAX_DUE 64		/* endpoints in a slot for which SQL has made deliveries due */
 
 typedef enum BmwSlotState
 {
@@ -77,6 +80,13 @@ typedef struct BmwSlot
 	char capture_error[BMW_LAST_ERROR_SIZE];
 } BmwSlot;
 
+/* The rate limits of some applications. */
+typedef struct BmwSharedTokens
+{
+	slock_t mutex;
+	BmwTokenSet set;
+} BmwSharedTokens;
+
 typedef struct BmwShared
 {
 	LWLock *lock;
@@ -86,6 +96,7 @@ typedef struct BmwShared
 	bool look_at_all;				/* the list was full */
 	int slots_length;				/* slots beyond were never used */
 	BmwSlot slots[BMW_MAX_SLOTS];
+	BmwSharedTokens tokens[BMW_TOKEN_SETS];
 } BmwShared;
 
 extern BmwShared *bmw_shared;

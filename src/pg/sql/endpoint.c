@@ -39,6 +39,7 @@ static const char pattern_hint[] =
 	"A pattern is a type such as message.sent, a prefix such as message.*, or * for everything.";
 
 static void check_changed(BmwRow *row, const char *column, Check check);
+static void check_rate(BmwRow *row);
 static void check_name(BmwRow *row, const char *column);
 static void check_owner(BmwRow *row, const char *column);
 static void check_patterns(BmwRow *row, const char *column);
@@ -72,6 +73,8 @@ bm_webhook_check_application(PG_FUNCTION_ARGS)
 	check_changed(&row, "name", check_name);
 	check_changed(&row, "owner", check_owner);
 	check_changed(&row, "muted_event_types", check_patterns);
+	if (bmw_row_has_column(&row, "rate_limit"))
+		check_rate(&row);
 	bmw_row_keep_created_at(&row);
 	return bmw_row_end(&row);
 }
@@ -102,10 +105,7 @@ bm_webhook_check_endpoint(PG_FUNCTION_ARGS)
 	check_changed(&row, "timeout", check_timeout);
 	check_changed(&row, "max_in_flight", bmw_endpoint_pace_check_max_in_flight);
 	if (bmw_row_has_column(&row, "rate_limit"))
-	{
-		check_changed(&row, "rate_limit", bmw_endpoint_pace_check_rate_limit);
-		bmw_endpoint_pace_check_rate_burst(&row, "rate_burst");
-	}
+		check_rate(&row);
 	check_changed(&row, "ordering", check_ordering);
 	check_changed(&row, "retry_delays", check_retry_delays);
 	check_changed(&row, "metadata", check_metadata);
@@ -119,6 +119,13 @@ check_changed(BmwRow *row, const char *column, Check check)
 {
 	if (bmw_row_has_changed(row, column))
 		check(row, column);
+}
+
+static void
+check_rate(BmwRow *row)
+{
+	check_changed(row, "rate_limit", bmw_endpoint_pace_check_rate_limit);
+	bmw_endpoint_pace_check_rate_burst(row, "rate_burst");
 }
 
 static void

@@ -1,5 +1,5 @@
 /*
- * pg/sql/endpoint_pace.c - how many requests an endpoint may get: what may be in these columns.
+ * pg/sql/endpoint_pace.c - how many requests an endpoint or an application may get: what may be in these columns.
  */
 #include "postgres.h"
 

@@ -1,7 +1,7 @@
 /*
- * pg/sql/endpoint_pace.h - how many requests an endpoint may get: what may be in these columns.
+ * pg/sql/endpoint_pace.h - how many requests an endpoint or an application may get: what may be in these columns.
  *
- * Called by the trigger of bm_webhook.endpoint; each raises an error that says what may.
+ * Called by the triggers of these tables; each raises an error that says what may.
  */
 #ifndef BMW_PG_SQL_ENDPOINT_PACE_H
 #define BMW_PG_SQL_ENDPOINT_PACE_H
