@@ -519,6 +519,24 @@ CREATE OR REPLACE FUNCTION bm_webhook.status(OUT database name, OUT shard intege
 	ORDER BY d.datname, s.shard
 $$;
 
+CREATE OR REPLACE FUNCTION bm_webhook_internal.endpoint_paces(OUT endpoint_id bigint, OUT allowed_in_flight integer, OUT rate real,
+	OUT held_until timestamptz, OUT reason text, OUT as_of timestamptz)
+	RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_endpoint_paces';
+COMMENT ON FUNCTION bm_webhook_internal.endpoint_paces() IS
+	'what shared memory says of the endpoints that the caller may see; use the view endpoint_pace';
+
+CREATE OR REPLACE VIEW bm_webhook.endpoint_pace WITH (security_invoker = true) AS
+	SELECT endpoint_id, allowed_in_flight, rate, held_until, reason, as_of FROM bm_webhook_internal.endpoint_paces();
+COMMENT ON VIEW bm_webhook.endpoint_pace IS
+	'how an endpoint is sent to now, as its dispatcher has found out; of endpoints to which something was sent since it '
+	'has started, as far as there is room for them';
+COMMENT ON COLUMN bm_webhook.endpoint_pace.allowed_in_flight IS 'requests at the same time; endpoint.max_in_flight at most';
+COMMENT ON COLUMN bm_webhook.endpoint_pace.rate IS 'requests a second, spread evenly; NULL: as fast as answers come';
+COMMENT ON COLUMN bm_webhook.endpoint_pace.held_until IS 'nothing is sent before; NULL: it is not held';
+COMMENT ON COLUMN bm_webhook.endpoint_pace.reason IS
+	'why there are not more: answers late, refuses (503), limits its rate (429), nothing answers; NULL: nothing is wrong';
+COMMENT ON COLUMN bm_webhook.endpoint_pace.as_of IS 'when this was found; it is not written again until it changes';
+
 CREATE OR REPLACE FUNCTION bm_webhook_internal.look(endpoint bigint) RETURNS void
 	LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bm_webhook_look';
 COMMENT ON FUNCTION bm_webhook_internal.look(bigint) IS
@@ -1508,9 +1526,10 @@ END
 $$;
 
 REVOKE ALL ON bm_webhook_internal.endpoint_change, bm_webhook.paused, bm_webhook_internal.pending_count,
-	bm_webhook_internal.pending_change, bm_webhook_internal.pending, bm_webhook.operation,
+	bm_webhook_internal.pending_change, bm_webhook_internal.pending, bm_webhook.operation, bm_webhook.endpoint_pace,
 	bm_webhook_internal.idempotency_key FROM PUBLIC;
 REVOKE ALL ON SEQUENCE bm_webhook.operation_id_seq FROM PUBLIC;
+GRANT SELECT ON bm_webhook.endpoint_pace TO bm_webhook;
 GRANT INSERT ON bm_webhook.redelivery TO bm_webhook;
 GRANT UPDATE (events_since, paused_at) ON bm_webhook.endpoint TO bm_webhook;
 GRANT UPDATE (paused_at) ON bm_webhook.application TO bm_webhook;
@@ -1521,7 +1540,7 @@ GRANT SELECT (endpoint_id, pending, retrying) ON bm_webhook_internal.pending_cou
 GRANT INSERT (endpoint_id, pending, retrying) ON bm_webhook_internal.pending_change TO PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA bm_webhook_internal TO bm_webhook;
 GRANT EXECUTE ON FUNCTION bm_webhook_internal.route, bm_webhook_internal.route_fits,
-	bm_webhook_internal.look(bigint) TO PUBLIC;
+	bm_webhook_internal.endpoint_paces(), bm_webhook_internal.look(bigint) TO PUBLIC;
 
 -- What a script of an extension grants counts as shipped with it, so that pg_dump leaves it out. With it goes, as it is
 -- one list, what users have granted on the same: this is taken out of what counts as shipped.

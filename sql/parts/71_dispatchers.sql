@@ -30,6 +30,24 @@ COMMENT ON FUNCTION bm_webhook.status() IS
 	'watched tables that could not be captured since the dispatcher was first started, in transactions that were '
 	'rolled back too, and the last reason';
 
+CREATE FUNCTION bm_webhook_internal.endpoint_paces(OUT endpoint_id bigint, OUT allowed_in_flight integer, OUT rate real,
+	OUT held_until timestamptz, OUT reason text, OUT as_of timestamptz)
+	RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_endpoint_paces';
+COMMENT ON FUNCTION bm_webhook_internal.endpoint_paces() IS
+	'what shared memory says of the endpoints that the caller may see; use the view endpoint_pace';
+
+CREATE VIEW bm_webhook.endpoint_pace WITH (security_invoker = true) AS
+	SELECT endpoint_id, allowed_in_flight, rate, held_until, reason, as_of FROM bm_webhook_internal.endpoint_paces();
+COMMENT ON VIEW bm_webhook.endpoint_pace IS
+	'how an endpoint is sent to now, as its dispatcher has found out; of endpoints to which something was sent since it '
+	'has started, as far as there is room for them';
+COMMENT ON COLUMN bm_webhook.endpoint_pace.allowed_in_flight IS 'requests at the same time; endpoint.max_in_flight at most';
+COMMENT ON COLUMN bm_webhook.endpoint_pace.rate IS 'requests a second, spread evenly; NULL: as fast as answers come';
+COMMENT ON COLUMN bm_webhook.endpoint_pace.held_until IS 'nothing is sent before; NULL: it is not held';
+COMMENT ON COLUMN bm_webhook.endpoint_pace.reason IS
+	'why there are not more: answers late, refuses (503), limits its rate (429), nothing answers; NULL: nothing is wrong';
+COMMENT ON COLUMN bm_webhook.endpoint_pace.as_of IS 'when this was found; it is not written again until it changes';
+
 CREATE FUNCTION bm_webhook.wait_for_delivery(event uuid, timeout interval) RETURNS boolean
 	LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'bm_webhook_wait_for_delivery';
 COMMENT ON FUNCTION bm_webhook.wait_for_delivery(uuid, interval) IS

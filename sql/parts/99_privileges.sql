@@ -6,7 +6,8 @@ REVOKE ALL ON ALL TABLES IN SCHEMA bm_webhook, bm_webhook_internal FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA bm_webhook, bm_webhook_internal FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA bm_webhook, bm_webhook_internal FROM PUBLIC;
 GRANT SELECT ON bm_webhook.application, bm_webhook.endpoint, bm_webhook.endpoint_state, bm_webhook.endpoint_secret,
-	bm_webhook.event_type, bm_webhook.redelivery, bm_webhook.attempt, bm_webhook.backlog TO bm_webhook;
+	bm_webhook.event_type, bm_webhook.redelivery, bm_webhook.attempt, bm_webhook.backlog, bm_webhook.endpoint_pace
+	TO bm_webhook;
 GRANT INSERT ON bm_webhook.redelivery TO bm_webhook;
 GRANT DELETE ON bm_webhook.endpoint, bm_webhook.endpoint_secret TO bm_webhook;
 GRANT UPDATE (enabled, deleted_at, events_since, paused_at) ON bm_webhook.endpoint TO bm_webhook;
@@ -29,6 +30,7 @@ GRANT EXECUTE ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea),
 	bm_webhook_internal.route, bm_webhook_internal.route_fits,
 	bm_webhook_internal.fits(bm_webhook.endpoint, bm_webhook.event),
 	bm_webhook.uuid_floor(timestamptz), bm_webhook.uuid_time(uuid), bm_webhook_internal.dispatchers(),
+	bm_webhook_internal.endpoint_paces(),
 	bm_webhook_internal.look(bigint), bm_webhook_internal.primary_key, bm_webhook_internal.check_watched,
 	bm_webhook_internal.has_equality, bm_webhook_internal.changed_condition, bm_webhook_internal.check_function,
 	bm_webhook_internal.check_capture, bm_webhook_internal.watches, bm_webhook_internal.create_watch_trigger,

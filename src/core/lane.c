@@ -62,6 +62,8 @@ bmw_lane_set_stopped(BmwLane *lane, bool is_stopped)
 	{
 		lane->failing_since_us = lane->hold_until_us = 0;
 		bmw_window_begin(&lane->window, lane->window.max, lane->lanes->now_us);
+		if (lane->reported.allowed > 0)
+			bmw_lane_note(lane);
 	}
 	lane->is_stopped = is_stopped;
 	bmw_lane_refresh(lane);
@@ -169,8 +171,34 @@ bmw_lane_hand_out(BmwLane *lane, int64_t now_us)
 	lane->in_flight++;
 	lane->lanes->total.queued--;
 	lane->lanes->total.in_flight++;
+	bmw_lane_note(lane);
 	bmw_lane_refresh(lane);
 	return job;
+}
+
+void
+bmw_lane_note(BmwLane *lane)
+{
+	BmwLanes *lanes = lane->lanes;
+
+	if (lane->noted_link != NULL)
+		return;
+	lane->noted_next = lanes->noted;
+	lane->noted_link = &lanes->noted;
+	if (lanes->noted != NULL)
+		lanes->noted->noted_link = &lane->noted_next;
+	lanes->noted = lane;
+}
+
+void
+bmw_lane_forget_note(BmwLane *lane)
+{
+	if (lane->noted_link == NULL)
+		return;
+	*lane->noted_link = lane->noted_next;
+	if (lane->noted_next != NULL)
+		lane->noted_next->noted_link = lane->noted_link;
+	lane->noted_link = NULL;
 }
 
 void
@@ -278,6 +306,7 @@ land(BmwLane *lane, const BmwJob *job, BmwWindowEnd end, int64_t now_us)
 	lane->in_flight--;
 	lane->lanes->total.in_flight--;
 	bmw_window_finished(&lane->window, end, lane->in_flight, job->started_us, now_us);
+	bmw_lane_note(lane);
 }
 
 static void

@@ -14,6 +14,15 @@
 #include "core/rate_limit.h"
 #include "core/share.h"
 
+/* What was said of it last (report.h). */
+typedef struct BmwLaneReported
+{
+	int allowed;
+	BmwWindowReason reason;
+	float rate;
+	int64_t held_until_us;
+} BmwLaneReported;
+
 struct BmwLane
 {
 	BmwLanes *lanes;
@@ -35,6 +44,9 @@ struct BmwLane
 	int64_t due_us;	 /* first waiting row of the table */
 	int64_t last_success_us;
 	int64_t failing_since_us;
+	BmwLane *noted_next;  /* in lanes->noted */
+	BmwLane **noted_link; /* what points to it; NULL: it is not in it */
+	BmwLaneReported reported;
 };
 
 struct BmwLanes
@@ -47,6 +59,7 @@ struct BmwLanes
 	BmwHeap waiting;  /* lanes that want to fetch, by when they may */
 	int capacity;
 	int max_in_flight;
+	BmwLane *noted; /* there may be something new to say of them */
 	BmwLaneCounts total;
 	int64_t now_us; /* the latest that a caller said */
 };
@@ -55,6 +68,8 @@ struct BmwLanes
 extern void bmw_lane_refresh(BmwLane *lane);
 
 /* lane.c */
+extern void bmw_lane_note(BmwLane *lane);
+extern void bmw_lane_forget_note(BmwLane *lane);
 extern void bmw_lane_set_limit(BmwLane *lane, int max_in_flight);
 /* See bmw_lanes_shift(). */
 extern void bmw_lane_shift(BmwLane *lane, int64_t by_us);

@@ -110,6 +110,7 @@ bmw_lanes_close(BmwLanes *lanes, BmwLane *lane)
 	while (*link != lane)
 		link = &(*link)->hash_next;
 	*link = lane->hash_next;
+	bmw_lane_forget_note(lane);
 	bmw_share_leave(&lanes->shares, lane);
 	bmw_heap_remove(&lanes->held, &lane->held);
 	bmw_heap_remove(&lanes->waiting, &lane->waiting);

@@ -34,7 +34,8 @@
 #define GROW_PART 20 /* of the window, a round */
 #define RESERVE_FROM 64
 #define RESERVE_PART 16
-#define USED 0.75 /* of the window: then it may be what limits */
+#define REFUSING 0.05 /* of all requests, whatever is done: worth telling */
+#define USED 0.75	  /* of the window: then it may be what limits */
 
 static BmwAnswer answer_of(BmwWindowEnd end);
 static double possible_rate(const BmwWindow *window);
@@ -124,6 +125,28 @@ bmw_window_shift(BmwWindow *window, int64_t by_us)
 	bmw_pace_shift(&window->pace, by_us);
 	bmw_pace_shift(&window->test.pace, by_us);
 	bmw_breaker_shift(&window->breaker, by_us);
+}
+
+int
+bmw_window_allowed(const BmwWindow *window)
+{
+	return bmw_breaker_is_open(&window->breaker) ? 1 : places(window);
+}
+
+BmwWindowReason
+bmw_window_reason(const BmwWindow *window)
+{
+	const bool is_full = places(window) >= window->max - reserve(window);
+
+	if (bmw_breaker_is_open(&window->breaker))
+		return BMW_WINDOW_SILENT;
+	if (window->pace.rate > 0 && window->pace.is_asked_for)
+		return BMW_WINDOW_LIMITING;
+	if (window->pace.rate > 0 || window->base_share > REFUSING || window->failing_us != 0)
+		return BMW_WINDOW_REFUSING;
+	if (!window->is_doubling && window->test.late_us > 0 && !is_full)
+		return BMW_WINDOW_LATE;
+	return BMW_WINDOW_FREE;
 }
 
 static BmwAnswer

@@ -80,6 +80,16 @@ typedef enum BmwWindowEnd
 	BMW_WINDOW_VOID /* broken off by us: it says nothing at all */
 } BmwWindowEnd;
 
+/* Why it is not as large as it may be. */
+typedef enum BmwWindowReason
+{
+	BMW_WINDOW_FREE,	 /* as large as it may be, or nobody has needed more */
+	BMW_WINDOW_LATE,	 /* with more, answers come late */
+	BMW_WINDOW_REFUSING, /* 502, 503, 504, or no answer, to a part of the requests */
+	BMW_WINDOW_LIMITING, /* 429, or 503 with Retry-After */
+	BMW_WINDOW_SILENT	 /* nothing is answered: single questions */
+} BmwWindowReason;
+
 /* Begins anew. max: 1 or more. */
 extern void bmw_window_begin(BmwWindow *window, int max, int64_t now_us);
 extern void bmw_window_set_max(BmwWindow *window, int max);
@@ -93,6 +103,9 @@ extern void bmw_window_started(BmwWindow *window, int in_flight, int64_t now_us)
 /* in_flight: without this one. */
 extern void bmw_window_finished(BmwWindow *window, BmwWindowEnd end, int in_flight,
 								int64_t started_us, int64_t now_us);
+/* Requests in flight. */
+extern int bmw_window_allowed(const BmwWindow *window);
+extern BmwWindowReason bmw_window_reason(const BmwWindow *window);
 /* The clock was set back by so much. */
 extern void bmw_window_shift(BmwWindow *window, int64_t by_us);
 

@@ -112,6 +112,17 @@ recovery_of(const Results *r)
 	return second - 119;
 }
 
+/* Why it is sent no more: what the receiver does, is what is said. */
+static BmwWindowReason
+reason_of(const Receiver *which)
+{
+	if (which->limit > 0)
+		return which->is_limit_503 ? BMW_WINDOW_REFUSING : BMW_WINDOW_LIMITING;
+	if (which->share > 0 || which->queue < 0)
+		return BMW_WINDOW_REFUSING;
+	return which->workers > 0 ? BMW_WINDOW_LATE : BMW_WINDOW_FREE;
+}
+
 static void
 check_steady(const Receiver *which)
 {
@@ -122,6 +133,8 @@ check_steady(const Receiver *which)
 
 		CHECK(r->good >= which->least * which->possible);
 		CHECK(r->latency_us <= which->slowest * (double) which->idle_us);
+		if (which->dispatchers == 1 && which->demand == 0)
+			CHECK_INT(r->reason, reason_of(which));
 		if (which->most_refused > 0)
 			CHECK(r->refused <= which->most_refused);
 		if (unit_failures > failures)

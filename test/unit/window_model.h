@@ -73,6 +73,7 @@ typedef struct Results
 	int most;		/* in flight, of a dispatcher */
 	long starts;
 	long starts_in_trouble;
+	BmwWindowReason reason;	  /* of the first dispatcher, at the end */
 	int goods[MODEL_SECONDS]; /* by second */
 } Results;
 
@@ -400,6 +401,7 @@ end_model(void)
 	results.latency_us /= results.good > 0 ? results.good : 1;
 	results.refused /= results.good + results.refused > 0 ? results.good + results.refused : 1;
 	results.good /= seconds;
+	results.reason = bmw_window_reason(&windows[0]);
 }
 
 static const Results *

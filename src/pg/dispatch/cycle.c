@@ -27,8 +27,8 @@
 #include "pg/dispatch/send.h"
 #include "pg/dispatch/store.h"
 #include "pg/dispatch/tally.h"
+#include "pg/dispatch/tell.h"
 #include "pg/dispatch/transaction.h"
-#include "storage/spin.h"
 #include "utils/memutils.h"
 
 #define LANE_CAPACITY 4096 /* deliveries in each queue of a lane */
@@ -53,6 +53,7 @@ struct BmwCycle
 	BmwKeys keys;
 	BmwOperator operator;
 	BmwTallyClerk tally;
+	BmwTeller teller;
 	int64 now_us;			/* of this turn */
 	int64 monotonic_us;		/* the same moment by a clock that nobody sets */
 	int64 statistics_at_us; /* the next report of those that were held back */
@@ -77,7 +78,7 @@ static void operate(BmwCycle *cycle);
 static void tally(BmwCycle *cycle);
 static void report_statistics(BmwCycle *cycle);
 static void make_partitions(BmwCycle *cycle);
-static void publish(BmwCycle *cycle);
+static void tell(BmwCycle *cycle);
 static long wait_ms(BmwCycle *cycle);
 
 BmwCycle *
@@ -101,6 +102,7 @@ bmw_cycle_create(BmwSlot *slot)
 	bmw_send_init(&cycle->sender, cycle->scheduler, slot);
 	bmw_record_init(&cycle->recorder, cycle->scheduler, slot);
 	bmw_tally_init(&cycle->tally, slot);
+	bmw_tell_init(&cycle->teller, cycle->scheduler, slot);
 	bmw_operate_init(&cycle->operator, cycle->scheduler, slot, is_ours, &cycle->endpoints);
 	bmw_partitions_init(&cycle->partitions, slot);
 	bmw_keys_init(&cycle->keys, slot);
@@ -130,7 +132,7 @@ bmw_cycle_run(BmwCycle *cycle)
 		make_partitions(cycle);
 	bmw_keys_forget(&cycle->keys, cycle->now_us);
 	report_statistics(cycle);
-	publish(cycle);
+	tell(cycle);
 	return wait_ms(cycle);
 }
 
@@ -256,6 +258,7 @@ update_now(BmwCycle *cycle)
 	cycle->partitions.look_at_us -= back_us;
 	cycle->keys.look_at_us -= back_us;
 	bmw_tally_shift(&cycle->tally, back_us);
+	bmw_tell_shift(&cycle->teller, back_us);
 	cycle->statistics_at_us -= back_us;
 }
 
@@ -359,19 +362,13 @@ make_partitions(BmwCycle *cycle)
 }
 
 static void
-publish(BmwCycle *cycle)
+tell(BmwCycle *cycle)
 {
-	BmwSlot *slot = cycle->slot;
-	BmwSchedulerCounts counts = bmw_scheduler_counts(cycle->scheduler);
+	BmwToldNumbers numbers = {.sent = cycle->sender.sent,
+							  .resent = cycle->sender.resent,
+							  .unrecorded_since = cycle->recorder.streak.since};
 
-	SpinLockAcquire(&slot->mutex);
-	slot->numbers.in_flight = counts.in_flight;
-	slot->numbers.queued = counts.queued;
-	slot->numbers.unrecorded = counts.unwritten;
-	slot->numbers.unrecorded_since = cycle->recorder.streak.since;
-	slot->numbers.sent = cycle->sender.sent;
-	slot->numbers.resent = cycle->sender.resent;
-	SpinLockRelease(&slot->mutex);
+	bmw_tell_run(&cycle->teller, &numbers, cycle->now_us);
 }
 
 static long
@@ -384,6 +381,7 @@ wait_ms(BmwCycle *cycle)
 	wakeup = Min(wakeup, Max(cycle->partitions.look_at_us, cycle->now_us + SECOND_US));
 	wakeup = Min(wakeup, bmw_keys_wakeup_us(&cycle->keys));
 	wakeup = Min(wakeup, bmw_tally_wakeup_us(&cycle->tally));
+	wakeup = Min(wakeup, bmw_tell_wakeup_us(&cycle->teller));
 	if (bmw_transaction_has_statistics())
 		wakeup = Min(wakeup, cycle->statistics_at_us);
 	if (!cycle->is_stopping && bmw_enabled)

@@ -180,6 +180,8 @@ startup(void)
 			init_slot(&bmw_shared->slots[i]);
 		for (int i = 0; i < BMW_TOKEN_SETS; i++)
 			SpinLockInit(&bmw_shared->tokens[i].mutex);
+		for (int i = 0; i < BMW_REPORT_SETS; i++)
+			SpinLockInit(&bmw_shared->reports[i].mutex);
 	}
 	LWLockRelease(AddinShmemInitLock);
 }

@@ -20,8 +20,10 @@
 #define BMW_MAX_SLOTS 256
 #define BMW_MAX_REQUESTS 64
 #define BMW_LAST_ERROR_SIZE 256
-#define BMW_TOKEN_SETS 4096 /* see docs/delivery.md, Pace: how many applications have room */
-#define BMW_MAX_DUE 64		/* endpoints in a slot for which SQL has made deliveries due */
+#define BMW_TOKEN_SETS 4096	 /* see docs/delivery.md, Pace: how many applications have room */
+#define BMW_REPORT_SETS 2048 /* docs/delivery.md says of how many endpoints the pace is shown */
+#define BMW_REPORTS_IN_SET 8
+#define BMW_MAX_DUE 64 /* endpoints in a slot for which SQL has made deliveries due */
 
 typedef enum BmwSlotState
 {
@@ -87,6 +89,25 @@ typedef struct BmwSharedTokens
 	BmwTokenSet set;
 } BmwSharedTokens;
 
+/* What a dispatcher does with an endpoint (core/report.h). */
+typedef struct BmwSharedReport
+{
+	Oid database; /* InvalidOid: free */
+	int shard;
+	int64 endpoint_id;
+	int64 at_us; /* when it was told; Unix microseconds, as held_until_us */
+	int64 held_until_us;
+	float4 rate;
+	int allowed;
+	int reason; /* BmwWindowReason */
+} BmwSharedReport;
+
+typedef struct BmwSharedReports
+{
+	slock_t mutex;
+	BmwSharedReport reports[BMW_REPORTS_IN_SET];
+} BmwSharedReports;
+
 typedef struct BmwShared
 {
 	LWLock *lock;
@@ -97,6 +118,7 @@ typedef struct BmwShared
 	int slots_length;				/* slots beyond were never used */
 	BmwSlot slots[BMW_MAX_SLOTS];
 	BmwSharedTokens tokens[BMW_TOKEN_SETS];
+	BmwSharedReports reports[BMW_REPORT_SETS];
 } BmwShared;
 
 extern BmwShared *bmw_shared;

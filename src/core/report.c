@@ -1,0 +1,77 @@
+/*
+ * core/report.c - what a dispatcher does with each endpoint, for those who want to see it.
+ */
+#include "core/report.h"
+
+#include <math.h>
+
+#include "core/lane_internal.h"
+#include "core/scheduler_internal.h"
+
+#define STEP 100 /* of a rate: smaller changes are not new */
+
+static BmwReport make(const BmwLane *lane, int64_t now_us);
+static double rounded(double rate);
+static bool is_new(const BmwLane *lane, const BmwReport *report);
+
+bool
+bmw_report_is_due(const BmwScheduler *scheduler)
+{
+	return scheduler->lanes->noted != NULL;
+}
+
+bool
+bmw_report_next(BmwScheduler *scheduler, BmwReport *report)
+{
+	BmwLane *lane;
+
+	while ((lane = scheduler->lanes->noted) != NULL)
+	{
+		bmw_lane_forget_note(lane);
+		*report = make(lane, scheduler->now_us);
+		if (!is_new(lane, report))
+			continue;
+		lane->reported = (BmwLaneReported){.allowed = report->allowed,
+										   .reason = report->reason,
+										   .rate = (float) report->rate,
+										   .held_until_us = report->held_until_us};
+		return true;
+	}
+	return false;
+}
+
+static BmwReport
+make(const BmwLane *lane, int64_t now_us)
+{
+	const BmwWindow *window = &lane->window;
+	BmwReport report = {.endpoint_id = lane->endpoint_id,
+						.allowed = bmw_window_allowed(window),
+						.rate = rounded(window->pace.rate),
+						.reason = bmw_window_reason(window)};
+
+	if (bmw_breaker_is_open(&window->breaker))
+		report.held_until_us = bmw_breaker_probe_us(&window->breaker);
+	if (lane->hold_until_us > report.held_until_us)
+		report.held_until_us = lane->hold_until_us;
+	if (report.held_until_us <= now_us)
+		report.held_until_us = 0;
+	return report;
+}
+
+/* To a hundredth of itself. */
+static double
+rounded(double rate)
+{
+	const double unit = rate > 0 ? pow(10, floor(log10(rate))) / STEP : 1;
+
+	return rate > 0 ? round(rate / unit) * unit : 0;
+}
+
+static bool
+is_new(const BmwLane *lane, const BmwReport *report)
+{
+	const BmwLaneReported *last = &lane->reported;
+
+	return report->allowed != last->allowed || report->reason != last->reason ||
+		   (float) report->rate != last->rate || report->held_until_us != last->held_until_us;
+}

@@ -1,0 +1,28 @@
+/*
+ * core/report.h - what a dispatcher does with each endpoint, for those who want to see it.
+ *
+ * A lane whose requests start or end is noted; its report is made when it is asked for,
+ * and only when it says something else than the last one. So the cost is that of the
+ * lanes that send, however many there are.
+ */
+#ifndef BMW_CORE_REPORT_H
+#define BMW_CORE_REPORT_H
+
+#include "core/scheduler.h"
+#include "core/window.h"
+
+typedef struct BmwReport
+{
+	int64_t endpoint_id;
+	int allowed;		   /* requests in flight */
+	double rate;		   /* a second; 0: not paced */
+	int64_t held_until_us; /* nothing is sent before; 0: it is not held */
+	BmwWindowReason reason;
+} BmwReport;
+
+/* Are there lanes whose report may be another one now? */
+extern bool bmw_report_is_due(const BmwScheduler *scheduler);
+/* The next report that says something new; false: there is none. */
+extern bool bmw_report_next(BmwScheduler *scheduler, BmwReport *report);
+
+#endif

@@ -1,0 +1,115 @@
+/*
+ * pg/sql/pace.c - what a user asks about the pace of endpoints: endpoint_paces().
+ *
+ * Shared memory knows endpoints of everybody: what is told is of those that the caller
+ * may see in the table.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "pg/server/shared_reports.h"
+#include "pg/sql/interval.h"
+#include "pg/sql/sql_row.h"
+#include "pg/sql/statement.h"
+#include "utils/builtins.h"
+
+#define COLUMNS 6
+
+PG_FUNCTION_INFO_V1(bm_webhook_endpoint_paces);
+
+static const char *const reasons[] = {
+	[BMW_WINDOW_FREE] = NULL,
+	[BMW_WINDOW_LATE] = "answers late",
+	[BMW_WINDOW_REFUSING] = "refuses (503)",
+	[BMW_WINDOW_LIMITING] = "limits its rate (429)",
+	[BMW_WINDOW_SILENT] = "nothing answers",
+};
+
+static BmwStatement visible = {
+	"SELECT id FROM bm_webhook.endpoint WHERE id = ANY ($1) AND deleted_at IS NULL ORDER BY id",
+	1,
+	{INT8ARRAYOID},
+	.is_stable = true};
+
+static int compare(const void *a, const void *b);
+static int find_visible(const BmwSharedReport *reports, int length, int64 **ids);
+static void put(ReturnSetInfo *result, const BmwSharedReport *report);
+
+/* endpoint_paces(): a row for each endpoint that something was sent to, as far as there is room for them. */
+Datum
+bm_webhook_endpoint_paces(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	BmwSharedReport *reports;
+	int64 *ids;
+	int length = 0;
+	int visible_length;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (bmw_shared != NULL)
+		length = bmw_shared_reports_get(MyDatabaseId, &reports);
+	if (length == 0)
+		return (Datum) 0;
+	qsort(reports, length, sizeof(*reports), compare);
+	visible_length = find_visible(reports, length, &ids);
+	for (int i = 0, k = 0; i < length && k < visible_length; i++)
+		if (reports[i].endpoint_id == ids[k])
+		{
+			put(result, &reports[i]);
+			k++;
+		}
+	return (Datum) 0;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	int64 left = ((const BmwSharedReport *) a)->endpoint_id;
+	int64 right = ((const BmwSharedReport *) b)->endpoint_id;
+
+	return (left > right) - (left < right);
+}
+
+/* With the rights of the caller, ascending. */
+static int
+find_visible(const BmwSharedReport *reports, int length, int64 **ids)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	BmwSqlColumn column;
+	Datum value;
+	int found;
+
+	bmw_sql_column_init(&column, INT8OID, length);
+	for (int i = 0; i < length; i++)
+		bmw_sql_column_add(&column, Int64GetDatum(reports[i].endpoint_id));
+	value = bmw_sql_column_array(&column);
+	SPI_connect();
+	found = bmw_statement_run(&visible, &value);
+	*ids = MemoryContextAlloc(caller, sizeof(**ids) * Max(found, 1));
+	for (int i = 0; i < found; i++)
+		(*ids)[i] = bmw_sql_int64(&(BmwSqlRow){SPI_tuptable->vals[i], SPI_tuptable->tupdesc}, 1);
+	SPI_finish();
+	return found;
+}
+
+static void
+put(ReturnSetInfo *result, const BmwSharedReport *report)
+{
+	Datum values[COLUMNS] = {0};
+	bool nulls[COLUMNS] = {0};
+
+	values[0] = Int64GetDatum(report->endpoint_id);
+	values[1] = Int32GetDatum(report->allowed);
+	values[2] = Float4GetDatum(report->rate);
+	nulls[2] = report->rate == 0;
+	values[3] = TimestampTzGetDatum(bmw_from_unix_us(report->held_until_us));
+	nulls[3] = report->held_until_us <= bmw_unix_us(GetCurrentTimestamp());
+	nulls[4] = reasons[report->reason] == NULL;
+	if (!nulls[4])
+		values[4] = CStringGetTextDatum(reasons[report->reason]);
+	values[5] = TimestampTzGetDatum(bmw_from_unix_us(report->at_us));
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
