@@ -37,6 +37,7 @@ ALTER TABLE bm_webhook.application ADD COLUMN paused_at timestamptz, ADD COLUMN 
 	ADD COLUMN rate_burst integer;
 ALTER TABLE bm_webhook.endpoint ADD COLUMN events_since timestamptz, ADD COLUMN paused_at timestamptz,
 	ADD COLUMN ttl interval, ADD COLUMN rate_limit integer, ADD COLUMN rate_burst integer,
+	ADD COLUMN filter jsonpath,
 	ALTER COLUMN max_in_flight SET DEFAULT 128;
 ALTER TABLE bm_webhook.event ADD COLUMN expires_at timestamptz;
 
@@ -59,6 +60,8 @@ COMMENT ON COLUMN bm_webhook.endpoint.ttl IS
 COMMENT ON COLUMN bm_webhook.endpoint.rate_limit IS 'requests a second; 1 to 10000; null: no limit';
 COMMENT ON COLUMN bm_webhook.endpoint.rate_burst IS
 	'requests that may start at once after a pause, 1 to 10000; null: one';
+COMMENT ON COLUMN bm_webhook.endpoint.filter IS
+	'only events whose whole body this predicate is true of, as the operator @@ says; NULL: no filter';
 COMMENT ON COLUMN bm_webhook.endpoint.paused_at IS
 	'when pause() was called: what is for it waits until resume(), and nothing is missed';
 COMMENT ON COLUMN bm_webhook.endpoint.events_since IS
@@ -433,11 +436,23 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.fits(p bm_webhook.endpoint, e bm_
 		AND bm_webhook_internal.route_fits(p.id, coalesce(p.events_since, p.created_at), p.application, e.endpoint_id,
 			e.created_at, e.application);
 
+CREATE OR REPLACE FUNCTION bm_webhook_internal.filter_reason(filter jsonpath, id uuid, type text, occurred_at timestamptz,
+		application text, channel text, message_id text, data json) RETURNS text
+	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'bm_webhook_filter_reason';
+COMMENT ON FUNCTION bm_webhook_internal.filter_reason IS
+	'why an endpoint''s filter does not let this event through; NULL: it does';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.filter_says(p bm_webhook.endpoint, e bm_webhook.event) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN p.filter IS NOT NULL AND e.endpoint_id IS NULL THEN bm_webhook_internal.filter_reason(p.filter, e.id,
+		e.type, e.occurred_at, e.application, e.channel, e.message_id, e.data) END;
+COMMENT ON FUNCTION bm_webhook_internal.filter_says(bm_webhook.endpoint, bm_webhook.event) IS
+	'why the endpoint''s filter does not let this event through; NULL: it does, or is not asked';
 CREATE OR REPLACE FUNCTION bm_webhook_internal.wants(p bm_webhook.endpoint, e bm_webhook.event, muted text[]) RETURNS boolean
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN p.enabled AND p.deleted_at IS NULL
 		AND bm_webhook_internal.route(p.id, coalesce(p.events_since, p.created_at), p.application, p.channel, p.event_types,
-			e.endpoint_id, e.created_at, e.type, e.application, e.channel, e.reply_to IS NOT NULL, muted);
+			e.endpoint_id, e.created_at, e.type, e.application, e.channel, e.reply_to IS NOT NULL, muted)
+		AND bm_webhook_internal.filter_says(p, e) IS NULL;
 COMMENT ON FUNCTION bm_webhook_internal.wants(bm_webhook.endpoint, bm_webhook.event, text[]) IS
 	'does the endpoint get this event? muted: the patterns of types that the event''s application does not send';
 
@@ -784,7 +799,8 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.is_for(p bm_webhook.endpoint, e b
 	RETURN (p.application IS NULL OR p.application = e.application) AND (p.channel IS NULL OR p.channel = e.channel)
 		AND e.endpoint_id IS NULL
 		AND bm_webhook_internal.route(p.id, '-infinity', p.application, p.channel, p.event_types,
-			e.endpoint_id, e.created_at, e.type, e.application, e.channel, e.reply_to IS NOT NULL, muted);
+			e.endpoint_id, e.created_at, e.type, e.application, e.channel, e.reply_to IS NOT NULL, muted)
+		AND bm_webhook_internal.filter_says(p, e) IS NULL;
 COMMENT ON FUNCTION bm_webhook_internal.is_for(bm_webhook.endpoint, bm_webhook.event, text[]) IS
 	'would the endpoint get this event, had it been there?';
 
@@ -844,6 +860,12 @@ BEGIN
 	IF NOT FOUND THEN
 		has_ended = true;
 		RETURN;
+	END IF;
+	-- each evaluation of a filter has its 5 ms, in which nothing is sent
+	IF EXISTS (SELECT FROM bm_webhook.endpoint p WHERE o.kind = 'recover' AND p.id = o.endpoint_id
+		AND p.filter IS NOT NULL)
+	THEN
+		most = least(most, 20);
 	END IF;
 	IF o.kind = 'cancel' THEN
 		changed = bm_webhook_internal.cancel_some(o, most);
@@ -972,6 +994,7 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.reason(p bm_webhook.endpoint, e b
 		ELSE coalesce(bm_webhook_internal.route_reason(p.id, coalesce(p.events_since, p.created_at), p.application,
 			p.channel, p.event_types, e.endpoint_id, e.created_at, e.type, e.application, e.channel,
 			e.reply_to IS NOT NULL, muted),
+			bm_webhook_internal.filter_says(p, e),
 			CASE WHEN NOT p.enabled THEN 'disabled' END) END;
 COMMENT ON FUNCTION bm_webhook_internal.reason(bm_webhook.endpoint, bm_webhook.event, text[]) IS
 	'why the endpoint does not get this event; NULL: it does, as wants() says';
@@ -982,7 +1005,8 @@ CREATE OR REPLACE FUNCTION bm_webhook.explain_delivery(event uuid)
 COMMENT ON FUNCTION bm_webhook.explain_delivery(uuid) IS
 	'for each of the caller''s endpoints: does it get this event, as it is registered now, and which filter decides? '
 	'reason: deleted, for another endpoint, other application, other channel, captured earlier (than the endpoint gets '
-	'events), other event type, muted, disabled; or "paused" or "no secret" if it gets it and it waits. status: of '
+	'events), other event type, muted, filter, filter failed (and why), disabled; or "paused" or "no secret" if it gets '
+	'it and it waits. status: of '
 	'the delivery, or "set aside"; NULL when there is none (yet). 22004, 42704 unknown event';
 
 -------------------------------------------------------------------------------
@@ -1263,6 +1287,30 @@ END
 $$;
 
 -------------------------------------------------------------------------------
+-- Event types
+-------------------------------------------------------------------------------
+
+-- The schema of a whole body is as that of another one.
+INSERT INTO bm_webhook.event_type (name, description, schema, example, shipped)
+	SELECT n.name, n.description, o.schema || jsonb_build_object('title', n.name, 'description', n.description,
+			'properties', o.schema -> 'properties' || jsonb_build_object('type', jsonb_build_object('const', n.name),
+				'data', jsonb_build_object('type', 'object', 'required', to_jsonb(n.required), 'properties', n.properties))),
+		jsonb_build_object('id', '01990f3c-5d1a-7c3e-8f00-0242ac120002', 'type', n.name,
+			'timestamp', '2026-08-07T09:12:03.412Z', 'data', n.example), true
+	FROM (VALUES
+		('webhook.filter_failed', 'the filter of an endpoint could not be evaluated, and what it was for was not sent to it',
+			'{endpoint_id,event_id,error,failures}'::text[],
+			'{"endpoint_id": {"type": "integer"}, "event_id": {"type": "string", "format": "uuid"},
+				"event_type": {"type": ["string", "null"]}, "error": {"type": "string"},
+				"failures": {"type": "integer", "minimum": 1}}'::jsonb,
+			'{"endpoint_id": 1, "event_id": "01990f3c-5d1a-7c3e-8f00-0242ac120001", "event_type": "message.delivered", '
+				'"error": "it takes longer than 5 ms", "failures": 1}'::jsonb)
+		) AS n (name, description, required, properties, example)
+	JOIN bm_webhook.event_type o ON o.name = 'webhook.ping'
+	ON CONFLICT (name) DO UPDATE
+		SET description = excluded.description, schema = excluded.schema, example = excluded.example, shipped = true;
+
+-------------------------------------------------------------------------------
 -- Reporting
 -------------------------------------------------------------------------------
 
@@ -1540,7 +1588,8 @@ GRANT SELECT (endpoint_id, pending, retrying) ON bm_webhook_internal.pending_cou
 GRANT INSERT (endpoint_id, pending, retrying) ON bm_webhook_internal.pending_change TO PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA bm_webhook_internal TO bm_webhook;
 GRANT EXECUTE ON FUNCTION bm_webhook_internal.route, bm_webhook_internal.route_fits,
-	bm_webhook_internal.endpoint_paces(), bm_webhook_internal.look(bigint) TO PUBLIC;
+	bm_webhook_internal.filter_reason, bm_webhook_internal.filter_says, bm_webhook_internal.endpoint_paces(),
+	bm_webhook_internal.look(bigint) TO PUBLIC;
 
 -- What a script of an extension grants counts as shipped with it, so that pg_dump leaves it out. With it goes, as it is
 -- one list, what users have granted on the same: this is taken out of what counts as shipped.

@@ -29,11 +29,24 @@ CREATE FUNCTION bm_webhook_internal.fits(p bm_webhook.endpoint, e bm_webhook.eve
 COMMENT ON FUNCTION bm_webhook_internal.fits(bm_webhook.endpoint, bm_webhook.event) IS
 	'was the endpoint there when this was captured, and is it for its application, or named by it?';
 
+CREATE FUNCTION bm_webhook_internal.filter_reason(filter jsonpath, id uuid, type text, occurred_at timestamptz,
+		application text, channel text, message_id text, data json) RETURNS text
+	LANGUAGE c IMMUTABLE PARALLEL SAFE COST 100 AS 'MODULE_PATHNAME', 'bm_webhook_filter_reason';
+COMMENT ON FUNCTION bm_webhook_internal.filter_reason IS
+	'why an endpoint''s filter does not let this event through; NULL: it does';
+CREATE FUNCTION bm_webhook_internal.filter_says(p bm_webhook.endpoint, e bm_webhook.event) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN CASE WHEN p.filter IS NOT NULL AND e.endpoint_id IS NULL THEN bm_webhook_internal.filter_reason(p.filter, e.id,
+		e.type, e.occurred_at, e.application, e.channel, e.message_id, e.data) END;
+COMMENT ON FUNCTION bm_webhook_internal.filter_says(bm_webhook.endpoint, bm_webhook.event) IS
+	'why the endpoint''s filter does not let this event through; NULL: it does, or is not asked';
+
 CREATE FUNCTION bm_webhook_internal.wants(p bm_webhook.endpoint, e bm_webhook.event, muted text[]) RETURNS boolean
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN p.enabled AND p.deleted_at IS NULL
 		AND bm_webhook_internal.route(p.id, coalesce(p.events_since, p.created_at), p.application, p.channel, p.event_types,
-			e.endpoint_id, e.created_at, e.type, e.application, e.channel, e.reply_to IS NOT NULL, muted);
+			e.endpoint_id, e.created_at, e.type, e.application, e.channel, e.reply_to IS NOT NULL, muted)
+		AND bm_webhook_internal.filter_says(p, e) IS NULL;
 COMMENT ON FUNCTION bm_webhook_internal.wants(bm_webhook.endpoint, bm_webhook.event, text[]) IS
 	'does the endpoint get this event? muted: the patterns of types that the event''s application does not send';
 

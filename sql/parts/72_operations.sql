@@ -162,7 +162,8 @@ CREATE FUNCTION bm_webhook_internal.is_for(p bm_webhook.endpoint, e bm_webhook.e
 	RETURN (p.application IS NULL OR p.application = e.application) AND (p.channel IS NULL OR p.channel = e.channel)
 		AND e.endpoint_id IS NULL
 		AND bm_webhook_internal.route(p.id, '-infinity', p.application, p.channel, p.event_types,
-			e.endpoint_id, e.created_at, e.type, e.application, e.channel, e.reply_to IS NOT NULL, muted);
+			e.endpoint_id, e.created_at, e.type, e.application, e.channel, e.reply_to IS NOT NULL, muted)
+		AND bm_webhook_internal.filter_says(p, e) IS NULL;
 COMMENT ON FUNCTION bm_webhook_internal.is_for(bm_webhook.endpoint, bm_webhook.event, text[]) IS
 	'would the endpoint get this event, had it been there?';
 
@@ -223,6 +224,12 @@ BEGIN
 	IF NOT FOUND THEN
 		has_ended = true;
 		RETURN;
+	END IF;
+	-- each evaluation of a filter has its 5 ms, in which nothing is sent
+	IF EXISTS (SELECT FROM bm_webhook.endpoint p WHERE o.kind = 'recover' AND p.id = o.endpoint_id
+		AND p.filter IS NOT NULL)
+	THEN
+		most = least(most, 20);
 	END IF;
 	IF o.kind = 'cancel' THEN
 		changed = bm_webhook_internal.cancel_some(o, most);

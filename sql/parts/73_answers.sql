@@ -15,6 +15,7 @@ CREATE FUNCTION bm_webhook_internal.reason(p bm_webhook.endpoint, e bm_webhook.e
 		ELSE coalesce(bm_webhook_internal.route_reason(p.id, coalesce(p.events_since, p.created_at), p.application,
 			p.channel, p.event_types, e.endpoint_id, e.created_at, e.type, e.application, e.channel,
 			e.reply_to IS NOT NULL, muted),
+			bm_webhook_internal.filter_says(p, e),
 			CASE WHEN NOT p.enabled THEN 'disabled' END) END;
 COMMENT ON FUNCTION bm_webhook_internal.reason(bm_webhook.endpoint, bm_webhook.event, text[]) IS
 	'why the endpoint does not get this event; NULL: it does, as wants() says';
@@ -25,5 +26,6 @@ CREATE FUNCTION bm_webhook.explain_delivery(event uuid)
 COMMENT ON FUNCTION bm_webhook.explain_delivery(uuid) IS
 	'for each of the caller''s endpoints: does it get this event, as it is registered now, and which filter decides? '
 	'reason: deleted, for another endpoint, other application, other channel, captured earlier (than the endpoint gets '
-	'events), other event type, muted, disabled; or "paused" or "no secret" if it gets it and it waits. status: of '
+	'events), other event type, muted, filter, filter failed (and why), disabled; or "paused" or "no secret" if it gets '
+	'it and it waits. status: of '
 	'the delivery, or "set aside"; NULL when there is none (yet). 22004, 42704 unknown event';

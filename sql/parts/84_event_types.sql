@@ -69,6 +69,13 @@ INSERT INTO bm_webhook.event_type (name, description, schema, example)
 				"type": {"type": "string"}, "message_id": {"type": "string"}, "error": {"type": "string"}}',
 			'{"relation": "public.message", "operation": "UPDATE", "type": "message.lost", "message_id": "42", "error": '
 				'"unknown \"status\" \"lost\""}'),
+		('webhook.filter_failed', 'the filter of an endpoint could not be evaluated, and what it was for was not sent to it',
+			'{endpoint_id,event_id,error,failures}',
+			'{"endpoint_id": {"type": "integer"}, "event_id": {"type": "string", "format": "uuid"},
+				"event_type": {"type": ["string", "null"]}, "error": {"type": "string"},
+				"failures": {"type": "integer", "minimum": 1}}',
+			'{"endpoint_id": 1, "event_id": "01990f3c-5d1a-7c3e-8f00-0242ac120001", "event_type": "message.delivered", '
+				'"error": "it takes longer than 5 ms", "failures": 1}'),
 		('endpoint.disabled', 'an endpoint was disabled because it is gone or has failed for too long',
 			'{endpoint_id,reason}',
 			'{"endpoint_id": {"type": "integer"}, "reason": {"type": "string"}, "failing_since": {"type": ["string", "null"], '

@@ -16,6 +16,7 @@
 #include "pg/dispatch/descriptors.h"
 #include "pg/dispatch/endpoints.h"
 #include "pg/dispatch/fetch.h"
+#include "pg/dispatch/filters.h"
 #include "pg/server/settings.h"
 #include "pg/server/shared_tokens.h"
 #include "pg/dispatch/intake.h"
@@ -45,6 +46,7 @@ struct BmwCycle
 	BmwSlot *slot;
 	BmwScheduler *scheduler;
 	BmwEndpoints endpoints;
+	BmwFilters filters;
 	BmwIntake intake;
 	BmwFetcher fetcher;
 	BmwSender sender;
@@ -96,8 +98,9 @@ bmw_cycle_create(BmwSlot *slot)
 	cycle->scheduler = bmw_scheduler_create(&now, cycle->now_us);
 	bmw_transaction_require_memory(cycle->scheduler != NULL);
 	bmw_scheduler_set_tokens(cycle->scheduler, &tokens);
-	bmw_endpoints_init(&cycle->endpoints, cycle->scheduler, slot);
-	bmw_intake_init(&cycle->intake, cycle->scheduler, slot, &cycle->endpoints);
+	bmw_filters_init(&cycle->filters, slot);
+	bmw_endpoints_init(&cycle->endpoints, cycle->scheduler, slot, &cycle->filters);
+	bmw_intake_init(&cycle->intake, cycle->scheduler, slot, &cycle->endpoints, &cycle->filters);
 	bmw_fetch_init(&cycle->fetcher, cycle->scheduler, slot, is_ours, &cycle->endpoints);
 	bmw_send_init(&cycle->sender, cycle->scheduler, slot);
 	bmw_record_init(&cycle->recorder, cycle->scheduler, slot);
@@ -333,13 +336,15 @@ operate(BmwCycle *cycle)
 	cycle->has_extension = cycle->operator.has_extension;
 }
 
+/* What is counted and told beside the work. */
 static void
 tally(BmwCycle *cycle)
 {
 	if (!cycle->has_extension)
 		return;
 	bmw_tally_run(&cycle->tally, cycle->now_us);
-	cycle->has_extension = cycle->tally.has_extension;
+	bmw_filters_tell(&cycle->filters);
+	cycle->has_extension = cycle->tally.has_extension && cycle->filters.has_extension;
 }
 
 /* At most once a second. */
@@ -382,6 +387,7 @@ wait_ms(BmwCycle *cycle)
 	wakeup = Min(wakeup, bmw_keys_wakeup_us(&cycle->keys));
 	wakeup = Min(wakeup, bmw_tally_wakeup_us(&cycle->tally));
 	wakeup = Min(wakeup, bmw_tell_wakeup_us(&cycle->teller));
+	wakeup = Min(wakeup, cycle->now_us + bmw_filters_wait_us(&cycle->filters));
 	if (bmw_transaction_has_statistics())
 		wakeup = Min(wakeup, cycle->statistics_at_us);
 	if (!cycle->is_stopping && bmw_enabled)

@@ -55,13 +55,14 @@ static void read_application(const char *application, void *context);
 static void add_muted(const char *application, const char **patterns, int length, void *context);
 
 void
-bmw_endpoints_init(BmwEndpoints *endpoints, BmwScheduler *scheduler, BmwSlot *slot)
+bmw_endpoints_init(BmwEndpoints *endpoints, BmwScheduler *scheduler, BmwSlot *slot,
+				   BmwFilters *filters)
 {
 	HASHCTL control = {.keysize = sizeof(int64),
 					   .entrysize = sizeof(Known),
 					   .hcxt = TopMemoryContext};
 
-	*endpoints = (BmwEndpoints){.scheduler = scheduler, .slot = slot};
+	*endpoints = (BmwEndpoints){.scheduler = scheduler, .slot = slot, .filters = filters};
 	endpoints->by_id = hash_create("bm_webhook endpoints", FIRST_SIZE, &control,
 								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	endpoints->router = bmw_router_create();
@@ -240,6 +241,7 @@ remove_endpoint(BmwEndpoints *endpoints, int64 id)
 	Known *known = hash_search(endpoints->by_id, &id, HASH_FIND, NULL);
 
 	bmw_router_remove(endpoints->router, id);
+	bmw_filters_set(endpoints->filters, id, NULL);
 	bmw_scheduler_remove_endpoint(endpoints->scheduler, id);
 	if (known == NULL)
 		return;
@@ -304,6 +306,7 @@ subscribe(BmwEndpoints *endpoints, const BmwEndpointRow *row)
 		.since_us = row->since_us,
 	};
 
+	bmw_filters_set(endpoints->filters, row->id, row->filter);
 	if (row->is_enabled)
 		bmw_transaction_require_memory(bmw_router_set(endpoints->router, &subscription) == BMW_OK);
 	else

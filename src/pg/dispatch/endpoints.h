@@ -12,6 +12,7 @@
 #include "core/route.h"
 #include "core/scheduler.h"
 #include "pg/dispatch/changes.h"
+#include "pg/dispatch/filters.h"
 #include "pg/dispatch/muted.h"
 #include "pg/server/shared_memory.h"
 #include "utils/hsearch.h"
@@ -26,17 +27,19 @@ typedef struct BmwEndpoints
 	BmwChanges changes;
 	HTAB *by_id; /* of our shard: id -> BmwEndpoint */
 	BmwRouter *router;
+	BmwFilters *filters;
 	BmwMuted *muted;
 } BmwEndpoints;
 
-extern void bmw_endpoints_init(BmwEndpoints *endpoints, BmwScheduler *scheduler, BmwSlot *slot);
+extern void bmw_endpoints_init(BmwEndpoints *endpoints, BmwScheduler *scheduler, BmwSlot *slot,
+							   BmwFilters *filters);
 /* Is a transaction wanted, to read them? */
 extern bool bmw_endpoints_wants(BmwEndpoints *endpoints);
 /* Reads what has changed, if it is time to. Inside a transaction; in a pass after its snapshot was taken. */
 extern void bmw_endpoints_refresh(BmwEndpoints *endpoints);
 /* False at the start, until they could be read. */
 extern bool bmw_endpoints_are_loaded(const BmwEndpoints *endpoints);
-/* Calls fn for each that gets the event. */
+/* Calls fn for each that gets the event, but for what its filter says. */
 extern void bmw_endpoints_match(const BmwEndpoints *endpoints, const BmwRouteEvent *event,
 								BmwRouteMatch fn, void *context);
 /* Does this dispatcher's shard own the endpoint? */

@@ -33,11 +33,16 @@ static void collect_id(const BmwEventRow *row, void *context);
 static void remember_recorded(const BmwUuid *event_id, int64 endpoint_id, void *context);
 static void take_event(const BmwEventRow *row, void *context);
 static void add_match(int64_t endpoint_id, void *context);
+static void apply_filters(BmwIntake *intake, const BmwEventRow *row);
 
 void
-bmw_intake_init(BmwIntake *intake, BmwScheduler *scheduler, BmwSlot *slot, BmwEndpoints *endpoints)
+bmw_intake_init(BmwIntake *intake, BmwScheduler *scheduler, BmwSlot *slot, BmwEndpoints *endpoints,
+				BmwFilters *filters)
 {
-	*intake = (BmwIntake){.scheduler = scheduler, .slot = slot, .endpoints = endpoints};
+	*intake = (BmwIntake){.scheduler = scheduler,
+						  .slot = slot,
+						  .endpoints = endpoints,
+						  .filters = filters};
 	intake->matches_capacity = 64;
 	intake->matches =
 		MemoryContextAlloc(TopMemoryContext, sizeof(BmwMatch) * intake->matches_capacity);
@@ -149,6 +154,8 @@ take_event(const BmwEventRow *row, void *context)
 
 		intake->matches[i].has_row = hash_search(intake->recorded, &key, HASH_FIND, NULL) != NULL;
 	}
+	if (row->route.endpoint_id == 0 && bmw_filters_exist(intake->filters))
+		apply_filters(intake, row);
 	arrival.matches = intake->matches;
 	arrival.matches_length = intake->matches_length;
 	bmw_transaction_require_memory(bmw_scheduler_take(intake->scheduler, &arrival) == BMW_OK);
@@ -165,4 +172,21 @@ add_match(int64_t endpoint_id, void *context)
 		intake->matches = repalloc(intake->matches, sizeof(BmwMatch) * intake->matches_capacity);
 	}
 	intake->matches[intake->matches_length++] = (BmwMatch){.endpoint_id = endpoint_id};
+}
+
+/* What has a row was let through before. */
+static void
+apply_filters(BmwIntake *intake, const BmwEventRow *row)
+{
+	BmwFiltered event = {.source = &row->source};
+	int kept = 0;
+
+	for (int i = 0; i < intake->matches_length; i++)
+	{
+		const BmwMatch *match = &intake->matches[i];
+
+		if (match->has_row || bmw_filters_pass(intake->filters, match->endpoint_id, &event))
+			intake->matches[kept++] = *match;
+	}
+	intake->matches_length = kept;
 }

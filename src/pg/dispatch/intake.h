@@ -17,13 +17,14 @@ typedef struct BmwIntake
 	BmwSlot *slot;
 	BmwEndpoints *endpoints; /* refreshed between a pass's snapshot and its events */
 	HTAB *recorded;			 /* deliveries of the chunk at hand that have a row; NULL: none */
-	BmwMatch *matches;		 /* of the event at hand */
+	BmwFilters *filters;
+	BmwMatch *matches; /* of the event at hand */
 	int matches_length;
 	int matches_capacity;
 } BmwIntake;
 
 extern void bmw_intake_init(BmwIntake *intake, BmwScheduler *scheduler, BmwSlot *slot,
-							BmwEndpoints *endpoints);
+							BmwEndpoints *endpoints, BmwFilters *filters);
 /* Where was the shard? Inside a transaction, once. */
 extern void bmw_intake_start(BmwIntake *intake);
 extern bool bmw_intake_wants(const BmwIntake *intake);

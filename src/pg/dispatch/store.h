@@ -15,6 +15,7 @@
 #include "core/scheduler.h"
 #include "nodes/pg_list.h"
 #include "pg/sql/sql_row.h"
+#include "utils/jsonpath.h"
 #include "utils/timestamp.h"
 
 /*
@@ -63,7 +64,8 @@ typedef struct BmwEndpointRow
 	int delays_length;
 	const char **secrets;
 	int secrets_length;
-	bool is_ordered; /* by message */
+	bool is_ordered;		/* by message */
+	const JsonPath *filter; /* NULL: none */
 } BmwEndpointRow;
 
 typedef void (*BmwEndpointRowFn)(const BmwEndpointRow *row, void *context);
@@ -200,6 +202,10 @@ extern int bmw_store_cancel(int64 endpoint_id, const char *reason, int limit, bo
 extern bool bmw_store_set_failing(int64 endpoint_id, int64 since_us);
 /* Disables it with a reason and emits endpoint.disabled. Returns likewise. */
 extern bool bmw_store_disable(int64 endpoint_id, const char *reason);
+
+/* Emits webhook.filter_failed; error: in the database's encoding, of the last of so many events. */
+extern void bmw_store_filter_failed(int64 endpoint_id, const BmwUuid *event_id, const char *error,
+									int64 failures);
 
 /* Removes so many expired idempotency keys; returns how many there were. */
 extern int bmw_store_forget_keys(int most);

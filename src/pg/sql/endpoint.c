@@ -18,6 +18,7 @@
 #include "pg/server/compat.h"
 #include "pg/server/settings.h"
 #include "pg/sql/interval.h"
+#include "pg/sql/endpoint_filter.h"
 #include "pg/sql/endpoint_pace.h"
 #include "pg/sql/row.h"
 #include "pg/sql/sql_row.h"
@@ -110,6 +111,7 @@ bm_webhook_check_endpoint(PG_FUNCTION_ARGS)
 	check_changed(&row, "retry_delays", check_retry_delays);
 	check_changed(&row, "metadata", check_metadata);
 	check_changed(&row, "ttl", check_ttl);
+	check_changed(&row, "filter", bmw_endpoint_filter_check);
 	keep_times(&row);
 	return bmw_row_end(&row);
 }
@@ -378,11 +380,13 @@ was_deleted(const BmwRow *row)
 	return bmw_row_is_update(row) && bmw_row_was_set(row, "deleted_at");
 }
 
-/* What could be secret, and what would send. */
+/* What could be secret or personal, and what would send. */
 static void
 erase(BmwRow *row)
 {
 	bmw_row_set_null(row, "url");
+	if (bmw_row_has_column(row, "filter"))
+		bmw_row_set_null(row, "filter");
 	bmw_row_set(row, "headers", DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
 	bmw_row_set(row, "enabled", BoolGetDatum(false));
 	bmw_row_keep_created_at(row);

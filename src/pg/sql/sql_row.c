@@ -112,6 +112,15 @@ bmw_sql_uuid(const BmwSqlRow *row, int column)
 	return id;
 }
 
+const JsonPath *
+bmw_sql_jsonpath(const BmwSqlRow *row, int column)
+{
+	bool is_null;
+	Datum value = value_of(row, column, &is_null);
+
+	return is_null ? NULL : DatumGetJsonPathP(value);
+}
+
 const char *
 bmw_sql_text(const BmwSqlRow *row, int column, size_t *length)
 {

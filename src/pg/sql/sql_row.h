@@ -11,6 +11,7 @@
 
 #include "core/uuid.h"
 #include "executor/spi.h"
+#include "utils/jsonpath.h"
 #include "utils/timestamp.h"
 
 /* One row of SPI_tuptable. */
@@ -32,6 +33,8 @@ extern int64 bmw_sql_due(const BmwSqlRow *row, int column);
 /* The bytes of a value of variable length, without reading what is stored out of line. */
 extern int64 bmw_sql_size(const BmwSqlRow *row, int column);
 extern BmwUuid bmw_sql_uuid(const BmwSqlRow *row, int column);
+/* NULL for NULL; in the current memory context. */
+extern const JsonPath *bmw_sql_jsonpath(const BmwSqlRow *row, int column);
 /* 0-terminated, in the current memory context; length may be NULL. */
 extern const char *bmw_sql_text(const BmwSqlRow *row, int column, size_t *length);
 /* Elements that are null are NULL. */

@@ -1,0 +1,217 @@
+/*
+ * pg/dispatch/filters.c - the clerk of a dispatcher who knows the filters of endpoints.
+ *
+ * While a filter is evaluated nothing else goes on. So each has 5 ms (pg/sql/filter.h), and
+ * over time a hundredth of the dispatcher's: what takes long is not evaluated again
+ * before that has been made up for. A filter that takes no longer than a signature does
+ * is not counted.
+ */
+#include "postgres.h"
+
+#include "pg/dispatch/filters.h"
+
+#include "mb/pg_wchar.h"
+#include "pg/dispatch/clock.h"
+#include "utils/memutils.h"
+
+#define FIRST_SIZE 64
+#define SECOND_US INT64CONST(1000000)
+#define TELL_INTERVAL_US (60 * SECOND_US)
+#define TELL_AT_ONCE 100
+#define LOCK_WAIT "20ms"
+#define CHEAP_US 100			  /* costs nothing */
+#define SHARE 100				  /* so much more time must pass than it took */
+#define CREDIT_US (5 * SECOND_US) /* that it may be ahead of that */
+
+typedef struct Filter
+{
+	int64 endpoint_id; /* the key */
+	JsonPath *path;
+	int64 paid_at_us; /* when its time has been made up for */
+	int64 told_at_us; /* 0: never */
+	int64 failures;	  /* since then */
+	BmwUuid event_id; /* of the last of them */
+	char error[256];
+} Filter;
+
+/* What is told in one transaction. */
+typedef struct Telling
+{
+	Filter *filters[TELL_AT_ONCE];
+	int length;
+} Telling;
+
+static bool judge(Filter *filter, BmwFiltered *event);
+static void fail(BmwFilters *filters, Filter *filter, const BmwFiltered *event);
+static void say(Filter *filter, const char *error);
+static int64 due_us(const Filter *filter);
+static void find_due(BmwFilters *filters, Telling *telling, int64 now_us);
+static void tell(void *context);
+
+void
+bmw_filters_init(BmwFilters *filters, BmwSlot *slot)
+{
+	HASHCTL control = {.keysize = sizeof(int64),
+					   .entrysize = sizeof(Filter),
+					   .hcxt = TopMemoryContext};
+
+	*filters = (BmwFilters){.slot = slot, .tell_at_us = PG_INT64_MAX, .has_extension = true};
+	filters->by_endpoint = hash_create("bm_webhook filters", FIRST_SIZE, &control,
+									   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* One that has not changed keeps what it has used up. */
+void
+bmw_filters_set(BmwFilters *filters, int64 endpoint_id, const JsonPath *path)
+{
+	Filter *filter = hash_search(filters->by_endpoint, &endpoint_id, HASH_FIND, NULL);
+	JsonPath *copy;
+
+	if (filter != NULL && path != NULL && VARSIZE(path) == VARSIZE(filter->path) &&
+		memcmp(path, filter->path, VARSIZE(path)) == 0)
+		return;
+	if (filter != NULL)
+	{
+		pfree(filter->path);
+		hash_search(filters->by_endpoint, &endpoint_id, HASH_REMOVE, NULL);
+	}
+	if (path == NULL)
+		return;
+	copy = MemoryContextAlloc(TopMemoryContext, VARSIZE(path));
+	memcpy(copy, path, VARSIZE(path));
+	filter = hash_search(filters->by_endpoint, &endpoint_id, HASH_ENTER, NULL);
+	*filter = (Filter){.endpoint_id = endpoint_id, .path = copy};
+}
+
+bool
+bmw_filters_exist(const BmwFilters *filters)
+{
+	return hash_get_num_entries(filters->by_endpoint) > 0;
+}
+
+bool
+bmw_filters_pass(BmwFilters *filters, int64 endpoint_id, BmwFiltered *event)
+{
+	Filter *filter = hash_search(filters->by_endpoint, &endpoint_id, HASH_FIND, NULL);
+	int64 failures;
+	bool passes;
+
+	if (filter == NULL)
+		return true;
+	failures = filter->failures;
+	passes = judge(filter, event);
+	if (filter->failures > failures)
+		fail(filters, filter, event);
+	return passes;
+}
+
+void
+bmw_filters_tell(BmwFilters *filters)
+{
+	int64 now_us = bmw_clock_us();
+	Telling telling;
+
+	if (now_us < filters->tell_at_us)
+		return;
+	find_due(filters, &telling, now_us);
+	switch (bmw_transaction_run(filters->slot, &filters->streak, tell, &telling))
+	{
+		case BMW_TRANSACTION_DONE:
+			for (int i = 0; i < telling.length; i++)
+			{
+				telling.filters[i]->told_at_us = now_us;
+				telling.filters[i]->failures = 0;
+			}
+			return;
+		case BMW_TRANSACTION_NO_EXTENSION:
+			filters->has_extension = false;
+			break;
+		case BMW_TRANSACTION_FAILED:
+			break;
+	}
+	filters->tell_at_us = now_us + SECOND_US;
+}
+
+int64
+bmw_filters_wait_us(const BmwFilters *filters)
+{
+	return filters->tell_at_us == PG_INT64_MAX ? PG_INT64_MAX / 2
+											   : filters->tell_at_us - bmw_clock_us();
+}
+
+static bool
+judge(Filter *filter, BmwFiltered *event)
+{
+	int64 now_us = bmw_clock_us();
+	BmwFilterAnswer answer;
+
+	if (filter->paid_at_us > now_us + CREDIT_US)
+	{
+		say(filter, "it has taken too much time lately");
+		return false;
+	}
+	if (!event->is_made)
+		event->body = bmw_filter_body(event->source, true);
+	event->is_made = true;
+	answer = bmw_filter_apply(&event->body, filter->path);
+	if (answer.cpu_us > CHEAP_US)
+		filter->paid_at_us = Max(filter->paid_at_us, now_us) + answer.cpu_us * SHARE;
+	if (answer.verdict == BMW_FILTER_FAILED)
+		say(filter, answer.error);
+	return answer.verdict == BMW_FILTER_MATCHES;
+}
+
+static void
+say(Filter *filter, const char *error)
+{
+	int length = pg_mbcliplen(error, (int) strlen(error), sizeof(filter->error) - 1);
+
+	memcpy(filter->error, error, length);
+	filter->error[length] = '\0';
+	filter->failures++;
+}
+
+static void
+fail(BmwFilters *filters, Filter *filter, const BmwFiltered *event)
+{
+	filter->event_id = event->source->id;
+	filters->tell_at_us = Min(filters->tell_at_us, due_us(filter));
+}
+
+static int64
+due_us(const Filter *filter)
+{
+	return filter->told_at_us == 0 ? 0 : filter->told_at_us + TELL_INTERVAL_US;
+}
+
+/* And when the next is. */
+static void
+find_due(BmwFilters *filters, Telling *telling, int64 now_us)
+{
+	HASH_SEQ_STATUS status;
+	Filter *filter;
+
+	telling->length = 0;
+	filters->tell_at_us = PG_INT64_MAX;
+	hash_seq_init(&status, filters->by_endpoint);
+	while ((filter = hash_seq_search(&status)) != NULL)
+	{
+		if (filter->failures == 0)
+			continue;
+		if (due_us(filter) <= now_us && telling->length < TELL_AT_ONCE)
+			telling->filters[telling->length++] = filter;
+		else
+			filters->tell_at_us = Min(filters->tell_at_us, due_us(filter));
+	}
+}
+
+static void
+tell(void *context)
+{
+	const Telling *telling = context;
+
+	bmw_transaction_limit_lock_wait(LOCK_WAIT);
+	for (int i = 0; i < telling->length; i++)
+		bmw_store_filter_failed(telling->filters[i]->endpoint_id, &telling->filters[i]->event_id,
+								telling->filters[i]->error, telling->filters[i]->failures);
+}
