@@ -32,12 +32,12 @@ ALTER FUNCTION bm_webhook_internal.watch(regclass, text, text, text, text, text,
 ALTER FUNCTION bm_webhook.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text) RENAME TO watch_0_2;
 ALTER FUNCTION bm_webhook_internal.wants(bm_webhook.endpoint, bm_webhook.event) RENAME TO wants_0_2;
 
--- New columns at the end, without a default: no row is written.
+-- New columns at the end, without a default or with a constant: no row is written.
 ALTER TABLE bm_webhook.application ADD COLUMN paused_at timestamptz, ADD COLUMN rate_limit integer,
 	ADD COLUMN rate_burst integer;
 ALTER TABLE bm_webhook.endpoint ADD COLUMN events_since timestamptz, ADD COLUMN paused_at timestamptz,
 	ADD COLUMN ttl interval, ADD COLUMN rate_limit integer, ADD COLUMN rate_burst integer,
-	ADD COLUMN filter jsonpath,
+	ADD COLUMN filter jsonpath, ADD COLUMN payload text NOT NULL DEFAULT 'full' CHECK (payload IN ('full', 'thin')),
 	ALTER COLUMN max_in_flight SET DEFAULT 128;
 ALTER TABLE bm_webhook.event ADD COLUMN expires_at timestamptz;
 
@@ -62,6 +62,8 @@ COMMENT ON COLUMN bm_webhook.endpoint.rate_burst IS
 	'requests that may start at once after a pause, 1 to 10000; null: one';
 COMMENT ON COLUMN bm_webhook.endpoint.filter IS
 	'only events whose whole body this predicate is true of, as the operator @@ says; NULL: no filter';
+COMMENT ON COLUMN bm_webhook.endpoint.payload IS
+	'full, or thin: the body without data, for who fetches what he may see';
 COMMENT ON COLUMN bm_webhook.endpoint.paused_at IS
 	'when pause() was called: what is for it waits until resume(), and nothing is missed';
 COMMENT ON COLUMN bm_webhook.endpoint.events_since IS
@@ -1309,6 +1311,14 @@ INSERT INTO bm_webhook.event_type (name, description, schema, example, shipped)
 	JOIN bm_webhook.event_type o ON o.name = 'webhook.ping'
 	ON CONFLICT (name) DO UPDATE
 		SET description = excluded.description, schema = excluded.schema, example = excluded.example, shipped = true;
+
+-- The body of an endpoint with payload = 'thin' is in $defs.
+UPDATE bm_webhook.event_type t SET schema = t.schema || jsonb_build_object('$defs', coalesce(t.schema -> '$defs', '{}')
+		|| jsonb_build_object('thin', jsonb_build_object('type', 'object',
+			'description', 'the body for an endpoint with payload = ''thin'': without data',
+			'required', (t.schema -> 'required') - 'data',
+			'properties', t.schema -> 'properties' || '{"data": false}')))
+	WHERE t.shipped;
 
 -------------------------------------------------------------------------------
 -- Reporting

@@ -49,6 +49,7 @@ CREATE TABLE bm_webhook.endpoint (
 	rate_limit integer,
 	rate_burst integer,
 	filter jsonpath,
+	payload text NOT NULL DEFAULT 'full' CHECK (payload IN ('full', 'thin')),
 	CHECK (url IS NOT NULL OR deleted_at IS NOT NULL)
 );
 CREATE INDEX endpoint_application_idx ON bm_webhook.endpoint (application);
@@ -78,6 +79,8 @@ COMMENT ON COLUMN bm_webhook.endpoint.rate_burst IS
 	'requests that may start at once after a pause, 1 to 10000; null: one';
 COMMENT ON COLUMN bm_webhook.endpoint.filter IS
 	'only events whose whole body this predicate is true of, as the operator @@ says; NULL: no filter';
+COMMENT ON COLUMN bm_webhook.endpoint.payload IS
+	'full, or thin: the body without data, for who fetches what he may see';
 COMMENT ON COLUMN bm_webhook.endpoint.paused_at IS
 	'when pause() was called: what is for it waits until resume(), and nothing is missed';
 COMMENT ON COLUMN bm_webhook.endpoint.events_since IS

@@ -45,6 +45,7 @@ static void list_members(const BmwEventSource *source, const char *id, const cha
 						 Members *out);
 static void add_text(Members *members, const char *opening, const char *text);
 static size_t body_length(const Members *members);
+static size_t data_length(const Members *members);
 static char *write_body(const Members *members, char *out);
 static size_t escaped_length(const char *text, size_t len);
 static char *write_escaped(const char *text, size_t len, char *out);
@@ -75,6 +76,8 @@ bmw_event_create(const BmwEventSource *source)
 	event->expires_us = source->expires_us;
 	event->is_operational = bmw_event_type_is_operational(source->type);
 	event->references = 1;
+	event->thin = NULL;
+	event->head_len = body_len - data_length(&members);
 	event->body_len = body_len;
 	*write_body(&members, event->body) = '\0';
 	return event;
@@ -94,6 +97,19 @@ name_message(const BmwEventSource *source, uint64_t message[2])
 	message[1] = key.message[1];
 }
 
+bool
+bmw_event_body(BmwEvent *event, bool is_thin, BmwBody *body)
+{
+	*body = (BmwBody){event->body, event->body_len};
+	if (!is_thin)
+		return true;
+	if (event->thin == NULL && (event->thin = malloc(event->head_len + 2)) == NULL)
+		return false;
+	memcpy(write_bytes(event->body, event->head_len, event->thin), "}", 2);
+	*body = (BmwBody){event->thin, event->head_len + 1};
+	return true;
+}
+
 BmwEvent *
 bmw_event_retain(BmwEvent *event)
 {
@@ -104,8 +120,10 @@ bmw_event_retain(BmwEvent *event)
 void
 bmw_event_release(BmwEvent *event)
 {
-	if (event != NULL && --event->references == 0)
-		free(event);
+	if (event == NULL || --event->references > 0)
+		return;
+	free(event->thin);
+	free(event);
 }
 
 static void
@@ -153,6 +171,15 @@ body_length(const Members *members)
 							   : member->value_len;
 	}
 	return len;
+}
+
+/* With the brace that closes the body: data comes last, and is copied as it is. */
+static size_t
+data_length(const Members *members)
+{
+	const Member *data = &members->items[members->length - 1];
+
+	return strlen(data->opening) + data->value_len + 1;
 }
 
 /* Returns where it ends. */

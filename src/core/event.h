@@ -36,6 +36,8 @@ typedef struct BmwEvent
 	int64_t expires_us;	 /* 0: never */
 	bool is_operational; /* about webhooks themselves: webhook.*, endpoint.*, delivery.* */
 	int references;
+	char *thin;		 /* the body without data, once it was asked for */
+	size_t head_len; /* of the body, before data */
 	size_t body_len;
 	char body[]; /* JSON, followed by a 0 */
 } BmwEvent;
@@ -47,6 +49,14 @@ typedef struct BmwEvent
  * One reference is the caller's. NULL when out of memory.
  */
 extern BmwEvent *bmw_event_create(const BmwEventSource *source);
+/* The bytes to be signed and sent: the whole body, or it without data. They live as long as the event. */
+typedef struct BmwBody
+{
+	const char *bytes; /* followed by a 0 */
+	size_t length;
+} BmwBody;
+/* False: no memory. */
+extern bool bmw_event_body(BmwEvent *event, bool is_thin, BmwBody *body);
 extern BmwEvent *bmw_event_retain(BmwEvent *event);
 extern void bmw_event_release(BmwEvent *event);
 

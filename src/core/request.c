@@ -21,7 +21,7 @@ bmw_request_headers(BmwSigner *signer, const BmwRequestSource *source, BmwReques
 	snprintf(out->timestamp, sizeof(out->timestamp), "%" PRId64, source->timestamp_s);
 	snprintf(out->attempt, sizeof(out->attempt), "%d", source->attempt);
 	add(out, "content-type", "application/json");
-	add(out, "webhook-id", source->event->id_text);
+	add(out, "webhook-id", source->event_id);
 	add(out, "webhook-timestamp", out->timestamp);
 	add(out, "webhook-signature", out->signatures);
 	add(out, "bm-webhook-attempt", out->attempt);
@@ -50,10 +50,10 @@ bmw_request_add_libcurls(BmwRequestHeaders *headers, const char *url, const char
 static bool
 sign(BmwSigner *signer, const BmwRequestSource *source, char *out)
 {
-	const BmwMessage message = {.id = source->event->id_text,
+	const BmwMessage message = {.id = source->event_id,
 								.timestamp_s = source->timestamp_s,
-								.body = source->event->body,
-								.body_len = source->event->body_len};
+								.body = source->body.bytes,
+								.body_len = source->body.length};
 	char *end = out;
 
 	*end = '\0';

@@ -20,7 +20,8 @@
 
 typedef struct BmwRequestSource
 {
-	const BmwEvent *event;
+	const char *event_id; /* as text */
+	BmwBody body;
 	const BmwHttpHeader *headers; /* the endpoint's */
 	int headers_length;
 	const BmwSecret *secrets; /* newest first */

@@ -274,7 +274,7 @@ typedef struct BmwRequest
 	BmwDelivery *delivery;
 	int64_t endpoint_id;
 	void *endpoint; /* the tag of its rules */
-	const BmwEvent *event;
+	BmwEvent *event;
 	int attempt; /* from 1 */
 	int64_t started_us;
 } BmwRequest;

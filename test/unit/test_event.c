@@ -157,6 +157,34 @@ test_timestamps(void)
 	}
 }
 
+/* Without data, and made once. */
+static void
+test_thin_body(void)
+{
+	const char *const datas[] = {"{\"a\":1,\"data\":{}}", "[]", NULL};
+	BmwEventSource source = {.id = id, .type = "a.b", .message_id = "\",\"data\":\""};
+
+	for (int i = 0; i < 3; i++)
+	{
+		BmwEvent *event;
+		BmwBody body;
+		BmwBody again;
+
+		source.data = datas[i];
+		source.data_len = datas[i] != NULL ? strlen(datas[i]) : 0;
+		event = bmw_event_create(&source);
+		CHECK(bmw_event_body(event, true, &body));
+		CHECK_TEXT(body.bytes, "{\"id\":\"" ID_TEXT
+							   "\",\"type\":\"a.b\",\"timestamp\":\"1970-01-01T00:00:00.000Z\","
+							   "\"message_id\":\"\\\",\\\"data\\\":\\\"\"}");
+		CHECK_INT(body.length, strlen(body.bytes));
+		CHECK(bmw_event_body(event, true, &again) && again.bytes == body.bytes);
+		CHECK(bmw_event_body(event, false, &body));
+		CHECK(body.bytes == event->body && body.length == event->body_len);
+		bmw_event_release(event);
+	}
+}
+
 static void
 test_references(void)
 {
@@ -180,6 +208,7 @@ main(void)
 	test_body();
 	test_escapes();
 	test_timestamps();
+	test_thin_body();
 	test_references();
 	return unit_finish("event");
 }

@@ -23,7 +23,8 @@ test_headers(void)
 	BmwEvent *event = bmw_event_create(&event_source);
 	const BmwHttpHeader own[] = {{"x-a", "1"}, {"Accept", "text/plain"}};
 	BmwSecret secrets[2] = {{.key = {1}, .len = 24}, {.key = {2}, .len = 24}};
-	BmwRequestSource source = {.event = event,
+	BmwRequestSource source = {.event_id = event->id_text,
+							   .body = {event->body, event->body_len},
 							   .headers = own,
 							   .headers_length = 2,
 							   .secrets = secrets,

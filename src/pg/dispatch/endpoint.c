@@ -23,6 +23,7 @@ bmw_endpoint_create(const BmwEndpointRow *row)
 	if (endpoint == NULL)
 		return NULL;
 	*endpoint = (BmwEndpoint){.timeout_ms = row->timeout_ms,
+							  .is_thin = row->is_thin,
 							  .headers_length = row->headers_length,
 							  .headers = (BmwHttpHeader *) (endpoint + 1)};
 	endpoint->secrets = (BmwSecret *) (endpoint->headers + row->headers_length);

@@ -20,6 +20,7 @@ typedef struct BmwEndpoint
 	BmwSubscription owner; /* for bmw_route_fits(): id, application, since when */
 	uint32 reading;		   /* the last one of all that it was in */
 	int timeout_ms;
+	bool is_thin; /* gets bodies without data */
 	int headers_length;
 	int secrets_length;
 	const char *url;

@@ -134,15 +134,17 @@ static bool
 start(BmwSender *sender, const BmwRequest *request)
 {
 	const BmwEndpoint *endpoint = request->endpoint;
-	const BmwRequestSource source = {.event = request->event,
-									 .headers = endpoint->headers,
-									 .headers_length = endpoint->headers_length,
-									 .secrets = endpoint->secrets,
-									 .secrets_length = endpoint->secrets_length,
-									 .timestamp_s = request->started_us / 1000000,
-									 .attempt = request->attempt};
+	BmwRequestSource source = {.event_id = request->event->id_text,
+							   .headers = endpoint->headers,
+							   .headers_length = endpoint->headers_length,
+							   .secrets = endpoint->secrets,
+							   .secrets_length = endpoint->secrets_length,
+							   .timestamp_s = request->started_us / 1000000,
+							   .attempt = request->attempt};
 	BmwRequestHeaders headers;
 
+	if (!bmw_event_body(request->event, endpoint->is_thin, &source.body))
+		return false;
 	if (!bmw_request_headers(sender->signer, &source, &headers))
 	{
 		bmw_shmem_error(sender->slot, "could not sign a request");
@@ -153,8 +155,8 @@ start(BmwSender *sender, const BmwRequest *request)
 							  .url = endpoint->url,
 							  .headers = headers.items,
 							  .headers_length = headers.length,
-							  .body = request->event->body,
-							  .body_len = request->event->body_len,
+							  .body = source.body.bytes,
+							  .body_len = source.body.length,
 							  .timeout_ms = endpoint->timeout_ms,
 							  .connect_timeout_ms = Min(endpoint->timeout_ms, CONNECT_TIMEOUT_MS),
 							  .tag = request->delivery,

@@ -65,6 +65,7 @@ typedef struct BmwEndpointRow
 	const char **secrets;
 	int secrets_length;
 	bool is_ordered;		/* by message */
+	bool is_thin;			/* gets bodies without data */
 	const JsonPath *filter; /* NULL: none */
 } BmwEndpointRow;
 

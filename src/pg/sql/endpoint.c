@@ -20,6 +20,7 @@
 #include "pg/sql/interval.h"
 #include "pg/sql/endpoint_filter.h"
 #include "pg/sql/endpoint_pace.h"
+#include "pg/sql/endpoint_payload.h"
 #include "pg/sql/row.h"
 #include "pg/sql/sql_row.h"
 #include "utils/acl.h"
@@ -112,6 +113,7 @@ bm_webhook_check_endpoint(PG_FUNCTION_ARGS)
 	check_changed(&row, "metadata", check_metadata);
 	check_changed(&row, "ttl", check_ttl);
 	check_changed(&row, "filter", bmw_endpoint_filter_check);
+	check_changed(&row, "payload", bmw_endpoint_payload_check);
 	keep_times(&row);
 	return bmw_row_end(&row);
 }

@@ -30,7 +30,7 @@ static BmwStatement find = {
 	"  WHERE s.endpoint_id = e.id ORDER BY s.id DESC LIMIT 16),"
 	" v.id, v.type, v.application, v.channel, v.message_id, v.occurred_at, v.data::text,"
 	" coalesce((SELECT d.attempts FROM bm_webhook.delivery d"
-	"  WHERE d.event_id = v.id AND d.endpoint_id = e.id), 0) + 1"
+	"  WHERE d.event_id = v.id AND d.endpoint_id = e.id), 0) + 1, e.payload = 'thin'"
 	" FROM bm_webhook.endpoint e CROSS JOIN LATERAL"
 	" (SELECT array_agg(j.key) AS names, array_agg(j.value) AS texts"
 	"  FROM jsonb_each_text(CASE jsonb_typeof(e.headers) WHEN 'object' THEN e.headers ELSE '{}' END) j) h"
@@ -45,7 +45,7 @@ static BmwEvent *read_event(const BmwSqlRow *row);
 static void read_headers(const BmwSqlRow *row, BmwRequestSource *source);
 static void read_secrets(const BmwSqlRow *row, BmwRequestSource *source);
 static Datum as_row(FunctionCallInfo fcinfo, const char *url, const BmwRequestHeaders *headers,
-					const BmwEvent *event);
+					const BmwBody *body);
 static Datum as_object(const BmwRequestHeaders *headers);
 
 /* preview(event uuid, endpoint bigint) */
@@ -86,16 +86,19 @@ preview(FunctionCallInfo fcinfo)
 
 	read_headers(&row, &source);
 	read_secrets(&row, &source);
-	source.event = event = read_event(&row);
+	event = read_event(&row);
+	source.event_id = event->id_text;
 	PG_TRY();
 	{
+		if (!bmw_event_body(event, bmw_sql_bool(&row, 13), &source.body))
+			ereport(ERROR, errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"));
 		if (!bmw_request_headers(bmw_signer_of_session(), &source, &headers))
 			ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					errmsg("endpoint " INT64_FORMAT " has no usable secret: nothing is sent to it",
 						   PG_GETARG_INT64(1)),
 					errhint("Insert one into bm_webhook.endpoint_secret."));
-		bmw_request_add_libcurls(&headers, url, BMW_USER_AGENT, event->body_len);
-		result = as_row(fcinfo, url, &headers, event);
+		bmw_request_add_libcurls(&headers, url, BMW_USER_AGENT, source.body.length);
+		result = as_row(fcinfo, url, &headers, &source.body);
 	}
 	PG_FINALLY();
 	{
@@ -157,10 +160,10 @@ read_secrets(const BmwSqlRow *row, BmwRequestSource *source)
 
 static Datum
 as_row(FunctionCallInfo fcinfo, const char *url, const BmwRequestHeaders *headers,
-	   const BmwEvent *event)
+	   const BmwBody *body)
 {
 	Datum values[4] = {CStringGetTextDatum("POST"), bmw_sql_from_utf8(url), as_object(headers),
-					   bmw_sql_from_utf8(event->body)};
+					   bmw_sql_from_utf8(body->bytes)};
 	bool nulls[4] = {0};
 
 	return bmw_call_row(fcinfo, values, nulls);
