@@ -24,7 +24,7 @@ CREATE TABLE bm_webhook.operation (
 	application text,
 	reason text
 );
-CREATE INDEX operation_open_idx ON bm_webhook.operation (id) WHERE ended_at IS NULL;
+CREATE INDEX operation_open_idx ON bm_webhook.operation ((coalesce(application, '')), id) WHERE ended_at IS NULL;
 CREATE INDEX operation_endpoint_id_idx ON bm_webhook.operation (endpoint_id, id);
 ALTER TABLE bm_webhook.operation OWNER TO bm_webhook;
 COMMENT ON TABLE bm_webhook.operation IS
@@ -38,12 +38,34 @@ COMMENT ON COLUMN bm_webhook.operation.asked_by IS 'the session_user';
 COMMENT ON COLUMN bm_webhook.operation.acting_as IS 'the current_user';
 COMMENT ON COLUMN bm_webhook.operation.ended_at IS 'NULL while the dispatcher works on it';
 COMMENT ON COLUMN bm_webhook.operation.error IS 'why it ended before everything was done; NULL: it did all';
-COMMENT ON COLUMN bm_webhook.operation.application IS 'that was paused or resumed';
+COMMENT ON COLUMN bm_webhook.operation.application IS 'of the endpoint; or that was paused, resumed or erased from';
 COMMENT ON COLUMN bm_webhook.operation.reason IS 'as who asked for it has said';
 COMMENT ON COLUMN bm_webhook.operation.xid IS 'the transaction that asked for it';
 ALTER TABLE bm_webhook.operation ENABLE ROW LEVEL SECURITY;
 CREATE POLICY member ON bm_webhook.operation USING (EXISTS (
 	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) operation.endpoint_id));
+
+-- For the dispatcher. From application to application by index: who has asked for very many costs no more than anybody.
+CREATE FUNCTION bm_webhook_internal.open_operations(most bigint)
+	RETURNS TABLE (id bigint, endpoint_id bigint, application text, rank bigint)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+	WITH RECURSIVE open (application) AS (
+		(SELECT coalesce(o.application, '') FROM bm_webhook.operation o WHERE o.ended_at IS NULL
+			ORDER BY coalesce(o.application, '') LIMIT 1)
+		UNION ALL
+		SELECT (SELECT coalesce(o.application, '') FROM bm_webhook.operation o
+			WHERE o.ended_at IS NULL AND coalesce(o.application, '') > p.application
+			ORDER BY coalesce(o.application, '') LIMIT 1)
+		FROM open p WHERE p.application IS NOT NULL
+	)
+	SELECT x.id, x.endpoint_id, p.application, x.rank
+	FROM open p CROSS JOIN LATERAL (
+		SELECT o.id, o.endpoint_id, row_number() OVER (ORDER BY o.id) AS rank FROM bm_webhook.operation o
+		WHERE o.ended_at IS NULL AND coalesce(o.application, '') = p.application ORDER BY o.id LIMIT most) x
+	ORDER BY x.rank, x.id
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.open_operations(bigint) IS
+	'operations that have not ended, at most so many of each application, the oldest of each first';
 
 -- The events of a period that an operation may be for, oldest first, at most so many. Where only what failed is
 -- meant, an index has nothing else.
@@ -302,9 +324,10 @@ BEGIN
 		RETURN;
 	END IF;
 	INSERT INTO bm_webhook.operation (kind, endpoint_id, event_id, since, until, status, error_class, max_rows, matched,
-		asked_at, asked_by, acting_as)
+		asked_at, asked_by, acting_as, application)
 		VALUES (o.kind, o.endpoint_id, o.event_id, o.since, o.until, o.status, o.error_class, o.max_rows,
-			begin_operation.matched, o.asked_at, session_user, begin_operation.acting_as)
+			begin_operation.matched, o.asked_at, session_user, begin_operation.acting_as,
+			(SELECT p.application FROM bm_webhook.endpoint p WHERE p.id = o.endpoint_id))
 		RETURNING id INTO operation;
 	IF kind = 'recover' THEN
 		UPDATE bm_webhook.endpoint p SET events_since = o.since

@@ -36,8 +36,7 @@ test_turns(void)
 	int64_t now_us = SECOND;
 
 	for (int64_t id = 1; id <= 3; id++)
-		CHECK(bmw_operations_add(&operations, id));
-	CHECK(bmw_operations_add(&operations, 2));
+		CHECK(bmw_operations_add(&operations, id, 7));
 	bmw_operations_read(&operations, true, now_us);
 	for (int i = 0; i < 9; i++)
 	{
@@ -64,16 +63,50 @@ test_many(void)
 	BmwOperations operations = {0};
 
 	for (int64_t id = 1; id <= BMW_OPERATIONS; id++)
-		CHECK(bmw_operations_add(&operations, id));
-	CHECK(!bmw_operations_add(&operations, BMW_OPERATIONS + 1));
-	CHECK(bmw_operations_add(&operations, 1));
+		CHECK(bmw_operations_add(&operations, id, 7));
+	CHECK(!bmw_operations_add(&operations, BMW_OPERATIONS + 1, 7));
 	bmw_operations_read(&operations, false, SECOND);
 	CHECK(!bmw_operations_wants_reading(&operations, true, SECOND));
-	CHECK_INT(next(&operations, SECOND), 1);
-	bmw_operations_done(&operations, 1, BMW_OPERATION_ENDED, 0, SECOND);
-	CHECK(bmw_operations_wants_reading(&operations, false, SECOND));
+	CHECK(bmw_operations_wants_reading(&operations, false, 2 * SECOND));
 	CHECK_INT(bmw_operations_wakeup_us(&operations), 0);
-	CHECK(bmw_operations_add(&operations, BMW_OPERATIONS + 1));
+	for (int64_t id = 1; id <= BMW_OPERATIONS / 2; id++)
+	{
+		CHECK(!bmw_operations_wants_reading(&operations, true, SECOND));
+		CHECK_INT(next(&operations, SECOND), id);
+		bmw_operations_done(&operations, id, BMW_OPERATION_ENDED, 0, SECOND);
+	}
+	CHECK(bmw_operations_wants_reading(&operations, false, SECOND));
+	bmw_operations_begin_reading(&operations);
+	CHECK(bmw_operations_add(&operations, BMW_OPERATIONS + 1, 7));
+	bmw_operations_read(&operations, true, SECOND);
+	CHECK_INT(next(&operations, SECOND), BMW_OPERATIONS + 1);
+}
+
+/* One application has more than there is room for, another has one; each gets every other step. */
+static void
+test_applications(void)
+{
+	BmwOperations operations = {0};
+
+	for (int64_t id = 1; id <= BMW_OPERATIONS; id++)
+		CHECK(bmw_operations_add(&operations, id, 7));
+	bmw_operations_read(&operations, false, SECOND);
+	CHECK_INT(next(&operations, SECOND), 1);
+	bmw_operations_done(&operations, 1, BMW_OPERATION_MORE, 0, SECOND);
+	bmw_operations_begin_reading(&operations);
+	CHECK(bmw_operations_add(&operations, 1, 7));
+	CHECK(bmw_operations_add(&operations, 100, 8));
+	CHECK(bmw_operations_add(&operations, 2, 7));
+	bmw_operations_read(&operations, false, SECOND);
+	for (int i = 0; i < 4; i++)
+	{
+		int64_t id = next(&operations, SECOND);
+
+		CHECK_INT(id, i % 2 == 0 ? (i == 0 ? 2 : 1) : 100);
+		bmw_operations_done(&operations, id, BMW_OPERATION_MORE, 0, SECOND);
+	}
+	bmw_operations_done(&operations, 100, BMW_OPERATION_LATER, 0, SECOND);
+	CHECK_INT(next(&operations, SECOND), 2);
 }
 
 int
@@ -82,5 +115,6 @@ main(void)
 	test_reading();
 	test_turns();
 	test_many();
+	test_applications();
 	return unit_finish("operation");
 }

@@ -5,8 +5,9 @@
 #include "pg/dispatch/clock.h"
 #include "pg/dispatch/store.h"
 
-#define STEP_LENGTH 250	 /* events: some milliseconds, in which nothing is sent */
-#define LOCK_WAIT "20ms" /* for a row of a user: then the step is made later */
+#define STEP_LENGTH 250		  /* events: some milliseconds, in which nothing is sent */
+#define OF_ONE_APPLICATION 16 /* operations that are known at a time, of those of a shard */
+#define LOCK_WAIT "20ms"	  /* for a row of a user: then the step is made later */
 
 typedef struct Step
 {
@@ -19,7 +20,7 @@ typedef struct Step
 
 static void read_open(BmwOperator *clerk, int64 start_us);
 static void run_read(void *context);
-static bool add(int64 id, int64 endpoint_id, void *context);
+static bool add(const BmwOpenOperation *open, void *context);
 static BmwOperationResult make_step(BmwOperator *clerk, Step *step);
 static void run_step(void *context);
 static void cancel_in_memory(Step *step);
@@ -68,28 +69,45 @@ bmw_operate_wait_us(const BmwOperator *clerk)
 static void
 read_open(BmwOperator *clerk, int64 start_us)
 {
+	BmwOperations before = clerk->operations;
+
 	/* before the statement: what comes in between is read again */
 	pg_atomic_write_u32(&clerk->slot->has_operation, 0);
-	bmw_operations_read(&clerk->operations, true, start_us);
-	if (bmw_transaction_run(clerk->slot, &clerk->streak, run_read, clerk) ==
-		BMW_TRANSACTION_NO_EXTENSION)
-		clerk->has_extension = false;
+	switch (bmw_transaction_run(clerk->slot, &clerk->streak, run_read, clerk))
+	{
+		case BMW_TRANSACTION_DONE:
+			bmw_operations_read(&clerk->operations, !clerk->has_more, start_us);
+			return;
+		case BMW_TRANSACTION_FAILED:
+			break;
+		case BMW_TRANSACTION_NO_EXTENSION:
+			clerk->has_extension = false;
+			break;
+	}
+	clerk->operations = before;
+	bmw_operations_read(&clerk->operations, false, start_us);
 }
 
 static void
 run_read(void *context)
 {
-	bmw_store_operations(add, context);
+	BmwOperator *clerk = context;
+
+	clerk->has_more = false;
+	bmw_operations_begin_reading(&clerk->operations);
+	bmw_store_operations(OF_ONE_APPLICATION * clerk->slot->shards, add, clerk);
 }
 
 static bool
-add(int64 id, int64 endpoint_id, void *context)
+add(const BmwOpenOperation *open, void *context)
 {
 	BmwOperator *clerk = context;
 
-	if (!clerk->is_ours(endpoint_id, clerk->context) || bmw_operations_add(&clerk->operations, id))
+	clerk->has_more = clerk->has_more || open->is_last;
+	if (!clerk->is_ours(open->endpoint_id, clerk->context) ||
+		bmw_operations_add(&clerk->operations, open->id, open->application))
 		return true;
-	bmw_operations_read(&clerk->operations, false, bmw_clock_us());
+	clerk->has_more = true;
 	return false;
 }
 

@@ -18,6 +18,7 @@ typedef struct BmwOperator
 	bool (*is_ours)(int64 endpoint_id, void *context); /* of the shard? */
 	void *context;
 	BmwOperations operations;
+	bool has_more;		/* than the reading that goes on has found */
 	BmwStreak streak;	/* of failures */
 	bool has_extension; /* false: it has gone */
 } BmwOperator;

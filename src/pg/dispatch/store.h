@@ -211,9 +211,16 @@ extern void bmw_store_filter_failed(int64 endpoint_id, const BmwUuid *event_id, 
 /* Removes so many expired idempotency keys; returns how many there were. */
 extern int bmw_store_forget_keys(int most);
 
-/* Operations that have not ended, oldest first, until fn returns false. */
-typedef bool (*BmwOperationFn)(int64 id, int64 endpoint_id, void *context);
-extern void bmw_store_operations(BmwOperationFn fn, void *context);
+/* Operations that have not ended, at most so many of each application, the oldest of each first, until fn returns false. */
+typedef struct BmwOpenOperation
+{
+	int64 id;
+	int64 endpoint_id;
+	int64 application; /* a number for each */
+	bool is_last;	   /* of so many of its application */
+} BmwOpenOperation;
+typedef bool (*BmwOperationFn)(const BmwOpenOperation *open, void *context);
+extern void bmw_store_operations(int most, BmwOperationFn fn, void *context);
 /* False: it does not exist, or has ended. */
 typedef struct BmwOperationRow
 {

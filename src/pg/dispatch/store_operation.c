@@ -11,7 +11,10 @@
 #include "utils/uuid.h"
 
 static BmwStatement open_operations = {
-	"SELECT id, endpoint_id FROM bm_webhook.operation WHERE ended_at IS NULL ORDER BY id"};
+	"SELECT id, endpoint_id, pg_catalog.hashtextextended(application, 0), rank = $1"
+	" FROM bm_webhook_internal.open_operations($1)",
+	1,
+	{INT8OID}};
 
 static BmwStatement operation = {
 	"SELECT kind = 'cancel', endpoint_id, event_id IS NOT NULL, event_id, bm_webhook.uuid_floor(until), xid,"
@@ -47,11 +50,12 @@ typedef struct Reading
 static void hand_out(const BmwSqlRow *row, void *context);
 
 void
-bmw_store_operations(BmwOperationFn fn, void *context)
+bmw_store_operations(int most, BmwOperationFn fn, void *context)
 {
 	Reading reading = {.fn = fn, .context = context};
+	Datum values[1] = {Int64GetDatum(most)};
 
-	bmw_statement_each(&open_operations, NULL, hand_out, &reading);
+	bmw_statement_each(&open_operations, values, hand_out, &reading);
 }
 
 bool
@@ -120,7 +124,10 @@ hand_out(const BmwSqlRow *row, void *context)
 {
 	Reading *reading = context;
 
-	reading->has_enough =
-		reading->has_enough ||
-		!reading->fn(bmw_sql_int64(row, 1), bmw_sql_int64(row, 2), reading->context);
+	BmwOpenOperation open = {.id = bmw_sql_int64(row, 1),
+							 .endpoint_id = bmw_sql_int64(row, 2),
+							 .application = bmw_sql_int64(row, 3),
+							 .is_last = bmw_sql_bool(row, 4)};
+
+	reading->has_enough = reading->has_enough || !reading->fn(&open, reading->context);
 }
