@@ -159,6 +159,25 @@ COMMENT ON TRIGGER delivery_truncated ON bm_webhook.delivery IS 'nothing is pend
 COMMENT ON FUNCTION bm_webhook_internal.endpoint_changed() IS
 	'notes what was changed, and tells the dispatcher to read that again';
 
+CREATE OR REPLACE FUNCTION bm_webhook_internal.keep_application() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM FROM bm_webhook.application a WHERE a.name = NEW.application AND a.deleted_at IS NULL FOR KEY SHARE;
+	IF NOT FOUND THEN
+		PERFORM bm_webhook_internal.refuse(format('application "%s" does not exist', NEW.application),
+			'Applications are the rows of bm_webhook.application.', '42704');
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.keep_application() IS
+	'refuses endpoints of an application that was deleted, or is just being deleted';
+
+CREATE TRIGGER keep_application AFTER INSERT OR UPDATE OF application ON bm_webhook.endpoint
+	FOR EACH ROW WHEN (NEW.application IS NOT NULL AND NEW.deleted_at IS NULL)
+	EXECUTE FUNCTION bm_webhook_internal.keep_application();
+COMMENT ON TRIGGER keep_application ON bm_webhook.endpoint IS 'keeps its application from being deleted meanwhile';
+
 CREATE OR REPLACE FUNCTION bm_webhook.delete_application(application text) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -597,6 +616,35 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION bm_webhook_internal.record(s bm_webhook.set_aside) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO bm_webhook.delivery AS d (event_id, endpoint_id, status, attempts, next_attempt_at, first_attempt_at,
+			last_attempt_at, http_status, error_class, error, duration)
+		VALUES (s.event_id, s.endpoint_id, s.status, s.attempts, s.next_attempt_at, s.first_attempt_at,
+			s.last_attempt_at, s.http_status, s.error_class, s.error, s.duration)
+		ON CONFLICT (event_id, endpoint_id) DO UPDATE SET status = excluded.status, attempts = excluded.attempts,
+			next_attempt_at = excluded.next_attempt_at, first_attempt_at = excluded.first_attempt_at,
+			last_attempt_at = coalesce(excluded.last_attempt_at, d.last_attempt_at), http_status = excluded.http_status,
+			error_class = excluded.error_class, error = excluded.error, duration = excluded.duration
+		WHERE d.status = 'pending' OR excluded.status <> 'pending';
+	IF s.is_failed_attempt THEN
+		INSERT INTO bm_webhook.failed_attempt (event_id, endpoint_id, attempt, attempted_at, error_class, http_status, error,
+				name_time, connect_time, tls_time, first_byte_time, total_time, response)
+			VALUES (s.event_id, s.endpoint_id, s.attempts, s.last_attempt_at, s.error_class, s.http_status, s.error,
+				s.name_time, s.connect_time, s.tls_time, s.first_byte_time, s.duration, s.response);
+	END IF;
+	IF s.is_exhausted THEN
+		PERFORM bm_webhook.emit('delivery.exhausted', jsonb_build_object('event_id', e.id, 'event_type', e.type,
+				'endpoint_id', s.endpoint_id, 'attempts', s.attempts, 'http_status', s.http_status,
+				'error_class', s.error_class, 'error', s.error),
+				(SELECT p.application FROM bm_webhook.endpoint p WHERE p.id = s.endpoint_id), e.channel, e.message_id)
+			FROM bm_webhook.event e WHERE e.id = s.event_id;
+	END IF;
+	DELETE FROM bm_webhook.set_aside a WHERE a.event_id = s.event_id AND a.endpoint_id = s.endpoint_id;
+END
+$$;
+
 CREATE OR REPLACE FUNCTION bm_webhook.retry_set_aside(event uuid = NULL, endpoint bigint = NULL) RETURNS bigint
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -686,8 +734,9 @@ COMMENT ON COLUMN bm_webhook.operation.application IS 'of the endpoint; or that 
 COMMENT ON COLUMN bm_webhook.operation.reason IS 'as who asked for it has said';
 COMMENT ON COLUMN bm_webhook.operation.xid IS 'the transaction that asked for it';
 ALTER TABLE bm_webhook.operation ENABLE ROW LEVEL SECURITY;
-CREATE POLICY member ON bm_webhook.operation USING (EXISTS (
-	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) operation.endpoint_id));
+CREATE POLICY member ON bm_webhook.operation USING (
+	EXISTS (SELECT FROM bm_webhook.application a WHERE a.name OPERATOR(pg_catalog.=) operation.application)
+	OR EXISTS (SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) operation.endpoint_id));
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.open_operations(most bigint)
 	RETURNS TABLE (id bigint, endpoint_id bigint, application text, rank bigint)
@@ -864,7 +913,7 @@ BEGIN
 			AND NOT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id = e.id AND d.endpoint_id = p.id)
 			AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s WHERE s.event_id = e.id AND s.endpoint_id = p.id)
 			AND NOT (e.xid >= (SELECT pg_snapshot_xmin(c.snapshot) AS xmin FROM bm_webhook.cursor c ORDER BY 1 LIMIT 1)
-				AND bm_webhook_internal.wants(p, e,
+				AND e.created_at > p.updated_at AND bm_webhook_internal.wants(p, e,
 					(SELECT a.muted_event_types FROM bm_webhook.application a WHERE a.name = e.application))));
 END
 $$;
@@ -981,7 +1030,7 @@ CREATE OR REPLACE FUNCTION bm_webhook.redeliver(endpoint bigint, since timestamp
 COMMENT ON FUNCTION bm_webhook.redeliver(bigint, timestamptz, timestamptz, text[], text[], bigint, boolean) IS
 	'sends again what was captured for an endpoint in a period and has one of these statuses; matched is how many '
 	'deliveries that is. The dispatcher does it in the background: operation is the row of bm_webhook.operation that '
-	'shows how far it has got, NULL in a dry run and when nothing matched; 22004, 22023, 42704 unknown endpoint';
+	'shows how far it has got, NULL in a dry run and when nothing matched; 22004, 22008, 22023, 42704 unknown endpoint';
 
 CREATE OR REPLACE FUNCTION bm_webhook.cancel(event uuid = NULL, endpoint bigint = NULL, before timestamptz = NULL,
 		everything boolean = false, dry_run boolean = false)
@@ -999,7 +1048,7 @@ CREATE OR REPLACE FUNCTION bm_webhook.recover(endpoint bigint, since timestamptz
 COMMENT ON FUNCTION bm_webhook.recover(bigint, timestamptz, timestamptz, boolean) IS
 	'sends an endpoint the events of a period that match it and that it never got, because it was disabled, was '
 	'registered later or subscribed to less; matched is how many, operation the row of bm_webhook.operation that shows '
-	'how far the dispatcher has got; 22004, 22023, 42704 unknown endpoint';
+	'how far the dispatcher has got; 22004, 22008, 22023, 42704 unknown endpoint';
 
 -------------------------------------------------------------------------------
 -- Answers
@@ -1163,21 +1212,24 @@ BEGIN
 			AND (recipient IS NULL OR recipient IN (e.data #>> '{to,address}', e.data #>> '{from,address}'))
 			AND (erase.application IS NULL OR e.application = erase.application)
 			AND (sees_all OR e.application = ANY (own))
-			AND e.data->>'erased' IS DISTINCT FROM 'true'
+			AND (e.data->>'erased' IS DISTINCT FROM 'true'
+				OR e.data::jsonb <> bm_webhook_internal.redacted(e.type, e.data::jsonb)::jsonb)
 		LIMIT most + 1);
 	is_complete = cardinality(found) <= most;
 	found = found[1:most];
-	UPDATE bm_webhook.event e SET data = bm_webhook_internal.redacted(e.type, e.data::jsonb) WHERE e.id = ANY (found);
-	GET DIAGNOSTICS events = ROW_COUNT;
+	WITH redacted AS (
+		UPDATE bm_webhook.event e SET data = bm_webhook_internal.redacted(e.type, e.data::jsonb) WHERE e.id = ANY (found)
+			RETURNING e.application AS of_application
+	), noted AS (
+		INSERT INTO bm_webhook.operation (kind, application, matched, done, asked_by, acting_as, ended_at)
+			SELECT 'erase', of_application, count(*), count(*), session_user, acting_as, clock_timestamp()
+			FROM redacted GROUP BY of_application RETURNING id, done
+	)
+	SELECT min(n.id), coalesce(sum(n.done), 0) INTO operation, events FROM noted n;
 	UPDATE bm_webhook.failed_attempt f SET response = NULL WHERE f.event_id = ANY (found) AND f.response IS NOT NULL;
 	GET DIAGNOSTICS responses = ROW_COUNT;
 	UPDATE bm_webhook.set_aside s SET response = NULL WHERE s.event_id = ANY (found) AND s.response IS NOT NULL;
 	GET DIAGNOSTICS set_aside = ROW_COUNT;
-	IF events > 0 THEN
-		INSERT INTO bm_webhook.operation (kind, application, matched, done, asked_by, acting_as, ended_at)
-			VALUES ('erase', application, events, events, session_user, acting_as, clock_timestamp())
-			RETURNING id INTO operation;
-	END IF;
 END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.erase(text, text, text, oid, boolean, name) IS
@@ -1190,7 +1242,8 @@ COMMENT ON FUNCTION bm_webhook.erase(text, text, text) IS
 	'erases a person''s data from the log: of a message, or of all messages to or from an address; of one application, or '
 	'of all that are the caller''s. Ids, times, statuses and what reports count stay. Returns how many events, responses '
 	'of receivers and outcomes set aside it has changed, at most 10,000 events: call it again until is_complete. '
-	'operation: its record in bm_webhook.operation. 22004, 42704 unknown application';
+	'operation: its record in bm_webhook.operation, of several applications the first of theirs. 22004, 42704 unknown '
+	'application';
 
 -------------------------------------------------------------------------------
 -- Message
@@ -1294,10 +1347,13 @@ $$;
 -------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.notice_unknown_types() RETURNS trigger
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	unknown text;
 BEGIN
+	IF NOT has_column_privilege('bm_webhook.event_type', 'name', 'SELECT') THEN
+		RETURN NULL;
+	END IF;
 	SELECT string_agg(format('"%s"', p), ', ') INTO unknown FROM unnest(NEW.event_types) p
 		WHERE NOT bm_webhook_internal.matches(ARRAY[p], 'message.replied')
 			AND NOT EXISTS (SELECT FROM bm_webhook.event_type t WHERE bm_webhook_internal.matches(ARRAY[p], t.name));

@@ -50,10 +50,29 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.keep_endpoint_state() IS
 	'gives an endpoint its state, and keeps when it was disabled';
 
+-- Whoever deletes the application waits for this row, or this waits for him and then sees it. As the
+-- definer: to lock the application takes a right to change it.
+CREATE FUNCTION bm_webhook_internal.keep_application() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM FROM bm_webhook.application a WHERE a.name = NEW.application AND a.deleted_at IS NULL FOR KEY SHARE;
+	IF NOT FOUND THEN
+		PERFORM bm_webhook_internal.refuse(format('application "%s" does not exist', NEW.application),
+			'Applications are the rows of bm_webhook.application.', '42704');
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.keep_application() IS
+	'refuses endpoints of an application that was deleted, or is just being deleted';
+
 CREATE TRIGGER check_application BEFORE INSERT OR UPDATE ON bm_webhook.application
 	FOR EACH ROW EXECUTE FUNCTION bm_webhook_internal.check_application();
 CREATE TRIGGER check_endpoint BEFORE INSERT OR UPDATE ON bm_webhook.endpoint
 	FOR EACH ROW EXECUTE FUNCTION bm_webhook_internal.check_endpoint();
+CREATE TRIGGER keep_application AFTER INSERT OR UPDATE OF application ON bm_webhook.endpoint
+	FOR EACH ROW WHEN (NEW.application IS NOT NULL AND NEW.deleted_at IS NULL)
+	EXECUTE FUNCTION bm_webhook_internal.keep_application();
 CREATE TRIGGER make_secret AFTER INSERT ON bm_webhook.endpoint
 	FOR EACH ROW WHEN (NEW.deleted_at IS NULL) EXECUTE FUNCTION bm_webhook_internal.make_endpoint_secret();
 CREATE TRIGGER make_state AFTER INSERT ON bm_webhook.endpoint
@@ -85,6 +104,7 @@ ALTER TABLE bm_webhook.endpoint_secret ENABLE ALWAYS TRIGGER endpoint_changed;
 ALTER TABLE bm_webhook.endpoint_secret ENABLE ALWAYS TRIGGER endpoint_truncated;
 COMMENT ON TRIGGER check_application ON bm_webhook.application IS 'checks';
 COMMENT ON TRIGGER check_endpoint ON bm_webhook.endpoint IS 'checks and normalizes';
+COMMENT ON TRIGGER keep_application ON bm_webhook.endpoint IS 'keeps its application from being deleted meanwhile';
 COMMENT ON TRIGGER make_secret ON bm_webhook.endpoint IS 'gives it its first secret';
 COMMENT ON TRIGGER make_state ON bm_webhook.endpoint IS 'gives it its state';
 COMMENT ON TRIGGER keep_state ON bm_webhook.endpoint IS 'keeps when it was disabled; once enabled it begins anew';

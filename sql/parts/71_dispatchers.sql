@@ -124,7 +124,8 @@ BEGIN
 	IF s.is_exhausted THEN
 		PERFORM bm_webhook.emit('delivery.exhausted', jsonb_build_object('event_id', e.id, 'event_type', e.type,
 				'endpoint_id', s.endpoint_id, 'attempts', s.attempts, 'http_status', s.http_status,
-				'error_class', s.error_class, 'error', s.error), e.application, e.channel, e.message_id)
+				'error_class', s.error_class, 'error', s.error),
+				(SELECT p.application FROM bm_webhook.endpoint p WHERE p.id = s.endpoint_id), e.channel, e.message_id)
 			FROM bm_webhook.event e WHERE e.id = s.event_id;
 	END IF;
 	DELETE FROM bm_webhook.set_aside a WHERE a.event_id = s.event_id AND a.endpoint_id = s.endpoint_id;

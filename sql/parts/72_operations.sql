@@ -42,8 +42,9 @@ COMMENT ON COLUMN bm_webhook.operation.application IS 'of the endpoint; or that 
 COMMENT ON COLUMN bm_webhook.operation.reason IS 'as who asked for it has said';
 COMMENT ON COLUMN bm_webhook.operation.xid IS 'the transaction that asked for it';
 ALTER TABLE bm_webhook.operation ENABLE ROW LEVEL SECURITY;
-CREATE POLICY member ON bm_webhook.operation USING (EXISTS (
-	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) operation.endpoint_id));
+CREATE POLICY member ON bm_webhook.operation USING (
+	EXISTS (SELECT FROM bm_webhook.application a WHERE a.name OPERATOR(pg_catalog.=) operation.application)
+	OR EXISTS (SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) operation.endpoint_id));
 
 -- For the dispatcher. From application to application by index: who has asked for very many costs no more than anybody.
 CREATE FUNCTION bm_webhook_internal.open_operations(most bigint)
@@ -212,6 +213,9 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.recover_some(bm_webhook.operation, uuid[], uuid[]) IS
 	'makes deliveries of those events that the endpoint never got; returns how many';
 
+-- What a dispatcher has not passed it will give to the endpoint, if that came after the endpoint was last
+-- changed: what came before may have been passed when the endpoint did not want it, as cursors are written
+-- up to a second later.
 CREATE FUNCTION bm_webhook_internal.count_recoverable(o bm_webhook.operation) RETURNS bigint
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
 		SET jit = off AS $$
@@ -226,7 +230,7 @@ BEGIN
 			AND NOT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id = e.id AND d.endpoint_id = p.id)
 			AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s WHERE s.event_id = e.id AND s.endpoint_id = p.id)
 			AND NOT (e.xid >= (SELECT pg_snapshot_xmin(c.snapshot) AS xmin FROM bm_webhook.cursor c ORDER BY 1 LIMIT 1)
-				AND bm_webhook_internal.wants(p, e,
+				AND e.created_at > p.updated_at AND bm_webhook_internal.wants(p, e,
 					(SELECT a.muted_event_types FROM bm_webhook.application a WHERE a.name = e.application))));
 END
 $$;
@@ -346,7 +350,7 @@ CREATE FUNCTION bm_webhook.redeliver(endpoint bigint, since timestamptz, until t
 COMMENT ON FUNCTION bm_webhook.redeliver(bigint, timestamptz, timestamptz, text[], text[], bigint, boolean) IS
 	'sends again what was captured for an endpoint in a period and has one of these statuses; matched is how many '
 	'deliveries that is. The dispatcher does it in the background: operation is the row of bm_webhook.operation that '
-	'shows how far it has got, NULL in a dry run and when nothing matched; 22004, 22023, 42704 unknown endpoint';
+	'shows how far it has got, NULL in a dry run and when nothing matched; 22004, 22008, 22023, 42704 unknown endpoint';
 
 CREATE FUNCTION bm_webhook.cancel(event uuid = NULL, endpoint bigint = NULL, before timestamptz = NULL,
 		everything boolean = false, dry_run boolean = false)
@@ -364,4 +368,4 @@ CREATE FUNCTION bm_webhook.recover(endpoint bigint, since timestamptz, until tim
 COMMENT ON FUNCTION bm_webhook.recover(bigint, timestamptz, timestamptz, boolean) IS
 	'sends an endpoint the events of a period that match it and that it never got, because it was disabled, was '
 	'registered later or subscribed to less; matched is how many, operation the row of bm_webhook.operation that shows '
-	'how far the dispatcher has got; 22004, 22023, 42704 unknown endpoint';
+	'how far the dispatcher has got; 22004, 22008, 22023, 42704 unknown endpoint';

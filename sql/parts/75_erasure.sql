@@ -39,21 +39,24 @@ BEGIN
 			AND (recipient IS NULL OR recipient IN (e.data #>> '{to,address}', e.data #>> '{from,address}'))
 			AND (erase.application IS NULL OR e.application = erase.application)
 			AND (sees_all OR e.application = ANY (own))
-			AND e.data->>'erased' IS DISTINCT FROM 'true'
+			AND (e.data->>'erased' IS DISTINCT FROM 'true'
+				OR e.data::jsonb <> bm_webhook_internal.redacted(e.type, e.data::jsonb)::jsonb)
 		LIMIT most + 1);
 	is_complete = cardinality(found) <= most;
 	found = found[1:most];
-	UPDATE bm_webhook.event e SET data = bm_webhook_internal.redacted(e.type, e.data::jsonb) WHERE e.id = ANY (found);
-	GET DIAGNOSTICS events = ROW_COUNT;
+	WITH redacted AS (
+		UPDATE bm_webhook.event e SET data = bm_webhook_internal.redacted(e.type, e.data::jsonb) WHERE e.id = ANY (found)
+			RETURNING e.application AS of_application
+	), noted AS (
+		INSERT INTO bm_webhook.operation (kind, application, matched, done, asked_by, acting_as, ended_at)
+			SELECT 'erase', of_application, count(*), count(*), session_user, acting_as, clock_timestamp()
+			FROM redacted GROUP BY of_application RETURNING id, done
+	)
+	SELECT min(n.id), coalesce(sum(n.done), 0) INTO operation, events FROM noted n;
 	UPDATE bm_webhook.failed_attempt f SET response = NULL WHERE f.event_id = ANY (found) AND f.response IS NOT NULL;
 	GET DIAGNOSTICS responses = ROW_COUNT;
 	UPDATE bm_webhook.set_aside s SET response = NULL WHERE s.event_id = ANY (found) AND s.response IS NOT NULL;
 	GET DIAGNOSTICS set_aside = ROW_COUNT;
-	IF events > 0 THEN
-		INSERT INTO bm_webhook.operation (kind, application, matched, done, asked_by, acting_as, ended_at)
-			VALUES ('erase', application, events, events, session_user, acting_as, clock_timestamp())
-			RETURNING id INTO operation;
-	END IF;
 END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.erase(text, text, text, oid, boolean, name) IS
@@ -66,4 +69,5 @@ COMMENT ON FUNCTION bm_webhook.erase(text, text, text) IS
 	'erases a person''s data from the log: of a message, or of all messages to or from an address; of one application, or '
 	'of all that are the caller''s. Ids, times, statuses and what reports count stay. Returns how many events, responses '
 	'of receivers and outcomes set aside it has changed, at most 10,000 events: call it again until is_complete. '
-	'operation: its record in bm_webhook.operation. 22004, 42704 unknown application';
+	'operation: its record in bm_webhook.operation, of several applications the first of theirs. 22004, 42704 unknown '
+	'application';

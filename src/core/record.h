@@ -40,7 +40,8 @@ typedef struct BmwRecord
 	BmwDeliveryStatus status;
 	bool has_row;			/* a row exists: change it, else insert one */
 	bool is_failed_attempt; /* goes into the table of failed attempts as well */
-	bool is_exhausted;		/* given up: tell the application */
+	bool is_exhausted;		/* given up: tell whose endpoint it is */
+	char *application; /* of the endpoint, then; malloc'd text or NULL; the scheduler frees it */
 	int attempts;
 	int64_t fetched_due_us;	  /* next_attempt of the row when it was fetched; BMW_HELD_BACK */
 	int64_t next_attempt_us;  /* 0: none; BMW_HELD_BACK */

@@ -317,6 +317,7 @@ shift(BmwRecords *list, int64_t by_us)
 static void
 free_texts(BmwRecord *record)
 {
+	free(record->application);
 	free(record->error);
 	free(record->response);
 	record->error = record->response = NULL;

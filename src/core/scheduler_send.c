@@ -15,6 +15,7 @@ static BmwOutcome decide(const BmwScheduler *scheduler, const BmwDelivery *deliv
 static void give_back(BmwScheduler *scheduler, BmwDelivery *delivery, int64_t hold_us);
 static BmwRecord *record(BmwScheduler *scheduler, BmwDelivery *delivery, const BmwEnd *end,
 						 const BmwOutcome *outcome);
+static char *application_of(const BmwTarget *target);
 static BmwDeliveryStatus status_of(BmwVerdict verdict);
 static void judge(BmwScheduler *scheduler, BmwTarget *target, const BmwOutcome *outcome);
 static void set_failing(BmwScheduler *scheduler, BmwTarget *target, int64_t since_us);
@@ -184,7 +185,15 @@ record(BmwScheduler *scheduler, BmwDelivery *delivery, const BmwEnd *end, const 
 	made->error_class = outcome->error_class;
 	/* not of an operational event: it would fail for the same reason, for ever */
 	made->is_exhausted = made->status == BMW_FAILED && !delivery->is_operational;
+	if (made->is_exhausted)
+		made->application = application_of(bmw_lane_tag(job->lane));
 	return made;
+}
+
+static char *
+application_of(const BmwTarget *target)
+{
+	return target->rules.application != NULL ? strdup(target->rules.application) : NULL;
 }
 
 static BmwDeliveryStatus

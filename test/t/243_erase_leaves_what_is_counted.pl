@@ -50,7 +50,7 @@ is($bmw->sql(q{SELECT count(*), count(*) FILTER (WHERE data::text ~ 'Ana') FROM 
 is($bmw->sql(q{SELECT count(*) FROM bm_webhook.failed_attempt f JOIN bm_webhook.event e ON e.id = f.event_id WHERE e.data->>'erased' = 'true' AND response IS NOT NULL}), '0', 'so do the responses');
 is_deeply([ map { $bmw->sql($_) } $facts, $rates, $states ], \@before, 'ids, times, statuses and reports are the same');
 is($bmw->sql(q{SELECT string_agg(concat_ws(' ', application, matched, done, acting_as, ended_at IS NOT NULL), ', ' ORDER BY id) FROM bm_webhook.operation WHERE kind = 'erase'}),
-	'2 2 shop t, 2 2 shop t, bank 3 3 ' . $bmw->sql('SELECT current_user') . ' t, 1 1 ' . $bmw->sql('SELECT current_user') . ' t', 'it is recorded');
+	'shop 2 2 shop t, shop 2 2 shop t, bank 3 3 ' . $bmw->sql('SELECT current_user') . ' t, bank 1 1 ' . $bmw->sql('SELECT current_user') . ' t', 'it is recorded');
 unlike($bmw->sql('SELECT o FROM bm_webhook.operation o'), qr/3369|Ana/, 'without whom');
 
 # Bounded.

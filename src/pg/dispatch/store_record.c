@@ -50,7 +50,7 @@ static BmwStatement insert_attempts = {
 	.fields = &bmw_attempt_fields, .kind = BMW_ARGUMENTS_ROWS};
 
 static BmwStatement exhausted = {
-	"SELECT e.application, e.channel, e.message_id, pg_catalog.json_build_object('event_id', e.id, 'event_type', e.type,"
+	"SELECT e.channel, e.message_id, pg_catalog.json_build_object('event_id', e.id, 'event_type', e.type,"
 	" 'endpoint_id', d.endpoint_id, 'attempts', d.attempts, 'http_status', d.http_status,"
 	" 'error_class', d.error_class, 'error', d.error)::text"
 	" FROM bm_webhook.event e JOIN bm_webhook.delivery d ON d.event_id = e.id"
@@ -309,9 +309,10 @@ emit_exhausted(const BmwRecord *record)
 
 	if (bmw_statement_run(&exhausted, values) == 0)
 		return; /* somebody has deleted it */
-	event.application = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	event.channel = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
-	event.message_id = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3);
-	event.data = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 4);
+	if (record->application != NULL)
+		event.application = TextDatumGetCString(bmw_sql_from_utf8(record->application));
+	event.channel = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	event.message_id = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
+	event.data = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3);
 	bmw_event_store_insert(&event, 1);
 }

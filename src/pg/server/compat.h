@@ -8,6 +8,7 @@
 
 #include "catalog/dependency.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "storage/proc.h"
@@ -39,7 +40,9 @@
 #define bmw_owns_database(database, role) object_ownercheck(DatabaseRelationId, (database), (role))
 #define bmw_owns_extension(extension, role)                                                        \
 	object_ownercheck(ExtensionRelationId, (extension), (role))
+#define bmw_owns_relation(relation, role) object_ownercheck(RelationRelationId, (relation), (role))
 #else
+#define bmw_owns_relation(relation, role) pg_class_ownercheck((relation), (role))
 #define bmw_owns_database(database, role) pg_database_ownercheck((database), (role))
 #define bmw_owns_extension(extension, role) pg_extension_ownercheck((extension), (role))
 #endif

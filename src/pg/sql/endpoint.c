@@ -12,15 +12,14 @@
 #include "core/backoff.h"
 #include "core/header.h"
 #include "core/pattern.h"
-#include "core/url.h"
 #include "fmgr.h"
 #include "core/name.h"
 #include "pg/server/compat.h"
-#include "pg/server/settings.h"
 #include "pg/sql/interval.h"
 #include "pg/sql/endpoint_filter.h"
 #include "pg/sql/endpoint_pace.h"
 #include "pg/sql/endpoint_payload.h"
+#include "pg/sql/endpoint_url.h"
 #include "pg/sql/row.h"
 #include "pg/sql/sql_row.h"
 #include "utils/acl.h"
@@ -45,8 +44,6 @@ static void check_rate(BmwRow *row);
 static void check_name(BmwRow *row, const char *column);
 static void check_owner(BmwRow *row, const char *column);
 static void check_patterns(BmwRow *row, const char *column);
-static void check_url(BmwRow *row, const char *column);
-static const char *url_hint(BmwStatus status);
 static void check_channel(BmwRow *row, const char *column);
 static void check_event_types(BmwRow *row, const char *column);
 static void check_headers(BmwRow *row, const char *column);
@@ -100,7 +97,7 @@ bm_webhook_check_endpoint(PG_FUNCTION_ARGS)
 		return bmw_row_end(&row);
 	}
 	bmw_row_require(&row, required, lengthof(required));
-	check_changed(&row, "url", check_url);
+	check_changed(&row, "url", bmw_endpoint_url_check);
 	check_changed(&row, "channel", check_channel);
 	check_changed(&row, "event_types", check_event_types);
 	check_changed(&row, "headers", check_headers);
@@ -149,40 +146,6 @@ check_owner(BmwRow *row, const char *column)
 	if (!OidIsValid(get_role_oid(NameStr(*owner), true)))
 		bmw_row_refuse("invalid owner of an application", "There is no such role.",
 					   "Create the role first, or leave the column out to own it yourself.");
-}
-
-static void
-check_url(BmwRow *row, const char *column)
-{
-	text *url = DatumGetTextPP(bmw_row_value(row, column));
-	char normal[BMW_URL_MAX_BYTES + 1];
-	BmwAddressPolicy policy;
-
-	bmw_guc_address_policy(&policy);
-
-	BmwStatus status =
-		bmw_url_check(VARDATA_ANY(url), VARSIZE_ANY_EXHDR(url), bmw_require_https, &policy, normal);
-
-	bmw_address_policy_free(&policy);
-	if (status == BMW_ERROR_ADDRESS_DENIED || status == BMW_ERROR_PORT_DENIED)
-		ereport(
-			ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("URL is not allowed"),
-			errdetail("%s", bmw_status_text(status)),
-			errhint(
-				"An administrator can open networks with bm_webhook.allowed_networks, and ports with bm_webhook.allowed_ports."));
-	if (status != BMW_OK)
-		bmw_row_refuse("invalid URL", bmw_status_text(status), url_hint(status));
-	bmw_row_set(row, column, CStringGetTextDatum(normal));
-}
-
-static const char *
-url_hint(BmwStatus status)
-{
-	if (status == BMW_ERROR_URL_HTTPS_REQUIRED)
-		return "An administrator can allow http with bm_webhook.require_https = off.";
-	if (status == BMW_ERROR_URL_LOCALHOST)
-		return "Write it as 127.0.0.1, which an administrator can open with bm_webhook.allowed_networks.";
-	return "Use a URL such as https://hooks.example.com/path.";
 }
 
 static void

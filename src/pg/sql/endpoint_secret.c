@@ -9,16 +9,20 @@
 #include "catalog/pg_type.h"
 #include "core/sign.h"
 #include "pg/sql/identity.h"
+#include "pg/sql/ownership.h"
 #include "pg/sql/row.h"
 #include "pg/sql/statement.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_check_endpoint_secret);
 
-static BmwStatement count = {"SELECT pg_catalog.count(*) FROM bm_webhook.endpoint_secret"
-							 " WHERE endpoint_id OPERATOR(pg_catalog.=) $1",
-							 1,
-							 {INT8OID}};
+/* Of an endpoint of the caller: policies and the foreign key refuse others later, without telling of them. */
+static BmwStatement count = {
+	"SELECT (SELECT pg_catalog.count(*) FROM bm_webhook.endpoint_secret s"
+	" WHERE s.endpoint_id OPERATOR(pg_catalog.=) e.id), e.deleted_at IS NOT NULL"
+	" FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) $1 AND " BMW_OWNERSHIP,
+	3,
+	{INT8OID, OIDOID, BOOLOID}};
 
 static void check_secret(const BmwRow *row);
 static void check_kind(const BmwRow *row);
@@ -89,18 +93,25 @@ refuse_later(const BmwRow *row, const char *column)
 static void
 check_count(const BmwRow *row)
 {
-	Datum value = bmw_row_value(row, "endpoint_id");
+	BmwCaller caller = bmw_ownership_caller();
+	int64 endpoint_id = DatumGetInt64(bmw_row_value(row, "endpoint_id"));
+	Datum values[3] = {Int64GetDatum(endpoint_id), caller.role, caller.is_unbound};
 	BmwIdentity before = bmw_identity_become(row->relation->rd_rel->relowner);
-	BmwSqlRow result;
+	bool is_deleted = false;
+	int64 length = 0;
 
 	SPI_connect();
-	bmw_statement_run(&count, &value);
-	result = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	if (bmw_statement_run(&count, values) > 0)
+	{
+		BmwSqlRow result = {SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 
-	int64 length = bmw_sql_int64(&result, 1);
-
+		length = bmw_sql_int64(&result, 1);
+		is_deleted = bmw_sql_bool(&result, 2);
+	}
 	SPI_finish();
 	bmw_identity_return(before);
+	if (is_deleted)
+		bmw_ownership_refuse(endpoint_id);
 	if (length >= BMW_MAX_SECRETS)
 		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				errmsg("the endpoint has too many secrets"),

@@ -15,6 +15,7 @@
 #include "core/uuid.h"
 #include "fmgr.h"
 #include "pg/sql/interval.h"
+#include "pg/sql/refuse.h"
 #include "pg/sql/signer.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -180,9 +181,12 @@ bm_webhook_uuid_floor(PG_FUNCTION_ARGS)
 	BmwUuid id;
 
 	if (TIMESTAMP_NOT_FINITE(at) || bmw_unix_us(at) < 0)
+	{
+		bmw_refuse_without_context();
 		ereport(ERROR, errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				errmsg("time is out of range for an event id"),
 				errhint("The time must be finite and after 1969."));
+	}
 	bmw_uuid_floor(bmw_unix_us(at), &id);
 	memcpy(out->data, id.bytes, UUID_LEN);
 	return UUIDPGetDatum(out);

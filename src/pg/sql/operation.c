@@ -177,6 +177,10 @@ static void
 check_period(FunctionCallInfo fcinfo)
 {
 	bmw_call_require(fcinfo, 1, "since", WHAT_TO_NAME);
+	if (TIMESTAMP_IS_NOEND(PG_GETARG_TIMESTAMPTZ(1)))
+		ereport(ERROR, errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				errmsg("\"since\" must not be infinity"),
+				errhint("It says when the period begins; -infinity is always."));
 	if (!PG_ARGISNULL(2) && PG_GETARG_TIMESTAMPTZ(2) <= PG_GETARG_TIMESTAMPTZ(1))
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("\"until\" must be later than \"since\""),

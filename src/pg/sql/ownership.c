@@ -4,6 +4,7 @@
 
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "pg/sql/insert.h"
 #include "utils/builtins.h"
 
 BmwCaller
@@ -12,7 +13,8 @@ bmw_ownership_caller(void)
 	Oid user = GetUserId();
 
 	return (BmwCaller){.role = ObjectIdGetDatum(user),
-					   .is_unbound = BoolGetDatum(has_bypassrls_privilege(user))};
+					   .is_unbound = BoolGetDatum(has_bypassrls_privilege(user) ||
+												  user == bmw_event_store_owner())};
 }
 
 Datum

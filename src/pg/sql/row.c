@@ -169,13 +169,14 @@ bmw_row_refuse_change(const BmwRow *row, const char *column, const char *hint)
 }
 
 void
-bmw_row_check_id(const BmwRow *row, BmwLastId *last)
+bmw_row_check_id(BmwRow *row, BmwLastId *last)
 {
 	static const char *const id[] = {"id"};
 
 	bmw_row_require(row, id, lengthof(id));
 	bmw_row_refuse_change(row, "id", "Deliveries refer to it: make a new row.");
-	if (!bmw_row_is_update(row) && !may_choose(row) && !is_generated(row, last))
+	row->is_restored = !bmw_row_is_update(row) && !is_generated(row, last);
+	if (row->is_restored && !may_choose(row))
 		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("\"id\" cannot be chosen"),
 				errhint("Leave it out, and it is generated."));
 }

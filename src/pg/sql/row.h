@@ -23,6 +23,8 @@ typedef struct BmwRow
 	bool *nulls;
 	Datum *old_values; /* NULL for an INSERT */
 	bool *old_nulls;
+	bool
+		is_restored; /* it is inserted with an id that was chosen, as of a dump; after bmw_row_check_id() */
 } BmwRow;
 
 /* The last id of a table that was generated and used in this session. */
@@ -64,7 +66,7 @@ extern void bmw_row_refuse_change(const BmwRow *row, const char *column, const c
  * The identity column id is not null, never changed, and only chosen by who
  * owns the table (to restore a dump): 23502, 42501. One `last` for each table.
  */
-extern void bmw_row_check_id(const BmwRow *row, BmwLastId *last);
+extern void bmw_row_check_id(BmwRow *row, BmwLastId *last);
 
 /* 22023 */
 pg_noreturn extern void bmw_row_refuse(const char *message, const char *detail, const char *hint);

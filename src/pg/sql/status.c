@@ -8,6 +8,7 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
 #include "commands/extension.h"
@@ -24,6 +25,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 #include "utils/wait_event.h"
@@ -129,11 +131,19 @@ bm_webhook_announce(PG_FUNCTION_ARGS)
 
 /*
  * look(endpoint bigint): deliveries that this transaction has made due. Version 0.2.0
- * did not say of which endpoint.
+ * did not say of which endpoint. Of many endpoints the dispatcher looks at all, at most once a second.
  */
 Datum
 bm_webhook_look(PG_FUNCTION_ARGS)
 {
+	Oid delivery = get_relname_relid("delivery", get_namespace_oid("bm_webhook", false));
+
+	if (pg_attribute_aclcheck_all(delivery, GetUserId(), ACL_UPDATE, ACLMASK_ANY) != ACLCHECK_OK &&
+		pg_class_aclcheck(delivery, GetUserId(), ACL_UPDATE) != ACLCHECK_OK)
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("permission denied for function look"),
+				errhint("It is for those who can make deliveries due: who can UPDATE "
+						"bm_webhook.delivery."));
 	if (PG_NARGS() > 0)
 		bmw_notify_due_for(PG_GETARG_INT64(0));
 	else
