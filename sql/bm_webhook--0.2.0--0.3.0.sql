@@ -69,6 +69,11 @@ COMMENT ON COLUMN bm_webhook.endpoint.paused_at IS
 COMMENT ON COLUMN bm_webhook.endpoint.events_since IS
 	'events captured before are not for it; NULL: those before created_at; set by recover()';
 
+CREATE INDEX endpoint_secret_expires_at_idx ON bm_webhook.endpoint_secret (expires_at) WHERE expires_at IS NOT NULL;
+COMMENT ON TABLE bm_webhook.endpoint_secret IS
+	'signing secrets (whsec_...); every request is signed with all of its endpoint''s that have not expired';
+COMMENT ON COLUMN bm_webhook.endpoint_secret.expires_at IS 'from then on it signs no more, and is removed; NULL: never';
+
 CREATE TABLE bm_webhook_internal.endpoint_change (
 	xid xid8 NOT NULL,
 	endpoint_id bigint,
@@ -696,7 +701,8 @@ $$;
 
 CREATE TABLE bm_webhook.operation (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	kind text NOT NULL CHECK (kind IN ('redeliver', 'recover', 'cancel', 'pause', 'resume', 'erase')),
+	kind text NOT NULL CHECK (kind IN ('redeliver', 'recover', 'cancel', 'pause', 'resume', 'erase',
+		'rotate_secret')),
 	endpoint_id bigint,
 	event_id uuid,
 	since timestamptz,
@@ -1246,6 +1252,39 @@ COMMENT ON FUNCTION bm_webhook.erase(text, text, text) IS
 	'application';
 
 -------------------------------------------------------------------------------
+-- Secrets
+-------------------------------------------------------------------------------
+
+-- Called by C as the owner of the log, who has seen that the caller may ask for it.
+CREATE OR REPLACE FUNCTION bm_webhook_internal.rotate_secret(endpoint bigint, overlap interval, acting_as name) RETURNS text
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	made text = bm_webhook_internal.random_secret();
+	expiring bigint;
+BEGIN
+	-- one after the other: the second one sees what the first one has made
+	PERFORM FROM bm_webhook.endpoint e WHERE e.id = endpoint FOR NO KEY UPDATE;
+	DELETE FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = endpoint AND s.expires_at <= clock_timestamp();
+	UPDATE bm_webhook.endpoint_secret s SET expires_at = clock_timestamp() + overlap
+		WHERE s.endpoint_id = endpoint AND coalesce(s.expires_at > clock_timestamp() + overlap, true);
+	GET DIAGNOSTICS expiring = ROW_COUNT;
+	INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret) VALUES (endpoint, made);
+	INSERT INTO bm_webhook.operation (kind, endpoint_id, matched, done, asked_by, acting_as, ended_at)
+		VALUES ('rotate_secret', endpoint, expiring, expiring, session_user, acting_as, clock_timestamp());
+	RETURN made;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.rotate_secret(bigint, interval, name) IS
+	'gives an endpoint another secret, lets those before expire after overlap, and notes who wanted it';
+
+CREATE OR REPLACE FUNCTION bm_webhook.rotate_secret(endpoint bigint, overlap interval = '24 h') RETURNS text
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_rotate_secret';
+COMMENT ON FUNCTION bm_webhook.rotate_secret(bigint, interval) IS
+	'makes the next secret of an endpoint, and returns it. Until overlap has passed, requests are signed with those before '
+	'as well; then these expire. It is recorded in bm_webhook.operation; 22004, 22023, 42704 unknown endpoint, 54000 '
+	'too many secrets';
+
+-------------------------------------------------------------------------------
 -- Message
 -------------------------------------------------------------------------------
 
@@ -1669,6 +1708,7 @@ GRANT SELECT ON bm_webhook.endpoint_pace TO bm_webhook;
 GRANT INSERT ON bm_webhook.redelivery TO bm_webhook;
 GRANT UPDATE (events_since, paused_at) ON bm_webhook.endpoint TO bm_webhook;
 GRANT UPDATE (paused_at) ON bm_webhook.application TO bm_webhook;
+GRANT INSERT (endpoint_id, secret), UPDATE (expires_at) ON bm_webhook.endpoint_secret TO bm_webhook;
 GRANT SELECT, INSERT, DELETE ON bm_webhook.paused TO bm_webhook;
 GRANT SELECT ON bm_webhook_internal.pending TO PUBLIC;
 GRANT SELECT (endpoint_id, pending, retrying) ON bm_webhook_internal.pending_count, bm_webhook_internal.pending_change

@@ -8,7 +8,10 @@
 #include <string.h>
 #include <strings.h>
 
+#define SECOND_US INT64_C(1000000)
+
 static bool sign(BmwSigner *signer, const BmwRequestSource *source, char *out);
+static bool has_expired(const BmwSecret *secret, int64_t now_us);
 static void add(BmwRequestHeaders *headers, const char *name, const char *value);
 static bool has(const BmwRequestHeaders *headers, const char *name);
 
@@ -18,7 +21,7 @@ bmw_request_headers(BmwSigner *signer, const BmwRequestSource *source, BmwReques
 	out->length = 0;
 	if (!sign(signer, source, out->signatures))
 		return false;
-	snprintf(out->timestamp, sizeof(out->timestamp), "%" PRId64, source->timestamp_s);
+	snprintf(out->timestamp, sizeof(out->timestamp), "%" PRId64, source->now_us / SECOND_US);
 	snprintf(out->attempt, sizeof(out->attempt), "%d", source->attempt);
 	add(out, "content-type", "application/json");
 	add(out, "webhook-id", source->event_id);
@@ -51,7 +54,7 @@ static bool
 sign(BmwSigner *signer, const BmwRequestSource *source, char *out)
 {
 	const BmwMessage message = {.id = source->event_id,
-								.timestamp_s = source->timestamp_s,
+								.timestamp_s = source->now_us / SECOND_US,
 								.body = source->body.bytes,
 								.body_len = source->body.length};
 	char *end = out;
@@ -59,6 +62,8 @@ sign(BmwSigner *signer, const BmwRequestSource *source, char *out)
 	*end = '\0';
 	for (int i = 0; i < source->secrets_length && i < BMW_MAX_SECRETS; i++)
 	{
+		if (has_expired(&source->secrets[i], source->now_us))
+			continue;
 		if (end != out)
 			*end++ = ' ';
 		if (bmw_sign(signer, &source->secrets[i], &message, end) != BMW_OK)
@@ -66,6 +71,12 @@ sign(BmwSigner *signer, const BmwRequestSource *source, char *out)
 		end += strlen(end);
 	}
 	return end != out;
+}
+
+static bool
+has_expired(const BmwSecret *secret, int64_t now_us)
+{
+	return secret->expires_us != 0 && secret->expires_us <= now_us;
 }
 
 static void

@@ -26,7 +26,7 @@ typedef struct BmwRequestSource
 	int headers_length;
 	const BmwSecret *secrets; /* newest first */
 	int secrets_length;
-	int64_t timestamp_s;
+	int64_t now_us; /* Unix microseconds */
 	int attempt;
 } BmwRequestSource;
 
@@ -44,7 +44,7 @@ typedef struct BmwRequestHeaders
 
 /*
  * What libcurl is given. Values of the endpoint are borrowed. False when it cannot be
- * signed, with all the secrets that there are: nothing is sent without.
+ * signed, with all the secrets that have not expired: nothing is sent without.
  */
 extern bool bmw_request_headers(BmwSigner *signer, const BmwRequestSource *source,
 								BmwRequestHeaders *out);

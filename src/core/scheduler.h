@@ -103,9 +103,10 @@ typedef struct BmwEndpointRules
 	int application_rate_limit; /* of all endpoints of the application, wherever they are served */
 	int application_rate_burst;
 	bool is_enabled;
-	bool has_secret; /* without one everything waits */
-	bool is_paused;	 /* so does it then */
-	bool is_ordered; /* by message */
+	bool has_secret;		 /* without one everything waits */
+	int64_t secret_until_us; /* when the last of them expires; 0: never */
+	bool is_paused;			 /* so does it then */
+	bool is_ordered;		 /* by message */
 	BmwSchedule schedule;
 	int64_t failing_since_us; /* as its row says; 0: not failing */
 	int64_t ttl_us;			  /* events older than that are not sent; 0: however old */

@@ -115,6 +115,13 @@ bmw_scheduler_remove_endpoint(BmwScheduler *scheduler, int64_t endpoint_id)
 	bmw_target_close_if_gone(scheduler, target);
 }
 
+void
+bmw_target_lose_secret(BmwScheduler *scheduler, BmwTarget *target)
+{
+	target->rules.has_secret = false;
+	stop(scheduler, target);
+}
+
 bool
 bmw_scheduler_lacks_secret(const BmwScheduler *scheduler, int64_t endpoint_id)
 {

@@ -253,6 +253,8 @@ extern bool bmw_target_keeps_order(const BmwTarget *target, const BmwDelivery *d
 /* New jobs are left to the table, due ones are forgotten: their rows stay as they are. */
 extern void bmw_target_park_new(BmwScheduler *scheduler, BmwTarget *target);
 extern void bmw_target_forget_due(BmwScheduler *scheduler, BmwTarget *target);
+/* Its last secret has expired: everything waits. */
+extern void bmw_target_lose_secret(BmwScheduler *scheduler, BmwTarget *target);
 extern void bmw_target_expect(BmwTarget *target, int64_t due_us);
 
 /* scheduler_pass.c */

@@ -21,6 +21,7 @@ static void judge(BmwScheduler *scheduler, BmwTarget *target, const BmwOutcome *
 static void set_failing(BmwScheduler *scheduler, BmwTarget *target, int64_t since_us);
 static void disable(BmwScheduler *scheduler, const BmwTarget *target, const char *reason);
 static bool is_no_attempt(BmwVerdict verdict);
+static bool wait_if_secretless(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery);
 static bool cancel_if_expired(BmwScheduler *scheduler, const BmwTarget *target,
 							  BmwDelivery *delivery);
 
@@ -28,7 +29,7 @@ bool
 bmw_scheduler_next_request(BmwScheduler *scheduler, BmwRequest *request)
 {
 	BmwDelivery *delivery;
-	const BmwTarget *target;
+	BmwTarget *target;
 
 	if (scheduler->mode != BMW_RUNNING || scheduler->is_paused)
 		return false;
@@ -40,7 +41,8 @@ bmw_scheduler_next_request(BmwScheduler *scheduler, BmwRequest *request)
 		if (delivery == NULL)
 			return false;
 		target = bmw_lane_tag(delivery->job.lane);
-	} while (cancel_if_expired(scheduler, target, delivery));
+	} while (wait_if_secretless(scheduler, target, delivery) ||
+			 cancel_if_expired(scheduler, target, delivery));
 	assert(delivery->state == BMW_DELIVERY_QUEUED && delivery->job.event != NULL);
 	delivery->state = BMW_DELIVERY_IN_FLIGHT;
 	*request = (BmwRequest){.delivery = delivery,
@@ -49,6 +51,19 @@ bmw_scheduler_next_request(BmwScheduler *scheduler, BmwRequest *request)
 							.event = delivery->job.event,
 							.attempt = delivery->job.attempts + 1,
 							.started_us = delivery->job.started_us};
+	return true;
+}
+
+/* The last secret has expired since the endpoint was read. */
+static bool
+wait_if_secretless(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery)
+{
+	const int64_t until_us = target->rules.secret_until_us;
+
+	if (until_us == 0 || until_us > scheduler->now_us)
+		return false;
+	bmw_lane_give_back(target->lane, &delivery->job, 0, scheduler->now_us);
+	bmw_target_lose_secret(scheduler, target);
 	return true;
 }
 

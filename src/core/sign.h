@@ -24,6 +24,7 @@ typedef struct BmwSecret
 {
 	uint8_t key[BMW_SECRET_MAX_BYTES];
 	size_t len;
+	int64_t expires_us; /* Unix microseconds, from when on it signs no more; 0: never */
 } BmwSecret;
 
 typedef struct BmwMessage

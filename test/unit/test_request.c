@@ -29,7 +29,7 @@ test_headers(void)
 							   .headers_length = 2,
 							   .secrets = secrets,
 							   .secrets_length = 2,
-							   .timestamp_s = 1234,
+							   .now_us = 1234999999,
 							   .attempt = 3};
 	BmwRequestHeaders headers;
 
@@ -43,6 +43,15 @@ test_headers(void)
 	CHECK(strcmp(value_of(&headers, "accept"), "") == 0);
 	CHECK(strcmp(value_of(&headers, "user-agent"), "me") == 0);
 
+	secrets[1].expires_us = source.now_us;
+	CHECK(bmw_request_headers(signer, &source, &headers));
+	CHECK_INT(strlen(value_of(&headers, "webhook-signature")), 47);
+	secrets[1].expires_us = source.now_us + 1;
+	CHECK(bmw_request_headers(signer, &source, &headers));
+	CHECK_INT(strlen(value_of(&headers, "webhook-signature")), 47 + 1 + 47);
+	secrets[0].expires_us = secrets[1].expires_us = 1;
+	CHECK(!bmw_request_headers(signer, &source, &headers));
+	secrets[0].expires_us = secrets[1].expires_us = 0;
 	source.secrets_length = 0;
 	CHECK(!bmw_request_headers(signer, &source, &headers));
 	source.secrets_length = 2;

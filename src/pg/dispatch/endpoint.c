@@ -13,6 +13,7 @@
 static size_t size_of(const BmwEndpointRow *row);
 static size_t text_size(const char *text);
 static const char *copy(const char *text, char **space);
+static void add_secret(BmwEndpoint *endpoint, const BmwEndpointRow *row, int i);
 
 BmwEndpoint *
 bmw_endpoint_create(const BmwEndpointRow *row)
@@ -36,10 +37,34 @@ bmw_endpoint_create(const BmwEndpointRow *row)
 		endpoint->headers[i] = (BmwHttpHeader){.name = copy(row->header_names[i], &space),
 											   .value = copy(row->header_values[i], &space)};
 	for (int i = 0; i < row->secrets_length; i++)
-		if (bmw_secret_parse(row->secrets[i], strlen(row->secrets[i]),
-							 &endpoint->secrets[endpoint->secrets_length]) == BMW_OK)
-			endpoint->secrets_length++;
+		add_secret(endpoint, row, i);
 	return endpoint;
+}
+
+/* Those that cannot be used are left out. */
+static void
+add_secret(BmwEndpoint *endpoint, const BmwEndpointRow *row, int i)
+{
+	BmwSecret *secret = &endpoint->secrets[endpoint->secrets_length];
+
+	if (bmw_secret_parse(row->secrets[i], strlen(row->secrets[i]), secret) != BMW_OK)
+		return;
+	secret->expires_us = row->secrets_expire_us[i];
+	endpoint->secrets_length++;
+}
+
+int64
+bmw_endpoint_secret_until_us(const BmwEndpoint *endpoint)
+{
+	int64 until_us = 0;
+
+	for (int i = 0; i < endpoint->secrets_length; i++)
+	{
+		if (endpoint->secrets[i].expires_us == 0)
+			return 0;
+		until_us = Max(until_us, endpoint->secrets[i].expires_us);
+	}
+	return until_us;
 }
 
 static size_t

@@ -30,5 +30,7 @@ typedef struct BmwEndpoint
 
 /* In one piece, to be freed by free(); NULL: no memory. */
 extern BmwEndpoint *bmw_endpoint_create(const BmwEndpointRow *row);
+/* When the last of its secrets expires; 0: never, or it has none. */
+extern int64 bmw_endpoint_secret_until_us(const BmwEndpoint *endpoint);
 
 #endif

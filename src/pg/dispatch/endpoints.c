@@ -263,6 +263,7 @@ make_rules(const BmwEndpointRow *row, BmwEndpoint *endpoint)
 		.application_rate_burst = row->application_rate_burst,
 		.is_enabled = row->is_enabled,
 		.has_secret = endpoint->secrets_length > 0,
+		.secret_until_us = bmw_endpoint_secret_until_us(endpoint),
 		.is_paused = row->is_paused,
 		.ttl_us = row->ttl_us,
 		.is_ordered = row->is_ordered,

@@ -1,8 +1,8 @@
 /*
- * pg/dispatch/keys.c - the clerk of a dispatcher who forgets expired idempotency keys.
+ * pg/dispatch/keys.c - the clerk of a dispatcher who removes expired idempotency keys and signing secrets.
  *
  * A few in each short transaction, with pauses, so that it delays neither what is to be
- * sent nor a writer who uses one of them again. Expired keys that are still there do nothing.
+ * sent nor a writer who uses one of them again. Expired ones that are still there do nothing.
  */
 #include "postgres.h"
 
@@ -44,5 +44,5 @@ forget(void *context)
 	BmwKeys *keys = context;
 
 	bmw_transaction_limit_lock_wait("100ms");
-	keys->forgotten = bmw_store_forget_keys(AT_ONCE);
+	keys->forgotten = Max(bmw_store_forget_keys(AT_ONCE), bmw_store_forget_secrets(AT_ONCE));
 }

@@ -1,5 +1,5 @@
 /*
- * pg/dispatch/keys.h - the clerk of a dispatcher who forgets expired idempotency keys.
+ * pg/dispatch/keys.h - the clerk of a dispatcher who removes expired idempotency keys and signing secrets.
  */
 #ifndef BMW_PG_DISPATCH_KEYS_H
 #define BMW_PG_DISPATCH_KEYS_H

@@ -139,7 +139,7 @@ start(BmwSender *sender, const BmwRequest *request)
 							   .headers_length = endpoint->headers_length,
 							   .secrets = endpoint->secrets,
 							   .secrets_length = endpoint->secrets_length,
-							   .timestamp_s = request->started_us / 1000000,
+							   .now_us = request->started_us,
 							   .attempt = request->attempt};
 	BmwRequestHeaders headers;
 

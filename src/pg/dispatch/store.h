@@ -63,6 +63,7 @@ typedef struct BmwEndpointRow
 	int64 *delays_us;
 	int delays_length;
 	const char **secrets;
+	int64 *secrets_expire_us; /* each; 0: never */
 	int secrets_length;
 	bool is_ordered;		/* by message */
 	bool is_thin;			/* gets bodies without data */
@@ -208,8 +209,9 @@ extern bool bmw_store_disable(int64 endpoint_id, const char *reason);
 extern void bmw_store_filter_failed(int64 endpoint_id, const BmwUuid *event_id, const char *error,
 									int64 failures);
 
-/* Removes so many expired idempotency keys; returns how many there were. */
+/* Each removes so many expired idempotency keys or secrets, and returns how many there were. */
 extern int bmw_store_forget_keys(int most);
+extern int bmw_store_forget_secrets(int most);
 
 /* Operations that have not ended, at most so many of each application, the oldest of each first, until fn returns false. */
 typedef struct BmwOpenOperation

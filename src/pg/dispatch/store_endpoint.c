@@ -51,7 +51,8 @@ static BmwStatement ids_after = {
 	{INT8OID, INT8OID}};
 
 static BmwStatement secrets = {
-	"SELECT endpoint_id, secret FROM bm_webhook.endpoint_secret WHERE endpoint_id = ANY ($1) ORDER BY endpoint_id, id",
+	"SELECT endpoint_id, secret, CASE WHEN isfinite(expires_at) THEN expires_at END FROM bm_webhook.endpoint_secret"
+	" WHERE endpoint_id = ANY ($1) AND coalesce(expires_at > pg_catalog.clock_timestamp(), true) ORDER BY endpoint_id, id",
 	1,
 	{INT8ARRAYOID},
 	.is_stable = true};
@@ -281,10 +282,12 @@ read_secrets(Rows *all, BmwEndpointRow *endpoint)
 		all->next++;
 	endpoint->secrets_length = (int) Min(all->next - first, BMW_MAX_SECRETS);
 	endpoint->secrets = palloc(sizeof(char *) * Max(endpoint->secrets_length, 1));
+	endpoint->secrets_expire_us = palloc(sizeof(int64) * Max(endpoint->secrets_length, 1));
 	for (uint64 i = all->next; i > first && length < endpoint->secrets_length; i--)
 	{
 		BmwSqlRow row = {all->table->vals[i - 1], all->table->tupdesc};
 
+		endpoint->secrets_expire_us[length] = bmw_sql_time(&row, 3);
 		endpoint->secrets[length++] = bmw_sql_text(&row, 2, NULL);
 	}
 }

@@ -1,5 +1,5 @@
 /*
- * pg/dispatch/store_partition.c - the statements that make partitions of the log, and forget idempotency keys.
+ * pg/dispatch/store_partition.c - the statements that make partitions of the log, and remove what has expired.
  */
 #include "postgres.h"
 
@@ -17,6 +17,12 @@ static BmwStatement missing_partitions = {
 	" WHERE pg_catalog.to_regclass('bm_webhook_internal.' || n.name) IS NULL"};
 
 static BmwStatement forget_keys = {"SELECT bm_webhook_internal.forget_keys($1)", 1, {INT4OID}};
+
+static BmwStatement forget_secrets = {
+	"DELETE FROM bm_webhook.endpoint_secret s WHERE s.id = ANY (ARRAY(SELECT x.id FROM bm_webhook.endpoint_secret x"
+	" WHERE x.expires_at < pg_catalog.clock_timestamp() ORDER BY x.expires_at LIMIT $1 FOR UPDATE SKIP LOCKED))",
+	1,
+	{INT4OID}};
 
 bool
 bmw_store_create_partition(void)
@@ -37,6 +43,16 @@ bmw_store_forget_keys(int most)
 	bmw_statement_run(&forget_keys, values);
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 	return bmw_sql_int32(&row, 1);
+}
+
+int
+bmw_store_forget_secrets(int most)
+{
+	Datum values[1] = {Int32GetDatum(most)};
+
+	if (!bmw_statement_lock(bmw_statement_table("endpoint_secret"), RowExclusiveLock))
+		return 0;
+	return bmw_statement_run(&forget_secrets, values);
 }
 
 const char *

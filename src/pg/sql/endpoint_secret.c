@@ -13,6 +13,7 @@
 #include "pg/sql/row.h"
 #include "pg/sql/statement.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_check_endpoint_secret);
 
@@ -26,6 +27,7 @@ static BmwStatement count = {
 
 static void check_secret(const BmwRow *row);
 static void check_kind(const BmwRow *row);
+static void check_expiry(const BmwRow *row);
 static void refuse_later(const BmwRow *row, const char *column);
 static void check_count(const BmwRow *row);
 
@@ -42,7 +44,7 @@ bm_webhook_check_endpoint_secret(PG_FUNCTION_ARGS)
 		check_secret(&row);
 	check_kind(&row);
 	refuse_later(&row, "key_id");
-	refuse_later(&row, "expires_at");
+	check_expiry(&row);
 	if (bmw_row_has_changed(&row, "endpoint_id"))
 		check_count(&row);
 	bmw_row_keep_created_at(&row);
@@ -74,6 +76,15 @@ check_kind(const BmwRow *row)
 	if (strcmp(kind, "hmac_sha256") != 0)
 		bmw_row_refuse("invalid \"kind\"", "There is no such kind of secret.",
 					   "The default is hmac_sha256.");
+}
+
+static void
+check_expiry(const BmwRow *row)
+{
+	if (!bmw_row_is_null(row, "expires_at") &&
+		TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(bmw_row_value(row, "expires_at"))))
+		bmw_row_refuse("\"expires_at\" must be finite", "It is infinite.",
+					   "Without one the secret signs until it is deleted.");
 }
 
 /* Columns that have their place and no meaning yet. */

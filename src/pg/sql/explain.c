@@ -31,7 +31,8 @@ static BmwStatement find = {
 static BmwStatement explain = {
 	"SELECT x.id, x.reason IS NULL, coalesce(x.reason, CASE WHEN coalesce(x.status, 'pending') <> 'pending' THEN NULL"
 	"  WHEN x.is_paused THEN 'paused' WHEN NOT EXISTS"
-	"   (SELECT FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = x.id) THEN 'no secret' END), x.status"
+	"   (SELECT FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = x.id"
+	"    AND coalesce(s.expires_at > clock_timestamp(), true)) THEN 'no secret' END), x.status"
 	" FROM (SELECT e.id, bm_webhook_internal.reason(e, v, a.muted_event_types) AS reason,"
 	"  e.paused_at IS NOT NULL OR EXISTS (SELECT FROM bm_webhook.paused) OR EXISTS"
 	"   (SELECT FROM bm_webhook.application o WHERE o.name = e.application AND o.paused_at IS NOT NULL) AS is_paused,"

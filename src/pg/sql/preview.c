@@ -27,7 +27,7 @@ PG_FUNCTION_INFO_V1(bm_webhook_preview);
 /* An event of another application is as unknown as one that does not exist. */
 static BmwStatement find = {
 	"SELECT e.url, h.names, h.texts, ARRAY(SELECT s.secret FROM bm_webhook.endpoint_secret s"
-	"  WHERE s.endpoint_id = e.id ORDER BY s.id DESC LIMIT 16),"
+	"  WHERE s.endpoint_id = e.id AND coalesce(s.expires_at > clock_timestamp(), true) ORDER BY s.id DESC LIMIT 16),"
 	" v.id, v.type, v.application, v.channel, v.message_id, v.occurred_at, v.data::text,"
 	" coalesce((SELECT d.attempts FROM bm_webhook.delivery d"
 	"  WHERE d.event_id = v.id AND d.endpoint_id = e.id), 0) + 1, e.payload = 'thin'"
@@ -77,7 +77,7 @@ static Datum
 preview(FunctionCallInfo fcinfo)
 {
 	BmwSqlRow row = {SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
-	BmwRequestSource source = {.timestamp_s = bmw_unix_us(GetCurrentTimestamp()) / USECS_PER_SEC,
+	BmwRequestSource source = {.now_us = bmw_unix_us(GetCurrentTimestamp()),
 							   .attempt = bmw_sql_int32(&row, 12)};
 	BmwRequestHeaders headers;
 	const char *url = bmw_sql_text(&row, 1, NULL);
