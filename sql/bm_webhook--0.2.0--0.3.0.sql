@@ -42,6 +42,7 @@ ALTER TABLE bm_webhook.endpoint ADD COLUMN events_since timestamptz, ADD COLUMN 
 ALTER TABLE bm_webhook.event ADD COLUMN expires_at timestamptz;
 
 DROP FUNCTION bm_webhook_internal.look();
+DROP FUNCTION bm_webhook_internal.random_secret();
 
 -------------------------------------------------------------------------------
 -- Registration
@@ -71,7 +72,10 @@ COMMENT ON COLUMN bm_webhook.endpoint.events_since IS
 
 CREATE INDEX endpoint_secret_expires_at_idx ON bm_webhook.endpoint_secret (expires_at) WHERE expires_at IS NOT NULL;
 COMMENT ON TABLE bm_webhook.endpoint_secret IS
-	'signing secrets (whsec_...); every request is signed with all of its endpoint''s that have not expired';
+	'signing secrets; every request is signed with all of its endpoint''s that have not expired';
+COMMENT ON COLUMN bm_webhook.endpoint_secret.kind IS
+	'hmac_sha256, a shared key whsec_... (v1); ed25519, a pair of keys, of which whsk_... is stored (v1a)';
+COMMENT ON COLUMN bm_webhook.endpoint_secret.secret IS 'a new one is made of what is inserted without';
 COMMENT ON COLUMN bm_webhook.endpoint_secret.expires_at IS 'from then on it signs no more, and is removed; NULL: never';
 
 CREATE TABLE bm_webhook_internal.endpoint_change (
@@ -182,6 +186,38 @@ CREATE TRIGGER keep_application AFTER INSERT OR UPDATE OF application ON bm_webh
 	FOR EACH ROW WHEN (NEW.application IS NOT NULL AND NEW.deleted_at IS NULL)
 	EXECUTE FUNCTION bm_webhook_internal.keep_application();
 COMMENT ON TRIGGER keep_application ON bm_webhook.endpoint IS 'keeps its application from being deleted meanwhile';
+
+CREATE FUNCTION bm_webhook_internal.random_secret(kind text = 'hmac_sha256') RETURNS text
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_random_secret';
+COMMENT ON FUNCTION bm_webhook_internal.random_secret(text) IS
+	'a new secret of 32 random bytes: whsec_ and their base64, or a pair of keys whsk_';
+
+CREATE OR REPLACE FUNCTION bm_webhook.secret(endpoint bigint) RETURNS text
+	LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	newest text;
+BEGIN
+	SELECT s.secret INTO newest FROM bm_webhook.endpoint_secret s
+		WHERE s.endpoint_id = secret.endpoint AND s.kind = 'hmac_sha256' ORDER BY s.id DESC LIMIT 1;
+	IF NOT FOUND THEN
+		PERFORM bm_webhook_internal.refuse(format('endpoint %s has no secret, or does not exist', endpoint),
+			'Endpoints are the rows of bm_webhook.endpoint.', '42704');
+	END IF;
+	RETURN newest;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.secret(bigint) IS
+	'the newest signing secret (whsec_...) of an endpoint, for those who may read endpoint_secret; 42704 unknown endpoint';
+
+COMMENT ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea) IS
+	'the Standard Webhooks signature, v1,<base64> or, with a key whsk_..., v1a,<base64>, of a body sent with this '
+	'webhook-id at this time (whole seconds); '
+	'22023 malformed secret, id with a period';
+COMMENT ON FUNCTION bm_webhook.verify(jsonb, bytea, text, interval) IS
+	'was this request signed with the secret, not longer ago (or ahead) than tolerance? secret: whsec_..., or a public '
+	'key whpk_...; headers: an object of '
+	'strings, names in any case; false, never null, when an argument is null or a header is missing or malformed; '
+	'22023 malformed secret';
 
 CREATE OR REPLACE FUNCTION bm_webhook.delete_application(application text) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -1255,34 +1291,52 @@ COMMENT ON FUNCTION bm_webhook.erase(text, text, text) IS
 -- Secrets
 -------------------------------------------------------------------------------
 
+CREATE OR REPLACE FUNCTION bm_webhook_internal.public_part(secret text) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_public_part';
+COMMENT ON FUNCTION bm_webhook_internal.public_part(text) IS
+	'what a receiver needs to verify: of a pair of keys the public one, of a shared key that itself';
+
 -- Called by C as the owner of the log, who has seen that the caller may ask for it.
-CREATE OR REPLACE FUNCTION bm_webhook_internal.rotate_secret(endpoint bigint, overlap interval, acting_as name) RETURNS text
+CREATE OR REPLACE FUNCTION bm_webhook_internal.rotate_secret(endpoint bigint, overlap interval, kind text, acting_as name)
+	RETURNS text
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	made text = bm_webhook_internal.random_secret();
+	made text = bm_webhook_internal.random_secret(kind);
 	expiring bigint;
 BEGIN
 	-- one after the other: the second one sees what the first one has made
 	PERFORM FROM bm_webhook.endpoint e WHERE e.id = endpoint FOR NO KEY UPDATE;
 	DELETE FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = endpoint AND s.expires_at <= clock_timestamp();
 	UPDATE bm_webhook.endpoint_secret s SET expires_at = clock_timestamp() + overlap
-		WHERE s.endpoint_id = endpoint AND coalesce(s.expires_at > clock_timestamp() + overlap, true);
+		WHERE s.endpoint_id = endpoint AND s.kind = rotate_secret.kind AND coalesce(s.expires_at > clock_timestamp() + overlap, true);
 	GET DIAGNOSTICS expiring = ROW_COUNT;
-	INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret) VALUES (endpoint, made);
+	INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret, kind) VALUES (endpoint, made, rotate_secret.kind);
 	INSERT INTO bm_webhook.operation (kind, endpoint_id, matched, done, asked_by, acting_as, ended_at)
 		VALUES ('rotate_secret', endpoint, expiring, expiring, session_user, acting_as, clock_timestamp());
-	RETURN made;
+	RETURN bm_webhook_internal.public_part(made);
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.rotate_secret(bigint, interval, name) IS
+COMMENT ON FUNCTION bm_webhook_internal.rotate_secret(bigint, interval, text, name) IS
 	'gives an endpoint another secret, lets those before expire after overlap, and notes who wanted it';
 
-CREATE OR REPLACE FUNCTION bm_webhook.rotate_secret(endpoint bigint, overlap interval = '24 h') RETURNS text
+CREATE OR REPLACE FUNCTION bm_webhook.rotate_secret(endpoint bigint, overlap interval = '24 h', kind text = 'hmac_sha256')
+	RETURNS text
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_rotate_secret';
-COMMENT ON FUNCTION bm_webhook.rotate_secret(bigint, interval) IS
-	'makes the next secret of an endpoint, and returns it. Until overlap has passed, requests are signed with those before '
-	'as well; then these expire. It is recorded in bm_webhook.operation; 22004, 22023, 42704 unknown endpoint, 54000 '
-	'too many secrets';
+COMMENT ON FUNCTION bm_webhook.rotate_secret(bigint, interval, text) IS
+	'makes the next secret of an endpoint, and returns what its receiver needs: the secret, or for kind => ''ed25519'' the '
+	'public key. Until overlap has passed, requests are signed with those of its kind before as well; then these expire. '
+	'It is recorded in bm_webhook.operation; 22004, 22023, 42704 unknown endpoint, 54000 too many secrets';
+
+CREATE OR REPLACE FUNCTION bm_webhook.public_key(endpoint bigint) RETURNS text
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'bm_webhook_public_key';
+COMMENT ON FUNCTION bm_webhook.public_key(bigint) IS
+	'the public key (whpk_...) by which the receiver of an endpoint verifies signatures v1a: that of its newest secret of '
+	'kind ed25519; 22004, 42704 unknown endpoint, no such secret';
+CREATE OR REPLACE FUNCTION bm_webhook.jwks(endpoint bigint) RETURNS jsonb
+	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'bm_webhook_jwks';
+COMMENT ON FUNCTION bm_webhook.jwks(bigint) IS
+	'all public keys of an endpoint that have not expired, as a JSON Web Key Set (RFC 7517, RFC 8037); 22004, 42704 '
+	'unknown endpoint';
 
 -------------------------------------------------------------------------------
 -- Message
@@ -1708,7 +1762,7 @@ GRANT SELECT ON bm_webhook.endpoint_pace TO bm_webhook;
 GRANT INSERT ON bm_webhook.redelivery TO bm_webhook;
 GRANT UPDATE (events_since, paused_at) ON bm_webhook.endpoint TO bm_webhook;
 GRANT UPDATE (paused_at) ON bm_webhook.application TO bm_webhook;
-GRANT INSERT (endpoint_id, secret), UPDATE (expires_at) ON bm_webhook.endpoint_secret TO bm_webhook;
+GRANT INSERT (endpoint_id, secret, kind), UPDATE (expires_at) ON bm_webhook.endpoint_secret TO bm_webhook;
 GRANT SELECT, INSERT, DELETE ON bm_webhook.paused TO bm_webhook;
 GRANT SELECT ON bm_webhook_internal.pending TO PUBLIC;
 GRANT SELECT (endpoint_id, pending, retrying) ON bm_webhook_internal.pending_count, bm_webhook_internal.pending_change

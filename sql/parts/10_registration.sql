@@ -112,9 +112,10 @@ ALTER TABLE bm_webhook.endpoint_secret ALTER COLUMN secret SET STATISTICS 0;
 CREATE INDEX endpoint_secret_endpoint_id_id_idx ON bm_webhook.endpoint_secret (endpoint_id, id);
 CREATE INDEX endpoint_secret_expires_at_idx ON bm_webhook.endpoint_secret (expires_at) WHERE expires_at IS NOT NULL;
 COMMENT ON TABLE bm_webhook.endpoint_secret IS
-	'signing secrets (whsec_...); every request is signed with all of its endpoint''s that have not expired';
+	'signing secrets; every request is signed with all of its endpoint''s that have not expired';
 COMMENT ON COLUMN bm_webhook.endpoint_secret.kind IS
-	'hmac_sha256, a shared key (v1); ed25519, a pair of keys (v1a), is not supported yet';
+	'hmac_sha256, a shared key whsec_... (v1); ed25519, a pair of keys, of which whsk_... is stored (v1a)';
+COMMENT ON COLUMN bm_webhook.endpoint_secret.secret IS 'a new one is made of what is inserted without';
 COMMENT ON COLUMN bm_webhook.endpoint_secret.key_id IS 'the key that the secret is encrypted with; not supported yet';
 COMMENT ON COLUMN bm_webhook.endpoint_secret.expires_at IS 'from then on it signs no more, and is removed; NULL: never';
 

@@ -17,9 +17,10 @@ CREATE FUNCTION bm_webhook_internal.endpoint_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_endpoint_changed';
 COMMENT ON FUNCTION bm_webhook_internal.endpoint_changed() IS
 	'notes what was changed, and tells the dispatcher to read that again';
-CREATE FUNCTION bm_webhook_internal.random_secret() RETURNS text
-	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_random_secret';
-COMMENT ON FUNCTION bm_webhook_internal.random_secret() IS 'a new secret: whsec_ and the base64 of 32 random bytes';
+CREATE FUNCTION bm_webhook_internal.random_secret(kind text = 'hmac_sha256') RETURNS text
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_random_secret';
+COMMENT ON FUNCTION bm_webhook_internal.random_secret(text) IS
+	'a new secret of 32 random bytes: whsec_ and their base64, or a pair of keys whsk_';
 
 -- As the definer: who registers an endpoint need not be able to write secrets.
 CREATE FUNCTION bm_webhook_internal.make_endpoint_secret() RETURNS trigger
@@ -143,7 +144,7 @@ DECLARE
 	newest text;
 BEGIN
 	SELECT s.secret INTO newest FROM bm_webhook.endpoint_secret s
-		WHERE s.endpoint_id = secret.endpoint ORDER BY s.id DESC LIMIT 1;
+		WHERE s.endpoint_id = secret.endpoint AND s.kind = 'hmac_sha256' ORDER BY s.id DESC LIMIT 1;
 	IF NOT FOUND THEN
 		PERFORM bm_webhook_internal.refuse(format('endpoint %s has no secret, or does not exist', endpoint),
 			'Endpoints are the rows of bm_webhook.endpoint.', '42704');
@@ -152,7 +153,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.secret(bigint) IS
-	'the newest signing secret of an endpoint, for those who may read endpoint_secret; 42704 unknown endpoint';
+	'the newest signing secret (whsec_...) of an endpoint, for those who may read endpoint_secret; 42704 unknown endpoint';
 
 
 -- Instead of DELETE, the right to which is also one to LOCK TABLE.

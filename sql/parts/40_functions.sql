@@ -10,13 +10,15 @@ COMMENT ON FUNCTION bm_webhook_internal.refuse(text, text, text) IS 'raises an e
 CREATE FUNCTION bm_webhook.sign(secret text, id text, at timestamptz, body bytea) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_sign';
 COMMENT ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea) IS
-	'the Standard Webhooks signature, v1,<base64>, of a body sent with this webhook-id at this time (whole seconds); '
+	'the Standard Webhooks signature, v1,<base64> or, with a key whsk_..., v1a,<base64>, of a body sent with this '
+	'webhook-id at this time (whole seconds); '
 	'22023 malformed secret, id with a period';
 
 CREATE FUNCTION bm_webhook.verify(headers jsonb, body bytea, secret text, tolerance interval = '5 min') RETURNS boolean
 	LANGUAGE c VOLATILE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_verify';
 COMMENT ON FUNCTION bm_webhook.verify(jsonb, bytea, text, interval) IS
-	'was this request signed with the secret, not longer ago (or ahead) than tolerance? headers: an object of '
+	'was this request signed with the secret, not longer ago (or ahead) than tolerance? secret: whsec_..., or a public '
+	'key whpk_...; headers: an object of '
 	'strings, names in any case; false, never null, when an argument is null or a header is missing or malformed; '
 	'22023 malformed secret';
 

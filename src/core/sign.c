@@ -1,11 +1,11 @@
 /*
- * core/sign.c - Standard Webhooks 1.0 signatures, scheme v1 (HMAC-SHA256).
+ * core/sign.c - Standard Webhooks 1.0 signatures, schemes v1 (HMAC-SHA256) and v1a (ed25519).
  *
  * The key is the decoded secret, not its text. Fetching an algorithm from
  * OpenSSL 3 costs more than the signature, so a signer fetches once and keeps
  * its context; and it keeps the last key, because re-keying costs two of the
  * compressions of a 1 KB message and a lane sends to the same endpoint again and
- * again. Base64 is written here: OpenSSL's decoder skips blanks and forgives.
+ * again.
  */
 #include "core/sign.h"
 
@@ -19,66 +19,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECRET_PREFIX "whsec_"
-#define SIGNATURE_PREFIX "v1,"
+#include "core/base64.h"
+#include "core/ed25519.h"
+
+#define HMAC_PREFIX "v1,"
+#define ED25519_PREFIX "v1a,"
 #define PREFIX_LEN(prefix) (sizeof(prefix) - 1)
 #define MAC_BYTES 32
-#define MAX_BASE64_LEN ((BMW_SECRET_MAX_BYTES + 2) / 3 * 4)
+#define TIMESTAMP_SIZE 32
+#define MAX_TRIED BMW_MAX_SECRETS
 
 struct BmwSigner
 {
 	EVP_MAC *mac;
 	EVP_MAC_CTX *context;
 	BmwSecret last; /* the key the context holds; len 0: none */
+	BmwEd25519 *ed25519;
 };
 
+static BmwStatus sign_hmac(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message,
+						   char *out);
+static BmwStatus sign_ed25519(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message,
+							  char *out);
+static BmwStatus verify_hmac(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message,
+							 const char *signatures);
+static BmwStatus verify_ed25519(BmwSigner *signer, const BmwSecret *secret,
+								const BmwMessage *message, const char *signatures);
 static BmwStatus start(BmwSigner *signer, const BmwSecret *secret);
 static bool update_message(EVP_MAC_CTX *context, const BmwMessage *message);
-static size_t encode_base64(const uint8_t *bytes, size_t len, char *out);
-static bool decode_base64(const char *text, size_t len, uint8_t *out, size_t *out_len);
-static int base64_value(char c);
-
-BmwStatus
-bmw_secret_parse(const char *text, size_t len, BmwSecret *out)
-{
-	const size_t prefix_len = PREFIX_LEN(SECRET_PREFIX);
-
-	*out = (BmwSecret){0};
-	if (len < prefix_len || memcmp(text, SECRET_PREFIX, prefix_len) != 0)
-		return BMW_ERROR_SECRET_PREFIX;
-
-	uint8_t bytes[MAX_BASE64_LEN / 4 * 3];
-	size_t bytes_len;
-
-	if (len - prefix_len > MAX_BASE64_LEN)
-		return BMW_ERROR_SECRET_LENGTH;
-	if (!decode_base64(text + prefix_len, len - prefix_len, bytes, &bytes_len))
-	{
-		OPENSSL_cleanse(bytes, sizeof(bytes));
-		return BMW_ERROR_SECRET_BASE64;
-	}
-
-	const bool has_length = bytes_len >= BMW_SECRET_MIN_BYTES && bytes_len <= BMW_SECRET_MAX_BYTES;
-
-	if (has_length)
-	{
-		memcpy(out->key, bytes, bytes_len);
-		out->len = bytes_len;
-	}
-	OPENSSL_cleanse(bytes, sizeof(bytes));
-	return has_length ? BMW_OK : BMW_ERROR_SECRET_LENGTH;
-}
-
-BmwStatus
-bmw_secret_format(const uint8_t *key, size_t len, char *out)
-{
-	out[0] = '\0';
-	if (len < BMW_SECRET_MIN_BYTES || len > BMW_SECRET_MAX_BYTES)
-		return BMW_ERROR_SECRET_LENGTH;
-	memcpy(out, SECRET_PREFIX, PREFIX_LEN(SECRET_PREFIX));
-	encode_base64(key, len, out + PREFIX_LEN(SECRET_PREFIX));
-	return BMW_OK;
-}
+static int format_timestamp(const BmwMessage *message, char *out);
+static void *join(const BmwMessage *message, size_t *len);
+static bool decode_signature(const char *text, size_t len, uint8_t *signature);
 
 BmwSigner *
 bmw_signer_create(void)
@@ -93,9 +64,11 @@ bmw_signer_create(void)
 		OSSL_PARAM_construct_end(),
 	};
 
+	signer->ed25519 = bmw_ed25519_create();
 	signer->mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
 	signer->context = signer->mac != NULL ? EVP_MAC_CTX_new(signer->mac) : NULL;
-	if (signer->context == NULL || EVP_MAC_CTX_set_params(signer->context, params) != 1)
+	if (signer->ed25519 == NULL || signer->context == NULL ||
+		EVP_MAC_CTX_set_params(signer->context, params) != 1)
 	{
 		bmw_signer_destroy(signer);
 		return NULL;
@@ -110,6 +83,7 @@ bmw_signer_destroy(BmwSigner *signer)
 		return;
 	EVP_MAC_CTX_free(signer->context);
 	EVP_MAC_free(signer->mac);
+	bmw_ed25519_destroy(signer->ed25519);
 	OPENSSL_cleanse(&signer->last, sizeof(signer->last));
 	free(signer);
 }
@@ -117,48 +91,124 @@ bmw_signer_destroy(BmwSigner *signer)
 BmwStatus
 bmw_sign(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message, char *out)
 {
-	uint8_t mac[MAC_BYTES];
-	size_t mac_len = 0;
-	BmwStatus status = BMW_ERROR_MESSAGE_ID;
-
 	out[0] = '\0';
-	if (strchr(message->id, '.') == NULL)
-		status = start(signer, secret);
-	if (status != BMW_OK)
-		return status;
-	if (!update_message(signer->context, message) ||
-		EVP_MAC_final(signer->context, mac, &mac_len, sizeof(mac)) != 1 || mac_len != sizeof(mac))
-		return BMW_ERROR_CRYPTO;
-
-	memcpy(out, SIGNATURE_PREFIX, PREFIX_LEN(SIGNATURE_PREFIX));
-	encode_base64(mac, sizeof(mac), out + PREFIX_LEN(SIGNATURE_PREFIX));
-	return BMW_OK;
+	if (strchr(message->id, '.') != NULL)
+		return BMW_ERROR_MESSAGE_ID;
+	switch (secret->kind)
+	{
+		case BMW_SECRET_HMAC:
+			return sign_hmac(signer, secret, message, out);
+		case BMW_SECRET_ED25519:
+			return sign_ed25519(signer, secret, message, out);
+		case BMW_SECRET_ED25519_PUBLIC:
+			break;
+	}
+	return BMW_ERROR_SECRET_PUBLIC;
 }
 
 BmwStatus
 bmw_verify(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message,
 		   const char *signatures)
 {
-	char expected[BMW_SIGNATURE_TEXT_SIZE];
-	const BmwStatus status = bmw_sign(signer, secret, message, expected);
+	if (strchr(message->id, '.') != NULL)
+		return BMW_ERROR_MESSAGE_ID;
+	return secret->kind == BMW_SECRET_HMAC ? verify_hmac(signer, secret, message, signatures)
+										   : verify_ed25519(signer, secret, message, signatures);
+}
+
+static BmwStatus
+sign_hmac(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message, char *out)
+{
+	uint8_t mac[MAC_BYTES];
+	size_t mac_len = 0;
+	const BmwStatus status = start(signer, secret);
 
 	if (status != BMW_OK)
 		return status;
+	if (!update_message(signer->context, message) ||
+		EVP_MAC_final(signer->context, mac, &mac_len, sizeof(mac)) != 1 || mac_len != sizeof(mac))
+		return BMW_ERROR_CRYPTO;
 
+	memcpy(out, HMAC_PREFIX, PREFIX_LEN(HMAC_PREFIX));
+	bmw_base64_encode(mac, sizeof(mac), out + PREFIX_LEN(HMAC_PREFIX));
+	return BMW_OK;
+}
+
+static BmwStatus
+sign_ed25519(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message, char *out)
+{
+	uint8_t signature[BMW_ED25519_SIGNATURE];
+	size_t len;
+	void *content;
+	bool is_done;
+
+	if (secret->len != BMW_ED25519_PAIR)
+		return BMW_ERROR_SECRET_KEY_LENGTH;
+	content = join(message, &len);
+	if (content == NULL)
+		return BMW_ERROR_MEMORY;
+	is_done = bmw_ed25519_sign(signer->ed25519, secret->key, content, len, signature);
+	free(content);
+	if (!is_done)
+		return BMW_ERROR_CRYPTO;
+	memcpy(out, ED25519_PREFIX, PREFIX_LEN(ED25519_PREFIX));
+	bmw_base64_encode(signature, sizeof(signature), out + PREFIX_LEN(ED25519_PREFIX));
+	return BMW_OK;
+}
+
+static BmwStatus
+verify_hmac(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message,
+			const char *signatures)
+{
+	char expected[BMW_SIGNATURE_TEXT_SIZE];
+	const BmwStatus status = sign_hmac(signer, secret, message, expected);
+	const size_t expected_len = status == BMW_OK ? strlen(expected) : 0;
 	bool is_match = false;
 
+	if (status != BMW_OK)
+		return status;
 	/* All of them, without stopping at a match: time tells nothing. */
 	for (const char *cursor = signatures; *cursor != '\0';)
 	{
 		const size_t len = strcspn(cursor, " ");
 
 		/* The scheme is part of the text, so another scheme never matches. */
-		if (len == sizeof(expected) - 1 && CRYPTO_memcmp(cursor, expected, len) == 0)
+		if (len == expected_len && CRYPTO_memcmp(cursor, expected, len) == 0)
 			is_match = true;
 		cursor += len;
 		cursor += strspn(cursor, " ");
 	}
 	OPENSSL_cleanse(expected, sizeof(expected));
+	return is_match ? BMW_OK : BMW_ERROR_SIGNATURE_MISMATCH;
+}
+
+static BmwStatus
+verify_ed25519(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message,
+			   const char *signatures)
+{
+	const size_t skipped = secret->kind == BMW_SECRET_ED25519 ? BMW_ED25519_KEY : 0;
+	uint8_t signature[BMW_ED25519_SIGNATURE];
+	size_t len;
+	void *content = join(message, &len);
+	bool is_match = false;
+	int tried = 0;
+
+	if (content == NULL)
+		return BMW_ERROR_MEMORY;
+	for (const char *cursor = signatures; *cursor != '\0' && !is_match && tried < MAX_TRIED;)
+	{
+		const size_t word_len = strcspn(cursor, " ");
+
+		if (decode_signature(cursor, word_len, signature))
+		{
+			tried++;
+			is_match =
+				bmw_ed25519_verify(signer->ed25519, secret->key + skipped, content, len, signature);
+		}
+		cursor += word_len;
+		cursor += strspn(cursor, " ");
+	}
+	free(content);
 	return is_match ? BMW_OK : BMW_ERROR_SIGNATURE_MISMATCH;
 }
 
@@ -186,77 +236,51 @@ start(BmwSigner *signer, const BmwSecret *secret)
 static bool
 update_message(EVP_MAC_CTX *context, const BmwMessage *message)
 {
-	char timestamp[32];
-	const int len = snprintf(timestamp, sizeof(timestamp), ".%" PRId64 ".", message->timestamp_s);
+	char timestamp[TIMESTAMP_SIZE];
+	const int len = format_timestamp(message, timestamp);
 
 	return EVP_MAC_update(context, (const unsigned char *) message->id, strlen(message->id)) == 1 &&
 		   EVP_MAC_update(context, (const unsigned char *) timestamp, (size_t) len) == 1 &&
 		   EVP_MAC_update(context, message->body, message->body_len) == 1;
 }
 
-/* Padded, followed by a 0; returns the length without it. */
-static size_t
-encode_base64(const uint8_t *bytes, size_t len, char *out)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	char *end = out;
-
-	for (size_t i = 0; i < len; i += 3)
-	{
-		const size_t rest = len - i;
-		const uint32_t group = (uint32_t) bytes[i] << 16 |
-							   (rest > 1 ? (uint32_t) bytes[i + 1] << 8 : 0) |
-							   (rest > 2 ? (uint32_t) bytes[i + 2] : 0);
-
-		*end++ = digits[group >> 18];
-		*end++ = digits[group >> 12 & 63];
-		*end++ = rest > 1 ? digits[group >> 6 & 63] : '=';
-		*end++ = rest > 2 ? digits[group & 63] : '=';
-	}
-	*end = '\0';
-	return (size_t) (end - out);
-}
-
-/* Strict: whole groups, padding only at the end, no stray bits before it. */
-static bool
-decode_base64(const char *text, size_t len, uint8_t *out, size_t *out_len)
-{
-	const size_t padding = len >= 4 && text[len - 1] == '=' ? (text[len - 2] == '=' ? 2 : 1) : 0;
-
-	*out_len = 0;
-	if (len % 4 != 0)
-		return false;
-	for (size_t i = 0; i < len; i += 4)
-	{
-		uint32_t group = 0;
-		const size_t skipped = i + 4 == len ? padding : 0;
-
-		for (size_t j = 0; j < 4; j++)
-		{
-			const int value = j < 4 - skipped ? base64_value(text[i + j]) : 0;
-
-			if (value < 0)
-				return false;
-			group = group << 6 | (uint32_t) value;
-		}
-		if ((group & ((UINT32_C(1) << (8 * skipped)) - 1)) != 0)
-			return false;
-		for (size_t j = 0; j < 3 - skipped; j++)
-			out[(*out_len)++] = (uint8_t) (group >> (16 - 8 * j));
-	}
-	return true;
-}
-
 static int
-base64_value(char c)
+format_timestamp(const BmwMessage *message, char *out)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '+')
-		return 62;
-	return c == '/' ? 63 : -1;
+	return snprintf(out, TIMESTAMP_SIZE, ".%" PRId64 ".", message->timestamp_s);
+}
+
+/* What is signed, in one piece: malloc'd, NULL when out of memory. */
+static void *
+join(const BmwMessage *message, size_t *len)
+{
+	char timestamp[TIMESTAMP_SIZE];
+	const size_t id_len = strlen(message->id);
+	const size_t timestamp_len = (size_t) format_timestamp(message, timestamp);
+	char *content = malloc(id_len + timestamp_len + message->body_len);
+
+	if (content == NULL)
+		return NULL;
+	memcpy(content, message->id, id_len);
+	memcpy(content + id_len, timestamp, timestamp_len);
+	if (message->body_len > 0)
+		memcpy(content + id_len + timestamp_len, message->body, message->body_len);
+	*len = id_len + timestamp_len + message->body_len;
+	return content;
+}
+
+static bool
+decode_signature(const char *text, size_t len, uint8_t *signature)
+{
+	const size_t prefix_len = PREFIX_LEN(ED25519_PREFIX);
+	uint8_t bytes[BMW_BASE64_LEN(BMW_ED25519_SIGNATURE) / 4 * 3];
+	size_t bytes_len;
+
+	if (len != prefix_len + BMW_BASE64_LEN(BMW_ED25519_SIGNATURE) ||
+		memcmp(text, ED25519_PREFIX, prefix_len) != 0 ||
+		!bmw_base64_decode(text + prefix_len, len - prefix_len, bytes, &bytes_len) ||
+		bytes_len != BMW_ED25519_SIGNATURE)
+		return false;
+	memcpy(signature, bytes, BMW_ED25519_SIGNATURE);
+	return true;
 }

@@ -48,9 +48,9 @@ bmw_status_text(BmwStatus status)
 		case BMW_ERROR_PORT_DENIED:
 			return "The port is not one that requests may go to.";
 		case BMW_ERROR_SECRET_PREFIX:
-			return "The secret does not begin with \"whsec_\".";
+			return "The secret does not begin with \"whsec_\", \"whsk_\" or \"whpk_\".";
 		case BMW_ERROR_SECRET_BASE64:
-			return "The secret is not padded base64 after \"whsec_\".";
+			return "The secret is not padded base64 after its prefix.";
 		case BMW_ERROR_SECRET_LENGTH:
 			return "The secret is not between 24 and 64 bytes long.";
 		case BMW_ERROR_SIGNATURE_MISMATCH:
@@ -61,6 +61,12 @@ bmw_status_text(BmwStatus status)
 			return "The cryptographic library failed.";
 		case BMW_ERROR_MESSAGE_ID:
 			return "The id of the message contains a period.";
+		case BMW_ERROR_SECRET_KEY_LENGTH:
+			return "The key is not as long as one of ed25519 is.";
+		case BMW_ERROR_SECRET_PAIR:
+			return "The second half of the key is not the public key of the first.";
+		case BMW_ERROR_SECRET_PUBLIC:
+			return "A public key cannot sign.";
 		case BMW_ERROR_HEADER_NAME:
 			return "The header name is not a valid HTTP token.";
 		case BMW_ERROR_HEADER_RESERVED:

@@ -1,5 +1,5 @@
 /*
- * test_sign.c - known answers (Standard Webhooks, RFC 4231), secrets, verifying.
+ * test_sign.c - known answers (Standard Webhooks, RFC 4231), secrets, verifying; scheme v1.
  *
  * RFC 4231 signs plain data; a message with id "", no timestamp and no dots
  * does not exist, so its vectors are checked through OpenSSL's one-shot HMAC,
@@ -173,13 +173,16 @@ test_secret_round_trip(void)
 
 	for (size_t i = 0; i < sizeof(key); i++)
 		key[i] = (uint8_t) (i * 37 + 250);
-	CHECK_INT(bmw_secret_format(key, BMW_SECRET_MIN_BYTES - 1, text), BMW_ERROR_SECRET_LENGTH);
-	CHECK_INT(bmw_secret_format(key, BMW_SECRET_MAX_BYTES + 1, text), BMW_ERROR_SECRET_LENGTH);
+	CHECK_INT(bmw_secret_format(&(BmwSecret){.len = BMW_SECRET_MIN_BYTES - 1}, text),
+			  BMW_ERROR_SECRET_LENGTH);
+	CHECK_INT(bmw_secret_format(&(BmwSecret){.len = BMW_SECRET_MAX_BYTES + 1}, text),
+			  BMW_ERROR_SECRET_LENGTH);
 	for (size_t len = BMW_SECRET_MIN_BYTES; len <= BMW_SECRET_MAX_BYTES; len++)
 	{
-		BmwSecret secret;
+		BmwSecret secret = {.len = len};
 
-		CHECK_INT(bmw_secret_format(key, len, text), BMW_OK);
+		memcpy(secret.key, key, len);
+		CHECK_INT(bmw_secret_format(&secret, text), BMW_OK);
 		EVP_EncodeBlock((unsigned char *) reference, key, (int) len);
 		CHECK_TEXT(text + 6, reference);
 		CHECK_INT(bmw_secret_parse(text, strlen(text), &secret), BMW_OK);

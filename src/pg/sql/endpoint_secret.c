@@ -7,8 +7,9 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "core/sign.h"
+#include "core/secret.h"
 #include "pg/sql/identity.h"
+#include "pg/sql/key.h"
 #include "pg/sql/ownership.h"
 #include "pg/sql/row.h"
 #include "pg/sql/statement.h"
@@ -25,8 +26,9 @@ static BmwStatement count = {
 	3,
 	{INT8OID, OIDOID, BOOLOID}};
 
-static void check_secret(const BmwRow *row);
-static void check_kind(const BmwRow *row);
+static void make_secret(BmwRow *row);
+static void check_secret(BmwRow *row);
+static BmwSecretKind kind_of(const BmwRow *row);
 static void check_expiry(const BmwRow *row);
 static void refuse_later(const BmwRow *row, const char *column);
 static void check_count(const BmwRow *row);
@@ -34,15 +36,15 @@ static void check_count(const BmwRow *row);
 Datum
 bm_webhook_check_endpoint_secret(PG_FUNCTION_ARGS)
 {
-	static const char *const required[] = {"endpoint_id", "secret", "kind"};
+	static const char *const required[] = {"endpoint_id", "kind", "secret"};
 	static BmwLastId last;
 	BmwRow row = bmw_row_begin(fcinfo, "endpoint_secret");
 
 	bmw_row_check_id(&row, &last);
+	make_secret(&row);
 	bmw_row_require(&row, required, lengthof(required));
-	if (bmw_row_has_changed(&row, "secret"))
+	if (bmw_row_has_changed(&row, "secret") || bmw_row_has_changed(&row, "kind"))
 		check_secret(&row);
-	check_kind(&row);
 	refuse_later(&row, "key_id");
 	check_expiry(&row);
 	if (bmw_row_has_changed(&row, "endpoint_id"))
@@ -51,31 +53,45 @@ bm_webhook_check_endpoint_secret(PG_FUNCTION_ARGS)
 	return bmw_row_end(&row);
 }
 
+/* Who writes none gets a new one. */
 static void
-check_secret(const BmwRow *row)
+make_secret(BmwRow *row)
 {
-	text *written = DatumGetTextPP(bmw_row_value(row, "secret"));
-	BmwSecret secret;
-	BmwStatus status = bmw_secret_parse(VARDATA_ANY(written), VARSIZE_ANY_EXHDR(written), &secret);
+	BmwSecret key;
 
-	explicit_bzero(&secret, sizeof(secret));
-	if (status != BMW_OK)
-		bmw_row_refuse("invalid secret", bmw_status_text(status),
-					   "A secret is whsec_ followed by the base64 of 24 to 64 bytes.");
+	if (bmw_row_is_update(row) || !bmw_row_is_null(row, "secret") || bmw_row_is_null(row, "kind"))
+		return;
+	key = bmw_key_generate(kind_of(row));
+	bmw_row_set(row, "secret", bmw_key_datum(&key));
+	explicit_bzero(&key, sizeof(key));
 }
 
+/* A pair of which the first half was given is stored whole. */
 static void
-check_kind(const BmwRow *row)
+check_secret(BmwRow *row)
 {
-	const char *kind = TextDatumGetCString(bmw_row_value(row, "kind"));
+	BmwSecretKind kind = kind_of(row);
+	BmwSecret key = bmw_key_parse(DatumGetTextPP(bmw_row_value(row, "secret")));
 
-	if (strcmp(kind, "ed25519") == 0)
-		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				errmsg("secrets of kind \"ed25519\" are not supported yet"),
-				errhint("Leave \"kind\" out: secrets are keys that you share with the receiver."));
-	if (strcmp(kind, "hmac_sha256") != 0)
+	if (key.kind != kind)
+	{
+		explicit_bzero(&key, sizeof(key));
+		bmw_row_refuse("invalid secret", "It is not of the kind that \"kind\" says.",
+					   "hmac_sha256, the default, begins with whsec_, and ed25519 with whsk_.");
+	}
+	bmw_row_set(row, "secret", bmw_key_datum(&key));
+	explicit_bzero(&key, sizeof(key));
+}
+
+static BmwSecretKind
+kind_of(const BmwRow *row)
+{
+	BmwSecretKind kind;
+
+	if (!bmw_key_kind(TextDatumGetCString(bmw_row_value(row, "kind")), &kind))
 		bmw_row_refuse("invalid \"kind\"", "There is no such kind of secret.",
-					   "The default is hmac_sha256.");
+					   "The kinds are hmac_sha256, the default, and ed25519.");
+	return kind;
 }
 
 static void

@@ -15,6 +15,7 @@
 #include "core/uuid.h"
 #include "fmgr.h"
 #include "pg/sql/interval.h"
+#include "pg/sql/key.h"
 #include "pg/sql/refuse.h"
 #include "pg/sql/signer.h"
 #include "utils/array.h"
@@ -27,17 +28,13 @@
 
 PG_FUNCTION_INFO_V1(bm_webhook_sign);
 PG_FUNCTION_INFO_V1(bm_webhook_verify);
-PG_FUNCTION_INFO_V1(bm_webhook_random_secret);
 PG_FUNCTION_INFO_V1(bm_webhook_exponential_backoff);
 PG_FUNCTION_INFO_V1(bm_webhook_matches);
 PG_FUNCTION_INFO_V1(bm_webhook_has_equality);
 PG_FUNCTION_INFO_V1(bm_webhook_uuid_floor);
 PG_FUNCTION_INFO_V1(bm_webhook_uuid_time);
 
-#define GENERATED_SECRET_BYTES 32
-
 static bool has_null_argument(FunctionCallInfo fcinfo);
-static BmwSecret secret_argument(text *value);
 static int64 unix_seconds(TimestampTz at);
 static char *find_header(Jsonb *headers, const char *name);
 static bool parse_seconds(const char *text, int64 *seconds);
@@ -47,7 +44,7 @@ static int64 interval_argument(const Interval *interval, const char *name);
 Datum
 bm_webhook_sign(PG_FUNCTION_ARGS)
 {
-	BmwSecret secret = secret_argument(PG_GETARG_TEXT_PP(0));
+	BmwSecret secret = bmw_key_parse(PG_GETARG_TEXT_PP(0));
 	bytea *body = PG_GETARG_BYTEA_PP(3);
 	BmwMessage message = {
 		.id = text_to_cstring(PG_GETARG_TEXT_PP(1)),
@@ -59,6 +56,10 @@ bm_webhook_sign(PG_FUNCTION_ARGS)
 	BmwStatus status = bmw_sign(bmw_signer_of_session(), &secret, &message, signature);
 
 	explicit_bzero(&secret, sizeof(secret));
+	if (status == BMW_ERROR_SECRET_PUBLIC)
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid secret"),
+				errdetail("%s", bmw_status_text(status)),
+				errhint("It verifies what was signed with its private key, whsk_."));
 	if (status == BMW_ERROR_MESSAGE_ID)
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid message id"),
 				errdetail("%s", bmw_status_text(status)),
@@ -81,7 +82,7 @@ bm_webhook_verify(PG_FUNCTION_ARGS)
 
 	Jsonb *headers = PG_GETARG_JSONB_P(0);
 	bytea *body = PG_GETARG_BYTEA_PP(1);
-	BmwSecret secret = secret_argument(PG_GETARG_TEXT_PP(2));
+	BmwSecret secret = bmw_key_parse(PG_GETARG_TEXT_PP(2));
 	int64 tolerance = interval_argument(PG_GETARG_INTERVAL_P(3), "tolerance");
 	char *id = find_header(headers, "webhook-id");
 	char *timestamp = find_header(headers, "webhook-timestamp");
@@ -101,19 +102,6 @@ bm_webhook_verify(PG_FUNCTION_ARGS)
 
 	explicit_bzero(&secret, sizeof(secret));
 	PG_RETURN_BOOL(status == BMW_OK);
-}
-
-Datum
-bm_webhook_random_secret(PG_FUNCTION_ARGS)
-{
-	uint8 key[GENERATED_SECRET_BYTES];
-	char secret[BMW_SECRET_TEXT_SIZE];
-
-	if (!pg_strong_random(key, sizeof(key)) ||
-		bmw_secret_format(key, sizeof(key), secret) != BMW_OK)
-		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate a secret"));
-	explicit_bzero(key, sizeof(key));
-	PG_RETURN_TEXT_P(cstring_to_text(secret));
 }
 
 /* exponential_backoff(base interval, factor float8, max interval, attempts int) */
@@ -208,20 +196,6 @@ has_null_argument(FunctionCallInfo fcinfo)
 		if (PG_ARGISNULL(i))
 			return true;
 	return false;
-}
-
-static BmwSecret
-secret_argument(text *value)
-{
-	BmwSecret secret;
-	BmwStatus status = bmw_secret_parse(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), &secret);
-
-	if (status != BMW_OK)
-		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid secret"),
-				errdetail("%s", bmw_status_text(status)),
-				errhint("A secret is whsec_ followed by the base64 of %d to %d bytes.",
-						BMW_SECRET_MIN_BYTES, BMW_SECRET_MAX_BYTES));
-	return secret;
 }
 
 static int64
