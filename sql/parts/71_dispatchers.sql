@@ -41,7 +41,8 @@ CREATE VIEW bm_webhook.endpoint_pace WITH (security_invoker = true) AS
 COMMENT ON VIEW bm_webhook.endpoint_pace IS
 	'how an endpoint is sent to now, as its dispatcher has found out; of endpoints to which something was sent since it '
 	'has started, as far as there is room for them';
-COMMENT ON COLUMN bm_webhook.endpoint_pace.allowed_in_flight IS 'requests at the same time; endpoint.max_in_flight at most';
+COMMENT ON COLUMN bm_webhook.endpoint_pace.allowed_in_flight IS
+	'requests at the same time; endpoint.max_in_flight at most';
 COMMENT ON COLUMN bm_webhook.endpoint_pace.rate IS 'requests a second, spread evenly; NULL: as fast as answers come';
 COMMENT ON COLUMN bm_webhook.endpoint_pace.held_until IS 'nothing is sent before; NULL: it is not held';
 COMMENT ON COLUMN bm_webhook.endpoint_pace.reason IS

@@ -19,7 +19,8 @@ BEGIN
 	PERFORM FROM bm_webhook.endpoint e WHERE e.id = endpoint FOR NO KEY UPDATE;
 	DELETE FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = endpoint AND s.expires_at <= clock_timestamp();
 	UPDATE bm_webhook.endpoint_secret s SET expires_at = clock_timestamp() + overlap
-		WHERE s.endpoint_id = endpoint AND s.kind = rotate_secret.kind AND coalesce(s.expires_at > clock_timestamp() + overlap, true);
+		WHERE s.endpoint_id = endpoint AND s.kind = rotate_secret.kind
+			AND coalesce(s.expires_at > clock_timestamp() + overlap, true);
 	GET DIAGNOSTICS expiring = ROW_COUNT;
 	INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret, kind) VALUES (endpoint, made, rotate_secret.kind);
 	INSERT INTO bm_webhook.operation (kind, endpoint_id, matched, done, asked_by, acting_as, ended_at)
@@ -34,8 +35,9 @@ CREATE FUNCTION bm_webhook.rotate_secret(endpoint bigint, overlap interval = '24
 	RETURNS text
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_rotate_secret';
 COMMENT ON FUNCTION bm_webhook.rotate_secret(bigint, interval, text) IS
-	'makes the next secret of an endpoint, and returns what its receiver needs: the secret, or for kind => ''ed25519'' the '
-	'public key. Until overlap has passed, requests are signed with those of its kind before as well; then these expire. '
+	'makes the next secret of an endpoint, and returns what its receiver needs: the secret, or for kind => ''ed25519'' '
+	'the public key. Until overlap has passed, requests are signed with those of its kind before as well; then these '
+	'expire. '
 	'It is recorded in bm_webhook.operation; 22004, 22023, 42704 unknown endpoint, 54000 too many secrets';
 
 CREATE FUNCTION bm_webhook.public_key(endpoint bigint) RETURNS text
