@@ -22,7 +22,7 @@ typedef struct BmwEndpointRules
 	bool is_enabled;
 	bool has_secret;		 /* without one everything waits */
 	int64_t secret_until_us; /* when the last of them expires; 0: never */
-	bool is_paused;			 /* so does it then */
+	bool is_paused;			 /* so does it then; what is in flight ends as it would have */
 	bool is_ordered;		 /* by message */
 	BmwSchedule schedule;
 	int64_t failing_since_us; /* as its row says; 0: not failing */

@@ -69,6 +69,13 @@ bmw_lane_set_stopped(BmwLane *lane, bool is_stopped)
 	bmw_lane_refresh(lane);
 }
 
+void
+bmw_lane_go_on(BmwLane *lane)
+{
+	lane->is_stopped = false;
+	bmw_lane_refresh(lane);
+}
+
 bool
 bmw_lane_is_stopped(const BmwLane *lane)
 {

@@ -86,8 +86,9 @@ extern int64_t bmw_lane_endpoint(const BmwLane *lane);
 /* The caller's pointer that a lane carries (its endpoint's configuration). */
 extern void *bmw_lane_tag(const BmwLane *lane);
 extern void bmw_lane_set_tag(BmwLane *lane, void *tag);
-/* Stopped lanes hand out nothing. One that is started again begins without a past. */
+/* Stopped lanes hand out nothing. One that is started again begins without a past, or goes on. */
 extern void bmw_lane_set_stopped(BmwLane *lane, bool is_stopped);
+extern void bmw_lane_go_on(BmwLane *lane);
 extern bool bmw_lane_is_stopped(const BmwLane *lane);
 
 /* Queue a job; false when that queue is full. */

@@ -18,6 +18,7 @@ static void every_second(BmwScheduler *scheduler);
 static void park_if_stuck(BmwLane *lane, void *context);
 static int64_t later(int64_t a, int64_t b);
 static int64_t reading_wakeup_us(const BmwScheduler *scheduler);
+static int64_t sending_wakeup_us(const BmwScheduler *scheduler);
 static void free_target(BmwLane *lane, void *context);
 
 BmwScheduler *
@@ -222,14 +223,24 @@ static int64_t
 reading_wakeup_us(const BmwScheduler *scheduler)
 {
 	int64_t endpoint_id;
-	int64_t wakeup = bmw_scheduler_earlier(
-		bmw_passes_wakeup_us(scheduler), bmw_lanes_wakeup_us(scheduler->lanes, scheduler->now_us));
+	int64_t wakeup = bmw_passes_wakeup_us(scheduler);
 
 	if (bmw_scheduler_next_unlearnt(scheduler, &endpoint_id))
 		wakeup = bmw_scheduler_earlier(wakeup, scheduler->now_us);
-	if (bmw_scheduler_fetch_wants_heads(scheduler))
-		wakeup = bmw_scheduler_earlier(wakeup, scheduler->heads_at_us);
+	if (!scheduler->is_paused)
+		wakeup = bmw_scheduler_earlier(wakeup, sending_wakeup_us(scheduler));
 	return later(wakeup, scheduler->rest_until_us);
+}
+
+/* For what may be sent or fetched. */
+static int64_t
+sending_wakeup_us(const BmwScheduler *scheduler)
+{
+	int64_t wakeup = bmw_lanes_wakeup_us(scheduler->lanes, scheduler->now_us);
+
+	if (!bmw_scheduler_fetch_wants_heads(scheduler))
+		return wakeup;
+	return bmw_scheduler_earlier(wakeup, scheduler->heads_at_us);
 }
 
 static void

@@ -281,7 +281,7 @@ extern BmwRecord *bmw_scheduler_ended(BmwScheduler *scheduler, BmwDelivery *deli
 									  const BmwEnd *end);
 /*
  * Are there requests that nobody wants any more: their endpoint was disabled or
- * deleted, and they have had a second to end? Then break off those that
+ * deleted (not only paused), and they have had a second to end? Then break off those that
  * is_unwanted() names, and tell their end with BMW_TRANSPORT_ABORTED.
  */
 extern bool bmw_scheduler_wants_abort(BmwScheduler *scheduler);
@@ -373,7 +373,11 @@ extern bool bmw_scheduler_has_taken(const BmwScheduler *scheduler, uint64_t xid)
 /* The events of this endpoint's deliveries in memory: at most length of them. Returns how many there are. */
 extern int bmw_scheduler_in_memory(BmwScheduler *scheduler, int64_t endpoint_id, BmwUuid *events,
 								   int length);
-/* Rows have been canceled: others of their messages may be next. */
+/*
+ * Rows have been canceled: others of their messages may be next. Where the endpoint keeps the order,
+ * that must be durable before: a crash would send the canceled ones after those.
+ */
 extern void bmw_scheduler_canceled(BmwScheduler *scheduler, int64_t endpoint_id);
+extern bool bmw_scheduler_keeps_order(const BmwScheduler *scheduler, int64_t endpoint_id);
 
 #endif

@@ -68,6 +68,14 @@ bmw_scheduler_canceled(BmwScheduler *scheduler, int64_t endpoint_id)
 	bmw_order_want_all(scheduler->order, endpoint_id);
 }
 
+bool
+bmw_scheduler_keeps_order(const BmwScheduler *scheduler, int64_t endpoint_id)
+{
+	const BmwTarget *target = bmw_target_find(scheduler, endpoint_id);
+
+	return target != NULL && target->rules.is_ordered;
+}
+
 /* Takes all out of one of the lane's queues, and puts those back that are not meant. */
 static void
 sift(BmwScheduler *scheduler, BmwTarget *target, const BmwCancellation *cancellation, bool has_row)

@@ -82,7 +82,10 @@ bmw_scheduler_set_endpoint(BmwScheduler *scheduler, const BmwEndpointRules *rule
 	bmw_lane_set_application_rate(target->lane, rules->application_rate_limit,
 								  rules->application_rate_burst);
 	if (before.rules.identity != 0 && before.rules.identity != rules->identity)
+	{
+		target->is_to_begin = true;
 		stop(scheduler, target);
+	}
 	if (rules->is_ordered && !before.rules.is_ordered)
 		begin_order(scheduler, target, before.rules.identity == 0);
 	if (!rules->is_ordered && before.rules.is_ordered)
@@ -203,6 +206,12 @@ bmw_target_is_stopped(const BmwTarget *target)
 }
 
 bool
+bmw_target_is_live(const BmwTarget *target)
+{
+	return !target->is_gone && target->rules.is_enabled && target->rules.has_secret;
+}
+
+bool
 bmw_target_keeps_order(const BmwTarget *target, const BmwDelivery *delivery)
 {
 	return target != NULL && target->rules.is_ordered &&
@@ -298,7 +307,9 @@ copy_rules(BmwTarget *target, const BmwEndpointRules *rules)
 static void
 stop(BmwScheduler *scheduler, BmwTarget *target)
 {
-	if (!bmw_target_is_stopped(target) && bmw_lane_counts(target->lane).in_flight > 0)
+	target->is_to_begin |= !bmw_target_is_live(target);
+	/* also of one that was paused, if it is disabled or deleted now */
+	if (bmw_lane_counts(target->lane).in_flight > 0)
 		scheduler->abort_at_us = scheduler->now_us + GRACE_US;
 	bmw_lane_set_stopped(target->lane, true);
 	bmw_target_park_new(scheduler, target);
@@ -310,7 +321,11 @@ start(BmwScheduler *scheduler, BmwTarget *target)
 {
 	if (!bmw_target_is_stopped(target))
 		return;
-	bmw_lane_set_stopped(target->lane, false);
+	if (target->is_to_begin)
+		bmw_lane_set_stopped(target->lane, false);
+	else
+		bmw_lane_go_on(target->lane);
+	target->is_to_begin = false;
 	/* when all were read for the first time, a look tells which of them have something */
 	if (scheduler->readings.is_loaded)
 		bmw_target_expect(target, scheduler->now_us);

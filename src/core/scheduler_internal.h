@@ -56,9 +56,10 @@ typedef struct BmwTarget
 {
 	BmwEndpointRules rules; /* its texts and delays are ours */
 	BmwLane *lane;
-	bool is_gone;	 /* closes as soon as nothing is in flight */
-	bool is_learnt;	 /* its unfinished deliveries are in the order */
-	bool is_clamped; /* what a clock that was ahead had planned is not due far off */
+	bool is_gone;	  /* closes as soon as nothing is in flight */
+	bool is_learnt;	  /* its unfinished deliveries are in the order */
+	bool is_to_begin; /* without a past, when it may send again: it was not only paused */
+	bool is_clamped;  /* what a clock that was ahead had planned is not due far off */
 	struct BmwTarget *unlearnt_next; /* of those that are not */
 	struct BmwTarget *unlearnt_previous;
 	int64_t bytes;	 /* of bodies in memory */
@@ -249,6 +250,8 @@ extern void bmw_target_close_if_gone(BmwScheduler *scheduler, BmwTarget *target)
 /* That is in its row, though the endpoints have not been read again. */
 extern void bmw_target_disable(BmwScheduler *scheduler, BmwTarget *target);
 extern bool bmw_target_is_stopped(const BmwTarget *target);
+/* What is in flight may end; also of one that is only paused, or whose order is being learnt. */
+extern bool bmw_target_is_live(const BmwTarget *target);
 extern bool bmw_target_keeps_order(const BmwTarget *target, const BmwDelivery *delivery);
 /* New jobs are left to the table, due ones are forgotten: their rows stay as they are. */
 extern void bmw_target_park_new(BmwScheduler *scheduler, BmwTarget *target);

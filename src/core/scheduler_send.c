@@ -127,7 +127,7 @@ bmw_scheduler_is_unwanted(const BmwScheduler *scheduler, const BmwDelivery *deli
 {
 	const BmwTarget *target = bmw_lane_tag(delivery->job.lane);
 
-	return (bmw_target_is_stopped(target) || delivery->identity != target->rules.identity) &&
+	return (!bmw_target_is_live(target) || delivery->identity != target->rules.identity) &&
 		   scheduler->now_us - delivery->job.started_us >= GRACE_US;
 }
 

@@ -66,6 +66,14 @@ arrived('and everything arrives', shop => 100, till => 100, bank => 100);
 is($bmw->sql(q{SELECT string_agg(concat_ws(' ', kind, application, reason), ', ' ORDER BY id) FROM bm_webhook.operation}),
 	'pause their release, pause shop, resume, resume shop, pause, resume', 'who did it is recorded');
 
+# what is in flight ends as it would have
+my $slow = $bmw->endpoint('/slow/4000/slow', event_types => '{slow.*}');
+$bmw->sql(q{SELECT bm_webhook.emit('slow.one', '{}')});
+$bmw->wait_for_requests('slow', 1);
+$bmw->sql("SELECT bm_webhook.pause($slow)");
+$bmw->wait_for_sql('it is delivered', "SELECT status = 'delivered' FROM bm_webhook.delivery WHERE endpoint_id = $slow");
+is($receiver->count('slow', 'requests'), 1, 'by the one request that was under way');
+
 # rights
 $bmw->sql(q{CREATE ROLE shop_admin LOGIN; GRANT USAGE ON SCHEMA bm_webhook TO shop_admin;
 	GRANT EXECUTE ON FUNCTION bm_webhook.pause, bm_webhook.resume TO shop_admin;

@@ -676,12 +676,76 @@ test_paused(void)
 	CHECK_INT(send_next(&request), -1);
 	CHECK(!bmw_scheduler_next_fetch(scheduler, &what));
 	CHECK_INT(bmw_scheduler_counts(scheduler).queued, 2);
+	/* neither what is queued nor what is due keeps the dispatcher awake */
+	CHECK(bmw_scheduler_wakeup_us(scheduler) > now_us);
 	for (int i = 0; i < 60; i++)
 		pass_time(S);
 	CHECK_INT(bmw_scheduler_counts(scheduler).queued, 0);
 	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 2);
+	begin_pass();
+	end_pass(0);
+	bmw_scheduler_cursor_done(scheduler, true);
+	CHECK(bmw_scheduler_wakeup_us(scheduler) > now_us);
 	bmw_scheduler_set_paused(scheduler, false);
+	CHECK(bmw_scheduler_wakeup_us(scheduler) <= now_us);
 	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	end();
+}
+
+/* What is in flight ends as it would have, unless the endpoint is disabled, too. */
+static void
+test_paused_in_flight(void)
+{
+	BmwEndpointRules rules = rules_of(1);
+	BmwRequest first;
+	BmwRequest second;
+
+	begin();
+	take_pass(1, 2, 1, NULL);
+	CHECK_INT(send_next(&first), 1);
+	CHECK_INT(send_next(&second), 2);
+	rules.is_paused = true;
+	set_rules(&rules);
+	pass_time(2 * S);
+	(void) bmw_scheduler_wants_abort(scheduler);
+	CHECK(!bmw_scheduler_is_unwanted(scheduler, first.delivery));
+	CHECK_INT(answer(&first, 200)->status, BMW_DELIVERED);
+	rules.is_enabled = false;
+	set_rules(&rules);
+	pass_time(2 * S);
+	CHECK(bmw_scheduler_wants_abort(scheduler));
+	CHECK(bmw_scheduler_is_unwanted(scheduler, second.delivery));
+	end();
+}
+
+/* For so long as the receiver has asked for, nothing is sent: a pause in between changes nothing. */
+static void
+test_paused_while_held(void)
+{
+	BmwEndpointRules rules = rules_of(1);
+	BmwEnd later = {.transport = BMW_TRANSPORT_OK,
+					.http_status = 429,
+					.retry_after_us = 30 * S,
+					.random = 0.5};
+	BmwRequest request;
+
+	begin();
+	take_pass(1, 1, 1, NULL);
+	CHECK_INT(send_next(&request), 1);
+	CHECK_INT(bmw_scheduler_ended(scheduler, request.delivery, &later)->status, BMW_PENDING);
+	rules.is_paused = true;
+	set_rules(&rules);
+	pass_time(S);
+	rules.is_paused = false;
+	set_rules(&rules);
+	take_pass(2, 1, 1, NULL);
+	CHECK_INT(send_next(&request), -1);
+	rules.is_enabled = false;
+	set_rules(&rules);
+	rules.is_enabled = true;
+	set_rules(&rules);
+	take_pass(3, 1, 1, NULL);
+	CHECK_INT(send_next(&request), 3);
 	end();
 }
 
@@ -691,6 +755,7 @@ test_cancel(void)
 {
 	BmwCancellation one = {.endpoint_id = 1, .has_event = true, .event_id = uuid(2)};
 	BmwCancellation all = {.endpoint_id = 1, .before = uuid(6)};
+	BmwEndpointRules rules = rules_of(1);
 	BmwRequest request;
 	BmwRecord *records;
 	BmwUuid events[10];
@@ -718,6 +783,12 @@ test_cancel(void)
 	bmw_scheduler_records_done(scheduler, BMW_WRITING_DONE, 1, 0);
 	CHECK_INT(bmw_scheduler_cancel(scheduler, &all), 1);
 	CHECK_INT(send_next(&request), 6);
+	/* what is canceled there must be durable before what follows is sent */
+	CHECK(!bmw_scheduler_keeps_order(scheduler, 1));
+	rules.is_ordered = true;
+	set_rules(&rules);
+	CHECK(bmw_scheduler_keeps_order(scheduler, 1));
+	CHECK(!bmw_scheduler_keeps_order(scheduler, 2));
 	end();
 }
 
@@ -1073,6 +1144,8 @@ main(void)
 	test_deleted_local_fault();
 	test_disabled();
 	test_paused();
+	test_paused_in_flight();
+	test_paused_while_held();
 	test_cancel();
 	test_cancel_in_a_full_lane();
 	test_expiry();

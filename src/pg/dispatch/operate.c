@@ -2,6 +2,7 @@
 
 #include "pg/dispatch/operate.h"
 
+#include "access/xlog.h"
 #include "pg/dispatch/clock.h"
 #include "pg/dispatch/store.h"
 
@@ -197,6 +198,8 @@ tell(const Step *step)
 {
 	int64 endpoint_id = step->row.cancellation.endpoint_id;
 
+	if (step->row.is_cancel && bmw_scheduler_keeps_order(step->scheduler, endpoint_id))
+		XLogFlush(XactLastCommitEnd);
 	if (step->row.is_cancel)
 		bmw_scheduler_canceled(step->scheduler, endpoint_id);
 	else
