@@ -18,6 +18,7 @@ static void check_row(int number, int endpoint, const BmwRequest *made);
 static void check_order(int number, int endpoint);
 static bool is_promised(const Event *event, int number, int endpoint);
 static bool must_get(const Event *event, int endpoint);
+static bool is_merely_paused(const Dispatcher *dispatcher, const Request *ended);
 static void check_delay(const BmwRecord *record, const BmwEnd *end);
 static bool is_done(int event, int endpoint);
 static bool waits_for_one_set_aside(int event, int endpoint);
@@ -45,9 +46,13 @@ check_request(Dispatcher *dispatcher, int number, int endpoint, const BmwRequest
 	if (world_planned() < pair->not_before && world.set_back == 0)
 		violation("endpoint %d asked for patience with event %d, and gets it %.3f s too early",
 				  endpoint, number, (double) (pair->not_before - world_planned()) / 1e6);
+	if (dispatcher->is_paused || dispatcher->is_known_paused[endpoint])
+		violation("endpoint %d gets event %d, and its dispatcher knows that it is paused", endpoint,
+				  number);
 	check_endpoint(endpoint, event);
 	check_row(number, endpoint, made);
 	check_order(number, endpoint);
+	check_canceled(number, endpoint);
 }
 
 void
@@ -63,6 +68,8 @@ check_end(Dispatcher *dispatcher, const Request *ended, const BmwRecord *record)
 		end->transport != BMW_TRANSPORT_ABORTED)
 		violation("a request for endpoint %d fails by transport %d and counts as no attempt",
 				  ended->endpoint, (int) end->transport);
+	if (end->transport == BMW_TRANSPORT_ABORTED && is_merely_paused(dispatcher, ended))
+		violation("a request for endpoint %d is broken off because it is paused", ended->endpoint);
 	if (record == NULL)
 		return;
 	if (record->status == BMW_FAILED && end->http_status != 410)
@@ -87,6 +94,8 @@ check_record(const Dispatcher *dispatcher, const BmwRecord *record)
 	int endpoint = registry_of(record->endpoint_id);
 	const Pair *pair = pair_of(event, endpoint);
 
+	if (record->status == BMW_CANCELED && !record->has_row && pair->canceled_by != 0)
+		MET(MET_CANCELED_IN_MEMORY);
 	if (record->has_row && pair->row.status == ROW_NONE)
 		violation("event %d for endpoint %d is to be updated and has no row", event, endpoint);
 	if (!record->has_row && pair->row.status != ROW_NONE)
@@ -124,6 +133,8 @@ check_cursor(const Dispatcher *dispatcher, const BmwSnapshot *snapshot)
 bool
 check_is_done(bool must_be)
 {
+	if (!operations_have_ended() && !must_be)
+		return false;
 	for (int i = 0; i < tables.events_length; i++)
 		for (int e = 0; e < registry.length; e++)
 			if (tables.events[i].is_committed && !is_done(i, e))
@@ -151,6 +162,10 @@ check_endpoint(int number, const Event *event)
 
 	if (world.now < endpoint->changed + PATIENCE || world.now < world.faulty + PATIENCE)
 		return;
+	if (registry.is_paused && world.now > registry.pauses_changed + PATIENCE)
+		violation("endpoint %d gets an event, and everything is paused", number);
+	if (registry_is_paused(now) && world.now > registry.pauses_changed + PATIENCE)
+		violation("endpoint %d, which is paused, gets an event", number);
 	if (!now->exists || !now->is_enabled || !now->has_secret)
 		violation("endpoint %d, which is %s, gets an event", number,
 				  !now->exists		 ? "deleted"
@@ -217,6 +232,16 @@ must_get(const Event *event, int endpoint)
 	return (event->must >> endpoint & 1) != 0;
 }
 
+static bool
+is_merely_paused(const Dispatcher *dispatcher, const Request *ended)
+{
+	const Version *known = &dispatcher->known[ended->endpoint];
+
+	return dispatcher->is_known_paused[ended->endpoint] && known->exists && known->is_enabled &&
+		   known->has_secret && known->created == ended->known.created &&
+		   known->application == ended->known.application;
+}
+
 /* Between the least and the most that any schedule and Retry-After say. */
 static void
 check_delay(const BmwRecord *record, const BmwEnd *end)
@@ -242,7 +267,7 @@ is_done(int number, int endpoint)
 		return true;
 	if (row->status == ROW_NONE)
 		return !must_get(&tables.events[number], endpoint);
-	if (now->exists && (!now->is_enabled || !now->has_secret))
+	if (now->exists && (!now->is_enabled || !now->has_secret || registry_is_paused(now)))
 		return true;
 	return row->due == BMW_HELD_BACK && waits_for_one_set_aside(number, endpoint);
 }

@@ -5,6 +5,7 @@
 #define SIM_CHECK_H
 
 #include "dispatcher.h"
+#include "operations.h"
 #include "receivers.h"
 
 extern void check_begin(void);
@@ -15,6 +16,11 @@ extern void check_record(const Dispatcher *dispatcher, const BmwRecord *record);
 extern void check_cursor(const Dispatcher *dispatcher, const BmwSnapshot *snapshot);
 /* When everything is calm: is all done? If it must be, what is not ends the run. */
 extern bool check_is_done(bool must_be);
+/* check_operations.c: what users have asked for. */
+extern void check_canceled(int event, int endpoint);
+/* An operation has ended; in_memory: of the endpoint's deliveries. */
+extern void check_recovered(const Operation *operation, const BmwUuid *in_memory, int length);
+extern void check_operations(void);
 /* inside.c: what the scheduler holds. */
 extern void check_dispatcher(Dispatcher *dispatcher);
 extern void check_turns(Dispatcher *dispatcher);

@@ -14,6 +14,7 @@ static bool has_changed(const Dispatcher *dispatcher);
 static bool is_left(const Dispatcher *dispatcher);
 static void look(Dispatcher *dispatcher);
 static void note(Dispatcher *dispatcher, uint64_t xid);
+static void note_application(Dispatcher *dispatcher, int application);
 static Result read_some(Dispatcher *dispatcher);
 static uint32_t step(Dispatcher *dispatcher);
 static BmwStatus read_one(Dispatcher *dispatcher, int endpoint);
@@ -45,6 +46,8 @@ clerk_refresh(Dispatcher *dispatcher)
 		return RESULT_DONE;
 	}
 	look(dispatcher);
+	dispatcher->is_paused = registry.is_paused;
+	bmw_scheduler_set_paused(dispatcher->scheduler, dispatcher->is_paused);
 	dispatcher->generation = generation;
 	do
 		result = read_some(dispatcher);
@@ -104,12 +107,22 @@ note(Dispatcher *dispatcher, uint64_t xid)
 
 	if (xact->state != XACT_COMMITTED || xact->change == NO_CHANGE)
 		return;
-	if (xact->change != CHANGE_OF_ANY)
+	if (xact->change <= CHANGE_OF_APPLICATION(0))
+		note_application(dispatcher, CHANGE_OF_APPLICATION(xact->change));
+	else if (xact->change != CHANGE_OF_ANY)
 		dispatcher->changed |= UINT32_C(1) << xact->change;
 	else if (dispatcher->is_in_round)
 		dispatcher->again = true;
 	else
 		dispatcher->is_in_round = true;
+}
+
+static void
+note_application(Dispatcher *dispatcher, int application)
+{
+	for (int i = 0; i < registry.length; i++)
+		if (registry.endpoints[i].now.application == application)
+			dispatcher->changed |= UINT32_C(1) << i;
 }
 
 /* What has been noted, and a step of the round. */
@@ -172,7 +185,7 @@ subscribe(BmwRouter *router, const Version *version, int endpoint)
 	BmwSubscription subscription = {.endpoint_id = registry_id(endpoint),
 									.application = registry_application(version->application),
 									.patterns = patterns,
-									.since_us = version->created};
+									.since_us = version->since};
 
 	for (int i = 0; i < TYPES; i++)
 		if ((version->types >> i & 1) != 0)
@@ -193,6 +206,7 @@ tell(Dispatcher *dispatcher, const Version *version, int endpoint)
 		.rate_burst = 1 + version->rate_limit / 4,
 		.is_enabled = version->is_enabled,
 		.has_secret = version->has_secret,
+		.is_paused = registry_is_paused(version),
 		.is_ordered = version->is_ordered,
 		.failing_since_us = version->failing_since,
 		.tag = (void *) (intptr_t) registry_id(endpoint)};
@@ -200,7 +214,13 @@ tell(Dispatcher *dispatcher, const Version *version, int endpoint)
 	rules.schedule.delays_us = registry_delays(version->schedule, &rules.schedule.length);
 	if (!version->has_secret)
 		MET(MET_NO_SECRET);
-	return bmw_scheduler_set_endpoint(dispatcher->scheduler, &rules);
+	if (bmw_scheduler_set_endpoint(dispatcher->scheduler, &rules) != BMW_OK)
+		return BMW_ERROR_MEMORY;
+	if (rules.is_paused && !dispatcher->is_known_paused[endpoint] &&
+		receivers_open(dispatcher->shard, endpoint) > 0)
+		MET(MET_PAUSED_IN_FLIGHT);
+	dispatcher->is_known_paused[endpoint] = rules.is_paused;
+	return BMW_OK;
 }
 
 static void
@@ -213,8 +233,8 @@ learn_known(Dispatcher *dispatcher, int endpoint)
 		MET(MET_DELETED_IN_FLIGHT);
 	/* a lane that is started anew begins without a past */
 	if (now->is_enabled != before->is_enabled || now->has_secret != before->has_secret ||
-		now->exists != before->exists || now->is_ordered != before->is_ordered ||
-		now->created != before->created || now->application != before->application)
+		now->exists != before->exists || now->created != before->created ||
+		now->application != before->application)
 		dispatcher->hold_until[endpoint] = 0;
 	dispatcher->known[endpoint] = *now;
 }

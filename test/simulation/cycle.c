@@ -54,7 +54,7 @@ dispatcher_cycle(Dispatcher *dispatcher)
 	set_time(dispatcher);
 	clerk_collect(dispatcher);
 	clerk_start(dispatcher);
-	if (clerk_record(dispatcher) == RESULT_DIED)
+	if (clerk_record(dispatcher) == RESULT_DIED || clerk_operate(dispatcher) == RESULT_DIED)
 		return;
 	check_dispatcher(dispatcher);
 	plan_next(dispatcher);
@@ -129,6 +129,9 @@ plan_next(Dispatcher *dispatcher)
 		end(dispatcher);
 		return;
 	}
+	if (dispatcher->mode == BMW_RUNNING &&
+		wakeup > now + bmw_operations_wakeup_us(&dispatcher->operations) - world.now)
+		wakeup = now + bmw_operations_wakeup_us(&dispatcher->operations) - world.now;
 	if (wakeup > now + 60 * SECOND)
 		wakeup = now + 60 * SECOND;
 	if (dispatcher->is_latched || wakeup <= now)

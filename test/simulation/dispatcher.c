@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "receivers.h"
+#include "operations.h"
 #include "random.h"
+#include "receivers.h"
 #include "trace.h"
 #include "users.h"
 #include "world.h"
@@ -83,6 +84,13 @@ dispatchers_announce(bool endpoints, int due)
 		if (is_news)
 			dispatcher_wake(i);
 	}
+}
+
+void
+dispatchers_announce_operation(void)
+{
+	for (int i = 0; i < dispatchers_length; i++)
+		dispatchers[i].has_operation = true;
 }
 
 void
@@ -190,9 +198,10 @@ dispatcher_wakes(int argument)
 		return;
 	dispatcher->is_latched = false;
 	dispatcher->is_in_cycle = true;
-	bmw_scheduler_set_mode(dispatcher->scheduler, dispatcher->is_stopping  ? BMW_STOPPING
-												  : world.now < held_until ? BMW_HOLDING
-																		   : BMW_RUNNING);
+	dispatcher->mode = dispatcher->is_stopping	? BMW_STOPPING
+					   : world.now < held_until ? BMW_HOLDING
+												: BMW_RUNNING;
+	bmw_scheduler_set_mode(dispatcher->scheduler, dispatcher->mode);
 	dispatcher_cycle(dispatcher);
 	dispatcher->is_in_cycle = false;
 	if (!dispatcher->must_die)
@@ -229,6 +238,7 @@ bury(Dispatcher *dispatcher)
 	bmw_router_destroy(dispatcher->router);
 	bmw_snapshot_free(&dispatcher->seen);
 	receivers_drop(dispatcher->shard);
+	operations_forget_known();
 	dispatcher->is_running = dispatcher->must_die = false;
 	dispatcher->scheduler = NULL;
 	dispatcher->router = NULL;

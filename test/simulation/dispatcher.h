@@ -6,6 +6,7 @@
 #define SIM_DISPATCHER_H
 
 #include "core/flush.h"
+#include "core/operation.h"
 #include "core/route.h"
 #include "core/scheduler.h"
 #include "registry.h"
@@ -30,10 +31,13 @@ typedef struct Dispatcher
 	int64_t stop_by; /* then it waits for no request any more */
 	int64_t wake_at; /* true time */
 	bool is_latched;
+	BmwMode mode;
 	BmwScheduler *scheduler;
 	BmwLimits limits;
 	BmwRouter *router;
 	Version known[MAX_ENDPOINTS];
+	bool is_known_paused[MAX_ENDPOINTS]; /* itself, or its application */
+	bool is_paused;						 /* everything, as far as it knows */
 	uint64_t generation;
 	BmwSnapshot seen; /* what it sees has been read, or is to be */
 	uint32_t changed; /* endpoints that are to be read */
@@ -48,6 +52,8 @@ typedef struct Dispatcher
 	int due_length;
 	bool has_answers;
 	BmwFlush flush;
+	BmwOperations operations;
+	bool has_operation; /* somebody has asked for one */
 	uint64_t committed;
 	int starts;
 	int64_t started;
@@ -68,6 +74,7 @@ extern void dispatchers_set(int count);
 extern void dispatchers_hold(int64_t length);
 /* due: an endpoint, or NOTHING_DUE. */
 extern void dispatchers_announce(bool endpoints, int due);
+extern void dispatchers_announce_operation(void);
 extern void dispatchers_server_crash(void);
 extern void dispatcher_crash(int shard, const char *why);
 extern void dispatcher_stop(int shard);
@@ -98,6 +105,9 @@ extern void clerk_collect(Dispatcher *dispatcher);
 extern Result clerk_record(Dispatcher *dispatcher);
 /* clerk_errand.c */
 extern Result clerk_errands(Dispatcher *dispatcher);
+
+/* clerk_operate.c */
+extern Result clerk_operate(Dispatcher *dispatcher);
 
 /* memory.c: the core's next allocations fail, as chance has it. */
 extern void memory_begin(bool may_fail);

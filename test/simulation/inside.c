@@ -76,7 +76,7 @@ check_turns(Dispatcher *dispatcher)
 		if (!may_send(lane, scheduler->now_us) || lane->in_flight > 0)
 			passed_over[i] = 0;
 		else if (scheduler->lanes->total.in_flight == 0 && scheduler->mode == BMW_RUNNING &&
-				 !bmw_scheduler_is_full(scheduler))
+				 !scheduler->is_paused && !bmw_scheduler_is_full(scheduler))
 			violation("endpoint %d may send, nothing is in flight, and nothing is sent", i);
 	}
 }

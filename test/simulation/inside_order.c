@@ -14,7 +14,7 @@
 static void check_group(const BmwOrder *order, const BmwOrderGroup *group);
 static int wanted_in_list(const BmwOrder *order, const BmwOrderGroup *group);
 static int wanted(const BmwOrder *order);
-static void check_ended(const BmwOrderChain *chain);
+static void check_ended(const Dispatcher *dispatcher, const BmwOrderChain *chain);
 
 void
 check_order_lists(const Dispatcher *dispatcher)
@@ -75,7 +75,7 @@ check_order_is_done(const Dispatcher *dispatcher)
 
 	for (uint64_t i = 0; i < order->buckets_length; i++)
 		for (const BmwOrderChain *chain = order->buckets[i]; chain != NULL; chain = chain->next)
-			check_ended(chain);
+			check_ended(dispatcher, chain);
 }
 
 static void
@@ -118,15 +118,22 @@ wanted(const BmwOrder *order)
 }
 
 static void
-check_ended(const BmwOrderChain *chain)
+check_ended(const Dispatcher *dispatcher, const BmwOrderChain *chain)
 {
 	int endpoint = registry_of(chain->key.endpoint_id);
+	const BmwTarget *target = bmw_target_find(dispatcher->scheduler, chain->key.endpoint_id);
 
+	/* it looks at them when it may send again */
+	if (target != NULL && bmw_target_is_stopped(target))
+		return;
 	for (int i = 0; i < chain->length; i++)
 	{
 		int event = event_of(&chain->ids[chain->start + i]);
 		const Row *row = &pair_of(event, endpoint)->row;
 
+		/* one that was set aside holds back what follows, whatever has become of that */
+		if (row->aside == ROW_PENDING)
+			return;
 		if ((row->aside != ROW_NONE ? row->aside : row->status) > ROW_PENDING)
 			violation("the order still knows event %d for endpoint %d, which has ended", event,
 					  endpoint);

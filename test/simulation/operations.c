@@ -1,134 +1,150 @@
 /*
- * operations.c - what operators do, and what goes wrong around the server: crashes,
- * locks of tables, full disks, clocks, other numbers of shards.
+ * operations.c - a model of the table operation: what users have asked for, how far it is.
  */
 #include "operations.h"
 
-#include "dispatcher.h"
+#include <string.h>
+
 #include "registry.h"
 #include "tables.h"
 #include "trace.h"
-#include "users.h"
+#include "work.h"
 #include "world.h"
 
-static void lock_a_table(void);
-static void set_clock(void);
-static void refuse_something(void);
+Operation operations[MAX_OPERATIONS];
+int operations_length;
+
+static void mark_canceled(int number);
+static void mark_recovering(const Operation *operation, bool is_new);
 
 void
 operations_begin(void)
 {
-	dispatchers_set(PLAN_HAS(HAS_SHARDS) ? 1 + random_below(MAX_SHARDS) : 1);
+	operations_length = 0;
 }
 
 void
-users_operate(void)
+operations_add(const Operation *operation)
 {
-	int shard = random_below(MAX_SHARDS);
+	int number = operations_length;
 
-	if (world.is_calm)
+	if (number == MAX_OPERATIONS)
 		return;
-	world_after(random_about(3 * SECOND), ACTOR_OPERATOR, 0);
-	switch (random_below(9))
+	operations_length++;
+	operations[number] = *operation;
+	operations[number].row = (OperationRow){.reached = operation->since};
+	if (operation->kind == OPERATION_CANCEL)
+		mark_canceled(number);
+	else
+		mark_recovering(&operations[number], true);
+}
+
+bool
+operations_mean(const Operation *operation, int event)
+{
+	const BmwUuid *id = &tables.events[event].id;
+
+	if (operation->event != NO_EVENT)
+		return event == operation->event;
+	return memcmp(id, &operation->since, sizeof(*id)) >= 0 &&
+		   memcmp(id, &operation->until, sizeof(*id)) < 0;
+}
+
+/* The rule once more: it need not be enabled, and what names an endpoint is for nobody else. */
+bool
+operations_recover(const Operation *operation, int number)
+{
+	const Version *now = &registry.endpoints[operation->endpoint].now;
+	const Event *event = &tables.events[number];
+
+	return now->exists && event->endpoint == NOBODY &&
+		   (now->application == NO_APPLICATION || now->application == event->application) &&
+		   (now->types >> event->type & 1) != 0;
+}
+
+void
+operations_note_change(int endpoint)
+{
+	for (int i = 0; i < operations_length; i++)
+		if (operations[i].kind == OPERATION_RECOVER && operations[i].endpoint == endpoint &&
+			!operations[i].row.has_ended)
+			mark_recovering(&operations[i], false);
+}
+
+void
+operations_forget_known(void)
+{
+	for (int i = 0; i < operations_length; i++)
+		operations[i].is_known = false;
+}
+
+void
+operations_forgive(const Operation *operation)
+{
+	for (int i = 0; i < tables.events_length; i++)
+		if (operations_mean(operation, i))
+		{
+			pair_of(i, operation->endpoint)->is_recovering = false;
+			pair_of(i, operation->endpoint)->canceled_by = 0;
+		}
+}
+
+void
+operations_set_known(Operation *operation)
+{
+	for (int i = 0; i < tables.events_length; i++)
+		if (operations_mean(operation, i))
+			pair_of(i, operation->endpoint)->was_in_flight =
+				pair_of(i, operation->endpoint)->open > 0;
+	operation->is_known = true;
+}
+
+bool
+operations_have_ended(void)
+{
+	for (int i = 0; i < operations_length; i++)
+		if (!operations[i].row.has_ended)
+			return false;
+	return true;
+}
+
+/* Who was canceled before, and not sent again since, is so still. */
+static void
+mark_canceled(int number)
+{
+	const Operation *operation = &operations[number];
+
+	for (int i = 0; i < tables.events_length; i++)
 	{
-		case 0:
-			if (PLAN_HAS(HAS_DISPATCHER_CRASHES))
-				dispatcher_crash(shard, "killed");
-			break;
-		case 1:
-			if (PLAN_HAS(HAS_SERVER_CRASHES) && random_chance(500))
-				dispatchers_server_crash();
-			break;
-		case 2:
-			if (PLAN_HAS(HAS_STOPS))
-				dispatcher_stop(shard);
-			break;
-		case 3:
-			if (PLAN_HAS(HAS_TABLE_LOCKS))
-				lock_a_table();
-			break;
-		case 4:
-			if (PLAN_HAS(HAS_CLOCK_JUMPS))
-				set_clock();
-			break;
-		case 5:
-			if (PLAN_HAS(HAS_REFUSALS))
-				refuse_something();
-			break;
-		case 6:
-			if (PLAN_HAS(HAS_DISK_FULL))
-			{
-				tables.full_until = world.now + random_about(2 * SECOND);
-				world_fault(tables.full_until - world.now);
-			}
-			break;
-		case 7:
-			if (PLAN_HAS(HAS_RESHARDING) && random_chance(300))
-				dispatchers_set(1 + random_below(MAX_SHARDS));
-			break;
-		case 8:
-			if (PLAN_HAS(HAS_HOLDING))
-				dispatchers_hold(random_about(SECOND));
-			break;
+		const Event *event = &tables.events[i];
+		Pair *pair = pair_of(i, operation->endpoint);
+		bool is_to_come =
+			pair->row.status == ROW_NONE && (event->must >> operation->endpoint & 1) != 0;
+
+		if (!event->is_committed || !operations_mean(operation, i) || pair->row.aside != ROW_NONE ||
+			(pair->row.status != ROW_PENDING && !is_to_come) ||
+			(pair->canceled_by != 0 && pair->again < pair->canceled))
+			continue;
+		pair->canceled_by = number + 1;
+		pair->canceled = world.now;
+		pair->was_in_flight = false;
 	}
 }
 
-/* Who has not read them yet goes on with what was known before. */
-void
-operations_lock_endpoints(int64_t until)
+static void
+mark_recovering(const Operation *operation, bool is_new)
 {
-	tables.endpoints_locked_until = until;
-	world_fault(until - world.now);
-	for (int i = 0; i < registry.length; i++)
-		if (registry.endpoints[i].ordered != INT64_MAX &&
-			registry.endpoints[i].ordered > world.now - 30 * SECOND)
-			registry.endpoints[i].ordered = until + 10 * SECOND;
 	for (int i = 0; i < tables.events_length; i++)
-		if (tables.events[i].is_committed && tables.events[i].committed > world.now - 10 * SECOND)
-			tables.events[i].may |= registry_match_before(&tables.events[i]);
-}
+	{
+		Pair *pair = pair_of(i, operation->endpoint);
+		bool is_meant = operations_recover(operation, i);
 
-static void
-lock_a_table(void)
-{
-	int64_t until = world.now + random_about(SECOND);
-	int which = random_below(3);
-
-	world_fault(until - world.now);
-	trace("%s is locked until %.6f",
-		  which == 0   ? "the log"
-		  : which == 1 ? "endpoint"
-					   : "cursor",
-		  (double) until / (double) SECOND);
-	if (which == 0)
-		tables.log_locked_until = until;
-	else if (which == 1)
-		operations_lock_endpoints(until);
-	else
-		tables.cursor_locked_until = until;
-}
-
-/* Ahead, and later perhaps back. */
-static void
-set_clock(void)
-{
-	int64_t by = random_about(random_chance(500) ? 3 * SECOND : 600 * SECOND);
-
-	if (random_chance(500))
-		by = -by;
-	world.clock += by;
-	if (by < 0)
-		world.set_back -= by;
-	world_fault(0);
-	trace("the clock is set by %.3f s", (double) by / (double) SECOND);
-}
-
-static void
-refuse_something(void)
-{
-	int first = tables.events_length > 20 ? tables.events_length - 20 : 0;
-
-	for (int i = first; i < tables.events_length + 5 && i < MAX_EVENTS; i++)
-		if (random_chance(100))
-			pair_of(i, random_below(registry.length))->is_refused = true;
+		if (!tables.events[i].is_committed || !operations_mean(operation, i))
+			continue;
+		if (is_meant)
+			tables.events[i].may |= UINT32_C(1) << operation->endpoint;
+		if (is_new && pair->row.status == ROW_NONE && pair->row.aside == ROW_NONE)
+			pair->is_recovering = true;
+		pair->is_recovering &= is_meant;
+	}
 }

@@ -38,6 +38,9 @@ static const char *const names[FEATURES] = {
 	[HAS_BIG_BODIES] = "big-bodies",
 	[HAS_SMALL_LANES] = "small-lanes",
 	[HAS_MANY_MESSAGES] = "many-messages",
+	[HAS_CANCELS] = "cancels",
+	[HAS_PAUSES] = "pauses",
+	[HAS_RECOVERY] = "recovery",
 };
 
 Plan

@@ -45,6 +45,9 @@ typedef enum Feature
 	HAS_BIG_BODIES,
 	HAS_SMALL_LANES,
 	HAS_MANY_MESSAGES, /* that have few events each */
+	HAS_CANCELS,
+	HAS_PAUSES,
+	HAS_RECOVERY,
 	FEATURES
 } Feature;
 

@@ -89,6 +89,7 @@ receivers_send(int shard, int event, int endpoint, struct BmwDelivery *delivery)
 						 .shard = shard,
 						 .event = event,
 						 .endpoint = endpoint,
+						 .known = dispatchers[shard].known[endpoint],
 						 .delivery = delivery};
 	count(request, 1);
 	takes = decide(&moods[endpoint], endpoint, &request->end);

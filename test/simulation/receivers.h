@@ -6,6 +6,7 @@
 #define SIM_RECEIVERS_H
 
 #include "core/scheduler.h"
+#include "registry.h"
 
 #define MAX_REQUESTS 2048
 #define REQUEST_BITS 11
@@ -18,6 +19,7 @@ typedef struct Request
 	int shard;
 	int event;
 	int endpoint;
+	Version known; /* of the endpoint that it is meant for */
 	struct BmwDelivery *delivery;
 	BmwEnd end;
 } Request;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "operations.h"
 #include "trace.h"
 #include "world.h"
 
@@ -59,7 +60,7 @@ registry_match_before(const Event *event)
 bool
 registry_fits(const Version *version, const Event *event, int endpoint)
 {
-	return event->created >= version->created &&
+	return event->created >= version->since &&
 		   (event->endpoint == endpoint || version->application == NO_APPLICATION ||
 			version->application == event->application);
 }
@@ -72,7 +73,8 @@ registry_install(int number, const Version *version)
 	note_order(endpoint, version);
 	if (version->types != endpoint->now.types ||
 		version->application != endpoint->now.application ||
-		version->is_enabled != endpoint->now.is_enabled || version->exists != endpoint->now.exists)
+		version->is_enabled != endpoint->now.is_enabled ||
+		version->exists != endpoint->now.exists || version->since != endpoint->now.since)
 		endpoint->before = endpoint->now;
 	endpoint->now = *version;
 	endpoint->changed = registry.changed = world.now;
@@ -81,7 +83,25 @@ registry_install(int number, const Version *version)
 	for (int i = 0; i < tables.events_length; i++)
 		if (tables.events[i].is_committed && matches(version, &tables.events[i], number))
 			tables.events[i].may |= UINT32_C(1) << number;
+	operations_note_change(number);
 	registry_forgive();
+}
+
+bool
+registry_is_paused(const Version *version)
+{
+	return version->is_paused ||
+		   (version->application != NO_APPLICATION && registry.are_paused[version->application]);
+}
+
+void
+registry_pause(int application, bool is_paused)
+{
+	if (application == NO_APPLICATION)
+		registry.is_paused = is_paused;
+	else
+		registry.are_paused[application] = is_paused;
+	registry.pauses_changed = world.now;
 }
 
 void
@@ -107,7 +127,10 @@ registry_forgive(void)
 			if ((tables.events[i].must >> e & 1) != 0 && pair_of(i, e)->row.status == ROW_NONE &&
 				pair_of(i, e)->row.aside == ROW_NONE &&
 				!matches(&registry.endpoints[e].now, &tables.events[i], e))
+			{
 				tables.events[i].must &= ~(UINT32_C(1) << e);
+				pair_of(i, e)->canceled_by = 0;
+			}
 }
 
 const int64_t *
@@ -175,7 +198,7 @@ registry_of(int64_t id)
 static bool
 matches(const Version *version, const Event *event, int endpoint)
 {
-	if (!version->exists || !version->is_enabled || event->created < version->created)
+	if (!version->exists || !version->is_enabled || event->created < version->since)
 		return false;
 	if (event->endpoint != NOBODY)
 		return event->endpoint == endpoint;

@@ -26,7 +26,9 @@ typedef struct Version
 	int max_in_flight;
 	int rate_limit; /* 0: none */
 	int schedule;
+	bool is_paused;	 /* itself, whatever its application is */
 	int64_t created; /* by the wall clock */
+	int64_t since;	 /* events captured before are not for it; recover() moves it back */
 	int64_t failing_since;
 } Version;
 
@@ -47,6 +49,10 @@ typedef struct Registry
 	int changing; /* commits that are on their way */
 	int64_t changed;
 	int64_t unclear_until; /* dispatchers go through all of them, or have just done so */
+	bool is_paused;		   /* everything is */
+	bool are_paused[APPLICATIONS];
+	bool is_pause_locked; /* by whoever pauses or resumes everything, or an application */
+	int64_t pauses_changed;
 } Registry;
 
 extern Registry registry;
@@ -59,6 +65,10 @@ extern uint32_t registry_match_before(const Event *event);
 extern bool registry_fits(const Version *version, const Event *event, int endpoint);
 /* What is committed from now on. */
 extern void registry_install(int endpoint, const Version *version);
+/* Is it paused, itself or with its application? */
+extern bool registry_is_paused(const Version *version);
+/* An application is paused or resumed; NO_APPLICATION: everything is. */
+extern void registry_pause(int application, bool is_paused);
 /* It is one of many that change at once: for a while it may be known or not, and nothing is promised about order. */
 extern void registry_blur(int endpoint);
 extern void registry_restore(int endpoint, const Version *version);

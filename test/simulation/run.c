@@ -11,6 +11,7 @@
 #include "check.h"
 #include "dispatcher.h"
 #include "receivers.h"
+#include "support.h"
 #include "trace.h"
 #include "users.h"
 #include "world.h"
@@ -23,6 +24,7 @@ static void calm(void);
 static void unlock(void);
 static int64_t longest(void);
 static void look_once(void);
+static void check_paused(void);
 static void check_quiet(void);
 static void on_signal(int signal);
 
@@ -82,10 +84,14 @@ calm(void)
 	world_run_until(world.now + 30 * SECOND);
 	if (!dispatchers_are_up())
 		world_run_until(world.now + 30 * SECOND);
+	check_paused();
+	support_resume_all();
+	world_run_until(world.now + SECOND);
 	look_once();
 	for (int i = 0; i < longest() / (10 * SECOND) && !check_is_done(false); i++)
 		world_run_until(world.now + 10 * SECOND);
 	check_is_done(true);
+	check_operations();
 	check_quiet();
 }
 
@@ -125,6 +131,24 @@ look_once(void)
 			check_plan_look(&dispatchers[i], 1);
 		dispatcher_wake(i);
 	}
+}
+
+/* While everything is paused, nobody runs in circles. */
+static void
+check_paused(void)
+{
+	unsigned long cycles = 0;
+
+	if (!registry.is_paused)
+		return;
+	MET(MET_ALL_PAUSED);
+	for (int i = 0; i < dispatchers_length; i++)
+		cycles += dispatchers[i].cycles;
+	world_run_until(world.now + 10 * SECOND);
+	for (int i = 0; i < dispatchers_length; i++)
+		cycles -= dispatchers[i].cycles;
+	if (-(long) cycles > 200 * dispatchers_length)
+		violation("%ld cycles in 10 s while everything is paused", -(long) cycles);
 }
 
 /* When there is nothing to do, nothing is done. */

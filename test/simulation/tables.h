@@ -27,7 +27,8 @@
 #define NO_MESSAGE (-1)
 #define NO_CHANGE (-1)
 #define CHANGE_OF_ANY (-2) /* of so many that it does not say which */
-#define NOBODY (-1)		   /* an event that is for no endpoint by name */
+#define CHANGE_OF_APPLICATION(number) (-3 - (number))
+#define NOBODY (-1) /* an event that is for no endpoint by name */
 
 typedef enum XactState
 {
@@ -100,6 +101,10 @@ typedef struct Pair
 	int64_t locked_until; /* by a user */
 	int64_t not_before;	  /* a receiver has asked for that, by world_planned() */
 	bool is_refused;	  /* the log does not take it */
+	bool is_recovering;	  /* a recovery must make a row, or somebody else */
+	bool was_in_flight;	  /* when it was to be canceled: not called back */
+	int canceled_by;	  /* an operation, from 1; 0: none */
+	int64_t canceled;	  /* when that was asked for, true time */
 } Pair;
 
 typedef struct Cursor
@@ -169,6 +174,7 @@ extern void cursor_write(int shard, const BmwSnapshot *snapshot, int64_t since);
 extern void wal_note_endpoint(int endpoint);
 extern void wal_begin(void);
 extern void wal_note_row(int event, int endpoint);
+extern void wal_note_operation(int number);
 extern void rows_begin(void);
 extern void row_restore(int event, int endpoint, const Row *row);
 

@@ -65,6 +65,16 @@ static const char *const names[SITUATIONS] = {
 	[MET_NO_SECRET] = "a delivery that waits for a secret",
 	[MET_LATE_NOTE] = "a change noted by a transaction that ended late",
 	[MET_ROUND] = "events taken while all endpoints are read, step by step",
+	[MET_CANCELED_IN_MEMORY] = "a cancel of what has no row yet",
+	[MET_CANCELED_IN_TABLE] = "a cancel of rows",
+	[MET_CANCEL_WAITED] = "a cancel that waits for what is in flight, or not taken yet",
+	[MET_RECOVERED] = "events that were recovered",
+	[MET_NOT_RECOVERED_TWICE] = "a recovery that comes across what is in memory alone",
+	[MET_RECOVERY_WAITED] = "a recovery that waits for what is not taken yet",
+	[MET_OPERATION_FAILED] = "an operation that the log refuses",
+	[MET_LOST_OPERATION] = "the end of an operation that a crash has lost",
+	[MET_PAUSED_IN_FLIGHT] = "an endpoint paused with requests in flight",
+	[MET_ALL_PAUSED] = "everything paused while it waits",
 };
 
 void

@@ -10,42 +10,23 @@
 
 #include "dispatcher.h"
 #include "operations.h"
-#include "receivers.h"
+#include "operators.h"
 #include "registry.h"
 #include "tables.h"
 #include "trace.h"
+#include "work.h"
 #include "world.h"
-
-typedef enum Stage
-{
-	STAGE_OPEN,
-	STAGE_COMING,
-	STAGE_VISIBLE,
-	STAGE_OVER
-} Stage;
-
-typedef struct Work
-{
-	Stage stage;
-	int session; /* of which life of the server */
-	bool commits;
-	bool is_heard;
-	bool changes; /* an endpoint */
-	int endpoint;
-	Version version;
-	int again_event; /* that is sent again to the endpoint; -1: none */
-} Work;
 
 static Work works[MAX_XACTS];
 static int session;
 
-static int begin(Work *work, int64_t lasts);
 static void end(int xact, Work *work);
 static void emit_some(int xact, int count);
 static int choose_message(int xact);
 static void become_visible(int xact, Work *work);
+static void change_endpoint(int xact, Work *work);
+static void announce(const Work *work);
 static Version change(const Version *now);
-static void redeliver(const Work *work);
 static int64_t commit_delay(void);
 
 void
@@ -53,12 +34,13 @@ users_begin(void)
 {
 	memset(works, 0, sizeof(works));
 	session = 0;
+	operators_begin();
 	operations_begin();
 	for (int i = 0; i < world.plan.endpoints; i++)
 	{
 		Version version = change(&(Version){.exists = false});
 
-		version.created = world_wall() - SECOND;
+		version.created = version.since = world_wall() - SECOND;
 		registry_install(i, &version);
 	}
 	for (int i = 0; i < world.plan.writers; i++)
@@ -72,7 +54,7 @@ users_begin(void)
 void
 users_write(int writer)
 {
-	Work work = {.again_event = -1};
+	Work work = {.kind = WORK_EMIT, .event = NO_EVENT};
 	int xact;
 	int count = 1 + random_below(4);
 
@@ -81,7 +63,7 @@ users_write(int writer)
 	world_after(random_about(random_chance(800) ? 60 * MS : 2 * SECOND), ACTOR_WRITER, writer);
 	if (PLAN_HAS(HAS_BULK) && random_chance(5))
 		count = random_below(800);
-	xact = begin(&work, commit_delay());
+	xact = users_begin_work(&work, commit_delay());
 	if (xact >= 0)
 		emit_some(xact, count);
 }
@@ -89,7 +71,7 @@ users_write(int writer)
 void
 users_administer(void)
 {
-	Work work = {.again_event = -1, .changes = true};
+	Work work = {.kind = WORK_CHANGE, .event = NO_EVENT, .changes = true};
 	bool is_new = registry.length < MAX_ENDPOINTS && random_chance(200);
 	int xact;
 
@@ -105,39 +87,11 @@ users_administer(void)
 	if (is_new)
 		registry.length++;
 	registry.endpoints[work.endpoint].locked_until = INT64_MAX;
-	xact = begin(&work, commit_delay());
+	xact = users_begin_work(&work, commit_delay());
 	if (xact < 0)
 		registry.endpoints[work.endpoint].locked_until = 0;
 	else if (random_chance(500))
 		emit_some(xact, 1 + random_below(3));
-}
-
-/* Redelivers something, or only looks at it FOR UPDATE. */
-void
-users_support(void)
-{
-	Work work = {.endpoint = random_below(registry.length)};
-	bool redelivers = PLAN_HAS(HAS_REDELIVERY) && random_chance(500);
-	int64_t lasts = random_about(random_chance(800) ? 2 * MS : 3 * SECOND);
-	Pair *pair;
-
-	if (world.is_calm)
-		return;
-	world_after(random_about(SECOND / 2), ACTOR_SUPPORT, 0);
-	if (tables.events_length == 0 || (!redelivers && !PLAN_HAS(HAS_ROW_LOCKS)))
-		return;
-	work.again_event = tables.events_length - 1 -
-					   random_below(tables.events_length < 300 ? tables.events_length : 300);
-	if (redelivers && random_chance(300))
-		receivers_choose_open(&work.again_event, &work.endpoint);
-	pair = pair_of(work.again_event, work.endpoint);
-	if (pair->row.status == ROW_NONE || pair->locked_until > world.now)
-		return;
-	if (redelivers && begin(&work, lasts) < 0)
-		return;
-	if (redelivers)
-		lasts = INT64_MAX - world.now;
-	pair->locked_until = world.now + lasts;
 }
 
 void
@@ -166,12 +120,8 @@ users_go_on(int xact)
 			registry.generation += work->changes;
 			registry.changing -= work->changes;
 			if (work->changes && PLAN_HAS(HAS_TABLE_LOCKS) && random_chance(150))
-				operations_lock_endpoints(world.now + random_about(SECOND));
-			if (!work->is_heard && !work->changes)
-				MET(MET_UNHEARD_COMMIT);
-			else
-				dispatchers_announce(work->changes,
-									 work->again_event >= 0 ? work->endpoint : NOTHING_DUE);
+				operators_lock_endpoints(world.now + random_about(SECOND));
+			announce(work);
 			break;
 		case STAGE_OVER:
 			break;
@@ -188,6 +138,7 @@ users_crash(void)
 		else if (tables.xacts[i].is_prepared && works[i].stage != STAGE_OPEN)
 			tables.xacts[i].is_prepared = false;
 	registry.changing = 0;
+	operations_forget_known();
 }
 
 void
@@ -201,20 +152,24 @@ users_calm(void)
 		}
 }
 
-static int
-begin(Work *work, int64_t lasts)
+int
+users_begin_work(Work *work, int64_t lasts)
 {
 	int xact = xact_begin();
 
 	if (xact < 0)
 		return -1;
 	work->session = session;
-	work->commits = !PLAN_HAS(HAS_ROLLBACKS) || !random_chance(100);
-	work->is_heard = work->again_event >= 0 || !PLAN_HAS(HAS_UNHEARD) || !random_chance(100);
+	work->commits = world.is_calm || !PLAN_HAS(HAS_ROLLBACKS) || !random_chance(100);
+	work->is_heard = work->kind == WORK_REDELIVER || !PLAN_HAS(HAS_UNHEARD) || !random_chance(100);
 	works[xact] = *work;
-	if (work->changes)
+	if (work->kind == WORK_PAUSE)
+		tables.xacts[xact].change = work->application == NO_APPLICATION
+										? NO_CHANGE
+										: CHANGE_OF_APPLICATION(work->application);
+	else if (work->changes)
 		tables.xacts[xact].change = random_chance(300) ? CHANGE_OF_ANY : work->endpoint;
-	tables.xacts[xact].is_prepared = !work->changes && work->again_event < 0 && random_chance(30);
+	tables.xacts[xact].is_prepared = work->kind == WORK_EMIT && random_chance(30);
 	world_after(lasts, ACTOR_XACT, xact);
 	return xact;
 }
@@ -225,10 +180,12 @@ end(int xact, Work *work)
 {
 	xact_end(xact, false);
 	work->stage = STAGE_OVER;
-	if (work->changes)
+	if (work->kind == WORK_PAUSE)
+		registry.is_pause_locked = false;
+	else if (work->changes)
 		registry.endpoints[work->endpoint].locked_until = 0;
-	if (work->again_event >= 0)
-		pair_of(work->again_event, work->endpoint)->locked_until = 0;
+	if (work->kind == WORK_REDELIVER)
+		pair_of(work->event, work->endpoint)->locked_until = 0;
 }
 
 static void
@@ -279,28 +236,47 @@ choose_message(int xact)
 static void
 become_visible(int xact, Work *work)
 {
-	Endpoint *endpoint = &registry.endpoints[work->endpoint];
-
-	if (work->changes)
-	{
-		/* a dispatcher may have noted in between that it fails */
-		work->version.failing_since = endpoint->now.failing_since;
-		endpoint->locked_until = 0;
-		registry_install(work->endpoint, &work->version);
-		if (tables.xacts[xact].change == CHANGE_OF_ANY)
-			registry_blur(work->endpoint);
-		trace("endpoint %d is now:%s%s%s%s application %d types %x", work->endpoint,
-			  work->version.exists ? "" : " deleted", work->version.is_enabled ? "" : " disabled",
-			  work->version.has_secret ? "" : " without secret",
-			  work->version.is_ordered ? " ordered" : "", work->version.application,
-			  work->version.types);
-	}
-	if (work->again_event >= 0)
-		redeliver(work);
+	if (work->kind == WORK_CHANGE || (work->kind == WORK_RECOVER && work->changes))
+		change_endpoint(xact, work);
+	support_commit(xact, work);
 	xact_end(xact, true);
 	if (tables.xacts[xact].first_event >= 0)
 		trace("xid %d commits %d events", FIRST_XID + xact, tables.xacts[xact].events);
 	wal_commit_durably();
+}
+
+static void
+change_endpoint(int xact, Work *work)
+{
+	Endpoint *endpoint = &registry.endpoints[work->endpoint];
+
+	/* a dispatcher may have noted in between that it fails */
+	work->version.failing_since = endpoint->now.failing_since;
+	endpoint->locked_until = 0;
+	registry_install(work->endpoint, &work->version);
+	if (tables.xacts[xact].change == CHANGE_OF_ANY)
+		registry_blur(work->endpoint);
+	trace(
+		"endpoint %d is now:%s%s%s%s%s application %d types %x", work->endpoint,
+		work->version.exists ? "" : " deleted", work->version.is_enabled ? "" : " disabled",
+		work->version.is_paused ? " paused" : "", work->version.has_secret ? "" : " without secret",
+		work->version.is_ordered ? " ordered" : "", work->version.application, work->version.types);
+}
+
+static void
+announce(const Work *work)
+{
+	bool is_operation = work->kind == WORK_CANCEL || work->kind == WORK_RECOVER;
+
+	if (!work->is_heard && !work->changes)
+	{
+		MET(MET_UNHEARD_COMMIT);
+		return;
+	}
+	if (is_operation)
+		dispatchers_announce_operation();
+	dispatchers_announce(work->changes,
+						 work->kind == WORK_REDELIVER ? work->endpoint : NOTHING_DUE);
 }
 
 static Version
@@ -314,7 +290,8 @@ change(const Version *now)
 			version = (Version){.exists = true,
 								.is_enabled = true,
 								.has_secret = true,
-								.created = world_wall()};
+								.created = world_wall(),
+								.since = world_wall()};
 		version.types = random_chance(300) ? 15 : 1 + (unsigned) random_below(15);
 		version.schedule = random_below(SCHEDULES);
 		version.max_in_flight = 1 + random_below(random_chance(500) ? 4 : 40);
@@ -332,32 +309,11 @@ change(const Version *now)
 		version.has_secret = !version.has_secret;
 	if (PLAN_HAS(HAS_ORDER) && random_chance(200))
 		version.is_ordered = !version.is_ordered;
+	if (PLAN_HAS(HAS_PAUSES) && random_chance(200))
+		version.is_paused = !version.is_paused;
 	if (PLAN_HAS(HAS_DELETIONS) && random_chance(150))
 		version.exists = false;
 	return version;
-}
-
-static void
-redeliver(const Work *work)
-{
-	Pair *pair = pair_of(work->again_event, work->endpoint);
-	Row row = pair->row;
-
-	pair->locked_until = 0;
-	if (row.status == ROW_NONE || row.due == BMW_HELD_BACK || row.aside != ROW_NONE ||
-		!registry.endpoints[work->endpoint].now.exists ||
-		!registry_fits(&registry.endpoints[work->endpoint].now, &tables.events[work->again_event],
-					   work->endpoint))
-		return;
-	if (pair->open > 0)
-		MET(MET_REDELIVERED_IN_FLIGHT);
-	row.status = ROW_PENDING;
-	row.due = world_wall();
-	pair->redeliveries++;
-	pair->not_before = 0;
-	pair->again = world.now;
-	row_write(work->again_event, work->endpoint, &row);
-	trace("event %d is to be sent again to endpoint %d", work->again_event, work->endpoint);
 }
 
 static int64_t

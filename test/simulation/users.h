@@ -9,7 +9,6 @@ extern void users_begin(void);
 extern void users_write(int writer);
 extern void users_go_on(int xact);
 extern void users_administer(void);
-extern void users_support(void);
 extern void users_operate(void);
 /* The sessions of all are gone. */
 extern void users_crash(void);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "operations.h"
 #include "registry.h"
 #include "tables.h"
 #include "trace.h"
@@ -17,17 +18,18 @@ typedef enum UndoKind
 {
 	UNDO_ROW,
 	UNDO_CURSOR,
-	UNDO_ENDPOINT
+	UNDO_ENDPOINT,
+	UNDO_OPERATION
 } UndoKind;
 
 typedef struct Undo
 {
 	UndoKind kind;
 	uint64_t lsn;
-	int event; /* or the shard */
+	int event; /* or the shard, or the operation */
 	int endpoint;
 	Row row;
-	void *before; /* of a cursor, of an endpoint */
+	void *before; /* of a cursor, of an endpoint, of an operation */
 } Undo;
 
 static Undo undos[MOST];
@@ -125,6 +127,16 @@ wal_note_endpoint(int endpoint)
 }
 
 void
+wal_note_operation(int number)
+{
+	Undo *undo = add(UNDO_OPERATION);
+
+	undo->event = number;
+	undo->before = malloc(sizeof(OperationRow));
+	memcpy(undo->before, &operations[number].row, sizeof(OperationRow));
+}
+
+void
 cursor_write(int shard, const BmwSnapshot *snapshot, int64_t since)
 {
 	Undo *undo = add(UNDO_CURSOR);
@@ -166,6 +178,11 @@ take_back(const Undo *undo)
 			break;
 		case UNDO_ENDPOINT:
 			registry_restore(undo->endpoint, undo->before);
+			break;
+		case UNDO_OPERATION:
+			if (operations[undo->event].row.has_ended)
+				MET(MET_LOST_OPERATION);
+			memcpy(&operations[undo->event].row, undo->before, sizeof(OperationRow));
 			break;
 	}
 }

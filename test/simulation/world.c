@@ -12,6 +12,7 @@
 #include "receivers.h"
 #include "tables.h"
 #include "trace.h"
+#include "support.h"
 #include "users.h"
 
 #define MOST 65536
@@ -146,7 +147,7 @@ act(const Entry *entry)
 			users_administer();
 			break;
 		case ACTOR_SUPPORT:
-			users_support();
+			support_ask();
 			break;
 		case ACTOR_OPERATOR:
 			users_operate();

@@ -1,0 +1,12 @@
+/*
+ * operators.h - what operators do, and what goes wrong around the server.
+ */
+#ifndef SIM_OPERATORS_H
+#define SIM_OPERATORS_H
+
+#include <stdint.h>
+
+extern void operators_begin(void);
+extern void operators_lock_endpoints(int64_t until);
+
+#endif
