@@ -23,12 +23,13 @@ extern void check_recovered(const Operation *operation, const BmwUuid *in_memory
 extern void check_operations(void);
 /* inside.c: what the scheduler holds. */
 extern void check_dispatcher(Dispatcher *dispatcher);
-extern void check_turns(Dispatcher *dispatcher);
-extern void check_started(Dispatcher *dispatcher, int endpoint);
 extern void check_describe(int endpoint);
 /* For the calm, in which nothing is to be found by a look. */
 extern void check_plan_look(Dispatcher *dispatcher, int64_t at_us);
 extern void check_is_empty(const Dispatcher *dispatcher);
+/* inside_turns.c: whose turn it is. */
+extern void check_turns(Dispatcher *dispatcher);
+extern void check_started(Dispatcher *dispatcher, int endpoint);
 /* inside_order.c: what the order holds. */
 extern void check_order_lists(const Dispatcher *dispatcher);
 extern int check_before_look(const Dispatcher *dispatcher);

@@ -1,6 +1,6 @@
 /*
  * inside.c - what must hold of what the scheduler holds. The one file here, with
- * inside_order.c, that looks into it.
+ * inside_order.c and inside_turns.c, that looks into it.
  */
 #include "core/lane_internal.h"
 #include "core/scheduler_internal.h"
@@ -21,8 +21,6 @@ typedef struct Sum
 	int deliveries;
 } Sum;
 
-static int passed_over[MAX_ENDPOINTS];
-
 static void check_limits(const Dispatcher *dispatcher);
 static void check_lanes(const Dispatcher *dispatcher);
 static void check_memory(const Dispatcher *dispatcher);
@@ -33,14 +31,6 @@ static bool is_in_memory(const Dispatcher *dispatcher, int event, int endpoint);
 static void check_what_is_due(const Dispatcher *dispatcher);
 static void check_due_rows(const Dispatcher *dispatcher, int endpoint, const BmwTarget *target);
 static BmwLane *lane_of(const Dispatcher *dispatcher, int endpoint);
-static bool may_send(const BmwLane *lane, int64_t now);
-
-void
-check_begin(void)
-{
-	for (int i = 0; i < MAX_ENDPOINTS; i++)
-		passed_over[i] = 0;
-}
 
 void
 check_dispatcher(Dispatcher *dispatcher)
@@ -59,56 +49,6 @@ check_dispatcher(Dispatcher *dispatcher)
 	check_nothing_is_lost(dispatcher);
 	check_what_is_due(dispatcher);
 	check_order_lists(dispatcher);
-}
-
-/* When no request was started any more: nobody who may send waits while nothing is in flight. */
-void
-check_turns(Dispatcher *dispatcher)
-{
-	const BmwScheduler *scheduler = dispatcher->scheduler;
-
-	for (int i = 0; i < registry.length; i++)
-	{
-		const BmwLane *lane = lane_of(dispatcher, i);
-
-		if (lane == NULL)
-			continue;
-		if (!may_send(lane, scheduler->now_us) || lane->in_flight > 0)
-			passed_over[i] = 0;
-		else if (scheduler->lanes->total.in_flight == 0 && scheduler->mode == BMW_RUNNING &&
-				 !scheduler->is_paused && !bmw_scheduler_is_full(scheduler))
-			violation("endpoint %d may send, nothing is in flight, and nothing is sent", i);
-	}
-}
-
-/* One that has nothing in flight is not passed over for ever by others of its application. */
-void
-check_started(Dispatcher *dispatcher, int endpoint)
-{
-	const BmwLane *started = lane_of(dispatcher, endpoint);
-
-	passed_over[endpoint] = 0;
-	if (started != NULL && started->in_flight > started->window.max)
-		violation("endpoint %d has %d in flight, more than its limit of %d", endpoint,
-				  started->in_flight, started->window.max);
-	if (started == NULL || started->in_flight < 2)
-		return;
-	for (int i = 0; i < registry.length; i++)
-	{
-		const BmwLane *lane = lane_of(dispatcher, i);
-
-		if (lane == NULL || lane == started || lane->in_flight > 0 ||
-			lane->member.share != started->member.share ||
-			lane->member.rule > started->member.rule || /* one in doubt waits for others in doubt */
-			!may_send(lane, dispatcher->scheduler->now_us))
-			continue;
-		if (++passed_over[i] > MAX_ENDPOINTS)
-		{
-			check_describe(i);
-			check_describe(endpoint);
-			violation("endpoint %d may send and is passed over for ever", i);
-		}
-	}
 }
 
 void
@@ -315,13 +255,4 @@ static BmwLane *
 lane_of(const Dispatcher *dispatcher, int endpoint)
 {
 	return bmw_lanes_find(dispatcher->scheduler->lanes, registry_id(endpoint));
-}
-
-static bool
-may_send(const BmwLane *lane, int64_t now)
-{
-	return !lane->is_stopped && lane->fresh.length + lane->due.length > 0 &&
-		   lane->hold_until_us <= now &&
-		   bmw_window_next_us(&lane->window, lane->in_flight) <= now &&
-		   bmw_rate_limit_next_us(&lane->rate_limit) <= now;
 }

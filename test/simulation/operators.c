@@ -11,6 +11,8 @@
 #include "users.h"
 #include "world.h"
 
+static void reshard(void);
+static void crash_something(int shard);
 static void lock_a_table(void);
 static void set_clock(void);
 static void refuse_something(void);
@@ -21,13 +23,19 @@ operators_begin(void)
 	dispatchers_set(PLAN_HAS(HAS_SHARDS) ? 1 + random_below(MAX_SHARDS) : 1);
 }
 
+/* Argument 1: only a crash, of something. */
 void
-users_operate(void)
+users_operate(int argument)
 {
 	int shard = random_below(MAX_SHARDS);
 
 	if (world.is_calm)
 		return;
+	if (argument == 1)
+	{
+		crash_something(shard);
+		return;
+	}
 	world_after(random_about(3 * SECOND), ACTOR_OPERATOR, 0);
 	switch (random_below(9))
 	{
@@ -64,13 +72,32 @@ users_operate(void)
 			break;
 		case 7:
 			if (PLAN_HAS(HAS_RESHARDING) && random_chance(300))
-				dispatchers_set(1 + random_below(MAX_SHARDS));
+				reshard();
 			break;
 		case 8:
 			if (PLAN_HAS(HAS_HOLDING))
 				dispatchers_hold(random_about(SECOND));
 			break;
 	}
+}
+
+/* And soon, before or after the others have stopped, something may crash. */
+static void
+reshard(void)
+{
+	dispatchers_set(1 + random_below(MAX_SHARDS));
+	if (random_chance(700))
+		world_after(random_about(SECOND), ACTOR_OPERATOR, 1);
+}
+
+static void
+crash_something(int shard)
+{
+	MET(MET_CRASH_AND_SHARDS);
+	if (PLAN_HAS(HAS_SERVER_CRASHES) && random_chance(500))
+		dispatchers_server_crash();
+	else if (PLAN_HAS(HAS_DISPATCHER_CRASHES))
+		dispatcher_crash(shard, "while the number of shards changes");
 }
 
 /* Who has not read them yet goes on with what was known before. */

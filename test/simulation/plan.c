@@ -41,7 +41,10 @@ static const char *const names[FEATURES] = {
 	[HAS_CANCELS] = "cancels",
 	[HAS_PAUSES] = "pauses",
 	[HAS_RECOVERY] = "recovery",
+	[HAS_STEADY] = "steady-refusals",
 };
+
+static void make_steady(Plan *plan);
 
 Plan
 plan_of(uint64_t seed)
@@ -57,7 +60,20 @@ plan_of(uint64_t seed)
 	plan.endpoints = 1 + random_below(random_chance(500) ? 12 : 4);
 	plan.writers = 1 + random_below(6);
 	plan.seconds = 5 + random_below(random_chance(300) ? 120 : 30);
+	if (plan.features >> HAS_STEADY & random_chance(150))
+		make_steady(&plan);
 	return plan;
+}
+
+/* For long, and little else: or nobody could say what the receivers have led to. */
+static void
+make_steady(Plan *plan)
+{
+	plan->features &= random_next() & random_next();
+	plan->features &= ~(UINT64_C(1) << HAS_HANGING | UINT64_C(1) << HAS_OUTAGES |
+						UINT64_C(1) << HAS_STATEMENT_FAILURES);
+	plan->features |= UINT64_C(1) << HAS_STEADY;
+	plan->seconds += 40;
 }
 
 const char *

@@ -26,6 +26,11 @@ typedef struct Mood
 	int lost;	  /* took the request, but its answer is lost */
 	int patience; /* Retry-After with a failure */
 	bool is_away;
+	bool is_steady; /* it stays as it is */
+	int refusing;	/* 503, a fixed share */
+	int rate;		/* a second; what is beyond gets 429; 0: as many as come */
+	int64_t second; /* that is counted */
+	int seen;		/* in it */
 } Mood;
 
 Request requests[MAX_REQUESTS];
@@ -38,6 +43,8 @@ static int next_free;
 
 static void count(const Request *request, int more);
 static Request *find_free(void);
+static Mood steady(void);
+static void note_rate(Mood *mood);
 static int64_t decide(const Mood *mood, int endpoint, BmwEnd *end);
 static void fail(const Mood *mood, BmwEnd *end);
 
@@ -49,8 +56,13 @@ receivers_begin(void)
 	memset(open_of, 0, sizeof(open_of));
 	memset(open_in, 0, sizeof(open_in));
 	next_free = 0;
+	memset(moods, 0, sizeof(moods));
 	for (int i = 0; i < MAX_ENDPOINTS; i++)
+	{
+		if (PLAN_HAS(HAS_STEADY) && random_chance(500))
+			moods[i] = steady();
 		receivers_change(i);
+	}
 }
 
 void
@@ -58,7 +70,7 @@ receivers_change(int endpoint)
 {
 	Mood *mood = &moods[endpoint];
 
-	if (world.is_calm)
+	if (world.is_calm || mood->is_steady)
 		return;
 	*mood = (Mood){.latency = random_between(1, random_chance(200) ? 4 * SECOND : 50 * MS),
 				   .capacity = 1 + random_below(50)};
@@ -77,6 +89,12 @@ receivers_change(int endpoint)
 }
 
 bool
+receivers_are_steady(int endpoint)
+{
+	return moods[endpoint].is_steady && !world.is_calm;
+}
+
+bool
 receivers_send(int shard, int event, int endpoint, struct BmwDelivery *delivery)
 {
 	Request *request = find_free();
@@ -92,6 +110,7 @@ receivers_send(int shard, int event, int endpoint, struct BmwDelivery *delivery)
 						 .known = dispatchers[shard].known[endpoint],
 						 .delivery = delivery};
 	count(request, 1);
+	note_rate(&moods[endpoint]);
 	takes = decide(&moods[endpoint], endpoint, &request->end);
 	request->end.times.total_us = takes;
 	request->end.random = random_unit();
@@ -178,6 +197,30 @@ find_free(void)
 	violation("more requests than all dispatchers together may have open");
 }
 
+static Mood
+steady(void)
+{
+	static const int shares[] = {330, 500, 800};
+	Mood mood = {.is_steady = true,
+				 .latency = random_between(1, 50 * MS),
+				 .capacity = MAX_REQUESTS};
+
+	if (random_chance(500))
+		mood.refusing = shares[random_below(3)];
+	else
+		mood.rate = 2 + random_below(random_chance(500) ? 10 : 60);
+	return mood;
+}
+
+static void
+note_rate(Mood *mood)
+{
+	if (mood->second != world.now / SECOND)
+		mood->seen = 0;
+	mood->second = world.now / SECOND;
+	mood->seen++;
+}
+
 /* Returns after how long it comes. */
 static int64_t
 decide(const Mood *mood, int endpoint, BmwEnd *end)
@@ -197,7 +240,11 @@ decide(const Mood *mood, int endpoint, BmwEnd *end)
 		end->transport = BMW_TRANSPORT_TIMEOUT;
 		return TIMEOUT;
 	}
-	if (random_chance(mood->gone))
+	if (mood->is_steady)
+		end->http_status = random_chance(mood->refusing)			   ? 503
+						   : mood->rate > 0 && mood->seen > mood->rate ? 429
+																	   : 200;
+	else if (random_chance(mood->gone))
 		end->http_status = 410;
 	else if (random_chance(mood->failing) || open[endpoint] > mood->capacity)
 		fail(mood, end);

@@ -37,6 +37,8 @@ extern void receivers_close(Request *request);
 extern int receivers_open(int shard, int endpoint); /* endpoint -1: of all */
 /* One that is under way, if there is any. */
 extern void receivers_choose_open(int *event, int *endpoint);
+/* Does it refuse in a way that does not change: a fixed share, or what comes too fast? */
+extern bool receivers_are_steady(int endpoint);
 extern void receivers_calm(void);
 
 #endif

@@ -75,6 +75,9 @@ static const char *const names[SITUATIONS] = {
 	[MET_LOST_OPERATION] = "the end of an operation that a crash has lost",
 	[MET_PAUSED_IN_FLIGHT] = "an endpoint paused with requests in flight",
 	[MET_ALL_PAUSED] = "everything paused while it waits",
+	[MET_STEADY] =
+		"much that waits for long for a receiver that refuses a share, or limits the rate",
+	[MET_CRASH_AND_SHARDS] = "a crash while the number of shards changes",
 };
 
 void

@@ -9,7 +9,7 @@ extern void users_begin(void);
 extern void users_write(int writer);
 extern void users_go_on(int xact);
 extern void users_administer(void);
-extern void users_operate(void);
+extern void users_operate(int argument);
 /* The sessions of all are gone. */
 extern void users_crash(void);
 /* Nobody begins anything any more, and what was locked is free. */

@@ -150,7 +150,7 @@ act(const Entry *entry)
 			support_ask();
 			break;
 		case ACTOR_OPERATOR:
-			users_operate();
+			users_operate(entry->argument);
 			break;
 		case ACTOR_WAL_WRITER:
 			wal_flush(wal_end());
