@@ -40,6 +40,7 @@ ALTER TABLE bm_webhook.endpoint ADD COLUMN events_since timestamptz, ADD COLUMN 
 	ADD COLUMN filter jsonpath, ADD COLUMN payload text NOT NULL DEFAULT 'full' CHECK (payload IN ('full', 'thin')),
 	ALTER COLUMN max_in_flight SET DEFAULT 128;
 ALTER TABLE bm_webhook.event ADD COLUMN expires_at timestamptz;
+ALTER TABLE bm_webhook.set_aside ADD COLUMN asked_by name;
 
 DROP FUNCTION bm_webhook_internal.look();
 DROP FUNCTION bm_webhook_internal.random_secret();
@@ -102,6 +103,13 @@ COMMENT ON TABLE bm_webhook.paused IS 'has a row while pause(everything => true)
 
 COMMENT ON COLUMN bm_webhook.event.expires_at IS
 	'from then on it is not sent any more, but canceled; NULL: never';
+COMMENT ON TABLE bm_webhook.set_aside IS
+	'outcomes that the log refused, by a constraint or a trigger of yours: these deliveries are neither sent nor '
+	'changed until retry_set_aside() has recorded them; and deliveries that set_aside() was called for, which are not '
+	'sent until put_back()';
+COMMENT ON COLUMN bm_webhook.set_aside.asked_by IS
+	'who has called set_aside(), and cause is why; the other columns are what the delivery was. NULL: the log refused '
+	'the outcome';
 CREATE INDEX delivery_pending_idx ON bm_webhook.delivery (endpoint_id, event_id) WHERE status = 'pending';
 
 -------------------------------------------------------------------------------
@@ -590,7 +598,8 @@ CREATE OR REPLACE FUNCTION bm_webhook.status(OUT database name, OUT shard intege
 	SELECT d.datname, s.shard, s.state, s.reason, s.since, s.pid, s.in_flight, s.queued, s.unrecorded,
 		CASE WHEN d.datname = current_database() AND has_table_privilege('bm_webhook.delivery', 'SELECT')
 			THEN (SELECT coalesce(sum(pending), 0)::bigint FROM bm_webhook_internal.pending) END,
-		CASE WHEN d.datname = current_database() THEN (SELECT count(*) FROM bm_webhook.set_aside) END,
+		CASE WHEN d.datname = current_database() THEN (SELECT count(*) FROM bm_webhook.set_aside a
+			WHERE a.asked_by IS NULL) END,
 		s.sent, s.resent, s.last_error, s.last_error_at, s.capture_failures, s.last_capture_error, s.last_capture_error_at
 	FROM bm_webhook_internal.dispatchers() s JOIN pg_database d ON d.oid = s.database
 	ORDER BY d.datname, s.shard
@@ -652,7 +661,7 @@ BEGIN
 		PERFORM bm_webhook_internal.refuse('there is no delivery of this event to send again',
 			'Deliveries are the rows of bm_webhook.delivery; their endpoint must still exist and be for the application of the '
 				'event, and what waits for an earlier event of its message is not sent out of turn. What is in '
-				'bm_webhook.set_aside must be recorded first: retry_set_aside().', '42704');
+				'bm_webhook.set_aside is first put back, or recorded: put_back(), retry_set_aside().', '42704');
 	END IF;
 	RETURN made_due;
 END
@@ -698,7 +707,7 @@ DECLARE
 	last_state text;
 BEGIN
 	FOR s IN SELECT * FROM bm_webhook.set_aside a
-		WHERE (retry_set_aside.event IS NULL OR a.event_id = retry_set_aside.event)
+		WHERE a.asked_by IS NULL AND (retry_set_aside.event IS NULL OR a.event_id = retry_set_aside.event)
 			AND (retry_set_aside.endpoint IS NULL OR a.endpoint_id = retry_set_aside.endpoint)
 		ORDER BY a.event_id, a.endpoint_id FOR UPDATE
 	LOOP
@@ -739,7 +748,7 @@ $$;
 CREATE TABLE bm_webhook.operation (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	kind text NOT NULL CHECK (kind IN ('redeliver', 'recover', 'cancel', 'pause', 'resume', 'erase',
-		'rotate_secret')),
+		'rotate_secret', 'set_aside', 'put_back')),
 	endpoint_id bigint,
 	event_id uuid,
 	since timestamptz,
@@ -986,6 +995,10 @@ BEGIN
 		changed = bm_webhook_internal.cancel_some(o, most);
 		is_waiting = changed = 0;
 		has_ended = changed = 0 AND NOT still_to_come;
+	ELSIF o.kind = 'set_aside' THEN
+		changed = bm_webhook_internal.set_one_aside(o);
+		has_ended = changed > 0 OR NOT still_to_come;
+		is_waiting = NOT has_ended;
 	ELSIF still_to_come THEN
 		is_waiting = true;
 	ELSE
@@ -1340,6 +1353,111 @@ CREATE OR REPLACE FUNCTION bm_webhook.jwks(endpoint bigint) RETURNS jsonb
 COMMENT ON FUNCTION bm_webhook.jwks(bigint) IS
 	'all public keys of an endpoint that have not expired, as a JSON Web Key Set (RFC 7517, RFC 8037); 22004, 42704 '
 	'unknown endpoint';
+
+-------------------------------------------------------------------------------
+-- Set aside
+-------------------------------------------------------------------------------
+
+-- Called by C as the owner of the log, who has seen that the endpoint is the caller's.
+CREATE OR REPLACE FUNCTION bm_webhook_internal.begin_set_aside(endpoint bigint, event uuid, reason text, acting_as name,
+		OUT operation bigint, OUT matched bigint)
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	o bm_webhook.operation;
+BEGIN
+	o.endpoint_id = endpoint;
+	o.event_id = event;
+	o.until = clock_timestamp();
+	matched = bm_webhook_internal.count_waiting(o);
+	IF matched > 0 THEN
+		INSERT INTO bm_webhook.operation (kind, endpoint_id, event_id, until, matched, reason, asked_by, acting_as,
+			application)
+			VALUES ('set_aside', endpoint, event, o.until, begin_set_aside.matched, reason, session_user,
+				begin_set_aside.acting_as, (SELECT p.application FROM bm_webhook.endpoint p WHERE p.id = endpoint))
+			RETURNING id INTO operation;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.begin_set_aside(bigint, uuid, text, name) IS
+	'writes down for the dispatcher that a delivery is to be set aside, if it waits';
+
+-- What was only in memory the dispatcher has canceled. The row says what the delivery was; that its status is not
+-- "pending" lets the later events of its message pass.
+CREATE OR REPLACE FUNCTION bm_webhook_internal.set_one_aside(o bm_webhook.operation) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	changed bigint;
+BEGIN
+	WITH was AS MATERIALIZED (
+		SELECT d.* FROM bm_webhook.delivery d
+			WHERE d.event_id = o.event_id AND d.endpoint_id = o.endpoint_id
+				AND (d.status = 'pending' OR d.status = 'canceled' AND d.error = 'canceled by cancel()')
+				AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s
+					WHERE s.event_id = d.event_id AND s.endpoint_id = d.endpoint_id)
+			FOR NO KEY UPDATE
+	), aside AS (
+		INSERT INTO bm_webhook.set_aside (event_id, endpoint_id, cause, sqlstate, status, attempts, first_attempt_at,
+			last_attempt_at, http_status, error_class, error, duration, is_failed_attempt, is_exhausted, asked_by)
+			SELECT event_id, endpoint_id, coalesce(o.reason, ''), '00000', 'canceled', attempts, first_attempt_at,
+				last_attempt_at, http_status, error_class, CASE status WHEN 'pending' THEN error END, duration, false, false,
+				o.asked_by FROM was
+	), counted AS (
+		INSERT INTO bm_webhook_internal.pending_change
+			SELECT endpoint_id, -1, -(attempts > 0)::integer FROM was WHERE status = 'pending'
+	)
+	UPDATE bm_webhook.delivery d SET status = 'canceled', next_attempt_at = NULL,
+			error = concat_ws(': ', 'set aside by ' || o.asked_by, o.reason)
+		FROM was WHERE d.event_id = o.event_id AND d.endpoint_id = was.endpoint_id;
+	GET DIAGNOSTICS changed = ROW_COUNT;
+	RETURN changed;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.set_one_aside(bm_webhook.operation) IS
+	'sets the delivery of an operation aside, if its row waits; returns how many';
+
+-- Called by C likewise.
+CREATE OR REPLACE FUNCTION bm_webhook_internal.put_back(endpoint bigint, event uuid, reason text, acting_as name) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	changed bigint;
+BEGIN
+	WITH aside AS (
+		DELETE FROM bm_webhook.set_aside s
+			WHERE s.event_id = event AND s.endpoint_id = endpoint AND s.asked_by IS NOT NULL RETURNING s.*
+	), counted AS (
+		INSERT INTO bm_webhook_internal.pending_change
+			SELECT a.endpoint_id, 1, (a.attempts > 0)::integer FROM aside a JOIN bm_webhook.delivery d
+				ON d.event_id = event AND d.endpoint_id = a.endpoint_id AND d.status = 'canceled'
+	)
+	UPDATE bm_webhook.delivery d SET status = 'pending', next_attempt_at = clock_timestamp(), error = a.error
+		FROM aside a WHERE d.event_id = event AND d.endpoint_id = a.endpoint_id AND d.status = 'canceled';
+	GET DIAGNOSTICS changed = ROW_COUNT;
+	IF changed > 0 THEN
+		PERFORM bm_webhook_internal.look(endpoint);
+		INSERT INTO bm_webhook.operation (kind, endpoint_id, event_id, reason, matched, done, asked_by, acting_as, ended_at,
+			application)
+			VALUES ('put_back', endpoint, event, reason, changed, changed, session_user, acting_as, clock_timestamp(),
+				(SELECT p.application FROM bm_webhook.endpoint p WHERE p.id = endpoint));
+	END IF;
+	RETURN changed;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.put_back(bigint, uuid, text, name) IS
+	'makes a delivery due that somebody has set aside; returns how many';
+
+CREATE OR REPLACE FUNCTION bm_webhook.set_aside(event uuid, endpoint bigint, reason text = NULL, OUT operation bigint,
+		OUT matched bigint)
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_set_aside';
+COMMENT ON FUNCTION bm_webhook.set_aside(uuid, bigint, text) IS
+	'takes the delivery of an event to an endpoint out of what waits: it is not sent until put_back(), and the later '
+	'events of its message do not wait for it. matched: 1, or 0 when it does not wait or is set aside already; '
+	'operation: the row of bm_webhook.operation by which the dispatcher does it; 22004, 42704 unknown endpoint';
+
+CREATE OR REPLACE FUNCTION bm_webhook.put_back(event uuid, endpoint bigint, reason text = NULL) RETURNS bigint
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_put_back';
+COMMENT ON FUNCTION bm_webhook.put_back(uuid, bigint, text) IS
+	'undoes set_aside(): the delivery is due, and its attempts go on counting. Returns 1, or 0 when nobody has set it '
+	'aside; 22004, 42704 unknown endpoint';
 
 -------------------------------------------------------------------------------
 -- Message

@@ -18,7 +18,8 @@ CREATE FUNCTION bm_webhook.status(OUT database name, OUT shard integer, OUT stat
 	SELECT d.datname, s.shard, s.state, s.reason, s.since, s.pid, s.in_flight, s.queued, s.unrecorded,
 		CASE WHEN d.datname = current_database() AND has_table_privilege('bm_webhook.delivery', 'SELECT')
 			THEN (SELECT coalesce(sum(pending), 0)::bigint FROM bm_webhook_internal.pending) END,
-		CASE WHEN d.datname = current_database() THEN (SELECT count(*) FROM bm_webhook.set_aside) END,
+		CASE WHEN d.datname = current_database() THEN (SELECT count(*) FROM bm_webhook.set_aside a
+			WHERE a.asked_by IS NULL) END,
 		s.sent, s.resent, s.last_error, s.last_error_at, s.capture_failures, s.last_capture_error, s.last_capture_error_at
 	FROM bm_webhook_internal.dispatchers() s JOIN pg_database d ON d.oid = s.database
 	ORDER BY d.datname, s.shard
@@ -93,7 +94,7 @@ BEGIN
 		PERFORM bm_webhook_internal.refuse('there is no delivery of this event to send again',
 			'Deliveries are the rows of bm_webhook.delivery; their endpoint must still exist and be for the application of the '
 				'event, and what waits for an earlier event of its message is not sent out of turn. What is in '
-				'bm_webhook.set_aside must be recorded first: retry_set_aside().', '42704');
+				'bm_webhook.set_aside is first put back, or recorded: put_back(), retry_set_aside().', '42704');
 	END IF;
 	RETURN made_due;
 END
@@ -146,7 +147,7 @@ DECLARE
 	last_state text;
 BEGIN
 	FOR s IN SELECT * FROM bm_webhook.set_aside a
-		WHERE (retry_set_aside.event IS NULL OR a.event_id = retry_set_aside.event)
+		WHERE a.asked_by IS NULL AND (retry_set_aside.event IS NULL OR a.event_id = retry_set_aside.event)
 			AND (retry_set_aside.endpoint IS NULL OR a.endpoint_id = retry_set_aside.endpoint)
 		ORDER BY a.event_id, a.endpoint_id FOR UPDATE
 	LOOP

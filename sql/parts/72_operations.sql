@@ -5,7 +5,7 @@
 CREATE TABLE bm_webhook.operation (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	kind text NOT NULL CHECK (kind IN ('redeliver', 'recover', 'cancel', 'pause', 'resume', 'erase',
-		'rotate_secret')),
+		'rotate_secret', 'set_aside', 'put_back')),
 	endpoint_id bigint,
 	event_id uuid,
 	since timestamptz,
@@ -262,6 +262,10 @@ BEGIN
 		changed = bm_webhook_internal.cancel_some(o, most);
 		is_waiting = changed = 0;
 		has_ended = changed = 0 AND NOT still_to_come;
+	ELSIF o.kind = 'set_aside' THEN
+		changed = bm_webhook_internal.set_one_aside(o);
+		has_ended = changed > 0 OR NOT still_to_come;
+		is_waiting = NOT has_ended;
 	ELSIF still_to_come THEN
 		is_waiting = true;
 	ELSE

@@ -98,8 +98,8 @@ INSERT INTO bm_webhook.event_type (name, description, schema, example)
 DROP FUNCTION bm_webhook_internal.body_schema(text, text, text[], jsonb);
 
 -- The body of an endpoint with payload = 'thin' is in $defs.
-UPDATE bm_webhook.event_type t SET schema = t.schema
-	|| pg_catalog.jsonb_build_object('$defs', coalesce(t.schema -> '$defs', '{}')
+UPDATE bm_webhook.event_type t SET schema = t.schema || pg_catalog.jsonb_build_object('$defs',
+		coalesce(t.schema -> '$defs', '{}')
 		|| pg_catalog.jsonb_build_object('thin', pg_catalog.jsonb_build_object('type', 'object',
 			'description', 'the body for an endpoint with payload = ''thin'': without data',
 			'required', (t.schema -> 'required') - 'data',

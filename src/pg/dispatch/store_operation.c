@@ -17,7 +17,7 @@ static BmwStatement open_operations = {
 	{INT8OID}};
 
 static BmwStatement operation = {
-	"SELECT kind = 'cancel', endpoint_id, event_id IS NOT NULL, event_id, bm_webhook.uuid_floor(until), xid,"
+	"SELECT kind IN ('cancel', 'set_aside'), endpoint_id, event_id IS NOT NULL, event_id, bm_webhook.uuid_floor(until), xid,"
 	" kind = 'recover', coalesce(reached, bm_webhook.uuid_floor(since))"
 	" FROM bm_webhook.operation WHERE id = $1 AND ended_at IS NULL",
 	1,

@@ -29,13 +29,15 @@ static BmwStatement find = {
 
 /* What keeps an endpoint from being sent what it gets, is only said of what has not ended. */
 static BmwStatement explain = {
-	"SELECT x.id, x.reason IS NULL, coalesce(x.reason, CASE WHEN coalesce(x.status, 'pending') <> 'pending' THEN NULL"
+	"SELECT x.id, x.reason IS NULL, coalesce(x.aside, x.reason, CASE WHEN coalesce(x.status, 'pending') <> 'pending' THEN NULL"
 	"  WHEN x.is_paused THEN 'paused' WHEN NOT EXISTS"
 	"   (SELECT FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = x.id"
 	"    AND coalesce(s.expires_at > clock_timestamp(), true)) THEN 'no secret' END), x.status"
 	" FROM (SELECT e.id, bm_webhook_internal.reason(e, v, a.muted_event_types) AS reason,"
 	"  e.paused_at IS NOT NULL OR EXISTS (SELECT FROM bm_webhook.paused) OR EXISTS"
 	"   (SELECT FROM bm_webhook.application o WHERE o.name = e.application AND o.paused_at IS NOT NULL) AS is_paused,"
+	"  (SELECT d.error FROM bm_webhook.delivery d JOIN bm_webhook.set_aside s ON s.event_id = d.event_id"
+	"    AND s.endpoint_id = d.endpoint_id WHERE d.event_id = $1 AND d.endpoint_id = e.id AND s.asked_by IS NOT NULL) AS aside,"
 	"  CASE WHEN EXISTS (SELECT FROM bm_webhook.set_aside s"
 	"    WHERE s.event_id = $1 AND s.endpoint_id = e.id) THEN 'set aside'"
 	"   ELSE (SELECT d.status FROM bm_webhook.delivery d"
