@@ -89,11 +89,17 @@ is($bmw->sql(q{SELECT string_agg(concat_ws(' ', type, channel, message_id, n), '
 		FROM bm_webhook.event WHERE type !~ '^(webhook|endpoint|delivery)\.' AND application IS DISTINCT FROM 'app_7' GROUP BY 1, 2, 3) e}),
 	'order.paid 1 1, order.shipped 1 1, price.changed A-7 2, message.sent whatsapp 1 1, message.received whatsapp in_ 1, '
 	  . 'contact.opted_out 1 1, contact.opted_out 2 1, campaign.large spring 1, message.deleted 1 1, '
-	  . 'campaign.finished sms campaign-17 1, campaign.started 1, order.refunded 1, price.sent offer-1 1',
+	  . 'campaign.finished sms campaign-17 1, campaign.started 1, order.refunded 1, price.sent offer-1 1, price.offered offer-2 1',
 	'the events that the text promises');
 like(output_of(qr/message_state WHERE message_id = 'm_01J9'/), qr/\Afailed\|.*\|undeliverable\n\z/, 'the state of a message');
 like(output_of(qr/message_history\('m_01J9', 'app_7'\);/), qr/\|event\|message\.sent\|.*\|event\|message\.failed\|/s, 'its history');
 like(output_of(qr/message_rate\(now\(\) - interval '7 days'\)/), qr/^spring\|whatsapp\|\S+\|1\|0\.0000\|/m, 'the rates of a campaign');
+
+# What docs/howto.md promises.
+like(output_of(qr/bm_webhook\.set_aside\(event => :'event'/), qr/\A\d+\|1\n\z/, 'a delivery is set aside');
+like(output_of(qr/explain_delivery\(:'offer'\)/), qr/\A\d+\|f\|filter\n\z/, 'the filter decides');
+like(output_of(qr/bm_webhook\.recover\(endpoint => :endpoint, since => now\(\) - interval '4 hours', dry_run => true\)/), qr/\A\|[01]\n\z/, 'what it kept can be recovered');
+like(output_of(qr/preview\(:'event', :endpoint\);/), qr/\A\{"id":"[^"]*","type":"price\.sent","timestamp":"[^"]*","message_id":"offer-1"\}\n\z/, 'a thin body');
 
 # What docs/messaging.md promises.
 is($bmw->sql(q{SELECT string_agg(concat_ws(' ', type, channel, message_id, reply_to), ', ' ORDER BY id)
