@@ -31,6 +31,7 @@ ALTER FUNCTION bm_webhook_internal.watches(regclass) RENAME TO watches_0_2;
 ALTER FUNCTION bm_webhook_internal.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text, text[]) RENAME TO watch_0_2;
 ALTER FUNCTION bm_webhook.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text) RENAME TO watch_0_2;
 ALTER FUNCTION bm_webhook_internal.wants(bm_webhook.endpoint, bm_webhook.event) RENAME TO wants_0_2;
+ALTER FUNCTION bm_webhook.status() RENAME TO status_0_2;
 
 -- New columns at the end, without a default or with a constant: no row is written.
 ALTER TABLE bm_webhook.application ADD COLUMN paused_at timestamptz, ADD COLUMN rate_limit integer,
@@ -76,6 +77,8 @@ COMMENT ON TABLE bm_webhook.endpoint_secret IS
 	'signing secrets; every request is signed with all of its endpoint''s that have not expired';
 COMMENT ON COLUMN bm_webhook.endpoint_secret.kind IS
 	'hmac_sha256, a shared key whsec_... (v1); ed25519, a pair of keys, of which whsk_... is stored (v1a)';
+COMMENT ON COLUMN bm_webhook.endpoint_secret.key_id IS
+	'the key of bm_webhook.secret_key_file that the secret is encrypted with; NULL: it is plain text';
 COMMENT ON COLUMN bm_webhook.endpoint_secret.secret IS 'a new one is made of what is inserted without';
 COMMENT ON COLUMN bm_webhook.endpoint_secret.expires_at IS 'from then on it signs no more, and is removed; NULL: never';
 
@@ -201,21 +204,10 @@ COMMENT ON FUNCTION bm_webhook_internal.random_secret(text) IS
 	'a new secret of 32 random bytes: whsec_ and their base64, or a pair of keys whsk_';
 
 CREATE OR REPLACE FUNCTION bm_webhook.secret(endpoint bigint) RETURNS text
-	LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	newest text;
-BEGIN
-	SELECT s.secret INTO newest FROM bm_webhook.endpoint_secret s
-		WHERE s.endpoint_id = secret.endpoint AND s.kind = 'hmac_sha256' ORDER BY s.id DESC LIMIT 1;
-	IF NOT FOUND THEN
-		PERFORM bm_webhook_internal.refuse(format('endpoint %s has no secret, or does not exist', endpoint),
-			'Endpoints are the rows of bm_webhook.endpoint.', '42704');
-	END IF;
-	RETURN newest;
-END
-$$;
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_secret';
 COMMENT ON FUNCTION bm_webhook.secret(bigint) IS
-	'the newest signing secret (whsec_...) of an endpoint, for those who may read endpoint_secret; 42704 unknown endpoint';
+	'the newest signing secret (whsec_...) of an endpoint of the caller''s; each call is recorded in '
+	'bm_webhook.operation; 42704 unknown endpoint, 55000 when it cannot be decrypted';
 
 COMMENT ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea) IS
 	'the Standard Webhooks signature, v1,<base64> or, with a key whsk_..., v1a,<base64>, of a body sent with this '
@@ -589,21 +581,50 @@ CREATE OR REPLACE VIEW bm_webhook.backlog WITH (security_invoker = true) AS
 -- Dispatchers
 -------------------------------------------------------------------------------
 
-CREATE OR REPLACE FUNCTION bm_webhook.status(OUT database name, OUT shard integer, OUT state text, OUT reason text,
+CREATE FUNCTION bm_webhook_internal.secret_storage() RETURNS text
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_secret_storage';
+COMMENT ON FUNCTION bm_webhook_internal.secret_storage() IS 'how secrets are stored: in plain text, encrypted, or not at all';
+
+CREATE FUNCTION bm_webhook.status(OUT database name, OUT shard integer, OUT state text, OUT reason text,
 	OUT since timestamptz, OUT pid integer, OUT in_flight integer, OUT queued integer, OUT unrecorded integer,
 	OUT pending bigint, OUT set_aside bigint, OUT sent bigint, OUT resent bigint, OUT last_error text,
 	OUT last_error_at timestamptz, OUT capture_failures bigint, OUT last_capture_error text,
-		OUT last_capture_error_at timestamptz)
+		OUT last_capture_error_at timestamptz, OUT secrets text)
 	RETURNS SETOF record LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 	SELECT d.datname, s.shard, s.state, s.reason, s.since, s.pid, s.in_flight, s.queued, s.unrecorded,
 		CASE WHEN d.datname = current_database() AND has_table_privilege('bm_webhook.delivery', 'SELECT')
 			THEN (SELECT coalesce(sum(pending), 0)::bigint FROM bm_webhook_internal.pending) END,
 		CASE WHEN d.datname = current_database() THEN (SELECT count(*) FROM bm_webhook.set_aside a
 			WHERE a.asked_by IS NULL) END,
-		s.sent, s.resent, s.last_error, s.last_error_at, s.capture_failures, s.last_capture_error, s.last_capture_error_at
+		s.sent, s.resent, s.last_error, s.last_error_at, s.capture_failures, s.last_capture_error, s.last_capture_error_at,
+		bm_webhook_internal.secret_storage()
 	FROM bm_webhook_internal.dispatchers() s JOIN pg_database d ON d.oid = s.database
 	ORDER BY d.datname, s.shard
 $$;
+COMMENT ON FUNCTION bm_webhook.status() IS
+	'the dispatchers of this cluster: running or why not and since when, requests in flight, deliveries queued in '
+	'memory, outcomes that are in memory alone, deliveries pending in the table and outcomes set aside (both of this '
+	'database, all shards), requests sent since the start and sent again by libcurl itself, last error; rows of '
+	'watched tables that could not be captured since the dispatcher was first started, in transactions that were '
+	'rolled back too, and the last reason; how secrets are stored';
+
+CREATE FUNCTION bm_webhook_internal.endpoint_paces(OUT endpoint_id bigint, OUT allowed_in_flight integer, OUT rate real,
+	OUT held_until timestamptz, OUT reason text, OUT as_of timestamptz)
+	RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_endpoint_paces';
+COMMENT ON FUNCTION bm_webhook_internal.endpoint_paces() IS
+	'what shared memory says of the endpoints that the caller may see; use the view endpoint_pace';
+
+CREATE VIEW bm_webhook.endpoint_pace WITH (security_invoker = true) AS
+	SELECT endpoint_id, allowed_in_flight, rate, held_until, reason, as_of FROM bm_webhook_internal.endpoint_paces();
+COMMENT ON VIEW bm_webhook.endpoint_pace IS
+	'how an endpoint is sent to now, as its dispatcher has found out; of endpoints to which something was sent since it '
+	'has started, as far as there is room for them';
+COMMENT ON COLUMN bm_webhook.endpoint_pace.allowed_in_flight IS 'requests at the same time; endpoint.max_in_flight at most';
+COMMENT ON COLUMN bm_webhook.endpoint_pace.rate IS 'requests a second, spread evenly; NULL: as fast as answers come';
+COMMENT ON COLUMN bm_webhook.endpoint_pace.held_until IS 'nothing is sent before; NULL: it is not held';
+COMMENT ON COLUMN bm_webhook.endpoint_pace.reason IS
+	'why there are not more: answers late, refuses (503), limits its rate (429), nothing answers; NULL: nothing is wrong';
+COMMENT ON COLUMN bm_webhook.endpoint_pace.as_of IS 'when this was found; it is not written again until it changes';
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.endpoint_paces(OUT endpoint_id bigint, OUT allowed_in_flight integer, OUT rate real,
 	OUT held_until timestamptz, OUT reason text, OUT as_of timestamptz)
@@ -748,7 +769,7 @@ $$;
 CREATE TABLE bm_webhook.operation (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	kind text NOT NULL CHECK (kind IN ('redeliver', 'recover', 'cancel', 'pause', 'resume', 'erase',
-		'rotate_secret', 'set_aside', 'put_back')),
+		'rotate_secret', 'show_secret', 'rekey', 'set_aside', 'put_back')),
 	endpoint_id bigint,
 	event_id uuid,
 	since timestamptz,
@@ -766,7 +787,8 @@ CREATE TABLE bm_webhook.operation (
 	error text,
 	xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
 	application text,
-	reason text
+	reason text,
+	reached_secret bigint
 );
 CREATE INDEX operation_open_idx ON bm_webhook.operation ((coalesce(application, '')), id) WHERE ended_at IS NULL;
 CREATE INDEX operation_endpoint_id_idx ON bm_webhook.operation (endpoint_id, id);
@@ -784,6 +806,7 @@ COMMENT ON COLUMN bm_webhook.operation.ended_at IS 'NULL while the dispatcher wo
 COMMENT ON COLUMN bm_webhook.operation.error IS 'why it ended before everything was done; NULL: it did all';
 COMMENT ON COLUMN bm_webhook.operation.application IS 'of the endpoint; or that was paused, resumed or erased from';
 COMMENT ON COLUMN bm_webhook.operation.reason IS 'as who asked for it has said';
+COMMENT ON COLUMN bm_webhook.operation.reached_secret IS 'the last secret that rekey() has looked at';
 COMMENT ON COLUMN bm_webhook.operation.xid IS 'the transaction that asked for it';
 ALTER TABLE bm_webhook.operation ENABLE ROW LEVEL SECURITY;
 CREATE POLICY member ON bm_webhook.operation USING (
@@ -982,7 +1005,10 @@ BEGIN
 	THEN
 		most = least(most, 20);
 	END IF;
-	IF o.kind = 'cancel' THEN
+	IF o.kind = 'rekey' THEN
+		has_ended = bm_webhook_internal.rekey_step(o, most);
+		RETURN;
+	ELSIF o.kind = 'cancel' THEN
 		changed = bm_webhook_internal.cancel_some(o, most);
 		is_waiting = changed = 0;
 		has_ended = changed = 0 AND NOT still_to_come;
@@ -1316,9 +1342,14 @@ BEGIN
 		WHERE s.endpoint_id = endpoint AND s.kind = rotate_secret.kind
 			AND coalesce(s.expires_at > clock_timestamp() + overlap, true);
 	GET DIAGNOSTICS expiring = ROW_COUNT;
+	IF (SELECT count(*) >= 16 FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = endpoint) THEN
+		PERFORM bm_webhook_internal.refuse('the endpoint has too many secrets',
+			'At most 16 are allowed: delete old ones by bm_webhook.delete_secret().', '54000');
+	END IF;
 	INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret, kind) VALUES (endpoint, made, rotate_secret.kind);
-	INSERT INTO bm_webhook.operation (kind, endpoint_id, matched, done, asked_by, acting_as, ended_at)
-		VALUES ('rotate_secret', endpoint, expiring, expiring, session_user, acting_as, clock_timestamp());
+	INSERT INTO bm_webhook.operation (kind, endpoint_id, application, matched, done, asked_by, acting_as, ended_at)
+		SELECT 'rotate_secret', e.id, e.application, expiring, expiring, session_user, rotate_secret.acting_as,
+			clock_timestamp() FROM bm_webhook.endpoint e WHERE e.id = endpoint;
 	RETURN bm_webhook_internal.public_part(made);
 END
 $$;
@@ -1331,8 +1362,7 @@ CREATE OR REPLACE FUNCTION bm_webhook.rotate_secret(endpoint bigint, overlap int
 COMMENT ON FUNCTION bm_webhook.rotate_secret(bigint, interval, text) IS
 	'makes the next secret of an endpoint, and returns what its receiver needs: the secret, or for kind => ''ed25519'' '
 	'the public key. Until overlap has passed, requests are signed with those of its kind before as well; then these '
-	'expire. '
-	'It is recorded in bm_webhook.operation; 22004, 22023, 42704 unknown endpoint, 54000 too many secrets';
+	'expire. It is recorded in bm_webhook.operation; 22004, 22023, 42704 unknown endpoint, 54000 too many secrets';
 
 CREATE OR REPLACE FUNCTION bm_webhook.public_key(endpoint bigint) RETURNS text
 	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'bm_webhook_public_key';
@@ -1344,6 +1374,81 @@ CREATE OR REPLACE FUNCTION bm_webhook.jwks(endpoint bigint) RETURNS jsonb
 COMMENT ON FUNCTION bm_webhook.jwks(bigint) IS
 	'all public keys of an endpoint that have not expired, as a JSON Web Key Set (RFC 7517, RFC 8037); 22004, 42704 '
 	'unknown endpoint';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.secret_key() RETURNS text
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_secret_key';
+COMMENT ON FUNCTION bm_webhook_internal.secret_key() IS
+	'the id of the key that secrets are encrypted with, NULL: they are not; 55000 unusable bm_webhook.secret_key_file';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.opens(endpoint bigint, id bigint, kind text, secret text, key_id text)
+	RETURNS boolean
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_opens';
+COMMENT ON FUNCTION bm_webhook_internal.opens(bigint, bigint, text, text, text) IS
+	'can this row of endpoint_secret be decrypted?';
+
+-- Called by C as the owner of the log, for an administrator.
+CREATE OR REPLACE FUNCTION bm_webhook_internal.begin_rekey(key text, dry_run boolean, acting_as name, OUT operation bigint,
+		OUT matched bigint)
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	matched = (SELECT count(*) FROM bm_webhook.endpoint_secret s WHERE s.key_id IS DISTINCT FROM key);
+	IF dry_run OR matched = 0 THEN
+		RETURN;
+	END IF;
+	INSERT INTO bm_webhook.operation (kind, until, matched, asked_by, acting_as)
+		VALUES ('rekey', clock_timestamp(), begin_rekey.matched, session_user, begin_rekey.acting_as)
+		RETURNING id INTO operation;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.begin_rekey(text, boolean, name) IS
+	'counts what is not encrypted with this key and, unless it is a dry run, asks the dispatcher to encrypt it';
+
+-- For the dispatcher. One that cannot be decrypted is left as it is.
+CREATE OR REPLACE FUNCTION bm_webhook_internal.rekey_step(o bm_webhook.operation, most bigint) RETURNS boolean
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	key text = bm_webhook_internal.secret_key();
+	last bigint = coalesce(o.reached_secret, 0);
+	looked_at bigint = 0;
+	changed bigint = 0;
+	left_over bigint;
+	found bigint;
+BEGIN
+	IF key IS NULL THEN
+		PERFORM bm_webhook_internal.refuse('there is no key to encrypt secrets with',
+			'Set bm_webhook.secret_key_file.', '55000');
+	END IF;
+	FOR found IN SELECT s.id FROM bm_webhook.endpoint_secret s WHERE s.id > last AND s.key_id IS DISTINCT FROM key
+		ORDER BY s.id LIMIT most FOR NO KEY UPDATE
+	LOOP
+		BEGIN
+			UPDATE bm_webhook.endpoint_secret s SET key_id = key WHERE s.id = found;
+			changed = changed + 1;
+		EXCEPTION WHEN object_not_in_prerequisite_state THEN
+			NULL;
+		END;
+		last = found;
+		looked_at = looked_at + 1;
+	END LOOP;
+	IF looked_at < most THEN
+		left_over = (SELECT count(*) FROM bm_webhook.endpoint_secret s WHERE s.key_id IS DISTINCT FROM key AND s.id <= last);
+	END IF;
+	UPDATE bm_webhook.operation x SET done = o.done + changed, reached_secret = last,
+			ended_at = CASE WHEN looked_at < most THEN clock_timestamp() END,
+			error = CASE WHEN left_over > 0 THEN format('%s secrets cannot be decrypted', left_over) END
+		WHERE x.id = o.id;
+	RETURN looked_at < most;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.rekey_step(bm_webhook.operation, bigint) IS
+	'encrypts the next secrets with the first key; true: that was all';
+
+CREATE OR REPLACE FUNCTION bm_webhook.rekey(dry_run boolean = false, OUT operation bigint, OUT matched bigint)
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_rekey';
+COMMENT ON FUNCTION bm_webhook.rekey(boolean) IS
+	'has all secrets encrypted with the first key of bm_webhook.secret_key_file: those in plain text, and those of other '
+	'keys. matched is how many that is, operation the row of bm_webhook.operation that shows how far the dispatcher has '
+	'got; for administrators; 22004, 42501, 55000 no key file, or an unusable one';
 
 -------------------------------------------------------------------------------
 -- Set aside
@@ -1845,6 +1950,7 @@ BEGIN
 				'bm_webhook_internal.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text, text[], boolean)'),
 			('bm_webhook.watch_0_2(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text)',
 				'bm_webhook.watch(regclass, text, text, text, text, text, text[], text[], text, text[], regprocedure, text, boolean)'),
+			('bm_webhook.status_0_2()', 'bm_webhook.status()'),
 			('bm_webhook_internal.wants_0_2(bm_webhook.endpoint, bm_webhook.event)',
 				'bm_webhook_internal.wants(bm_webhook.endpoint, bm_webhook.event, text[])')
 		) AS v (was, now)
@@ -1874,14 +1980,14 @@ GRANT SELECT ON bm_webhook.endpoint_pace TO bm_webhook;
 GRANT INSERT ON bm_webhook.redelivery TO bm_webhook;
 GRANT UPDATE (events_since, paused_at) ON bm_webhook.endpoint TO bm_webhook;
 GRANT UPDATE (paused_at) ON bm_webhook.application TO bm_webhook;
-GRANT INSERT (endpoint_id, secret, kind), UPDATE (expires_at) ON bm_webhook.endpoint_secret TO bm_webhook;
+GRANT INSERT (endpoint_id, secret, kind), UPDATE (expires_at, key_id) ON bm_webhook.endpoint_secret TO bm_webhook;
 GRANT SELECT, INSERT, DELETE ON bm_webhook.paused TO bm_webhook;
 GRANT SELECT ON bm_webhook_internal.pending TO PUBLIC;
 GRANT SELECT (endpoint_id, pending, retrying) ON bm_webhook_internal.pending_count, bm_webhook_internal.pending_change
 	TO PUBLIC;
 GRANT INSERT (endpoint_id, pending, retrying) ON bm_webhook_internal.pending_change TO PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA bm_webhook_internal TO bm_webhook;
-GRANT EXECUTE ON FUNCTION bm_webhook_internal.route, bm_webhook_internal.route_fits,
+GRANT EXECUTE ON FUNCTION bm_webhook_internal.secret_storage(), bm_webhook_internal.route, bm_webhook_internal.route_fits,
 	bm_webhook_internal.filter_reason, bm_webhook_internal.filter_says, bm_webhook_internal.endpoint_paces(),
 	bm_webhook_internal.look(bigint) TO PUBLIC;
 

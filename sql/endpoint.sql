@@ -92,7 +92,7 @@ SELECT s AS secret, a.* FROM unnest(ARRAY[NULL, '', 'secret', 'whsec_', 'whsec_#
 	attempt(format('INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret) VALUES (%s, %L)', :plain, s)) a;
 SELECT a.* FROM attempt('INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret) VALUES (NULL, ''x'')') a;
 SELECT a.* FROM attempt('UPDATE bm_webhook.endpoint_secret SET id = DEFAULT') a;
-SELECT c AS "column", v AS value, a.* FROM (VALUES ('kind', NULL), ('kind', 'ed25519'), ('kind', 'rsa'), ('key_id', 'k'), ('expires_at', 'infinity')) AS t (c, v),
+SELECT c AS "column", v AS value, a.* FROM (VALUES ('kind', NULL), ('kind', 'ed25519'), ('kind', 'rsa'), ('expires_at', 'infinity')) AS t (c, v),
 	attempt(format('INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret, %I) VALUES (%s, bm_webhook_internal.random_secret(), %L)', c, :plain, v)) a;
 SELECT bm_webhook.secret(:plain) = 'whsec_' || encode(repeat('x', 24)::bytea, 'base64') AS newest;
 SELECT n AS secrets, a.* FROM (VALUES (15), (1)) AS t (n), attempt(format('INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret)

@@ -116,7 +116,8 @@ COMMENT ON TABLE bm_webhook.endpoint_secret IS
 COMMENT ON COLUMN bm_webhook.endpoint_secret.kind IS
 	'hmac_sha256, a shared key whsec_... (v1); ed25519, a pair of keys, of which whsk_... is stored (v1a)';
 COMMENT ON COLUMN bm_webhook.endpoint_secret.secret IS 'a new one is made of what is inserted without';
-COMMENT ON COLUMN bm_webhook.endpoint_secret.key_id IS 'the key that the secret is encrypted with; not supported yet';
+COMMENT ON COLUMN bm_webhook.endpoint_secret.key_id IS
+	'the key of bm_webhook.secret_key_file that the secret is encrypted with; NULL: it is plain text';
 COMMENT ON COLUMN bm_webhook.endpoint_secret.expires_at IS 'from then on it signs no more, and is removed; NULL: never';
 
 -- Written by the transaction that changes something, and found by what two snapshots differ by: so exactly that is

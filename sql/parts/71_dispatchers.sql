@@ -9,18 +9,24 @@ CREATE FUNCTION bm_webhook_internal.dispatchers(OUT database oid, OUT shard inte
 	RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bm_webhook_dispatchers';
 COMMENT ON FUNCTION bm_webhook_internal.dispatchers() IS 'what shared memory says of the dispatchers; use status()';
 
+CREATE FUNCTION bm_webhook_internal.secret_storage() RETURNS text
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_secret_storage';
+COMMENT ON FUNCTION bm_webhook_internal.secret_storage() IS
+	'how secrets are stored: in plain text, encrypted, or not at all';
+
 CREATE FUNCTION bm_webhook.status(OUT database name, OUT shard integer, OUT state text, OUT reason text,
 	OUT since timestamptz, OUT pid integer, OUT in_flight integer, OUT queued integer, OUT unrecorded integer,
 	OUT pending bigint, OUT set_aside bigint, OUT sent bigint, OUT resent bigint, OUT last_error text,
 	OUT last_error_at timestamptz, OUT capture_failures bigint, OUT last_capture_error text,
-		OUT last_capture_error_at timestamptz)
+		OUT last_capture_error_at timestamptz, OUT secrets text)
 	RETURNS SETOF record LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 	SELECT d.datname, s.shard, s.state, s.reason, s.since, s.pid, s.in_flight, s.queued, s.unrecorded,
 		CASE WHEN d.datname = current_database() AND has_table_privilege('bm_webhook.delivery', 'SELECT')
 			THEN (SELECT coalesce(sum(pending), 0)::bigint FROM bm_webhook_internal.pending) END,
 		CASE WHEN d.datname = current_database() THEN (SELECT count(*) FROM bm_webhook.set_aside a
 			WHERE a.asked_by IS NULL) END,
-		s.sent, s.resent, s.last_error, s.last_error_at, s.capture_failures, s.last_capture_error, s.last_capture_error_at
+		s.sent, s.resent, s.last_error, s.last_error_at, s.capture_failures, s.last_capture_error, s.last_capture_error_at,
+		bm_webhook_internal.secret_storage()
 	FROM bm_webhook_internal.dispatchers() s JOIN pg_database d ON d.oid = s.database
 	ORDER BY d.datname, s.shard
 $$;
@@ -29,7 +35,7 @@ COMMENT ON FUNCTION bm_webhook.status() IS
 	'memory, outcomes that are in memory alone, deliveries pending in the table and outcomes set aside (both of this '
 	'database, all shards), requests sent since the start and sent again by libcurl itself, last error; rows of '
 	'watched tables that could not be captured since the dispatcher was first started, in transactions that were '
-	'rolled back too, and the last reason';
+	'rolled back too, and the last reason; how secrets are stored';
 
 CREATE FUNCTION bm_webhook_internal.endpoint_paces(OUT endpoint_id bigint, OUT allowed_in_flight integer, OUT rate real,
 	OUT held_until timestamptz, OUT reason text, OUT as_of timestamptz)

@@ -5,7 +5,7 @@
 CREATE TABLE bm_webhook.operation (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	kind text NOT NULL CHECK (kind IN ('redeliver', 'recover', 'cancel', 'pause', 'resume', 'erase',
-		'rotate_secret', 'set_aside', 'put_back')),
+		'rotate_secret', 'show_secret', 'rekey', 'set_aside', 'put_back')),
 	endpoint_id bigint,
 	event_id uuid,
 	since timestamptz,
@@ -23,7 +23,8 @@ CREATE TABLE bm_webhook.operation (
 	error text,
 	xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
 	application text,
-	reason text
+	reason text,
+	reached_secret bigint
 );
 CREATE INDEX operation_open_idx ON bm_webhook.operation ((coalesce(application, '')), id) WHERE ended_at IS NULL;
 CREATE INDEX operation_endpoint_id_idx ON bm_webhook.operation (endpoint_id, id);
@@ -41,6 +42,7 @@ COMMENT ON COLUMN bm_webhook.operation.ended_at IS 'NULL while the dispatcher wo
 COMMENT ON COLUMN bm_webhook.operation.error IS 'why it ended before everything was done; NULL: it did all';
 COMMENT ON COLUMN bm_webhook.operation.application IS 'of the endpoint; or that was paused, resumed or erased from';
 COMMENT ON COLUMN bm_webhook.operation.reason IS 'as who asked for it has said';
+COMMENT ON COLUMN bm_webhook.operation.reached_secret IS 'the last secret that rekey() has looked at';
 COMMENT ON COLUMN bm_webhook.operation.xid IS 'the transaction that asked for it';
 ALTER TABLE bm_webhook.operation ENABLE ROW LEVEL SECURITY;
 CREATE POLICY member ON bm_webhook.operation USING (
@@ -250,7 +252,10 @@ BEGIN
 	THEN
 		most = least(most, 20);
 	END IF;
-	IF o.kind = 'cancel' THEN
+	IF o.kind = 'rekey' THEN
+		has_ended = bm_webhook_internal.rekey_step(o, most);
+		RETURN;
+	ELSIF o.kind = 'cancel' THEN
 		changed = bm_webhook_internal.cancel_some(o, most);
 		is_waiting = changed = 0;
 		has_ended = changed = 0 AND NOT still_to_come;

@@ -12,7 +12,7 @@ GRANT INSERT ON bm_webhook.redelivery TO bm_webhook;
 GRANT DELETE ON bm_webhook.endpoint, bm_webhook.endpoint_secret TO bm_webhook;
 GRANT UPDATE (enabled, deleted_at, events_since, paused_at) ON bm_webhook.endpoint TO bm_webhook;
 GRANT UPDATE (paused_at) ON bm_webhook.application TO bm_webhook;
-GRANT INSERT (endpoint_id, secret, kind), UPDATE (expires_at) ON bm_webhook.endpoint_secret TO bm_webhook;
+GRANT INSERT (endpoint_id, secret, kind), UPDATE (expires_at, key_id) ON bm_webhook.endpoint_secret TO bm_webhook;
 GRANT SELECT, INSERT, DELETE ON bm_webhook.paused TO bm_webhook;
 GRANT UPDATE (failing_since, disabled_reason) ON bm_webhook.endpoint_state TO bm_webhook;
 -- Their rows are for those who may read or change deliveries. Columns: who has a right to a table may lock it.
@@ -32,6 +32,7 @@ GRANT EXECUTE ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea),
 	bm_webhook_internal.filter_says,
 	bm_webhook_internal.fits(bm_webhook.endpoint, bm_webhook.event),
 	bm_webhook.uuid_floor(timestamptz), bm_webhook.uuid_time(uuid), bm_webhook_internal.dispatchers(),
+	bm_webhook_internal.secret_storage(),
 	bm_webhook_internal.endpoint_paces(),
 	bm_webhook_internal.look(bigint), bm_webhook_internal.primary_key, bm_webhook_internal.check_watched,
 	bm_webhook_internal.has_equality, bm_webhook_internal.changed_condition, bm_webhook_internal.check_function,

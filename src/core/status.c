@@ -67,6 +67,12 @@ bmw_status_text(BmwStatus status)
 			return "The second half of the key is not the public key of the first.";
 		case BMW_ERROR_SECRET_PUBLIC:
 			return "A public key cannot sign.";
+		case BMW_ERROR_KEY_ID:
+			return "It does not begin with the id of a key (letters, digits, \".\", \"_\" and \"-\") and a colon.";
+		case BMW_ERROR_KEY_ID_TWICE:
+			return "Another key has the same id.";
+		case BMW_ERROR_KEY:
+			return "The key is not the base64 of 32 bytes.";
 		case BMW_ERROR_HEADER_NAME:
 			return "The header name is not a valid HTTP token.";
 		case BMW_ERROR_HEADER_RESERVED:

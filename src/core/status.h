@@ -43,7 +43,11 @@ typedef enum BmwStatus
 
 	BMW_ERROR_HEADER_NAME = -50,
 	BMW_ERROR_HEADER_RESERVED = -51,
-	BMW_ERROR_HEADER_VALUE = -52
+	BMW_ERROR_HEADER_VALUE = -52,
+
+	BMW_ERROR_KEY_ID = -60,
+	BMW_ERROR_KEY_ID_TWICE = -61,
+	BMW_ERROR_KEY = -62
 } BmwStatus;
 
 /* A constant sentence for the status; never NULL. */

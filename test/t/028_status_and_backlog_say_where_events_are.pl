@@ -18,7 +18,7 @@ my %endpoint = (
 	ok => $bmw->endpoint('/ok/ok', event_types => '{test.ok,test.both}'));
 
 is($bmw->sql(q{SELECT string_agg(n, ' ' ORDER BY n) FROM pg_proc, unnest(proargnames) n WHERE oid = 'bm_webhook.status'::regproc}),
-	'capture_failures database in_flight last_capture_error last_capture_error_at last_error last_error_at pending pid queued reason resent sent set_aside shard since state unrecorded',
+	'capture_failures database in_flight last_capture_error last_capture_error_at last_error last_error_at pending pid queued reason resent secrets sent set_aside shard since state unrecorded',
 	'columns of status()');
 
 $bmw->emit_many(10, 'test.hang');

@@ -156,6 +156,12 @@ bmw_changes_forget(BmwChanges *changes)
 	return bmw_store_forget_changes(&changes->forgotten, FORGET_AT_ONCE);
 }
 
+void
+bmw_changes_add_all(BmwChanges *changes)
+{
+	want_all(changes);
+}
+
 /* A round that goes on has perhaps been where something changed just now. */
 static void
 want_all(BmwChanges *changes)

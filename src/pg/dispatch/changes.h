@@ -64,6 +64,8 @@ extern int bmw_changes_next(BmwChanges *changes, int64 now_ms, int64 *ids);
 extern bool bmw_changes_read(BmwChanges *changes, int64 now_ms);
 /* An application has changed: so may all of its endpoints. */
 extern void bmw_changes_add_application(BmwChanges *changes, const char *application);
+/* All of them are to be read again. */
+extern void bmw_changes_add_all(BmwChanges *changes);
 /* To be read again, or to see whether it is still there. */
 extern void bmw_changes_add(BmwChanges *changes, int64 endpoint_id);
 /* Removes some of the notes that nobody needs, in a transaction. True: there are more. */

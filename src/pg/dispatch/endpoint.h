@@ -23,6 +23,7 @@ typedef struct BmwEndpoint
 	bool is_thin; /* gets bodies without data */
 	int headers_length;
 	int secrets_length;
+	bool is_sealed; /* one of its secrets cannot be decrypted: nothing is sent */
 	const char *url;
 	BmwHttpHeader *headers;
 	BmwSecret *secrets;

@@ -18,6 +18,8 @@
 #include "pg/dispatch/endpoint.h"
 #include "pg/dispatch/store.h"
 #include "pg/dispatch/transaction.h"
+#include "pg/server/key_file.h"
+#include "storage/spin.h"
 #include "utils/memutils.h"
 
 #define LOOK_INTERVAL_MS 5000 /* for changes that nobody announced */
@@ -47,8 +49,10 @@ static void remove_until(Reading *reading, int64 id);
 static void remove_endpoint(BmwEndpoints *endpoints, int64 id);
 static BmwEndpointRules make_rules(const BmwEndpointRow *row, BmwEndpoint *endpoint);
 static uint64 identity_of(const BmwEndpointRow *row);
-static void log_lack_of_secret(const BmwEndpoints *endpoints, const BmwEndpointRules *rules);
+static void log_lack_of_secret(const BmwEndpoints *endpoints, const BmwEndpointRules *rules,
+							   bool is_sealed);
 static void subscribe(BmwEndpoints *endpoints, const BmwEndpointRow *row);
+static void forget(BmwEndpoints *endpoints, Known *known);
 static Known *know(BmwEndpoints *endpoints, int64 id);
 static void find_lost(BmwEndpoints *endpoints);
 static void read_application(const char *application, void *context);
@@ -69,6 +73,7 @@ bmw_endpoints_init(BmwEndpoints *endpoints, BmwScheduler *scheduler, BmwSlot *sl
 	bmw_transaction_require_memory(endpoints->router != NULL);
 	endpoints->muted = bmw_muted_create(TopMemoryContext);
 	bmw_changes_init(&endpoints->changes);
+	endpoints->keys = bmw_key_file_version();
 }
 
 bool
@@ -99,6 +104,9 @@ bmw_endpoints_refresh(BmwEndpoints *endpoints)
 		read_some(endpoints, start_us / 1000);
 	while (!endpoints->is_loaded && bmw_changes_are_left(&endpoints->changes));
 	endpoints->is_loaded = true;
+	SpinLockAcquire(&endpoints->slot->mutex);
+	endpoints->slot->numbers.sealed = endpoints->sealed;
+	SpinLockRelease(&endpoints->slot->mutex);
 	bmw_scheduler_endpoints_read(scheduler, !bmw_changes_are_left(&endpoints->changes),
 								 bmw_clock_us() - start_us);
 }
@@ -138,7 +146,8 @@ has_changed(const BmwEndpoints *endpoints, uint64 *generation)
 
 	pg_read_barrier();
 	*generation = pg_atomic_read_u64(&endpoints->slot->generation);
-	return is_changing || *generation != endpoints->generation || now_ms >= endpoints->look_at_ms ||
+	return is_changing || *generation != endpoints->generation ||
+		   endpoints->keys != bmw_key_file_version() || now_ms >= endpoints->look_at_ms ||
 		   bmw_changes_are_left(&endpoints->changes) ||
 		   bmw_changes_want_check(&endpoints->changes, now_ms);
 }
@@ -149,6 +158,10 @@ look(BmwEndpoints *endpoints, int64 now_ms)
 {
 	bool is_more = false;
 
+	/* what could not be decrypted may be now */
+	if (endpoints->keys != bmw_key_file_version())
+		bmw_changes_add_all(&endpoints->changes);
+	endpoints->keys = bmw_key_file_version();
 	bmw_changes_look(&endpoints->changes, read_application, endpoints);
 	bmw_scheduler_set_paused(endpoints->scheduler, bmw_store_is_paused());
 	if (now_ms < endpoints->look_at_ms)
@@ -205,15 +218,25 @@ set_endpoint(const BmwEndpointRow *row, void *context)
 	bmw_transaction_require_memory(endpoint != NULL);
 	endpoint->reading = endpoints->changes.number;
 	rules = make_rules(row, endpoint);
-	log_lack_of_secret(endpoints, &rules);
+	log_lack_of_secret(endpoints, &rules, endpoint->is_sealed);
 	if (bmw_scheduler_set_endpoint(endpoints->scheduler, &rules) != BMW_OK)
 	{
 		free(endpoint);
 		bmw_transaction_require_memory(false);
 	}
-	free(known->endpoint);
+	forget(endpoints, known);
 	known->endpoint = endpoint;
+	endpoints->sealed += endpoint->is_sealed;
 	subscribe(endpoints, row);
+}
+
+static void
+forget(BmwEndpoints *endpoints, Known *known)
+{
+	if (known->endpoint != NULL)
+		endpoints->sealed -= known->endpoint->is_sealed;
+	free(known->endpoint);
+	known->endpoint = NULL;
 }
 
 static Known *
@@ -245,7 +268,7 @@ remove_endpoint(BmwEndpoints *endpoints, int64 id)
 	bmw_scheduler_remove_endpoint(endpoints->scheduler, id);
 	if (known == NULL)
 		return;
-	free(known->endpoint);
+	forget(endpoints, known);
 	hash_search(endpoints->by_id, &id, HASH_REMOVE, NULL);
 }
 
@@ -262,7 +285,7 @@ make_rules(const BmwEndpointRow *row, BmwEndpoint *endpoint)
 		.application_rate_limit = row->application_rate_limit,
 		.application_rate_burst = row->application_rate_burst,
 		.is_enabled = row->is_enabled,
-		.has_secret = endpoint->secrets_length > 0,
+		.has_secret = endpoint->secrets_length > 0 && !endpoint->is_sealed,
 		.secret_until_us = bmw_endpoint_secret_until_us(endpoint),
 		.is_paused = row->is_paused,
 		.ttl_us = row->ttl_us,
@@ -286,13 +309,15 @@ identity_of(const BmwEndpointRow *row)
 }
 
 static void
-log_lack_of_secret(const BmwEndpoints *endpoints, const BmwEndpointRules *rules)
+log_lack_of_secret(const BmwEndpoints *endpoints, const BmwEndpointRules *rules, bool is_sealed)
 {
 	if (rules->is_enabled && !rules->has_secret &&
 		!bmw_scheduler_lacks_secret(endpoints->scheduler, rules->id))
 		ereport(LOG,
 				errmsg("endpoint " INT64_FORMAT " of bm_webhook has no usable secret", rules->id),
-				errdetail("What is for it waits."));
+				errdetail(is_sealed ? "It cannot be decrypted with the keys of "
+									  "bm_webhook.secret_key_file. What is for it waits."
+									: "What is for it waits."));
 }
 
 static void

@@ -202,7 +202,7 @@ tell(const Step *step)
 		XLogFlush(XactLastCommitEnd);
 	if (step->row.is_cancel)
 		bmw_scheduler_canceled(step->scheduler, endpoint_id);
-	else
+	else if (endpoint_id != 0)
 		bmw_scheduler_expect(step->scheduler, endpoint_id, 0);
 }
 

@@ -64,6 +64,7 @@ typedef struct BmwEndpointRow
 	int delays_length;
 	const char **secrets;
 	int64 *secrets_expire_us; /* each; 0: never */
+	bool is_sealed;			  /* one of them cannot be decrypted */
 	int secrets_length;
 	bool is_ordered;		/* by message */
 	bool is_thin;			/* gets bodies without data */

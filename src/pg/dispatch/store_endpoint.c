@@ -19,6 +19,7 @@
 #include "pg/sql/sql_row.h"
 #include "pg/sql/statement.h"
 #include "pg/dispatch/store.h"
+#include "pg/dispatch/store_secret.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -49,13 +50,6 @@ static BmwStatement ids_after = {
 	"SELECT id FROM bm_webhook.endpoint WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2",
 	2,
 	{INT8OID, INT8OID}};
-
-static BmwStatement secrets = {
-	"SELECT endpoint_id, secret, CASE WHEN isfinite(expires_at) THEN expires_at END FROM bm_webhook.endpoint_secret"
-	" WHERE endpoint_id = ANY ($1) AND coalesce(expires_at > pg_catalog.clock_timestamp(), true) ORDER BY endpoint_id, id",
-	1,
-	{INT8ARRAYOID},
-	.is_stable = true};
 
 /* Few have a row here: it is not for a join, whose plan would be one for few endpoints. */
 static BmwStatement failing = {
@@ -141,7 +135,7 @@ bmw_store_endpoints(const int64 *ids, int length, BmwEndpointRowFn fn, void *con
 	table = SPI_tuptable;
 	bmw_statement_run(&failing, &wanted);
 	failures = (Rows){.table = SPI_tuptable};
-	bmw_statement_run(&secrets, &wanted);
+	bmw_store_run_secrets(wanted);
 	all = (Rows){.table = SPI_tuptable};
 	PopActiveSnapshot();
 	caller = MemoryContextSwitchTo(row_context);
@@ -274,22 +268,14 @@ static void
 read_secrets(Rows *all, BmwEndpointRow *endpoint)
 {
 	uint64 first;
-	int length = 0;
 
 	skip_to(all, endpoint->id);
 	first = all->next;
 	while (is_next_of(all, endpoint->id))
 		all->next++;
-	endpoint->secrets_length = (int) Min(all->next - first, BMW_MAX_SECRETS);
-	endpoint->secrets = palloc(sizeof(char *) * Max(endpoint->secrets_length, 1));
-	endpoint->secrets_expire_us = palloc(sizeof(int64) * Max(endpoint->secrets_length, 1));
-	for (uint64 i = all->next; i > first && length < endpoint->secrets_length; i--)
-	{
-		BmwSqlRow row = {all->table->vals[i - 1], all->table->tupdesc};
-
-		endpoint->secrets_expire_us[length] = bmw_sql_time(&row, 3);
-		endpoint->secrets[length++] = bmw_sql_text(&row, 2, NULL);
-	}
+	bmw_store_begin_secrets(endpoint);
+	for (uint64 i = all->next; i > first && endpoint->secrets_length < BMW_MAX_SECRETS; i--)
+		bmw_store_add_secret(&(BmwSqlRow){all->table->vals[i - 1], all->table->tupdesc}, endpoint);
 }
 
 /* Past the rows of endpoints before this one. */

@@ -47,6 +47,15 @@
 #define bmw_owns_extension(extension, role) pg_extension_ownercheck((extension), (role))
 #endif
 
+/* Memory that a check hook leaves to the setting; 15 wants what free() frees. */
+#if PG_VERSION_NUM >= 160000
+#define bmw_guc_malloc(level, size) guc_malloc((level), (size))
+#define bmw_guc_free(pointer) guc_free(pointer)
+#else
+#define bmw_guc_malloc(level, size) malloc(size)
+#define bmw_guc_free(pointer) free(pointer)
+#endif
+
 /* The sequence behind an identity column. */
 #if PG_VERSION_NUM >= 170000
 #define bmw_identity_sequence(relation, attnum) getIdentitySequence((relation), (attnum), false)

@@ -12,6 +12,7 @@
 #include <limits.h>
 
 #include "miscadmin.h"
+#include "pg/server/key_file.h"
 #include "utils/guc.h"
 
 bool bmw_enabled = true;
@@ -26,6 +27,7 @@ int bmw_flush_interval = 10;
 int bmw_disable_after = 432000;
 int bmw_idempotency_window = 86400;
 char *bmw_ca_file = NULL;
+char *bmw_secret_key_file = NULL;
 
 typedef struct BoolSetting
 {
@@ -54,6 +56,7 @@ typedef struct TextSetting
 	char **variable;
 	const char *initial;
 	GucStringCheckHook check;
+	GucStringAssignHook assign;
 } TextSetting;
 
 static bool check_networks(char **newval, void **extra, GucSource source);
@@ -97,6 +100,9 @@ static const TextSetting text_settings[] = {
 	 check_file},
 	{"bm_webhook.denied_networks", "Networks that are closed whatever else allows them.",
 	 &bmw_denied_networks, "", check_networks},
+	{"bm_webhook.secret_key_file",
+	 "File with the keys that secrets are encrypted with; empty: they are not.",
+	 &bmw_secret_key_file, "", bmw_key_file_check, bmw_key_file_assign},
 };
 
 void
@@ -116,13 +122,15 @@ bmw_guc_define(void)
 		DefineCustomIntVariable(s->name, s->description, NULL, s->variable, s->initial, s->min,
 								s->max, s->context, s->flags, NULL, NULL, NULL);
 	}
+	bmw_key_file_is_starting = true;
 	for (size_t i = 0; i < lengthof(text_settings); i++)
 	{
 		const TextSetting *s = &text_settings[i];
 
 		DefineCustomStringVariable(s->name, s->description, NULL, s->variable, s->initial,
-								   PGC_SIGHUP, 0, s->check, NULL, NULL);
+								   PGC_SIGHUP, 0, s->check, s->assign, NULL);
 	}
+	bmw_key_file_is_starting = false;
 	MarkGUCPrefixReserved("bm_webhook");
 }
 

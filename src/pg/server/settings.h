@@ -20,6 +20,7 @@ extern int bmw_idempotency_window; /* s that an idempotency key counts */
 extern int bmw_flush_interval;	   /* ms that an outcome may wait to be recorded */
 extern int bmw_disable_after;	   /* s of unbroken failure; 0: never */
 extern char *bmw_ca_file;		   /* '': libcurl's default */
+extern char *bmw_secret_key_file;  /* '': secrets are not encrypted; pg/server/key_file.h */
 
 extern void bmw_guc_define(void);
 

@@ -45,6 +45,7 @@ typedef struct BmwSlotNumbers
 	int64 sent;
 	int64 resent;
 	int max_in_flight_cut_to; /* for want of descriptors; 0: it is as set */
+	int sealed;				  /* endpoints that wait because a secret cannot be decrypted */
 } BmwSlotNumbers;
 
 typedef struct BmwSlot

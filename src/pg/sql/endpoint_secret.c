@@ -1,5 +1,9 @@
 /*
- * pg/sql/endpoint_secret.c - the trigger that checks a signing secret.
+ * pg/sql/endpoint_secret.c - the trigger that checks a signing secret, and encrypts it.
+ *
+ * Who writes the text of a secret is not asked for a key: it is encrypted with the first
+ * one of the key file. Who changes key_id alone has it encrypted anew. Both together, what
+ * is encrypted already, can only come from a copy of the table.
  *
  * No message has the secret in it. (What a client sent is logged by PostgreSQL
  * itself when its statement fails: docs/security.md says how to avoid that.)
@@ -12,6 +16,7 @@
 #include "pg/sql/key.h"
 #include "pg/sql/ownership.h"
 #include "pg/sql/row.h"
+#include "pg/sql/sealed.h"
 #include "pg/sql/statement.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -27,10 +32,13 @@ static BmwStatement count = {
 	{INT8OID, OIDOID, BOOLOID}};
 
 static void make_secret(BmwRow *row);
+static void keep_secret(BmwRow *row);
 static void check_secret(BmwRow *row);
+static void close_secret(BmwRow *row);
+static void close_anew(BmwRow *row);
+static char *context_of(const BmwRow *row);
 static BmwSecretKind kind_of(const BmwRow *row);
 static void check_expiry(const BmwRow *row);
-static void refuse_later(const BmwRow *row, const char *column);
 static void check_count(const BmwRow *row);
 
 Datum
@@ -43,9 +51,10 @@ bm_webhook_check_endpoint_secret(PG_FUNCTION_ARGS)
 	bmw_row_check_id(&row, &last);
 	make_secret(&row);
 	bmw_row_require(&row, required, lengthof(required));
-	if (bmw_row_has_changed(&row, "secret") || bmw_row_has_changed(&row, "kind"))
-		check_secret(&row);
-	refuse_later(&row, "key_id");
+	(void) kind_of(&row);
+	bmw_row_refuse_change(&row, "endpoint_id", "Insert it for the other endpoint.");
+	bmw_row_refuse_change(&row, "kind", "Insert another one.");
+	keep_secret(&row);
 	check_expiry(&row);
 	if (bmw_row_has_changed(&row, "endpoint_id"))
 		check_count(&row);
@@ -64,6 +73,74 @@ make_secret(BmwRow *row)
 	key = bmw_key_generate(kind_of(row));
 	bmw_row_set(row, "secret", bmw_key_datum(&key));
 	explicit_bzero(&key, sizeof(key));
+}
+
+static void
+keep_secret(BmwRow *row)
+{
+	bool has_key_id = bmw_row_is_update(row) ? bmw_row_has_changed(row, "key_id")
+											 : !bmw_row_is_null(row, "key_id");
+
+	if (!bmw_row_has_changed(row, "secret"))
+	{
+		if (has_key_id)
+			close_anew(row);
+		return;
+	}
+	if (has_key_id && !bmw_row_may_choose(row))
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("\"key_id\" cannot be chosen"),
+				errhint("Leave it out: the extension encrypts the secret."));
+	if (has_key_id && !bmw_row_is_null(row, "key_id"))
+		return;
+	check_secret(row);
+	close_secret(row);
+}
+
+/* With the first key that there is. */
+static void
+close_secret(BmwRow *row)
+{
+	const char *key_id = bmw_sealed_key_id();
+	char *plain;
+
+	if (key_id == NULL)
+	{
+		bmw_row_set_null(row, "key_id");
+		return;
+	}
+	plain = TextDatumGetCString(bmw_row_value(row, "secret"));
+	bmw_row_set(row, "secret", CStringGetTextDatum(bmw_sealed_close(plain, context_of(row))));
+	bmw_row_set(row, "key_id", CStringGetTextDatum(key_id));
+	explicit_bzero(plain, strlen(plain));
+}
+
+/* NULL is for who wants it in plain text. */
+static void
+close_anew(BmwRow *row)
+{
+	const char *key_id = bmw_row_was_set(row, "key_id")
+							 ? TextDatumGetCString(bmw_row_old_value(row, "key_id"))
+							 : NULL;
+	char *plain =
+		bmw_sealed_open(TextDatumGetCString(bmw_row_value(row, "secret")), key_id, context_of(row));
+
+	if (plain == NULL)
+		bmw_key_refuse(
+			&(BmwStoredKey){.endpoint_id = DatumGetInt64(bmw_row_value(row, "endpoint_id")),
+							.id = DatumGetInt64(bmw_row_value(row, "id"))});
+	bmw_row_set(row, "secret", CStringGetTextDatum(plain));
+	if (!bmw_row_is_null(row, "key_id"))
+		close_secret(row);
+	explicit_bzero(plain, strlen(plain));
+}
+
+static char *
+context_of(const BmwRow *row)
+{
+	return bmw_sealed_secret_context(DatumGetInt64(bmw_row_value(row, "endpoint_id")),
+									 DatumGetInt64(bmw_row_value(row, "id")),
+									 TextDatumGetCString(bmw_row_value(row, "kind")));
 }
 
 /* A pair of which the first half was given is stored whole. */
@@ -101,15 +178,6 @@ check_expiry(const BmwRow *row)
 		TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(bmw_row_value(row, "expires_at"))))
 		bmw_row_refuse("\"expires_at\" must be finite", "It is infinite.",
 					   "Without one the secret signs until it is deleted.");
-}
-
-/* Columns that have their place and no meaning yet. */
-static void
-refuse_later(const BmwRow *row, const char *column)
-{
-	if (!bmw_row_is_null(row, column))
-		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				errmsg("\"%s\" is not supported yet", column), errhint("Leave it out."));
 }
 
 /*

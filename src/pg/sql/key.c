@@ -5,6 +5,7 @@
 
 #include "pg/sql/key.h"
 
+#include "pg/sql/sealed.h"
 #include "utils/builtins.h"
 
 bool
@@ -41,6 +42,30 @@ bmw_key_generate(BmwSecretKind kind)
 		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate a secret"));
 	explicit_bzero(random, sizeof(random));
 	return key;
+}
+
+bool
+bmw_key_open(const BmwStoredKey *stored, BmwSecret *key)
+{
+	char *context = bmw_sealed_secret_context(stored->endpoint_id, stored->id, stored->kind);
+	char *plain = bmw_sealed_open(stored->secret, stored->key_id, context);
+	bool is_open = plain != NULL && bmw_secret_parse(plain, strlen(plain), key) == BMW_OK;
+
+	if (plain != NULL)
+		explicit_bzero(plain, strlen(plain));
+	return is_open;
+}
+
+void
+bmw_key_refuse(const BmwStoredKey *stored)
+{
+	ereport(
+		ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		errmsg("secret " INT64_FORMAT " of endpoint " INT64_FORMAT " cannot be decrypted",
+			   stored->id, stored->endpoint_id),
+		errhint(
+			"Its key must be in the file that bm_webhook.secret_key_file names, and it opens in the "
+			"row alone that it was encrypted for."));
 }
 
 Datum

@@ -17,6 +17,11 @@
 	" ON r.rolname OPERATOR(pg_catalog.=) a.owner WHERE a.name OPERATOR(pg_catalog.=) e.application" \
 	" AND pg_catalog.pg_has_role($2, r.oid, 'MEMBER')))"
 
+/* The caller's endpoint $1, as e. */
+#define BMW_ENDPOINT_OF_CALLER                                                                     \
+	" FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) $1 AND e.deleted_at IS NULL"    \
+	" AND " BMW_OWNERSHIP
+
 /* The caller, as $2 and $3 of it. */
 typedef struct BmwCaller
 {

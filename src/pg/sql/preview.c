@@ -15,6 +15,7 @@
 #include "pg/sql/identity.h"
 #include "pg/sql/insert.h"
 #include "pg/sql/interval.h"
+#include "pg/sql/key.h"
 #include "pg/sql/ownership.h"
 #include "pg/sql/signer.h"
 #include "pg/sql/statement.h"
@@ -26,14 +27,16 @@ PG_FUNCTION_INFO_V1(bm_webhook_preview);
 
 /* An event of another application is as unknown as one that does not exist. */
 static BmwStatement find = {
-	"SELECT e.url, h.names, h.texts, ARRAY(SELECT s.secret FROM bm_webhook.endpoint_secret s"
-	"  WHERE s.endpoint_id = e.id AND coalesce(s.expires_at > clock_timestamp(), true) ORDER BY s.id DESC LIMIT 16),"
+	"SELECT e.url, h.names, h.texts, s.secrets,"
 	" v.id, v.type, v.application, v.channel, v.message_id, v.occurred_at, v.data::text,"
 	" coalesce((SELECT d.attempts FROM bm_webhook.delivery d"
-	"  WHERE d.event_id = v.id AND d.endpoint_id = e.id), 0) + 1, e.payload = 'thin'"
+	"  WHERE d.event_id = v.id AND d.endpoint_id = e.id), 0) + 1, e.payload = 'thin', s.ids, s.kinds, s.key_ids"
 	" FROM bm_webhook.endpoint e CROSS JOIN LATERAL"
 	" (SELECT array_agg(j.key) AS names, array_agg(j.value) AS texts"
 	"  FROM jsonb_each_text(CASE jsonb_typeof(e.headers) WHEN 'object' THEN e.headers ELSE '{}' END) j) h"
+	" CROSS JOIN LATERAL (SELECT array_agg(k.secret) AS secrets, array_agg(k.id::text) AS ids, array_agg(k.kind) AS kinds,"
+	"  array_agg(k.key_id) AS key_ids FROM (SELECT * FROM bm_webhook.endpoint_secret x WHERE x.endpoint_id = e.id"
+	"  AND coalesce(x.expires_at > clock_timestamp(), true) ORDER BY x.id DESC LIMIT 16) k) s"
 	" LEFT JOIN bm_webhook.event v ON v.id = $4"
 	" AND (v.endpoint_id = e.id OR e.application IS NULL OR e.application = v.application)"
 	" WHERE e.id = $1 AND e.deleted_at IS NULL AND " BMW_OWNERSHIP,
@@ -43,7 +46,7 @@ static BmwStatement find = {
 static Datum preview(FunctionCallInfo fcinfo);
 static BmwEvent *read_event(const BmwSqlRow *row);
 static void read_headers(const BmwSqlRow *row, BmwRequestSource *source);
-static void read_secrets(const BmwSqlRow *row, BmwRequestSource *source);
+static void read_secrets(const BmwSqlRow *row, int64 endpoint_id, BmwRequestSource *source);
 static Datum as_row(FunctionCallInfo fcinfo, const char *url, const BmwRequestHeaders *headers,
 					const BmwBody *body);
 static Datum as_object(const BmwRequestHeaders *headers);
@@ -85,7 +88,7 @@ preview(FunctionCallInfo fcinfo)
 	Datum result = (Datum) 0;
 
 	read_headers(&row, &source);
-	read_secrets(&row, &source);
+	read_secrets(&row, PG_GETARG_INT64(1), &source);
 	event = read_event(&row);
 	source.event_id = event->id_text;
 	PG_TRY();
@@ -144,17 +147,27 @@ read_headers(const BmwSqlRow *row, BmwRequestSource *source)
 	source->headers = headers;
 }
 
+/* What cannot be decrypted keeps the endpoint from being sent anything. */
 static void
-read_secrets(const BmwSqlRow *row, BmwRequestSource *source)
+read_secrets(const BmwSqlRow *row, int64 endpoint_id, BmwRequestSource *source)
 {
 	int length;
 	const char **texts = bmw_sql_texts(row, 4, &length);
+	const char **ids = bmw_sql_texts(row, 14, &length);
+	const char **kinds = bmw_sql_texts(row, 15, &length);
+	const char **key_ids = bmw_sql_texts(row, 16, &length);
 	BmwSecret *secrets = palloc(sizeof(*secrets) * Max(length, 1));
 
 	for (int i = 0; i < length; i++)
-		if (bmw_secret_parse(texts[i], strlen(texts[i]), &secrets[source->secrets_length]) ==
-			BMW_OK)
+	{
+		const BmwStoredKey stored = {endpoint_id, strtoll(ids[i], NULL, 10), kinds[i], texts[i],
+									 key_ids[i]};
+
+		if (bmw_key_open(&stored, &secrets[source->secrets_length]))
 			source->secrets_length++;
+		else if (stored.key_id != NULL)
+			bmw_key_refuse(&stored);
+	}
 	source->secrets = secrets;
 }
 

@@ -20,7 +20,6 @@
 #include "utils/timestamp.h"
 
 static bool is_table(Relation relation, const char *table);
-static bool may_choose(const BmwRow *row);
 static bool is_generated(const BmwRow *row, BmwLastId *last);
 static bool was_given_last(Oid sequence, Oid owner, int64 id);
 static int number_of(const BmwRow *row, const char *column);
@@ -146,7 +145,7 @@ bmw_row_keep_created_at(BmwRow *row)
 {
 	if (bmw_row_is_update(row))
 		bmw_row_set(row, "created_at", bmw_row_old_value(row, "created_at"));
-	else if (bmw_row_is_null(row, "created_at") || !may_choose(row))
+	else if (bmw_row_is_null(row, "created_at") || !bmw_row_may_choose(row))
 		bmw_row_set(row, "created_at", TimestampTzGetDatum(GetCurrentTimestamp()));
 }
 
@@ -176,14 +175,13 @@ bmw_row_check_id(BmwRow *row, BmwLastId *last)
 	bmw_row_require(row, id, lengthof(id));
 	bmw_row_refuse_change(row, "id", "Deliveries refer to it: make a new row.");
 	row->is_restored = !bmw_row_is_update(row) && !is_generated(row, last);
-	if (row->is_restored && !may_choose(row))
+	if (row->is_restored && !bmw_row_may_choose(row))
 		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("\"id\" cannot be chosen"),
 				errhint("Leave it out, and it is generated."));
 }
 
-/* Who restores a dump: a superuser, or who owns the table. */
-static bool
-may_choose(const BmwRow *row)
+bool
+bmw_row_may_choose(const BmwRow *row)
 {
 	return has_privs_of_role(GetUserId(), row->relation->rd_rel->relowner);
 }

@@ -39,6 +39,8 @@ extern TriggerData *bmw_row_trigger(FunctionCallInfo fcinfo, TriggerEvent timing
 									const char *table);
 /* For a trigger BEFORE INSERT OR UPDATE FOR EACH ROW on bm_webhook.<table>; 39P01 in any other. */
 extern BmwRow bmw_row_begin(FunctionCallInfo fcinfo, const char *table);
+/* Is it who may choose what the extension generates: a superuser, or who owns the table, to restore a dump? */
+extern bool bmw_row_may_choose(const BmwRow *row);
 /* What the trigger returns. */
 extern Datum bmw_row_end(const BmwRow *row);
 

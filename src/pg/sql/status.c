@@ -207,6 +207,10 @@ put_slot(ReturnSetInfo *result, const BmwSlot *slot, bool is_whole)
 		reason = psprintf("bm_webhook.max_in_flight is cut to %d: the server's hard limit of open "
 						  "files is too low",
 						  copy.numbers.max_in_flight_cut_to);
+	else if (slot->state == BMW_SLOT_RUNNING && copy.numbers.sealed > 0)
+		reason = psprintf("%d endpoints wait: their secrets cannot be decrypted with the keys of "
+						  "bm_webhook.secret_key_file",
+						  copy.numbers.sealed);
 	is_recording = slot->state != BMW_SLOT_RUNNING || copy.numbers.unrecorded_since == 0;
 	if (!is_recording)
 		reason =
