@@ -39,6 +39,7 @@ ALTER TABLE bm_webhook.application ADD COLUMN paused_at timestamptz, ADD COLUMN 
 ALTER TABLE bm_webhook.endpoint ADD COLUMN events_since timestamptz, ADD COLUMN paused_at timestamptz,
 	ADD COLUMN ttl interval, ADD COLUMN rate_limit integer, ADD COLUMN rate_burst integer,
 	ADD COLUMN filter jsonpath, ADD COLUMN payload text NOT NULL DEFAULT 'full' CHECK (payload IN ('full', 'thin')),
+	ADD COLUMN signature_header text, ADD COLUMN signature_scheme text,
 	ALTER COLUMN max_in_flight SET DEFAULT 128;
 ALTER TABLE bm_webhook.event ADD COLUMN expires_at timestamptz;
 ALTER TABLE bm_webhook.set_aside ADD COLUMN asked_by name;
@@ -57,6 +58,11 @@ COMMENT ON COLUMN bm_webhook.application.rate_limit IS
 COMMENT ON COLUMN bm_webhook.application.rate_burst IS
 	'requests that may start at once after a pause, 1 to 10000; null: one';
 CREATE INDEX endpoint_application_idx ON bm_webhook.endpoint (application);
+COMMENT ON COLUMN bm_webhook.endpoint.signature_header IS
+	'name of a further header with a signature, such as x-hub-signature-256; NULL: there is none';
+COMMENT ON COLUMN bm_webhook.endpoint.signature_scheme IS
+	'what is in signature_header: sha256 (sha256=..., as GitHub and Meta), hex, or stripe (t=...,v1=...); HMAC-SHA256 '
+	'with the text of the newest shared secret as key';
 COMMENT ON COLUMN bm_webhook.endpoint.max_in_flight IS 'requests at the same time; 1 to 5000';
 COMMENT ON COLUMN bm_webhook.endpoint.ttl IS
 	'an event that was captured longer ago is not sent any more, but canceled; NULL: however old';

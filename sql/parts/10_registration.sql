@@ -50,9 +50,16 @@ CREATE TABLE bm_webhook.endpoint (
 	rate_burst integer,
 	filter jsonpath,
 	payload text NOT NULL DEFAULT 'full' CHECK (payload IN ('full', 'thin')),
+	signature_header text,
+	signature_scheme text,
 	CHECK (url IS NOT NULL OR deleted_at IS NOT NULL)
 );
 CREATE INDEX endpoint_application_idx ON bm_webhook.endpoint (application);
+COMMENT ON COLUMN bm_webhook.endpoint.signature_header IS
+	'name of a further header with a signature, such as x-hub-signature-256; NULL: there is none';
+COMMENT ON COLUMN bm_webhook.endpoint.signature_scheme IS
+	'what is in signature_header: sha256 (sha256=..., as GitHub and Meta), hex, or stripe (t=...,v1=...); HMAC-SHA256 '
+	'with the text of the newest shared secret as key';
 COMMENT ON TABLE bm_webhook.endpoint IS 'a registered URL, with its filters and retry policy; only url is required';
 COMMENT ON COLUMN bm_webhook.endpoint.application IS 'only events of this application; NULL for all';
 COMMENT ON COLUMN bm_webhook.endpoint.channel IS 'only events of this channel; NULL for all';

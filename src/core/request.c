@@ -10,7 +10,7 @@
 
 #define SECOND_US INT64_C(1000000)
 
-static bool sign(BmwSigner *signer, const BmwRequestSource *source, char *out);
+static bool sign(BmwSigner *signer, const BmwRequestSource *source, BmwRequestHeaders *out);
 static bool has_expired(const BmwSecret *secret, int64_t now_us);
 static void add(BmwRequestHeaders *headers, const char *name, const char *value);
 static bool has(const BmwRequestHeaders *headers, const char *name);
@@ -19,7 +19,7 @@ bool
 bmw_request_headers(BmwSigner *signer, const BmwRequestSource *source, BmwRequestHeaders *out)
 {
 	out->length = 0;
-	if (!sign(signer, source, out->signatures))
+	if (!sign(signer, source, out))
 		return false;
 	snprintf(out->timestamp, sizeof(out->timestamp), "%" PRId64, source->now_us / SECOND_US);
 	snprintf(out->attempt, sizeof(out->attempt), "%d", source->attempt);
@@ -28,6 +28,8 @@ bmw_request_headers(BmwSigner *signer, const BmwRequestSource *source, BmwReques
 	add(out, "webhook-timestamp", out->timestamp);
 	add(out, "webhook-signature", out->signatures);
 	add(out, "bm-webhook-attempt", out->attempt);
+	if (out->scheme_signature[0] != '\0')
+		add(out, source->scheme_header, out->scheme_signature);
 	for (int i = 0; i < source->headers_length; i++)
 		add(out, source->headers[i].name, source->headers[i].value);
 	return true;
@@ -51,26 +53,33 @@ bmw_request_add_libcurls(BmwRequestHeaders *headers, const char *url, const char
 
 /* One signature for each secret, newest first, separated by a space; false: not all, or none. */
 static bool
-sign(BmwSigner *signer, const BmwRequestSource *source, char *out)
+sign(BmwSigner *signer, const BmwRequestSource *source, BmwRequestHeaders *out)
 {
 	const BmwMessage message = {.id = source->event_id,
 								.timestamp_s = source->now_us / SECOND_US,
 								.body = source->body.bytes,
 								.body_len = source->body.length};
-	char *end = out;
+	const BmwSecret *secrets[BMW_MAX_SECRETS];
+	char *end = out->signatures;
+	int length = 0;
 
-	*end = '\0';
-	for (int i = 0; i < source->secrets_length && i < BMW_MAX_SECRETS; i++)
+	*end = out->scheme_signature[0] = '\0';
+	for (int i = 0; i < source->secrets_length && length < BMW_MAX_SECRETS; i++)
+		if (!has_expired(&source->secrets[i], source->now_us))
+			secrets[length++] = &source->secrets[i];
+	for (int i = 0; i < length; i++)
 	{
-		if (has_expired(&source->secrets[i], source->now_us))
-			continue;
-		if (end != out)
+		if (i > 0)
 			*end++ = ' ';
-		if (bmw_sign(signer, &source->secrets[i], &message, end) != BMW_OK)
+		if (bmw_sign(signer, secrets[i], &message, end) != BMW_OK)
 			return false;
 		end += strlen(end);
 	}
-	return end != out;
+	if (source->scheme != BMW_SCHEME_NONE &&
+		bmw_scheme_sign(signer, source->scheme, secrets, length, &message, out->scheme_signature) !=
+			BMW_OK)
+		return false;
+	return length > 0;
 }
 
 static bool

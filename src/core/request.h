@@ -12,6 +12,7 @@
 
 #include "core/event.h"
 #include "core/http.h"
+#include "core/scheme.h"
 #include "core/sign.h"
 #include "core/url.h"
 
@@ -28,6 +29,8 @@ typedef struct BmwRequestSource
 	int secrets_length;
 	int64_t now_us; /* Unix microseconds */
 	int attempt;
+	BmwScheme scheme;
+	const char *scheme_header; /* NULL without a scheme */
 } BmwRequestSource;
 
 /* The headers, and the texts of those that are ours. */
@@ -38,6 +41,7 @@ typedef struct BmwRequestHeaders
 	char timestamp[24];
 	char attempt[12];
 	char signatures[BMW_MAX_SECRETS * BMW_SIGNATURE_TEXT_SIZE];
+	char scheme_signature[BMW_SCHEME_TEXT_SIZE];
 	char host[BMW_URL_MAX_BYTES + 1];
 	char body_length[24];
 } BmwRequestHeaders;

@@ -107,6 +107,31 @@ bmw_sign(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message, 
 }
 
 BmwStatus
+bmw_sign_hex(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message,
+			 bool with_timestamp, char *out)
+{
+	char key[BMW_SECRET_TEXT_SIZE];
+	char timestamp[TIMESTAMP_SIZE];
+	uint8_t mac[MAC_BYTES];
+	size_t mac_len = 0;
+	const int len = format_timestamp(message, timestamp) - 1; /* without the first period */
+	bool is_done = bmw_secret_format(secret, key) == BMW_OK;
+
+	signer->last.len = 0;
+	is_done = is_done && EVP_MAC_init(signer->context, (uint8_t *) key, strlen(key), NULL) == 1;
+	OPENSSL_cleanse(key, sizeof(key));
+	if (with_timestamp)
+		is_done = is_done &&
+				  EVP_MAC_update(signer->context, (uint8_t *) timestamp + 1, (size_t) len) == 1;
+	if (!is_done || EVP_MAC_update(signer->context, message->body, message->body_len) != 1 ||
+		EVP_MAC_final(signer->context, mac, &mac_len, sizeof(mac)) != 1 || mac_len != sizeof(mac))
+		return BMW_ERROR_CRYPTO;
+	for (size_t i = 0; i < sizeof(mac); i++)
+		snprintf(out + 2 * i, 3, "%02x", mac[i]);
+	return BMW_OK;
+}
+
+BmwStatus
 bmw_verify(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message,
 		   const char *signatures)
 {

@@ -8,12 +8,14 @@
 #ifndef BMW_CORE_SIGN_H
 #define BMW_CORE_SIGN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "core/secret.h"
 #include "core/status.h"
 
+#define BMW_HEX_SIZE 65			   /* 32 bytes in hexadecimal digits + final 0 */
 #define BMW_SIGNATURE_TEXT_SIZE 96 /* v1a, + base64 of 64 bytes + final 0 */
 
 typedef struct BmwMessage
@@ -38,6 +40,12 @@ extern void bmw_signer_destroy(BmwSigner *signer);
  */
 extern BmwStatus bmw_sign(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message,
 						  char *out);
+/*
+ * HMAC-SHA256 of the body, or of timestamp "." body, with the text of a shared secret as key,
+ * in lower-case hexadecimal digits into out, BMW_HEX_SIZE bytes.
+ */
+extern BmwStatus bmw_sign_hex(BmwSigner *signer, const BmwSecret *secret, const BmwMessage *message,
+							  bool with_timestamp, char *out);
 /*
  * Does any of the space-separated signatures in the header match? Those of
  * other schemes than the secret's are skipped; a shared key is compared in constant

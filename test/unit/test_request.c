@@ -16,6 +16,39 @@ value_of(const BmwRequestHeaders *headers, const char *name)
 	return "";
 }
 
+/* Of two secrets: Stripe's form has both, the others the newest. */
+static void
+test_scheme(BmwSigner *signer, BmwRequestSource source)
+{
+	BmwSecret pair = {.kind = BMW_SECRET_ED25519, .len = 64};
+	BmwRequestHeaders headers;
+	const char *value;
+	char hex[BMW_HEX_SIZE];
+
+	CHECK(bmw_request_headers(signer, &source, &headers));
+	source.scheme_header = "x-signature";
+	CHECK_TEXT(value_of(&headers, "x-signature"), "");
+	source.scheme = BMW_SCHEME_HEX;
+	CHECK(bmw_request_headers(signer, &source, &headers));
+	CHECK_INT(strlen(value_of(&headers, "webhook-signature")), 47 + 1 + 47);
+	value = value_of(&headers, "x-signature");
+	CHECK(strlen(value) == 64 && strspn(value, "0123456789abcdef") == 64);
+	memcpy(hex, value, sizeof(hex));
+	source.scheme = BMW_SCHEME_SHA256;
+	CHECK(bmw_request_headers(signer, &source, &headers));
+	value = value_of(&headers, "x-signature");
+	CHECK(memcmp(value, "sha256=", 7) == 0 && strcmp(value + 7, hex) == 0);
+	source.scheme = BMW_SCHEME_STRIPE;
+	CHECK(bmw_request_headers(signer, &source, &headers));
+	value = value_of(&headers, "x-signature");
+	CHECK(memcmp(value, "t=1234,v1=", 10) == 0 && memcmp(value + 10 + 64, ",v1=", 4) == 0);
+	CHECK_INT(strlen(value), 6 + 2 * (4 + 64));
+	source.secrets = &pair;
+	source.secrets_length = 1;
+	CHECK(bmw_request_headers(signer, &source, &headers));
+	CHECK_TEXT(value_of(&headers, "x-signature"), "");
+}
+
 static void
 test_headers(void)
 {
@@ -52,6 +85,7 @@ test_headers(void)
 	secrets[0].expires_us = secrets[1].expires_us = 1;
 	CHECK(!bmw_request_headers(signer, &source, &headers));
 	secrets[0].expires_us = secrets[1].expires_us = 0;
+	test_scheme(signer, source);
 	source.secrets_length = 0;
 	CHECK(!bmw_request_headers(signer, &source, &headers));
 	source.secrets_length = 2;

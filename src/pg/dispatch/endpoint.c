@@ -10,9 +10,12 @@
 
 #include <stdlib.h>
 
+#include "core/header.h"
+
 static size_t size_of(const BmwEndpointRow *row);
 static size_t text_size(const char *text);
 static const char *copy(const char *text, char **space);
+static void set_scheme(BmwEndpoint *endpoint, const BmwEndpointRow *row, char **space);
 static void add_secret(BmwEndpoint *endpoint, const BmwEndpointRow *row, int i);
 
 BmwEndpoint *
@@ -31,6 +34,7 @@ bmw_endpoint_create(const BmwEndpointRow *row)
 	endpoint->secrets = (BmwSecret *) (endpoint->headers + row->headers_length);
 	space = (char *) (endpoint->secrets + row->secrets_length);
 	endpoint->url = copy(row->url, &space);
+	set_scheme(endpoint, row, &space);
 	endpoint->owner = (BmwSubscription){.endpoint_id = row->id,
 										.application = copy(row->application, &space),
 										.since_us = row->since_us};
@@ -40,6 +44,16 @@ bmw_endpoint_create(const BmwEndpointRow *row)
 	for (int i = 0; i < row->secrets_length; i++)
 		add_secret(endpoint, row, i);
 	return endpoint;
+}
+
+static void
+set_scheme(BmwEndpoint *endpoint, const BmwEndpointRow *row, char **space)
+{
+	if (row->scheme_header == NULL || row->scheme == NULL ||
+		!bmw_scheme_find(row->scheme, &endpoint->scheme) ||
+		!bmw_header_can_be_sent(row->scheme_header, ""))
+		return;
+	endpoint->scheme_header = copy(row->scheme_header, space);
 }
 
 /* Those that cannot be used are left out. */
@@ -71,7 +85,8 @@ bmw_endpoint_secret_until_us(const BmwEndpoint *endpoint)
 static size_t
 size_of(const BmwEndpointRow *row)
 {
-	size_t size = sizeof(BmwEndpoint) + text_size(row->url) + text_size(row->application);
+	size_t size = sizeof(BmwEndpoint) + text_size(row->url) + text_size(row->application) +
+				  text_size(row->scheme_header);
 
 	size += sizeof(BmwHttpHeader) * row->headers_length + sizeof(BmwSecret) * row->secrets_length;
 	for (int i = 0; i < row->headers_length; i++)

@@ -12,6 +12,7 @@
 
 #include "core/http.h"
 #include "core/route.h"
+#include "core/scheme.h"
 #include "core/sign.h"
 #include "pg/dispatch/store.h"
 
@@ -25,6 +26,8 @@ typedef struct BmwEndpoint
 	int secrets_length;
 	bool is_sealed; /* one of its secrets cannot be decrypted: nothing is sent */
 	const char *url;
+	const char *scheme_header; /* NULL without a scheme */
+	BmwScheme scheme;
 	BmwHttpHeader *headers;
 	BmwSecret *secrets;
 } BmwEndpoint;

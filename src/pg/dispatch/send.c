@@ -140,7 +140,10 @@ start(BmwSender *sender, const BmwRequest *request)
 							   .secrets = endpoint->secrets,
 							   .secrets_length = endpoint->secrets_length,
 							   .now_us = request->started_us,
-							   .attempt = request->attempt};
+							   .attempt = request->attempt,
+							   .scheme = endpoint->scheme_header != NULL ? endpoint->scheme
+																		 : BMW_SCHEME_NONE,
+							   .scheme_header = endpoint->scheme_header};
 	BmwRequestHeaders headers;
 
 	if (!bmw_event_body(request->event, endpoint->is_thin, &source.body))

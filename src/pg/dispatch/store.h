@@ -63,8 +63,10 @@ typedef struct BmwEndpointRow
 	int64 *delays_us;
 	int delays_length;
 	const char **secrets;
-	int64 *secrets_expire_us; /* each; 0: never */
-	bool is_sealed;			  /* one of them cannot be decrypted */
+	int64 *secrets_expire_us;  /* each; 0: never */
+	bool is_sealed;			   /* one of them cannot be decrypted */
+	const char *scheme_header; /* of a further signature; NULL: there is none */
+	const char *scheme;
 	int secrets_length;
 	bool is_ordered;		/* by message */
 	bool is_thin;			/* gets bodies without data */

@@ -38,7 +38,8 @@ static BmwStatement endpoints = {
 	" THEN ARRAY(SELECT h.value FROM pg_catalog.jsonb_each_text(headers) h) END,"
 	" retry_delays, ordering = 'by_message', coalesce(events_since, created_at), ttl,"
 	" paused_at IS NOT NULL OR coalesce(a.is_paused, false), coalesce(rate_limit, 0), coalesce(rate_burst, 1),"
-	" coalesce(a.rate, 0), coalesce(a.burst, 1), filter, payload = 'thin'"
+	" coalesce(a.rate, 0), coalesce(a.burst, 1), filter, payload = 'thin',"
+	" signature_header, signature_scheme"
 	" FROM bm_webhook.endpoint LEFT JOIN LATERAL (SELECT p.paused_at IS NOT NULL, p.rate_limit, p.rate_burst"
 	"  FROM bm_webhook.application p WHERE p.name = application OFFSET 0) a (is_paused, rate, burst) ON true"
 	" WHERE id = ANY ($1) AND deleted_at IS NULL ORDER BY id",
@@ -251,6 +252,8 @@ read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint)
 	endpoint->application_rate_burst = bmw_sql_int32(row, 20);
 	endpoint->filter = bmw_sql_jsonpath(row, 21);
 	endpoint->is_thin = bmw_sql_bool(row, 22);
+	endpoint->scheme_header = bmw_sql_text(row, 23, NULL);
+	endpoint->scheme = bmw_sql_text(row, 24, NULL);
 }
 
 static void

@@ -19,6 +19,7 @@
 #include "pg/sql/endpoint_filter.h"
 #include "pg/sql/endpoint_pace.h"
 #include "pg/sql/endpoint_payload.h"
+#include "pg/sql/endpoint_signature.h"
 #include "pg/sql/endpoint_url.h"
 #include "pg/sql/row.h"
 #include "pg/sql/sql_row.h"
@@ -111,6 +112,7 @@ bm_webhook_check_endpoint(PG_FUNCTION_ARGS)
 	check_changed(&row, "ttl", check_ttl);
 	check_changed(&row, "filter", bmw_endpoint_filter_check);
 	check_changed(&row, "payload", bmw_endpoint_payload_check);
+	bmw_endpoint_signature_check(&row);
 	keep_times(&row);
 	return bmw_row_end(&row);
 }

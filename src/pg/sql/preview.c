@@ -30,7 +30,8 @@ static BmwStatement find = {
 	"SELECT e.url, h.names, h.texts, s.secrets,"
 	" v.id, v.type, v.application, v.channel, v.message_id, v.occurred_at, v.data::text,"
 	" coalesce((SELECT d.attempts FROM bm_webhook.delivery d"
-	"  WHERE d.event_id = v.id AND d.endpoint_id = e.id), 0) + 1, e.payload = 'thin', s.ids, s.kinds, s.key_ids"
+	"  WHERE d.event_id = v.id AND d.endpoint_id = e.id), 0) + 1, e.payload = 'thin', s.ids, s.kinds, s.key_ids,"
+	" e.signature_header, e.signature_scheme"
 	" FROM bm_webhook.endpoint e CROSS JOIN LATERAL"
 	" (SELECT array_agg(j.key) AS names, array_agg(j.value) AS texts"
 	"  FROM jsonb_each_text(CASE jsonb_typeof(e.headers) WHEN 'object' THEN e.headers ELSE '{}' END) j) h"
@@ -47,6 +48,7 @@ static Datum preview(FunctionCallInfo fcinfo);
 static BmwEvent *read_event(const BmwSqlRow *row);
 static void read_headers(const BmwSqlRow *row, BmwRequestSource *source);
 static void read_secrets(const BmwSqlRow *row, int64 endpoint_id, BmwRequestSource *source);
+static void read_scheme(const BmwSqlRow *row, BmwRequestSource *source);
 static Datum as_row(FunctionCallInfo fcinfo, const char *url, const BmwRequestHeaders *headers,
 					const BmwBody *body);
 static Datum as_object(const BmwRequestHeaders *headers);
@@ -89,6 +91,7 @@ preview(FunctionCallInfo fcinfo)
 
 	read_headers(&row, &source);
 	read_secrets(&row, PG_GETARG_INT64(1), &source);
+	read_scheme(&row, &source);
 	event = read_event(&row);
 	source.event_id = event->id_text;
 	PG_TRY();
@@ -169,6 +172,17 @@ read_secrets(const BmwSqlRow *row, int64 endpoint_id, BmwRequestSource *source)
 			bmw_key_refuse(&stored);
 	}
 	source->secrets = secrets;
+}
+
+static void
+read_scheme(const BmwSqlRow *row, BmwRequestSource *source)
+{
+	const char *scheme = bmw_sql_text(row, 18, NULL);
+
+	source->scheme_header = bmw_sql_text(row, 17, NULL);
+	if (scheme == NULL || source->scheme_header == NULL ||
+		!bmw_scheme_find(scheme, &source->scheme))
+		source->scheme = BMW_SCHEME_NONE;
 }
 
 static Datum
