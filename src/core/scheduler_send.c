@@ -9,12 +9,15 @@
 
 #define GRACE_US BMW_SECOND_US			/* for a request of an endpoint that was stopped */
 #define LASTING_US (60 * BMW_SECOND_US) /* failures are noted in its row when they last */
+#define JUMP_US                                                                                    \
+	(2 * BMW_SECOND_US) /* more than an answer waits for us, so that the clock was set */
 
 static BmwOutcome decide(const BmwScheduler *scheduler, const BmwDelivery *delivery,
 						 const BmwEnd *end);
 static void give_back(BmwScheduler *scheduler, BmwDelivery *delivery, int64_t hold_us);
 static BmwRecord *record(BmwScheduler *scheduler, BmwDelivery *delivery, const BmwEnd *end,
 						 const BmwOutcome *outcome);
+static int64_t started_us(const BmwScheduler *scheduler, const BmwJob *job, const BmwEnd *end);
 static char *application_of(const BmwTarget *target);
 static BmwDeliveryStatus status_of(BmwVerdict verdict);
 static void judge(BmwScheduler *scheduler, BmwTarget *target, const BmwOutcome *outcome);
@@ -188,8 +191,9 @@ record(BmwScheduler *scheduler, BmwDelivery *delivery, const BmwEnd *end, const 
 	BmwRecord *made = bmw_scheduler_record_add(scheduler, delivery, status_of(outcome->verdict));
 
 	made->attempts = job->attempts + 1;
-	made->first_attempt_us = job->first_attempt_us != 0 ? job->first_attempt_us : job->started_us;
-	made->last_attempt_us = job->started_us;
+	made->last_attempt_us = started_us(scheduler, job, end);
+	made->first_attempt_us =
+		job->first_attempt_us != 0 ? job->first_attempt_us : made->last_attempt_us;
 	made->http_status = end->http_status;
 	made->times = end->times;
 	if (outcome->verdict == BMW_VERDICT_RETRY)
@@ -203,6 +207,18 @@ record(BmwScheduler *scheduler, BmwDelivery *delivery, const BmwEnd *end, const 
 	if (made->is_exhausted)
 		made->application = application_of(bmw_lane_tag(job->lane));
 	return made;
+}
+
+/*
+ * By the clock that plans the next attempt. If it was set on while the request was under way, an
+ * attempt that began before would seem to have been planned by a clock that was right.
+ */
+static int64_t
+started_us(const BmwScheduler *scheduler, const BmwJob *job, const BmwEnd *end)
+{
+	const int64_t began_us = scheduler->now_us - end->times.total_us;
+
+	return began_us - job->started_us > JUMP_US ? began_us : job->started_us;
 }
 
 static char *

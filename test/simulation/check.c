@@ -153,6 +153,29 @@ check_is_done(bool must_be)
 	return true;
 }
 
+void
+check_plans(void)
+{
+	for (int e = 0; e < registry.length; e++)
+	{
+		const Version *now = &registry.endpoints[e].now;
+		const int *events;
+		int length = rows_pending(e, &events);
+
+		if (!now->exists || !now->is_enabled || !now->has_secret || registry_is_paused(now))
+			continue;
+		for (int i = 0; i < length; i++)
+		{
+			const Row *row = &pair_of(events[i], e)->row;
+
+			if (row->aside == ROW_NONE && row->due != BMW_HELD_BACK &&
+				row->due > world_wall() + LONGEST + 2 * SECOND)
+				violation("event %d for endpoint %d waits for %.3f s", events[i], e,
+						  (double) (row->due - world_wall()) / 1e6);
+		}
+	}
+}
+
 /* Has it been told, and for how long? */
 static void
 check_endpoint(int number, const Event *event)

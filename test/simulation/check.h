@@ -16,6 +16,8 @@ extern void check_record(const Dispatcher *dispatcher, const BmwRecord *record);
 extern void check_cursor(const Dispatcher *dispatcher, const BmwSnapshot *snapshot);
 /* When everything is calm: is all done? If it must be, what is not ends the run. */
 extern bool check_is_done(bool must_be);
+/* Nothing waits for longer than any schedule and Retry-After say, wherever the clock has been. */
+extern void check_plans(void);
 /* check_operations.c: what users have asked for. */
 extern void check_canceled(int event, int endpoint);
 /* An operation has ended; in_memory: of the endpoint's deliveries. */

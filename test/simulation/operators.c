@@ -11,10 +11,14 @@
 #include "users.h"
 #include "world.h"
 
+#define CRASH_SOMETHING 1
+#define CORRECT_CLOCK 2
+
 static void reshard(void);
 static void crash_something(int shard);
 static void lock_a_table(void);
-static void set_clock(void);
+static void move_clock(void);
+static void set_clock(int64_t by);
 static void refuse_something(void);
 
 void
@@ -23,7 +27,7 @@ operators_begin(void)
 	dispatchers_set(PLAN_HAS(HAS_SHARDS) ? 1 + random_below(MAX_SHARDS) : 1);
 }
 
-/* Argument 1: only a crash, of something. */
+/* Argument: another thing that is done but that which comes round. */
 void
 users_operate(int argument)
 {
@@ -31,11 +35,12 @@ users_operate(int argument)
 
 	if (world.is_calm)
 		return;
-	if (argument == 1)
-	{
+	if (argument == CRASH_SOMETHING)
 		crash_something(shard);
+	if (argument == CORRECT_CLOCK && world.clock > CLOCK_AT_START)
+		set_clock(CLOCK_AT_START - world.clock);
+	if (argument != 0)
 		return;
-	}
 	world_after(random_about(3 * SECOND), ACTOR_OPERATOR, 0);
 	switch (random_below(9))
 	{
@@ -57,7 +62,7 @@ users_operate(int argument)
 			break;
 		case 4:
 			if (PLAN_HAS(HAS_CLOCK_JUMPS))
-				set_clock();
+				move_clock();
 			break;
 		case 5:
 			if (PLAN_HAS(HAS_REFUSALS))
@@ -87,7 +92,7 @@ reshard(void)
 {
 	dispatchers_set(1 + random_below(MAX_SHARDS));
 	if (random_chance(700))
-		world_after(random_about(SECOND), ACTOR_OPERATOR, 1);
+		world_after(random_about(SECOND), ACTOR_OPERATOR, CRASH_SOMETHING);
 }
 
 static void
@@ -135,14 +140,21 @@ lock_a_table(void)
 		tables.cursor_locked_until = until;
 }
 
-/* Ahead, and later perhaps back. */
+/* Ahead, and often somebody notices; or back. */
 static void
-set_clock(void)
+move_clock(void)
 {
 	int64_t by = random_about(random_chance(500) ? 3 * SECOND : 600 * SECOND);
+	bool is_ahead = random_chance(500);
 
-	if (random_chance(500))
-		by = -by;
+	set_clock(is_ahead ? by : -by);
+	if (is_ahead && random_chance(700))
+		world_after(random_about(5 * SECOND), ACTOR_OPERATOR, CORRECT_CLOCK);
+}
+
+static void
+set_clock(int64_t by)
+{
 	world.clock += by;
 	if (by < 0)
 		world.set_back -= by;

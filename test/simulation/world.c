@@ -39,7 +39,7 @@ world_begin(const Plan *plan)
 {
 	memset(&world, 0, sizeof(world));
 	world.plan = *plan;
-	world.clock = INT64_C(1700000000) * SECOND;
+	world.clock = CLOCK_AT_START;
 	world.hash = plan->seed;
 	length = 0;
 	numbers = 0;

@@ -15,6 +15,7 @@
 
 #define MS INT64_C(1000)
 #define SECOND INT64_C(1000000)
+#define CLOCK_AT_START (INT64_C(1700000000) * SECOND)
 
 typedef enum Actor
 {

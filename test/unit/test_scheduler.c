@@ -983,6 +983,33 @@ test_clock(void)
 	end();
 }
 
+/* The clock was an hour ahead when a request ended: by that clock it was made, so that what it plans can be told. */
+static void
+test_clock_ahead_during_a_request(void)
+{
+	BmwEnd end_of_it = {.transport = BMW_TRANSPORT_OK,
+						.http_status = 500,
+						.retry_after_us = BMW_RETRY_AFTER_NONE,
+						.times = {.total_us = 4 * S},
+						.random = 0.5};
+	BmwRequest request;
+	const BmwRecord *record;
+
+	begin();
+	take_pass(1, 2, 1, NULL);
+	CHECK_INT(send_next(&request), 1);
+	pass_time(4 * S + S / 2);
+	record = bmw_scheduler_ended(scheduler, request.delivery, &end_of_it);
+	CHECK_INT(record->last_attempt_us, now_us - 4 * S - S / 2);
+	CHECK_INT(send_next(&request), 2);
+	pass_time(3600 * S);
+	record = bmw_scheduler_ended(scheduler, request.delivery, &end_of_it);
+	CHECK_INT(record->first_attempt_us, now_us - 4 * S);
+	CHECK_INT(record->last_attempt_us, now_us - 4 * S);
+	CHECK_INT(record->next_attempt_us, now_us + 5 * S);
+	end();
+}
+
 /* The clock was set back while no dispatcher ran: what is due far off was planned by the one that was ahead. */
 static void
 test_clock_before_the_start(void)
@@ -1153,6 +1180,7 @@ main(void)
 	test_provisional();
 	test_endpoint_health();
 	test_clock();
+	test_clock_ahead_during_a_request();
 	test_clock_before_the_start();
 	test_look();
 	test_look_in_steps();
