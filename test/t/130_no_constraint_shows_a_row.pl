@@ -43,7 +43,7 @@ my @violations = (
 	[ 'application.muted_event_types', q{UPDATE bm_webhook.application SET muted_event_types = array_fill('a.b'::text, '{101}')}, '54000' ],
 	[ 'application.created_at', q{UPDATE bm_webhook.application SET created_at = NULL}, '' ],
 	(map { [ "endpoint.$_", "UPDATE bm_webhook.endpoint SET $_ = NULL", '23502' ] }
-		  qw(event_types url enabled headers timeout max_in_flight ordering retry_delays metadata)),
+		  qw(event_types url enabled headers timeout max_in_flight ordering retry_delays metadata payload)),
 	(map { [ "endpoint.$_", "UPDATE bm_webhook.endpoint SET $_ = NULL", '' ] } qw(created_at updated_at)),
 	[ 'endpoint.id', q{INSERT INTO bm_webhook.endpoint (id, url, headers) OVERRIDING SYSTEM VALUE
 		SELECT NULL, url, headers FROM row_of_endpoint}, '23502' ],
@@ -54,6 +54,8 @@ my @violations = (
 	[ 'endpoint.endpoint_channel_check', q{UPDATE bm_webhook.endpoint SET channel = 'SMS'}, '22023' ],
 	[ 'endpoint.endpoint_ordering_check', q{UPDATE bm_webhook.endpoint SET ordering = 'x'}, '22023' ],
 	[ 'endpoint.endpoint_ordering_check', sprintf($endpoint, 'ordering', q{'x'}), '22023' ],
+	[ 'endpoint.endpoint_payload_check', q{UPDATE bm_webhook.endpoint SET payload = 'x'}, '22023' ],
+	[ 'endpoint.endpoint_payload_check', sprintf($endpoint, 'payload', q{'x'}), '22023' ],
 	[ 'endpoint.event_types', q{UPDATE bm_webhook.endpoint SET event_types = array_fill('a.b'::text, '{101}')}, '54000' ],
 	[ 'endpoint_secret.id', sprintf($secret, 'id, endpoint_id, secret', 'NULL, endpoint_id, secret'), '23502' ],
 	[ 'endpoint_secret.endpoint_id', sprintf($secret, 'endpoint_id, secret', 'NULL, secret'), '23502' ],
