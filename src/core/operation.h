@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BMW_OPERATIONS 64 /* known at a time; the others wait in their table */
+#define BMW_OPERATIONS 64	   /* known at a time; the others wait in their table */
+#define BMW_OPERATION_ROWS 250 /* of a step, at most */
 
 typedef struct BmwOperation
 {
@@ -34,6 +35,7 @@ typedef struct BmwOperations
 	bool has_more;	 /* in the table */
 	int64_t look_us; /* then the table is read again, for those that nobody announced */
 	int64_t rest_us; /* no step before */
+	int rows;		 /* of a step; 0: BMW_OPERATION_ROWS */
 } BmwOperations;
 
 typedef enum BmwOperationResult
@@ -54,6 +56,8 @@ extern bool bmw_operations_add(BmwOperations *operations, int64_t id, int64_t ap
 extern void bmw_operations_read(BmwOperations *operations, bool is_all, int64_t now_us);
 /* The one that may take a step now; bmw_operations_done() must follow. */
 extern bool bmw_operations_next(BmwOperations *operations, int64_t *id, int64_t now_us);
+/* How many rows a step is to change: so many that it takes two milliseconds, in which nothing is sent. */
+extern int bmw_operations_rows(const BmwOperations *operations);
 /* took_us: the time of the step. */
 extern void bmw_operations_done(BmwOperations *operations, int64_t id, BmwOperationResult result,
 								int64_t took_us, int64_t now_us);

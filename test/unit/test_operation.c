@@ -42,9 +42,9 @@ test_turns(void)
 	{
 		CHECK_INT(next(&operations, now_us), i % 3 + 1);
 		bmw_operations_done(&operations, i % 3 + 1, BMW_OPERATION_MORE, 1000, now_us);
-		CHECK_INT(next(&operations, now_us + 3999), 0);
-		CHECK_INT(bmw_operations_wakeup_us(&operations), now_us + 4000);
-		now_us += 4000;
+		CHECK_INT(next(&operations, now_us + 8999), 0);
+		CHECK_INT(bmw_operations_wakeup_us(&operations), now_us + 9000);
+		now_us += 9000;
 	}
 	CHECK_INT(next(&operations, now_us), 1);
 	bmw_operations_done(&operations, 1, BMW_OPERATION_ENDED, 0, now_us);
@@ -109,6 +109,31 @@ test_applications(void)
 	CHECK_INT(next(&operations, SECOND), 2);
 }
 
+/* As many rows as two milliseconds are enough for. */
+static void
+test_rows(void)
+{
+	BmwOperations operations = {0};
+	int64_t at = SECOND;
+
+	CHECK(bmw_operations_add(&operations, 1, 7));
+	bmw_operations_read(&operations, true, at);
+	CHECK_INT(bmw_operations_rows(&operations), BMW_OPERATION_ROWS);
+	for (int i = 0; i < 40; i++)
+	{
+		const int64_t a_row = i < 20 ? 100 : i < 30 ? 30 : 1;
+		const int64_t took = 500 + bmw_operations_rows(&operations) * a_row;
+
+		CHECK_INT(next(&operations, at += SECOND), 1);
+		bmw_operations_done(&operations, 1, BMW_OPERATION_MORE, took, at);
+		if (i == 19)
+			CHECK(bmw_operations_rows(&operations) < 40);
+		if (i == 29)
+			CHECK(bmw_operations_rows(&operations) < 70);
+	}
+	CHECK_INT(bmw_operations_rows(&operations), BMW_OPERATION_ROWS);
+}
+
 int
 main(void)
 {
@@ -116,5 +141,6 @@ main(void)
 	test_turns();
 	test_many();
 	test_applications();
+	test_rows();
 	return unit_finish("operation");
 }

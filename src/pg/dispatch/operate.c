@@ -6,7 +6,6 @@
 #include "pg/dispatch/clock.h"
 #include "pg/dispatch/store.h"
 
-#define STEP_LENGTH 250		  /* events: some milliseconds, in which nothing is sent */
 #define OF_ONE_APPLICATION 16 /* operations that are known at a time, of those of a shard */
 #define LOCK_WAIT "20ms"	  /* for a row of a user: then the step is made later */
 
@@ -14,6 +13,7 @@ typedef struct Step
 {
 	BmwScheduler *scheduler;
 	int64 id;
+	int rows;
 	BmwOperationRow row;
 	BmwOperationStep progress;
 	const char *error; /* why it cannot go on */
@@ -54,6 +54,8 @@ bmw_operate_run(BmwOperator *clerk)
 		read_open(clerk, start_us);
 	if (!clerk->has_extension || !bmw_operations_next(&clerk->operations, &step.id, start_us))
 		return;
+
+	step.rows = bmw_operations_rows(&clerk->operations);
 
 	BmwOperationResult result = make_step(clerk, &step);
 	int64 end_us = bmw_clock_us();
@@ -145,7 +147,7 @@ run_step(void *context)
 		cancel_in_memory(step);
 	if (step->row.is_recovery)
 		list_in_memory(step);
-	bmw_store_operation_step(step->id, STEP_LENGTH, &step->progress);
+	bmw_store_operation_step(step->id, step->rows, &step->progress);
 	if (step->row.is_recovery)
 		check_taken(step);
 }
