@@ -23,8 +23,9 @@ $$;
 
 -- All that is needed, at once and in the strongest mode: so nobody who uses them can deadlock with the update. And what
 -- is written afterwards finds the tables in which dispatchers are told of it.
-LOCK TABLE bm_webhook.application, bm_webhook.endpoint, bm_webhook.event IN ACCESS EXCLUSIVE MODE;
-LOCK TABLE bm_webhook.endpoint_secret, bm_webhook.delivery IN SHARE ROW EXCLUSIVE MODE;
+LOCK TABLE bm_webhook.application, bm_webhook.endpoint, bm_webhook.endpoint_state, bm_webhook.endpoint_secret,
+	bm_webhook.event, bm_webhook.delivery, bm_webhook.failed_attempt, bm_webhook.redelivery, bm_webhook.set_aside
+	IN ACCESS EXCLUSIVE MODE;
 
 -- These get other arguments or columns, hence successors: they give their grants to them at the end, and go.
 ALTER FUNCTION bm_webhook_internal.watches(regclass) RENAME TO watches_0_2;
@@ -143,10 +144,6 @@ ALTER TABLE bm_webhook_internal.pending_count OWNER TO bm_webhook;
 ALTER TABLE bm_webhook_internal.pending_change OWNER TO bm_webhook;
 ALTER TABLE bm_webhook_internal.pending_count ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bm_webhook_internal.pending_change ENABLE ROW LEVEL SECURITY;
-CREATE POLICY reader ON bm_webhook_internal.pending_count FOR SELECT
-	USING ((SELECT pg_catalog.has_table_privilege('bm_webhook.delivery', 'SELECT')));
-CREATE POLICY reader ON bm_webhook_internal.pending_change FOR SELECT
-	USING ((SELECT pg_catalog.has_table_privilege('bm_webhook.delivery', 'SELECT')));
 CREATE POLICY writer ON bm_webhook_internal.pending_change FOR INSERT
 	WITH CHECK (pg_catalog.has_table_privilege('bm_webhook.delivery', 'UPDATE'));
 
@@ -184,6 +181,35 @@ COMMENT ON TRIGGER delivery_truncated ON bm_webhook.delivery IS 'nothing is pend
 
 COMMENT ON FUNCTION bm_webhook_internal.endpoint_changed() IS
 	'notes what was changed, and tells the dispatcher to read that again';
+
+DROP POLICY member ON bm_webhook.application;
+DROP POLICY member ON bm_webhook.endpoint;
+DROP POLICY member ON bm_webhook.endpoint_state;
+DROP POLICY member ON bm_webhook.endpoint_secret;
+-- By id. What belongs to a role that has gone belongs to nobody.
+ALTER TABLE bm_webhook.application ALTER COLUMN owner DROP DEFAULT,
+	ALTER COLUMN owner TYPE regrole USING coalesce(pg_catalog.to_regrole(pg_catalog.quote_ident(owner)), 0::regrole),
+	ALTER COLUMN owner SET DEFAULT pg_catalog.quote_ident(current_user)::regrole;
+COMMENT ON COLUMN bm_webhook.application.owner IS
+	'the role that it belongs to, whatever it is called; -: nobody';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.own_applications(living boolean) RETURNS text[]
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_own_applications';
+COMMENT ON FUNCTION bm_webhook_internal.own_applications(boolean) IS
+	'the applications that the current user owns; living: without those that were deleted';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.own_endpoints() RETURNS bigint[]
+	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_own_endpoints';
+COMMENT ON FUNCTION bm_webhook_internal.own_endpoints() IS
+	'the endpoints of the applications that the current user owns, with those that were deleted';
+CREATE POLICY member ON bm_webhook.application USING (pg_catalog.pg_has_role(owner, 'MEMBER'));
+CREATE POLICY member ON bm_webhook.endpoint
+	USING (application OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_applications(false))::text[]))
+	WITH CHECK (application OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_applications(true))::text[]));
+CREATE POLICY member ON bm_webhook.endpoint_state USING (EXISTS (
+	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) endpoint_state.endpoint_id
+		AND e.application OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_applications(false))::text[])));
+CREATE POLICY member ON bm_webhook.endpoint_secret USING (EXISTS (
+	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) endpoint_secret.endpoint_id
+		AND e.application OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_applications(false))::text[])));
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.keep_application() RETURNS trigger
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -815,9 +841,6 @@ COMMENT ON COLUMN bm_webhook.operation.reason IS 'as who asked for it has said';
 COMMENT ON COLUMN bm_webhook.operation.reached_secret IS 'the last secret that rekey() has looked at';
 COMMENT ON COLUMN bm_webhook.operation.xid IS 'the transaction that asked for it';
 ALTER TABLE bm_webhook.operation ENABLE ROW LEVEL SECURITY;
-CREATE POLICY member ON bm_webhook.operation USING (
-	EXISTS (SELECT FROM bm_webhook.application a WHERE a.name OPERATOR(pg_catalog.=) operation.application)
-	OR EXISTS (SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) operation.endpoint_id));
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.open_operations(most bigint)
 	RETURNS TABLE (id bigint, endpoint_id bigint, application text, rank bigint)
@@ -1277,8 +1300,7 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.erase(message_id text, recipient 
 #variable_conflict use_variable
 DECLARE
 	most constant integer = 10000;
-	own text[] = ARRAY(SELECT a.name FROM bm_webhook.application a JOIN pg_roles r ON r.rolname = a.owner
-		WHERE pg_has_role(acting, r.oid, 'MEMBER'));
+	own text[] = ARRAY(SELECT a.name FROM bm_webhook.application a WHERE pg_has_role(acting, a.owner, 'MEMBER'));
 	found uuid[];
 BEGIN
 	IF application IS NOT NULL AND NOT (application = ANY (own) OR sees_all
@@ -1902,6 +1924,244 @@ CREATE OR REPLACE FUNCTION bm_webhook.message_history(message_id text, applicati
 	ORDER BY n.at, n.event_id, n.rank, n.endpoint_id, n.attempt
 $$;
 
+-------------------------------------------------------------------------------
+-- Row security
+-------------------------------------------------------------------------------
+CREATE OR REPLACE FUNCTION bm_webhook_internal.sees_all(relation regclass) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_sees_all';
+COMMENT ON FUNCTION bm_webhook_internal.sees_all(regclass) IS
+	'may the current user read the whole table, and not only some columns?';
+
+ALTER TABLE bm_webhook.event ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bm_webhook.delivery ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bm_webhook.failed_attempt ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bm_webhook.redelivery ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bm_webhook.set_aside ENABLE ROW LEVEL SECURITY;
+CREATE POLICY member ON bm_webhook.event USING (bm_webhook_internal.sees_all('bm_webhook.event')
+	OR application OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_applications(false))::text[])
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+CREATE POLICY member ON bm_webhook.delivery USING (bm_webhook_internal.sees_all('bm_webhook.delivery')
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+CREATE POLICY member ON bm_webhook.failed_attempt USING (bm_webhook_internal.sees_all('bm_webhook.failed_attempt')
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+CREATE POLICY member ON bm_webhook.redelivery USING (bm_webhook_internal.sees_all('bm_webhook.redelivery')
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+CREATE POLICY member ON bm_webhook.set_aside USING (bm_webhook_internal.sees_all('bm_webhook.set_aside')
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+CREATE POLICY dispatcher ON bm_webhook.redelivery TO bm_webhook USING (true);
+CREATE POLICY member ON bm_webhook.operation USING (
+	application OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_applications(false))::text[])
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+CREATE POLICY reader ON bm_webhook_internal.pending_count FOR SELECT USING (
+	bm_webhook_internal.sees_all('bm_webhook.delivery')
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+CREATE POLICY reader ON bm_webhook_internal.pending_change FOR SELECT USING (
+	bm_webhook_internal.sees_all('bm_webhook.delivery')
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+
+CREATE POLICY operator ON bm_webhook.operation FOR SELECT USING (bm_webhook_internal.sees_all('bm_webhook.operation'));
+CREATE POLICY operator ON bm_webhook.application FOR SELECT
+	USING (bm_webhook_internal.sees_all('bm_webhook.operation'));
+CREATE POLICY operator ON bm_webhook.endpoint FOR SELECT USING (bm_webhook_internal.sees_all('bm_webhook.operation'));
+CREATE POLICY operator ON bm_webhook.endpoint_state FOR SELECT
+	USING (bm_webhook_internal.sees_all('bm_webhook.operation'));
+CREATE POLICY operator ON bm_webhook.endpoint_secret FOR SELECT
+	USING (bm_webhook_internal.sees_all('bm_webhook.operation')
+		AND NOT pg_catalog.has_column_privilege('bm_webhook.endpoint_secret'::regclass, 'secret'::text, 'SELECT'::text));
+
+-------------------------------------------------------------------------------
+-- Roles
+-------------------------------------------------------------------------------
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS SETOF text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH seen (relation, without) AS (VALUES
+		('application', '{}'::text[]), ('endpoint', '{}'), ('endpoint_state', '{}'),
+		('endpoint_secret', CASE kind WHEN 'operator' THEN '{secret}'::text[] ELSE '{}' END), ('event', '{}'),
+		('delivery', '{}'), ('failed_attempt', '{}'), ('redelivery', '{}'), ('set_aside', '{}'), ('operation', '{}'),
+		('cursor', '{}'), ('event_type', '{}')
+	), written (relation, command, without) AS (VALUES
+		('endpoint', 'INSERT', '{id,created_at,updated_at,deleted_at,events_since,paused_at}'::text[]),
+		('endpoint', 'UPDATE', '{id,application,created_at,updated_at,deleted_at,events_since,paused_at}'),
+		('endpoint_secret', 'INSERT', '{id,key_id,created_at}')
+	), columns AS (
+		SELECT relation, 'SELECT' AS command, without FROM seen WHERE kind = 'owner' OR kind = 'operator' AND without <> '{}'
+		UNION ALL
+		SELECT relation, command, without FROM written WHERE kind = 'owner'
+	), called (name, kinds) AS (VALUES
+		('emit', '{writer}'::text[]), ('message_status', '{writer}'), ('message_received', '{writer}'),
+		('message_clicked', '{writer}'),
+		('watch', '{watcher}'), ('unwatch', '{watcher}'), ('capture', '{watcher}'), ('watch_messages', '{watcher}'),
+		('watch_replies', '{watcher}'),
+		('secret', '{owner}'), ('rotate_secret', '{owner}'), ('delete_endpoint', '{owner}'), ('delete_secret', '{owner}'),
+		('ping', '{owner}'), ('preview', '{owner}'), ('erase', '{owner}'), ('pause', '{owner}'), ('resume', '{owner}'),
+		('cancel', '{owner}'), ('recover', '{owner}'), ('redeliver', '{owner}'), ('put_back', '{owner}'),
+		('set_aside', '{owner}'), ('public_key', '{owner,operator}'), ('jwks', '{owner,operator}'),
+		('explain_delivery', '{owner,operator}'), ('message_history', '{owner,operator}'),
+		('message_rate', '{owner,operator}'), ('delivery_rate', '{owner,operator}'), ('status', '{operator}')
+	)
+	SELECT 'USAGE ON SCHEMA bm_webhook' || CASE WHEN kind = 'writer' THEN '' ELSE ', bm_webhook_internal' END
+	UNION ALL
+	SELECT format('%s (%s) ON bm_webhook.%I', c.command, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum),
+			c.relation)
+		FROM columns c JOIN pg_attribute a ON a.attrelid = format('bm_webhook.%I', c.relation)::regclass
+			AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (c.without)
+		GROUP BY c.relation, c.command
+	UNION ALL
+	SELECT format('SELECT ON bm_webhook.%I', relation) FROM seen WHERE kind = 'operator' AND without = '{}'
+	UNION ALL
+	SELECT format('SELECT ON bm_webhook.%I', c.relname) FROM pg_class c
+		WHERE c.relnamespace = 'bm_webhook'::regnamespace AND (kind IN ('owner', 'operator') AND c.relkind = 'v'
+			AND c.relname <> 'watch_list' OR kind = 'operator' AND c.relname IN ('watch_list', 'paused', 'status_map')
+			OR kind = 'watcher' AND c.relname = 'watch_list')
+	UNION ALL
+	-- redeliver(event) is for who may change deliveries
+	SELECT format('EXECUTE ON FUNCTION %s', p.oid::regprocedure) FROM called c
+		JOIN pg_proc p ON p.proname = c.name AND p.pronamespace = 'bm_webhook'::regnamespace
+		WHERE kind = ANY (c.kinds) AND NOT (p.proname = 'redeliver' AND p.proargtypes[0] = 'uuid'::regtype)
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.privileges_of(text) IS
+	'the privileges of an owner, an operator, a writer or a watcher, as they are written in GRANT';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.is_granted(kind text, role regrole) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE kind WHEN 'operator' THEN EXISTS (SELECT FROM pg_class c, aclexplode(c.relacl) x
+			WHERE c.oid = 'bm_webhook.operation'::regclass AND x.grantee = role)
+		WHEN 'owner' THEN EXISTS (SELECT FROM bm_webhook.application a WHERE a.owner = role)
+		ELSE EXISTS (SELECT FROM pg_proc p, aclexplode(p.proacl) x WHERE x.grantee = role
+			AND p.pronamespace = 'bm_webhook'::regnamespace AND p.proname = CASE kind WHEN 'writer' THEN 'emit' ELSE 'watch' END)
+		END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.is_granted(text, regrole) IS
+	'has the role been granted what an owner, an operator, a writer or a watcher may?';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.check_grant(role regrole) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_extension e JOIN pg_roles r ON r.rolname = current_user
+			WHERE e.extname = 'bm_webhook' AND (r.rolsuper OR r.oid = e.extowner)) THEN
+		PERFORM bm_webhook_internal.refuse('only a superuser, or the owner of the extension, can grant and revoke this',
+			'Ask an administrator.', '42501');
+	ELSIF role IS NULL THEN
+		PERFORM bm_webhook_internal.refuse('"role" must not be null', 'Name a role.', '22004');
+	ELSIF NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = role) THEN
+		PERFORM bm_webhook_internal.refuse('there is no such role', 'Roles are the rows of pg_roles.', '42704');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.check_grant(regrole) IS 'may the current user grant this? 22004, 42501, 42704';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.grant_privileges(kind text, role regrole) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	privilege text;
+BEGIN
+	FOR privilege IN SELECT bm_webhook_internal.privileges_of(kind) LOOP
+		EXECUTE format('GRANT %s TO %s', privilege, role);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.grant_privileges(text, regrole) IS
+	'grants a role what an owner, an operator, a writer or a watcher may';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.revoke_privileges(kind text, role regrole) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	others text[] = ARRAY(SELECT k FROM unnest('{owner,operator,writer,watcher}'::text[]) k
+		WHERE k <> kind AND bm_webhook_internal.is_granted(k, role));
+	privilege text;
+BEGIN
+	FOR privilege IN SELECT bm_webhook_internal.privileges_of(kind) LOOP
+		EXECUTE format('REVOKE %s FROM %s', privilege, role);
+	END LOOP;
+	PERFORM bm_webhook_internal.grant_privileges(k, role) FROM unnest(others) k;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.revoke_privileges(text, regrole) IS
+	'revokes what was granted to an owner, an operator, a writer or a watcher';
+
+CREATE OR REPLACE FUNCTION bm_webhook.grant_owner(application text, role regrole) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM bm_webhook_internal.check_grant(role);
+	UPDATE bm_webhook.application a SET owner = role WHERE a.name = grant_owner.application AND a.deleted_at IS NULL;
+	IF NOT FOUND THEN
+		PERFORM bm_webhook_internal.refuse(format('application "%s" does not exist', application),
+			'Applications are the rows of bm_webhook.application.', '42704');
+	END IF;
+	PERFORM bm_webhook_internal.grant_privileges('owner', role);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.grant_owner(text, regrole) IS
+	'gives an application to a role, which manages its endpoints and secrets and sees its log, and nothing of others; '
+	'22004, 42501, 42704';
+
+CREATE OR REPLACE FUNCTION bm_webhook.revoke_owner(application text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	role regrole;
+BEGIN
+	PERFORM bm_webhook_internal.check_grant(quote_ident(current_user)::regrole);
+	SELECT a.owner INTO role FROM bm_webhook.application a WHERE a.name = revoke_owner.application
+		AND a.deleted_at IS NULL FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		PERFORM bm_webhook_internal.refuse(format('application "%s" does not exist', application),
+			'Applications are the rows of bm_webhook.application.', '42704');
+	END IF;
+	UPDATE bm_webhook.application a SET owner = 0::regrole WHERE a.name = revoke_owner.application;
+	IF EXISTS (SELECT FROM pg_roles r WHERE r.oid = role AND NOT r.rolsuper)
+		AND NOT bm_webhook_internal.is_granted('owner', role) THEN
+		PERFORM bm_webhook_internal.revoke_privileges('owner', role);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.revoke_owner(text) IS
+	'an application belongs to nobody any more, and who owned it may do no more than before, if it was the last; 42501, '
+	'42704';
+
+CREATE OR REPLACE FUNCTION bm_webhook.grant_operator(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook_internal.check_grant(role);
+	SELECT bm_webhook_internal.grant_privileges('operator', role)
+$$;
+COMMENT ON FUNCTION bm_webhook.grant_operator(regrole) IS
+	'lets a role see everything, but no secret, and change nothing; 22004, 42501, 42704';
+CREATE OR REPLACE FUNCTION bm_webhook.revoke_operator(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook_internal.check_grant(role);
+	SELECT bm_webhook_internal.revoke_privileges('operator', role)
+$$;
+COMMENT ON FUNCTION bm_webhook.revoke_operator(regrole) IS 'undoes grant_operator(); 22004, 42501, 42704';
+
+CREATE OR REPLACE FUNCTION bm_webhook.grant_writer(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook_internal.check_grant(role);
+	SELECT bm_webhook_internal.grant_privileges('writer', role)
+$$;
+COMMENT ON FUNCTION bm_webhook.grant_writer(regrole) IS
+	'lets a role make events of any application by emit() and the message_*() functions, and nothing else; 22004, 42501, '
+	'42704';
+CREATE OR REPLACE FUNCTION bm_webhook.revoke_writer(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook_internal.check_grant(role);
+	SELECT bm_webhook_internal.revoke_privileges('writer', role)
+$$;
+COMMENT ON FUNCTION bm_webhook.revoke_writer(regrole) IS 'undoes grant_writer(); 22004, 42501, 42704';
+
+CREATE OR REPLACE FUNCTION bm_webhook.grant_watcher(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook_internal.check_grant(role);
+	SELECT bm_webhook_internal.grant_privileges('watcher', role)
+$$;
+COMMENT ON FUNCTION bm_webhook.grant_watcher(regrole) IS
+	'lets a role watch tables that it owns, or has the privilege TRIGGER on; 22004, 42501, 42704';
+CREATE OR REPLACE FUNCTION bm_webhook.revoke_watcher(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook_internal.check_grant(role);
+	SELECT bm_webhook_internal.revoke_privileges('watcher', role)
+$$;
+COMMENT ON FUNCTION bm_webhook.revoke_watcher(regrole) IS 'undoes grant_watcher(); 22004, 42501, 42704';
+
 -- What is counted from now on: an index has nothing but what is pending.
 SET LOCAL enable_seqscan = off;
 INSERT INTO bm_webhook_internal.pending_count (endpoint_id, pending, retrying)
@@ -1995,7 +2255,8 @@ GRANT INSERT (endpoint_id, pending, retrying) ON bm_webhook_internal.pending_cha
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA bm_webhook_internal TO bm_webhook;
 GRANT EXECUTE ON FUNCTION bm_webhook_internal.secret_storage(), bm_webhook_internal.route, bm_webhook_internal.route_fits,
 	bm_webhook_internal.filter_reason, bm_webhook_internal.filter_says, bm_webhook_internal.endpoint_paces(),
-	bm_webhook_internal.look(bigint) TO PUBLIC;
+	bm_webhook_internal.look(bigint), bm_webhook_internal.sees_all, bm_webhook_internal.own_applications,
+	bm_webhook_internal.own_endpoints TO PUBLIC;
 
 -- What a script of an extension grants counts as shipped with it, so that pg_dump leaves it out. With it goes, as it is
 -- one list, what users have granted on the same: this is taken out of what counts as shipped.

@@ -39,11 +39,12 @@ SELECT bm_webhook.redeliver(-1, '2026-01-01');
 -- owners ask for their own endpoints, and see what they have asked for; those of others do not exist
 CREATE ROLE bm_regress_shop;
 CREATE ROLE bm_regress_bank;
-UPDATE bm_webhook.application SET owner = 'bm_regress_' || name;
+UPDATE bm_webhook.application SET owner = ('bm_regress_' || name)::regrole;
 GRANT USAGE ON SCHEMA bm_webhook TO bm_regress_shop, bm_regress_bank;
 GRANT SELECT (id, application) ON bm_webhook.endpoint TO bm_regress_shop, bm_regress_bank;
 GRANT SELECT (name, owner) ON bm_webhook.application TO bm_regress_shop, bm_regress_bank;
-GRANT SELECT ON bm_webhook.operation TO bm_regress_shop, bm_regress_bank;
+GRANT SELECT (id, kind, endpoint_id, since, until, status, error_class, max_rows, matched, done, acting_as, ended_at, error)
+	ON bm_webhook.operation TO bm_regress_shop, bm_regress_bank;
 GRANT EXECUTE ON FUNCTION bm_webhook.cancel, bm_webhook.redeliver(bigint, timestamptz, timestamptz, text[], text[], bigint, boolean) TO bm_regress_shop, bm_regress_bank;
 SET ROLE bm_regress_bank;
 SELECT bm_webhook.redeliver(:shop, '2026-01-01', dry_run => true);

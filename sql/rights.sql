@@ -52,6 +52,8 @@ WITH reviewed (name, contains) AS (VALUES
 	('create_watch_trigger', 'a condition, names and arguments of who calls watch(); it creates a trigger and evaluates nothing'),
 	('watch', 'the name of the trigger that was created to try the condition'),
 	('watch_messages', 'the names of our triggers'),
+	('grant_privileges', 'a role, and privileges from the names of our objects'),
+	('revoke_privileges', 'a role, and privileges from the names of our objects'),
 	('message_rate', 'constant texts of its own'),
 	('unwatch', 'the names of our triggers')),
 found AS (

@@ -4,7 +4,7 @@
 
 CREATE TABLE bm_webhook.application (
 	name text PRIMARY KEY CHECK (name ~ '^[^[:cntrl:]]{1,128}$'),
-	owner name NOT NULL DEFAULT current_user,
+	owner regrole NOT NULL DEFAULT pg_catalog.quote_ident(current_user)::regrole,
 	description text,
 	muted_event_types text[] NOT NULL DEFAULT '{}',
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -16,7 +16,8 @@ CREATE TABLE bm_webhook.application (
 COMMENT ON TABLE bm_webhook.application IS 'a customer or product that owns endpoints';
 COMMENT ON COLUMN bm_webhook.application.muted_event_types IS
 	'patterns of types that none of its events is sent for, such as {message.read}; they are recorded all the same';
-COMMENT ON COLUMN bm_webhook.application.owner IS 'the database role that it belongs to';
+COMMENT ON COLUMN bm_webhook.application.owner IS
+	'the role that it belongs to, whatever it is called; -: nobody';
 COMMENT ON COLUMN bm_webhook.application.deleted_at IS
 	'when delete_application() was called; it stays for its log, so that nobody else gets its name';
 COMMENT ON COLUMN bm_webhook.application.paused_at IS

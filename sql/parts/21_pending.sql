@@ -22,10 +22,6 @@ ALTER TABLE bm_webhook_internal.pending_change OWNER TO bm_webhook;
 -- Who may read or change deliveries may do so here.
 ALTER TABLE bm_webhook_internal.pending_count ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bm_webhook_internal.pending_change ENABLE ROW LEVEL SECURITY;
-CREATE POLICY reader ON bm_webhook_internal.pending_count FOR SELECT
-	USING ((SELECT pg_catalog.has_table_privilege('bm_webhook.delivery', 'SELECT')));
-CREATE POLICY reader ON bm_webhook_internal.pending_change FOR SELECT
-	USING ((SELECT pg_catalog.has_table_privilege('bm_webhook.delivery', 'SELECT')));
 CREATE POLICY writer ON bm_webhook_internal.pending_change FOR INSERT
 	WITH CHECK (pg_catalog.has_table_privilege('bm_webhook.delivery', 'UPDATE'));
 

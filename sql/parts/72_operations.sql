@@ -45,9 +45,6 @@ COMMENT ON COLUMN bm_webhook.operation.reason IS 'as who asked for it has said';
 COMMENT ON COLUMN bm_webhook.operation.reached_secret IS 'the last secret that rekey() has looked at';
 COMMENT ON COLUMN bm_webhook.operation.xid IS 'the transaction that asked for it';
 ALTER TABLE bm_webhook.operation ENABLE ROW LEVEL SECURITY;
-CREATE POLICY member ON bm_webhook.operation USING (
-	EXISTS (SELECT FROM bm_webhook.application a WHERE a.name OPERATOR(pg_catalog.=) operation.application)
-	OR EXISTS (SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) operation.endpoint_id));
 
 -- For the dispatcher. From application to application by index: who has asked for very many costs no more than anybody.
 CREATE FUNCTION bm_webhook_internal.open_operations(most bigint)

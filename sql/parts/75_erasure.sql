@@ -25,8 +25,7 @@ CREATE FUNCTION bm_webhook_internal.erase(message_id text, recipient text, appli
 #variable_conflict use_variable
 DECLARE
 	most constant integer = 10000;
-	own text[] = ARRAY(SELECT a.name FROM bm_webhook.application a JOIN pg_roles r ON r.rolname = a.owner
-		WHERE pg_has_role(acting, r.oid, 'MEMBER'));
+	own text[] = ARRAY(SELECT a.name FROM bm_webhook.application a WHERE pg_has_role(acting, a.owner, 'MEMBER'));
 	found uuid[];
 BEGIN
 	IF application IS NOT NULL AND NOT (application = ANY (own) OR sees_all

@@ -38,7 +38,7 @@ my @violations = (
 	[ 'application.application_name_check', q{INSERT INTO bm_webhook.application (name) VALUES (E'a\nb')}, '22023' ],
 	[ 'application.application_pkey', q{INSERT INTO bm_webhook.application (name) VALUES ('shop')}, '23505' ],
 	[ 'application.owner', q{UPDATE bm_webhook.application SET owner = NULL}, '23502' ],
-	[ 'application.owner', q{UPDATE bm_webhook.application SET owner = 'no_such_role'}, '22023' ],
+	[ 'application.owner', q{UPDATE bm_webhook.application SET owner = 'no_such_role'}, '42704' ],
 	[ 'application.muted_event_types', q{UPDATE bm_webhook.application SET muted_event_types = NULL}, '23502' ],
 	[ 'application.muted_event_types', q{UPDATE bm_webhook.application SET muted_event_types = array_fill('a.b'::text, '{101}')}, '54000' ],
 	[ 'application.created_at', q{UPDATE bm_webhook.application SET created_at = NULL}, '' ],

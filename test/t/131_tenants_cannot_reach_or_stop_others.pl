@@ -45,11 +45,11 @@ $bmw->sql(q{CREATE FUNCTION locks(role name) RETURNS SETOF text LANGUAGE plpgsql
 		END LOOP;
 		RESET ROLE;
 	END $$});
-is($bmw->sql("SELECT * FROM locks('$_')"), '', "$_ can lock no table") for qw(shop_app sms_gateway shop_admin bank_admin);
+is($bmw->sql("SELECT * FROM locks('$_')"), '', "$_ can lock no table") for qw(shop_app migration shop_admin bank_admin);
 unlike($bmw->sql(q{SELECT * FROM locks('webhook_monitor')}), qr/in (?!access share)/, 'webhook_monitor can only lock as a query does');
 my $rights = 'INSERT,UPDATE,DELETE,TRUNCATE,REFERENCES,TRIGGER' . ($bmw->sql('SHOW server_version_num') >= 170000 ? ',MAINTAIN' : '');
 is($bmw->sql(qq{SELECT DISTINCT r.rolname FROM pg_roles r, pg_class c WHERE c.relnamespace::regnamespace::text ~ '^bm_webhook' AND c.relkind IN ('r', 'p')
-	AND r.rolname IN ('shop_app', 'sms_gateway', 'shop_admin', 'bank_admin', 'webhook_monitor') AND has_table_privilege(r.oid, c.oid, '$rights')}), '',
+	AND r.rolname IN ('shop_app', 'migration', 'shop_admin', 'bank_admin', 'webhook_monitor') AND has_table_privilege(r.oid, c.oid, '$rights')}), '',
 	'and none has a right to write on a whole table');
 
 # What an owner may do, and what not.

@@ -38,7 +38,9 @@ $bmw->sql(q{
 	GRANT SELECT, INSERT, UPDATE ON bm_webhook.application, bm_webhook.endpoint TO "Tenant 1";
 	CREATE VIEW backlog_of_mine AS SELECT endpoint_id, not_taken FROM bm_webhook.backlog;
 	CREATE VIEW watches_of_mine AS SELECT * FROM bm_webhook.watch_list;
-	INSERT INTO bm_webhook.application (name, owner) VALUES ('shop', 'Tenant 1'), ('other', 'app');
+	CREATE ROLE gone;
+	INSERT INTO bm_webhook.application (name, owner) VALUES ('shop', 'Tenant 1'), ('other', 'app'), ('of nobody', 'gone');
+	DROP ROLE gone;
 	INSERT INTO bm_webhook.event_type (name, description) VALUES ('order.made', 'our own');
 	INSERT INTO bm_webhook.status_map (provider, provider_status, status) VALUES ('twilio', 'sent', 'delivered');
 	CREATE TABLE orders (id text PRIMARY KEY, status text NOT NULL);
@@ -115,12 +117,13 @@ is($bmw->sqlstate(q{SET lock_timeout = '100ms'; ALTER EXTENSION bm_webhook UPDAT
 is($bmw->sql(q{SELECT extversion FROM pg_extension WHERE extname = 'bm_webhook'}), '0.2.0', 'and then nothing has changed');
 $bmw->sql(q{COMMIT PREPARED 'made before'});
 my $files = files();
+delete @{$files}{ grep { /^bm_webhook\.application/ } keys %$files };
 is($bmw->sql(q{BEGIN; ALTER EXTENSION bm_webhook UPDATE;
 	SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_xact_all_tables WHERE relname ~ '^(event|failed_attempt)_(\d+|default)$'; COMMIT}),
 	0, 'the log is not read, but for an index of deliveries');
 my ($version) = PostgreSQL::Test::Utils::slurp_file('bm_webhook.control') =~ /default_version = '(.*)'/;
 is($bmw->sql(q{SELECT extversion FROM pg_extension WHERE extname = 'bm_webhook'}), $version, 'it has the version of the library');
-is_deeply(kept(files(), $files), $files, 'no table and no index was rewritten');
+is_deeply(kept(files(), $files), $files, 'but for applications, no table and no index was rewritten');
 is($bmw->sql("SELECT count(*) FROM pg_index WHERE indrelid = '$deliveries'::regclass AND pg_get_indexdef(indexrelid) ~ 'event_id. WHERE .*pending'"),
 	1, 'an index that was made before is used');
 $bmw->wait_for_sql('it runs', q{SELECT bool_or(state = 'running' AND database = current_database()) FROM bm_webhook.status()});
@@ -162,6 +165,9 @@ is($bmw->sql(q{SELECT count(*) FILTER (WHERE has_function_privilege('app', f, 'E
 	'2|1', 'they may call what they could call');
 is($bmw->sql(q{SELECT bool_and(has_table_privilege('app', 'bm_webhook.' || t, 'SELECT')) AND has_table_privilege('Tenant 1', 'bm_webhook.endpoint', 'INSERT')
 	FROM unnest('{redelivery,watch_list,backlog,event,delivery}'::text[]) t}), 't', 'and read and write what they could');
+is($bmw->sql(q{SELECT string_agg(concat_ws(' ', name, owner), ', ' ORDER BY name) FROM bm_webhook.application}),
+	'of nobody -, other app, shop "Tenant 1"', 'applications belong to whom they belonged to');
+is($bmw->sql(q{SET ROLE app; SELECT count(*) > 30 FROM bm_webhook.event}), 't', 'who could read the whole log can');
 is($bmw->sql('SELECT count(*) FROM watches_of_mine, backlog_of_mine LIMIT 1') > 0, 1, 'their views are there');
 my ($dump) = run_command([ 'pg_dump', '-d', $node->connstr('postgres') ]);
 like($dump, qr/GRANT .*ON FUNCTION bm_webhook\.watch\(.* TO app WITH GRANT OPTION/, 'a dump has grants on what was replaced');

@@ -23,11 +23,11 @@
 #include "pg/sql/endpoint_url.h"
 #include "pg/sql/row.h"
 #include "pg/sql/sql_row.h"
-#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
+#include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_check_application);
 PG_FUNCTION_INFO_V1(bm_webhook_check_endpoint);
@@ -140,14 +140,21 @@ check_name(BmwRow *row, const char *column)
 					   "Events carry it as \"application\".");
 }
 
+/* A role that is gone has left its number in a dump, which is that of no role here: then it is nobody's. */
 static void
 check_owner(BmwRow *row, const char *column)
 {
-	Name owner = DatumGetName(bmw_row_value(row, column));
+	Oid owner = DatumGetObjectId(bmw_row_value(row, column));
 
-	if (!OidIsValid(get_role_oid(NameStr(*owner), true)))
+	if (!bmw_row_has_type(row, column, REGROLEOID) || !OidIsValid(owner) ||
+		SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(owner)))
+		return;
+	if (bmw_row_is_update(row))
 		bmw_row_refuse("invalid owner of an application", "There is no such role.",
-					   "Create the role first, or leave the column out to own it yourself.");
+					   "Create the role first.");
+	ereport(WARNING, errcode(ERRCODE_WARNING), errmsg("the owner of an application does not exist"),
+			errhint("It belongs to nobody now: bm_webhook.grant_owner() gives it to a role."));
+	bmw_row_set(row, column, ObjectIdGetDatum(InvalidOid));
 }
 
 static void

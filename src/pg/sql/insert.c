@@ -47,10 +47,11 @@ static BmwStatement insert_many = {"INSERT INTO bm_webhook.event ({names}) SELEC
 								   .fields = &bmw_event_fields, .kind = BMW_ARGUMENTS_ROWS};
 
 static BmwStatement select_endpoint = {
-	"SELECT a.owner, e.enabled FROM bm_webhook.endpoint e LEFT JOIN bm_webhook.application a"
+	"SELECT coalesce(pg_catalog.pg_has_role($2, a.owner, 'MEMBER'), false), e.enabled"
+	" FROM bm_webhook.endpoint e LEFT JOIN bm_webhook.application a"
 	" ON a.name OPERATOR(pg_catalog.=) e.application WHERE e.id OPERATOR(pg_catalog.=) $1 AND e.deleted_at IS NULL",
-	1,
-	{INT8OID}};
+	2,
+	{INT8OID, OIDOID}};
 
 /* Who we were before we became the owner of the table. */
 typedef struct Identity
@@ -122,10 +123,10 @@ bool
 bmw_event_store_has_endpoint(int64 endpoint_id, bool *is_enabled)
 {
 	Identity before = become_owner();
-	Datum value = Int64GetDatum(endpoint_id);
+	Datum values[2] = {Int64GetDatum(endpoint_id), ObjectIdGetDatum(before.user)};
 
 	SPI_connect();
-	bool found = bmw_statement_run(&select_endpoint, &value) > 0 && may_use_endpoint(before.user);
+	bool found = bmw_statement_run(&select_endpoint, values) > 0 && may_use_endpoint(before.user);
 	bool is_null;
 
 	*is_enabled = found && DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
@@ -140,11 +141,9 @@ bmw_event_store_has_endpoint(int64 endpoint_id, bool *is_enabled)
 static bool
 may_use_endpoint(Oid user)
 {
-	char *application_owner = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	Oid role = application_owner != NULL ? get_role_oid(application_owner, true) : InvalidOid;
+	BmwSqlRow row = {SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 
-	return superuser_arg(user) || user == bmw_event_store_owner() ||
-		   (OidIsValid(role) && is_member_of_role(user, role));
+	return superuser_arg(user) || user == bmw_event_store_owner() || bmw_sql_bool(&row, 1);
 }
 
 static Identity

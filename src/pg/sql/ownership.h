@@ -12,10 +12,10 @@
 #include "pg/server/compat.h"
 
 /* Of an endpoint e, for the role $2; $3: policies do not bind it. */
-#define BMW_OWNERSHIP                                                                                \
-	"($3 OR EXISTS (SELECT FROM bm_webhook.application a JOIN pg_catalog.pg_roles r"                 \
-	" ON r.rolname OPERATOR(pg_catalog.=) a.owner WHERE a.name OPERATOR(pg_catalog.=) e.application" \
-	" AND pg_catalog.pg_has_role($2, r.oid, 'MEMBER')))"
+#define BMW_OWNERSHIP                                                                              \
+	"($3 OR EXISTS (SELECT FROM bm_webhook.application a"                                          \
+	" WHERE a.name OPERATOR(pg_catalog.=) e.application"                                           \
+	" AND pg_catalog.pg_has_role($2, a.owner, 'MEMBER')))"
 
 /* The caller's endpoint $1, as e. */
 #define BMW_ENDPOINT_OF_CALLER                                                                     \

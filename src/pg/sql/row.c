@@ -104,6 +104,12 @@ bmw_row_has_column(const BmwRow *row, const char *column)
 }
 
 bool
+bmw_row_has_type(const BmwRow *row, const char *column, Oid type)
+{
+	return TupleDescAttr(row->desc, number_of(row, column))->atttypid == type;
+}
+
+bool
 bmw_row_is_null(const BmwRow *row, const char *column)
 {
 	return row->nulls[number_of(row, column)];

@@ -49,6 +49,8 @@ extern bool bmw_row_is_update(const BmwRow *row);
 extern bool bmw_row_has_changed(const BmwRow *row, const char *column);
 /* Not before the script of its version has run: until then the library is newer than the tables. */
 extern bool bmw_row_has_column(const BmwRow *row, const char *column);
+/* Likewise: is it of this type already? */
+extern bool bmw_row_has_type(const BmwRow *row, const char *column, Oid type);
 extern bool bmw_row_is_null(const BmwRow *row, const char *column);
 extern Datum bmw_row_value(const BmwRow *row, const char *column);
 /* Of an update, and of a column that is never null. */

@@ -1,0 +1,196 @@
+-------------------------------------------------------------------------------
+-- Roles: who may do what, granted by one call
+-------------------------------------------------------------------------------
+
+-- What PostgreSQL is to GRANT. Owners and writers get columns and functions only: a right to change a whole
+-- table is one to lock it. Columns are those that there are now: after an update, grant again.
+CREATE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS SETOF text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH seen (relation, without) AS (VALUES
+		('application', '{}'::text[]), ('endpoint', '{}'), ('endpoint_state', '{}'),
+		('endpoint_secret', CASE kind WHEN 'operator' THEN '{secret}'::text[] ELSE '{}' END), ('event', '{}'),
+		('delivery', '{}'), ('failed_attempt', '{}'), ('redelivery', '{}'), ('set_aside', '{}'), ('operation', '{}'),
+		('cursor', '{}'), ('event_type', '{}')
+	), written (relation, command, without) AS (VALUES
+		('endpoint', 'INSERT', '{id,created_at,updated_at,deleted_at,events_since,paused_at}'::text[]),
+		('endpoint', 'UPDATE', '{id,application,created_at,updated_at,deleted_at,events_since,paused_at}'),
+		('endpoint_secret', 'INSERT', '{id,key_id,created_at}')
+	), columns AS (
+		SELECT relation, 'SELECT' AS command, without FROM seen WHERE kind = 'owner' OR kind = 'operator' AND without <> '{}'
+		UNION ALL
+		SELECT relation, command, without FROM written WHERE kind = 'owner'
+	), called (name, kinds) AS (VALUES
+		('emit', '{writer}'::text[]), ('message_status', '{writer}'), ('message_received', '{writer}'),
+		('message_clicked', '{writer}'),
+		('watch', '{watcher}'), ('unwatch', '{watcher}'), ('capture', '{watcher}'), ('watch_messages', '{watcher}'),
+		('watch_replies', '{watcher}'),
+		('secret', '{owner}'), ('rotate_secret', '{owner}'), ('delete_endpoint', '{owner}'), ('delete_secret', '{owner}'),
+		('ping', '{owner}'), ('preview', '{owner}'), ('erase', '{owner}'), ('pause', '{owner}'), ('resume', '{owner}'),
+		('cancel', '{owner}'), ('recover', '{owner}'), ('redeliver', '{owner}'), ('put_back', '{owner}'),
+		('set_aside', '{owner}'), ('public_key', '{owner,operator}'), ('jwks', '{owner,operator}'),
+		('explain_delivery', '{owner,operator}'), ('message_history', '{owner,operator}'),
+		('message_rate', '{owner,operator}'), ('delivery_rate', '{owner,operator}'), ('status', '{operator}')
+	)
+	SELECT 'USAGE ON SCHEMA bm_webhook' || CASE WHEN kind = 'writer' THEN '' ELSE ', bm_webhook_internal' END
+	UNION ALL
+	SELECT format('%s (%s) ON bm_webhook.%I', c.command, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum),
+			c.relation)
+		FROM columns c JOIN pg_attribute a ON a.attrelid = format('bm_webhook.%I', c.relation)::regclass
+			AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (c.without)
+		GROUP BY c.relation, c.command
+	UNION ALL
+	SELECT format('SELECT ON bm_webhook.%I', relation) FROM seen WHERE kind = 'operator' AND without = '{}'
+	UNION ALL
+	SELECT format('SELECT ON bm_webhook.%I', c.relname) FROM pg_class c
+		WHERE c.relnamespace = 'bm_webhook'::regnamespace AND (kind IN ('owner', 'operator') AND c.relkind = 'v'
+			AND c.relname <> 'watch_list' OR kind = 'operator' AND c.relname IN ('watch_list', 'paused', 'status_map')
+			OR kind = 'watcher' AND c.relname = 'watch_list')
+	UNION ALL
+	-- redeliver(event) is for who may change deliveries
+	SELECT format('EXECUTE ON FUNCTION %s', p.oid::regprocedure) FROM called c
+		JOIN pg_proc p ON p.proname = c.name AND p.pronamespace = 'bm_webhook'::regnamespace
+		WHERE kind = ANY (c.kinds) AND NOT (p.proname = 'redeliver' AND p.proargtypes[0] = 'uuid'::regtype)
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.privileges_of(text) IS
+	'the privileges of an owner, an operator, a writer or a watcher, as they are written in GRANT';
+
+-- Known by one privilege that nobody else is granted.
+CREATE FUNCTION bm_webhook_internal.is_granted(kind text, role regrole) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE kind WHEN 'operator' THEN EXISTS (SELECT FROM pg_class c, aclexplode(c.relacl) x
+			WHERE c.oid = 'bm_webhook.operation'::regclass AND x.grantee = role)
+		WHEN 'owner' THEN EXISTS (SELECT FROM bm_webhook.application a WHERE a.owner = role)
+		ELSE EXISTS (SELECT FROM pg_proc p, aclexplode(p.proacl) x WHERE x.grantee = role
+			AND p.pronamespace = 'bm_webhook'::regnamespace AND p.proname = CASE kind WHEN 'writer' THEN 'emit' ELSE 'watch' END)
+		END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.is_granted(text, regrole) IS
+	'has the role been granted what an owner, an operator, a writer or a watcher may?';
+
+CREATE FUNCTION bm_webhook_internal.check_grant(role regrole) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_extension e JOIN pg_roles r ON r.rolname = current_user
+			WHERE e.extname = 'bm_webhook' AND (r.rolsuper OR r.oid = e.extowner)) THEN
+		PERFORM bm_webhook_internal.refuse('only a superuser, or the owner of the extension, can grant and revoke this',
+			'Ask an administrator.', '42501');
+	ELSIF role IS NULL THEN
+		PERFORM bm_webhook_internal.refuse('"role" must not be null', 'Name a role.', '22004');
+	ELSIF NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = role) THEN
+		PERFORM bm_webhook_internal.refuse('there is no such role', 'Roles are the rows of pg_roles.', '42704');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.check_grant(regrole) IS 'may the current user grant this? 22004, 42501, 42704';
+
+CREATE FUNCTION bm_webhook_internal.grant_privileges(kind text, role regrole) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	privilege text;
+BEGIN
+	FOR privilege IN SELECT bm_webhook_internal.privileges_of(kind) LOOP
+		EXECUTE format('GRANT %s TO %s', privilege, role);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.grant_privileges(text, regrole) IS
+	'grants a role what an owner, an operator, a writer or a watcher may';
+
+-- With what the others had as well it takes away what the role has for another reason, too: that it gets back.
+CREATE FUNCTION bm_webhook_internal.revoke_privileges(kind text, role regrole) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	others text[] = ARRAY(SELECT k FROM unnest('{owner,operator,writer,watcher}'::text[]) k
+		WHERE k <> kind AND bm_webhook_internal.is_granted(k, role));
+	privilege text;
+BEGIN
+	FOR privilege IN SELECT bm_webhook_internal.privileges_of(kind) LOOP
+		EXECUTE format('REVOKE %s FROM %s', privilege, role);
+	END LOOP;
+	PERFORM bm_webhook_internal.grant_privileges(k, role) FROM unnest(others) k;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.revoke_privileges(text, regrole) IS
+	'revokes what was granted to an owner, an operator, a writer or a watcher';
+
+CREATE FUNCTION bm_webhook.grant_owner(application text, role regrole) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM bm_webhook_internal.check_grant(role);
+	UPDATE bm_webhook.application a SET owner = role WHERE a.name = grant_owner.application AND a.deleted_at IS NULL;
+	IF NOT FOUND THEN
+		PERFORM bm_webhook_internal.refuse(format('application "%s" does not exist', application),
+			'Applications are the rows of bm_webhook.application.', '42704');
+	END IF;
+	PERFORM bm_webhook_internal.grant_privileges('owner', role);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.grant_owner(text, regrole) IS
+	'gives an application to a role, which manages its endpoints and secrets and sees its log, and nothing of others; '
+	'22004, 42501, 42704';
+
+CREATE FUNCTION bm_webhook.revoke_owner(application text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	role regrole;
+BEGIN
+	PERFORM bm_webhook_internal.check_grant(quote_ident(current_user)::regrole);
+	SELECT a.owner INTO role FROM bm_webhook.application a WHERE a.name = revoke_owner.application
+		AND a.deleted_at IS NULL FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		PERFORM bm_webhook_internal.refuse(format('application "%s" does not exist', application),
+			'Applications are the rows of bm_webhook.application.', '42704');
+	END IF;
+	UPDATE bm_webhook.application a SET owner = 0::regrole WHERE a.name = revoke_owner.application;
+	IF EXISTS (SELECT FROM pg_roles r WHERE r.oid = role AND NOT r.rolsuper)
+		AND NOT bm_webhook_internal.is_granted('owner', role) THEN
+		PERFORM bm_webhook_internal.revoke_privileges('owner', role);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.revoke_owner(text) IS
+	'an application belongs to nobody any more, and who owned it may do no more than before, if it was the last; 42501, '
+	'42704';
+
+CREATE FUNCTION bm_webhook.grant_operator(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook_internal.check_grant(role);
+	SELECT bm_webhook_internal.grant_privileges('operator', role)
+$$;
+COMMENT ON FUNCTION bm_webhook.grant_operator(regrole) IS
+	'lets a role see everything, but no secret, and change nothing; 22004, 42501, 42704';
+CREATE FUNCTION bm_webhook.revoke_operator(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook_internal.check_grant(role);
+	SELECT bm_webhook_internal.revoke_privileges('operator', role)
+$$;
+COMMENT ON FUNCTION bm_webhook.revoke_operator(regrole) IS 'undoes grant_operator(); 22004, 42501, 42704';
+
+CREATE FUNCTION bm_webhook.grant_writer(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook_internal.check_grant(role);
+	SELECT bm_webhook_internal.grant_privileges('writer', role)
+$$;
+COMMENT ON FUNCTION bm_webhook.grant_writer(regrole) IS
+	'lets a role make events of any application by emit() and the message_*() functions, and nothing else; 22004, 42501, '
+	'42704';
+CREATE FUNCTION bm_webhook.revoke_writer(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook_internal.check_grant(role);
+	SELECT bm_webhook_internal.revoke_privileges('writer', role)
+$$;
+COMMENT ON FUNCTION bm_webhook.revoke_writer(regrole) IS 'undoes grant_writer(); 22004, 42501, 42704';
+
+CREATE FUNCTION bm_webhook.grant_watcher(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook_internal.check_grant(role);
+	SELECT bm_webhook_internal.grant_privileges('watcher', role)
+$$;
+COMMENT ON FUNCTION bm_webhook.grant_watcher(regrole) IS
+	'lets a role watch tables that it owns, or has the privilege TRIGGER on; 22004, 42501, 42704';
+CREATE FUNCTION bm_webhook.revoke_watcher(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook_internal.check_grant(role);
+	SELECT bm_webhook_internal.revoke_privileges('watcher', role)
+$$;
+COMMENT ON FUNCTION bm_webhook.revoke_watcher(regrole) IS 'undoes grant_watcher(); 22004, 42501, 42704';
