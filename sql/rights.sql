@@ -55,6 +55,7 @@ WITH reviewed (name, contains) AS (VALUES
 	('grant_privileges', 'a role, and privileges from the names of our objects'),
 	('revoke_privileges', 'a role, and privileges from the names of our objects'),
 	('message_rate', 'constant texts of its own'),
+	('not_taken', 'a constant text and a uuid'),
 	('unwatch', 'the names of our triggers')),
 found AS (
 	SELECT p.proname::text AS name, CASE WHEN p.prosecdef THEN 'definer' ELSE 'caller' END AS runs_as,

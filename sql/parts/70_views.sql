@@ -84,15 +84,31 @@ CREATE VIEW bm_webhook.attempt WITH (security_invoker = true) AS
 	FROM bm_webhook.redelivery WHERE status = 'delivered';
 COMMENT ON VIEW bm_webhook.attempt IS 'every attempt ever made';
 
+CREATE FUNCTION bm_webhook_internal.first_pending(OUT endpoint_id bigint, OUT event_id uuid, OUT next_attempt_at timestamptz)
+	RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_first_pending';
+COMMENT ON FUNCTION bm_webhook_internal.first_pending() IS
+	'the oldest event that waits for each endpoint, and when the first of its pending deliveries is due; use the view '
+	'backlog';
+
 -- What no cursor has settled, found by the index on xid: a range with two
 -- unknown ends is taken for a small part of the table, so the planner uses it.
-CREATE VIEW bm_webhook.backlog WITH (security_invoker = true) AS
+-- A text with the floor of its ids in it: so only partitions that can have it are planned for and locked.
+CREATE FUNCTION bm_webhook_internal.not_taken(OUT endpoint_id bigint, OUT events bigint, OUT oldest timestamptz)
+	RETURNS SETOF record LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+	floor uuid;
+BEGIN
+	SELECT CASE WHEN min(c.since) <= clock_timestamp() AND min(c.since) > '1970-01-02 UTC'
+		THEN bm_webhook.uuid_floor(min(c.since) - interval '1 day') ELSE bm_webhook.uuid_floor('1970-01-01 UTC') END
+		INTO floor FROM bm_webhook.cursor c;
+	RETURN QUERY EXECUTE format($query$
 	WITH fresh AS MATERIALIZED (
 		SELECT e, (SELECT a.muted_event_types FROM bm_webhook.application a WHERE a.name = e.application) AS muted
 		FROM bm_webhook.event e
-		WHERE e.xid >= (SELECT pg_catalog.pg_snapshot_xmin(c.snapshot) AS xmin FROM bm_webhook.cursor c ORDER BY 1 LIMIT 1)
-			AND e.xid < (SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()))
-			AND EXISTS (SELECT FROM bm_webhook.cursor c WHERE NOT pg_catalog.pg_visible_in_snapshot(e.xid, c.snapshot))
+		WHERE e.xid >= (SELECT pg_snapshot_xmin(c.snapshot) AS xmin FROM bm_webhook.cursor c ORDER BY 1 LIMIT 1)
+			AND e.xid < (SELECT pg_snapshot_xmax(pg_current_snapshot()))
+			AND e.id >= %1$L
+			AND EXISTS (SELECT FROM bm_webhook.cursor c WHERE NOT pg_visible_in_snapshot(e.xid, c.snapshot))
 	), candidate AS (
 		-- found by indexes, whoever asks: there may be a hundred thousand endpoints
 		SELECT f.e, p.id FROM fresh f JOIN bm_webhook.endpoint p ON p.id = (f.e).endpoint_id
@@ -103,28 +119,24 @@ CREATE VIEW bm_webhook.backlog WITH (security_invoker = true) AS
 		UNION ALL
 		SELECT f.e, p.id FROM fresh f JOIN bm_webhook.endpoint p ON p.application IS NULL
 			WHERE (f.e).endpoint_id IS NULL AND bm_webhook_internal.wants(p, f.e, f.muted)
-	), missed AS MATERIALIZED (
-		SELECT c.id, count(*) AS not_taken, min((c.e).created_at) AS oldest
-		FROM candidate c
-		WHERE NOT EXISTS (SELECT FROM bm_webhook.delivery x WHERE x.event_id = (c.e).id AND x.endpoint_id = c.id)
-		GROUP BY c.id
-	), waiting AS MATERIALIZED (
-		SELECT * FROM bm_webhook_internal.pending
 	)
+	SELECT c.id, count(*), min((c.e).created_at) FROM candidate c
+		WHERE NOT EXISTS (SELECT FROM bm_webhook.delivery x
+			WHERE x.event_id = (c.e).id AND x.event_id >= %1$L AND x.endpoint_id = c.id)
+		GROUP BY c.id$query$, floor);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.not_taken() IS
+	'how many events match an endpoint and have no delivery yet, and since when; use the view backlog';
+
+CREATE VIEW bm_webhook.backlog WITH (security_invoker = true) AS
 	SELECT p.id AS endpoint_id, p.application, p.channel, p.url, coalesce(w.pending, 0) AS pending,
-		coalesce(w.retrying, 0) AS retrying, coalesce(n.not_taken, 0) AS not_taken,
-		LEAST(bm_webhook.uuid_time(o.event_id), n.oldest) AS oldest, d.next_attempt_at
+		coalesce(w.retrying, 0) AS retrying, coalesce(n.events, 0) AS not_taken,
+		LEAST(bm_webhook.uuid_time(f.event_id), n.oldest) AS oldest, f.next_attempt_at
 	FROM bm_webhook.endpoint p
-	LEFT JOIN waiting w ON w.endpoint_id = p.id
-	LEFT JOIN LATERAL (
-		SELECT event_id FROM bm_webhook.delivery
-		WHERE w.pending > 0 AND endpoint_id = p.id AND status = 'pending' ORDER BY endpoint_id, event_id LIMIT 1
-	) o ON true
-	LEFT JOIN LATERAL (
-		SELECT next_attempt_at FROM bm_webhook.delivery
-		WHERE w.pending > 0 AND endpoint_id = p.id AND status = 'pending' ORDER BY endpoint_id, next_attempt_at LIMIT 1
-	) d ON true
-	LEFT JOIN missed n ON n.id = p.id
+	LEFT JOIN bm_webhook_internal.pending w ON w.endpoint_id = p.id
+	LEFT JOIN bm_webhook_internal.first_pending() f ON f.endpoint_id = p.id
+	LEFT JOIN bm_webhook_internal.not_taken() n ON n.endpoint_id = p.id
 	WHERE p.deleted_at IS NULL;
 COMMENT ON VIEW bm_webhook.backlog IS
 	'what waits, for each endpoint: pending deliveries (retrying: tried before), and events that no dispatcher has '

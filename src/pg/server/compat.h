@@ -64,6 +64,15 @@
 	getIdentitySequence(RelationGetRelid(relation), (attnum), false)
 #endif
 
+/* A scan of an index with so many keys; from 18 on it can count what it does. */
+#if PG_VERSION_NUM >= 180000
+#define bmw_index_beginscan(table, index, snapshot, keys)                                          \
+	index_beginscan((table), (index), (snapshot), NULL, (keys), 0)
+#else
+#define bmw_index_beginscan(table, index, snapshot, keys)                                          \
+	index_beginscan((table), (index), (snapshot), (keys), 0)
+#endif
+
 /* A wait event set for the life of the process. */
 #if PG_VERSION_NUM >= 170000
 #define bmw_create_wait_event_set(events) CreateWaitEventSet(NULL, (events))

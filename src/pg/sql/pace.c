@@ -6,14 +6,12 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "pg/server/shared_reports.h"
 #include "pg/sql/interval.h"
-#include "pg/sql/sql_row.h"
-#include "pg/sql/statement.h"
+#include "pg/sql/visible.h"
 #include "utils/builtins.h"
 
 #define COLUMNS 6
@@ -28,14 +26,7 @@ static const char *const reasons[] = {
 	[BMW_WINDOW_SILENT] = "nothing answers",
 };
 
-static BmwStatement visible = {
-	"SELECT id FROM bm_webhook.endpoint WHERE id = ANY ($1) AND deleted_at IS NULL ORDER BY id",
-	1,
-	{INT8ARRAYOID},
-	.is_stable = true};
-
 static int compare(const void *a, const void *b);
-static int find_visible(const BmwSharedReport *reports, int length, int64 **ids);
 static void put(ReturnSetInfo *result, const BmwSharedReport *report);
 
 /* endpoint_paces(): a row for each endpoint that something was sent to, as far as there is room for them. */
@@ -54,7 +45,10 @@ bm_webhook_endpoint_paces(PG_FUNCTION_ARGS)
 	if (length == 0)
 		return (Datum) 0;
 	qsort(reports, length, sizeof(*reports), compare);
-	visible_length = find_visible(reports, length, &ids);
+	ids = palloc(sizeof(*ids) * length);
+	for (int i = 0; i < length; i++)
+		ids[i] = reports[i].endpoint_id;
+	visible_length = bmw_visible_endpoints(ids, length, ids);
 	for (int i = 0, k = 0; i < length && k < visible_length; i++)
 		if (reports[i].endpoint_id == ids[k])
 		{
@@ -71,28 +65,6 @@ compare(const void *a, const void *b)
 	int64 right = ((const BmwSharedReport *) b)->endpoint_id;
 
 	return (left > right) - (left < right);
-}
-
-/* With the rights of the caller, ascending. */
-static int
-find_visible(const BmwSharedReport *reports, int length, int64 **ids)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	BmwSqlColumn column;
-	Datum value;
-	int found;
-
-	bmw_sql_column_init(&column, INT8OID, length);
-	for (int i = 0; i < length; i++)
-		bmw_sql_column_add(&column, Int64GetDatum(reports[i].endpoint_id));
-	value = bmw_sql_column_array(&column);
-	SPI_connect();
-	found = bmw_statement_run(&visible, &value);
-	*ids = MemoryContextAlloc(caller, sizeof(**ids) * Max(found, 1));
-	for (int i = 0; i < found; i++)
-		(*ids)[i] = bmw_sql_int64(&(BmwSqlRow){SPI_tuptable->vals[i], SPI_tuptable->tupdesc}, 1);
-	SPI_finish();
-	return found;
 }
 
 static void

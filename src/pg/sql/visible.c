@@ -1,0 +1,36 @@
+/*
+ * pg/sql/visible.c - which endpoints a caller may see, for what is known of them elsewhere than in tables.
+ */
+#include "postgres.h"
+
+#include "pg/sql/visible.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "pg/sql/sql_row.h"
+#include "pg/sql/statement.h"
+
+static BmwStatement visible_ids = {
+	"SELECT id FROM bm_webhook.endpoint WHERE id = ANY ($1) AND deleted_at IS NULL ORDER BY id",
+	1,
+	{INT8ARRAYOID},
+	.is_stable = true};
+
+int
+bmw_visible_endpoints(const int64 *ids, int length, int64 *visible)
+{
+	BmwSqlColumn column;
+	Datum value;
+	int found;
+
+	bmw_sql_column_init(&column, INT8OID, Max(length, 1));
+	for (int i = 0; i < length; i++)
+		bmw_sql_column_add(&column, Int64GetDatum(ids[i]));
+	value = bmw_sql_column_array(&column);
+	SPI_connect();
+	found = bmw_statement_run(&visible_ids, &value);
+	for (int i = 0; i < found; i++)
+		visible[i] = bmw_sql_int64(&(BmwSqlRow){SPI_tuptable->vals[i], SPI_tuptable->tupdesc}, 1);
+	SPI_finish();
+	return found;
+}
