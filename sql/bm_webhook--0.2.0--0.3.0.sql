@@ -41,6 +41,7 @@ ALTER TABLE bm_webhook.endpoint ADD COLUMN events_since timestamptz, ADD COLUMN 
 	ADD COLUMN ttl interval, ADD COLUMN rate_limit integer, ADD COLUMN rate_burst integer,
 	ADD COLUMN filter jsonpath, ADD COLUMN payload text NOT NULL DEFAULT 'full' CHECK (payload IN ('full', 'thin')),
 	ADD COLUMN signature_header text, ADD COLUMN signature_scheme text,
+	ADD COLUMN credentials text, ADD COLUMN credentials_key_id text, ALTER COLUMN credentials SET STATISTICS 0,
 	ALTER COLUMN max_in_flight SET DEFAULT 128;
 ALTER TABLE bm_webhook.event ADD COLUMN expires_at timestamptz;
 ALTER TABLE bm_webhook.set_aside ADD COLUMN asked_by name;
@@ -64,6 +65,12 @@ COMMENT ON COLUMN bm_webhook.endpoint.signature_header IS
 COMMENT ON COLUMN bm_webhook.endpoint.signature_scheme IS
 	'what is in signature_header: sha256 (sha256=..., as GitHub and Meta), hex, or stripe (t=...,v1=...); HMAC-SHA256 '
 	'with the text of the newest shared secret as key';
+COMMENT ON COLUMN bm_webhook.endpoint.credentials IS
+	'the values of headers, encrypted; NULL: headers has them';
+COMMENT ON COLUMN bm_webhook.endpoint.credentials_key_id IS
+	'the key of bm_webhook.secret_key_file that credentials is encrypted with';
+COMMENT ON COLUMN bm_webhook.endpoint.headers IS
+	'further HTTP headers, an object of strings; where they are encrypted it shows ******** for each value';
 COMMENT ON COLUMN bm_webhook.endpoint.max_in_flight IS 'requests at the same time; 1 to 5000';
 COMMENT ON COLUMN bm_webhook.endpoint.ttl IS
 	'an event that was captured longer ago is not sent any more, but canceled; NULL: however old';
@@ -834,7 +841,8 @@ CREATE TABLE bm_webhook.operation (
 	xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
 	application text,
 	reason text,
-	reached_secret bigint
+	reached_secret bigint,
+	reached_endpoint bigint
 );
 CREATE INDEX operation_open_idx ON bm_webhook.operation ((coalesce(application, '')), id) WHERE ended_at IS NULL;
 CREATE INDEX operation_endpoint_id_idx ON bm_webhook.operation (endpoint_id, id);
@@ -853,6 +861,7 @@ COMMENT ON COLUMN bm_webhook.operation.error IS 'why it ended before everything 
 COMMENT ON COLUMN bm_webhook.operation.application IS 'of the endpoint; or that was paused, resumed or erased from';
 COMMENT ON COLUMN bm_webhook.operation.reason IS 'as who asked for it has said';
 COMMENT ON COLUMN bm_webhook.operation.reached_secret IS 'the last secret that rekey() has looked at';
+COMMENT ON COLUMN bm_webhook.operation.reached_endpoint IS 'the last endpoint of which it has looked at the headers';
 COMMENT ON COLUMN bm_webhook.operation.xid IS 'the transaction that asked for it';
 ALTER TABLE bm_webhook.operation ENABLE ROW LEVEL SECURITY;
 
@@ -1428,12 +1437,18 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.opens(endpoint bigint, id bigint,
 COMMENT ON FUNCTION bm_webhook_internal.opens(bigint, bigint, text, text, text) IS
 	'can this row of endpoint_secret be decrypted?';
 
+CREATE OR REPLACE FUNCTION bm_webhook_internal.opens_headers(endpoint bigint, credentials text, key_id text) RETURNS boolean
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_opens_headers';
+COMMENT ON FUNCTION bm_webhook_internal.opens_headers(bigint, text, text) IS
+	'can the headers of this endpoint be decrypted?';
+
 -- Called by C as the owner of the log, for an administrator.
 CREATE OR REPLACE FUNCTION bm_webhook_internal.begin_rekey(key text, dry_run boolean, acting_as name, OUT operation bigint,
 		OUT matched bigint)
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	matched = (SELECT count(*) FROM bm_webhook.endpoint_secret s WHERE s.key_id IS DISTINCT FROM key);
+	matched = (SELECT count(*) FROM bm_webhook.endpoint_secret s WHERE s.key_id IS DISTINCT FROM key)
+		+ (SELECT count(*) FROM bm_webhook.endpoint e WHERE e.headers <> '{}' AND e.credentials_key_id IS DISTINCT FROM key);
 	IF dry_run OR matched = 0 THEN
 		RETURN;
 	END IF;
@@ -1445,12 +1460,13 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.begin_rekey(text, boolean, name) IS
 	'counts what is not encrypted with this key and, unless it is a dry run, asks the dispatcher to encrypt it';
 
--- For the dispatcher. One that cannot be decrypted is left as it is.
+-- For the dispatcher. First secrets, then headers; what cannot be decrypted is left as it is.
 CREATE OR REPLACE FUNCTION bm_webhook_internal.rekey_step(o bm_webhook.operation, most bigint) RETURNS boolean
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	key text = bm_webhook_internal.secret_key();
-	last bigint = coalesce(o.reached_secret, 0);
+	last_secret bigint = coalesce(o.reached_secret, 0);
+	last_endpoint bigint = coalesce(o.reached_endpoint, 0);
 	looked_at bigint = 0;
 	changed bigint = 0;
 	left_over bigint;
@@ -1460,7 +1476,7 @@ BEGIN
 		PERFORM bm_webhook_internal.refuse('there is no key to encrypt secrets with',
 			'Set bm_webhook.secret_key_file.', '55000');
 	END IF;
-	FOR found IN SELECT s.id FROM bm_webhook.endpoint_secret s WHERE s.id > last AND s.key_id IS DISTINCT FROM key
+	FOR found IN SELECT s.id FROM bm_webhook.endpoint_secret s WHERE s.id > last_secret AND s.key_id IS DISTINCT FROM key
 		ORDER BY s.id LIMIT most FOR NO KEY UPDATE
 	LOOP
 		BEGIN
@@ -1469,28 +1485,43 @@ BEGIN
 		EXCEPTION WHEN object_not_in_prerequisite_state THEN
 			NULL;
 		END;
-		last = found;
+		last_secret = found;
+		looked_at = looked_at + 1;
+	END LOOP;
+	FOR found IN SELECT e.id FROM bm_webhook.endpoint e WHERE e.id > last_endpoint AND e.headers <> '{}'
+		AND e.credentials_key_id IS DISTINCT FROM key ORDER BY e.id LIMIT most - looked_at FOR NO KEY UPDATE
+	LOOP
+		BEGIN
+			UPDATE bm_webhook.endpoint e SET credentials_key_id = key WHERE e.id = found;
+			changed = changed + 1;
+		EXCEPTION WHEN object_not_in_prerequisite_state THEN
+			NULL;
+		END;
+		last_endpoint = found;
 		looked_at = looked_at + 1;
 	END LOOP;
 	IF looked_at < most THEN
-		left_over = (SELECT count(*) FROM bm_webhook.endpoint_secret s WHERE s.key_id IS DISTINCT FROM key AND s.id <= last);
+		left_over = (SELECT count(*) FROM bm_webhook.endpoint_secret s
+				WHERE s.key_id IS DISTINCT FROM key AND s.id <= last_secret)
+			+ (SELECT count(*) FROM bm_webhook.endpoint e
+				WHERE e.headers <> '{}' AND e.credentials_key_id IS DISTINCT FROM key AND e.id <= last_endpoint);
 	END IF;
-	UPDATE bm_webhook.operation x SET done = o.done + changed, reached_secret = last,
-			ended_at = CASE WHEN looked_at < most THEN clock_timestamp() END,
-			error = CASE WHEN left_over > 0 THEN format('%s secrets cannot be decrypted', left_over) END
+	UPDATE bm_webhook.operation x SET done = o.done + changed, reached_secret = last_secret,
+			reached_endpoint = last_endpoint, ended_at = CASE WHEN looked_at < most THEN clock_timestamp() END,
+			error = CASE WHEN left_over > 0 THEN format('%s secrets or headers cannot be decrypted', left_over) END
 		WHERE x.id = o.id;
 	RETURN looked_at < most;
 END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.rekey_step(bm_webhook.operation, bigint) IS
-	'encrypts the next secrets with the first key; true: that was all';
+	'encrypts the next secrets and headers with the first key; true: that was all';
 
 CREATE OR REPLACE FUNCTION bm_webhook.rekey(dry_run boolean = false, OUT operation bigint, OUT matched bigint)
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_rekey';
 COMMENT ON FUNCTION bm_webhook.rekey(boolean) IS
-	'has all secrets encrypted with the first key of bm_webhook.secret_key_file: those in plain text, and those of other '
-	'keys. matched is how many that is, operation the row of bm_webhook.operation that shows how far the dispatcher has '
-	'got; for administrators; 22004, 42501, 55000 no key file, or an unusable one';
+	'has all secrets, and values of headers, encrypted with the first key of bm_webhook.secret_key_file: those in plain '
+	'text, and those of other keys. matched is how many that is, operation the row of bm_webhook.operation that shows how '
+	'far the dispatcher has got; for administrators; 22004, 42501, 55000 no key file, or an unusable one';
 
 -------------------------------------------------------------------------------
 -- Set aside
@@ -2261,6 +2292,7 @@ GRANT INSERT ON bm_webhook.redelivery TO bm_webhook;
 GRANT UPDATE (events_since, paused_at) ON bm_webhook.endpoint TO bm_webhook;
 GRANT UPDATE (paused_at) ON bm_webhook.application TO bm_webhook;
 GRANT INSERT (endpoint_id, secret, kind), UPDATE (expires_at, key_id) ON bm_webhook.endpoint_secret TO bm_webhook;
+GRANT UPDATE (credentials_key_id) ON bm_webhook.endpoint TO bm_webhook;
 GRANT SELECT, INSERT, DELETE ON bm_webhook.paused TO bm_webhook;
 GRANT SELECT ON bm_webhook_internal.pending TO PUBLIC;
 GRANT SELECT (endpoint_id, pending, retrying) ON bm_webhook_internal.pending_count, bm_webhook_internal.pending_change

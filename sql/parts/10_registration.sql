@@ -53,9 +53,16 @@ CREATE TABLE bm_webhook.endpoint (
 	payload text NOT NULL DEFAULT 'full' CHECK (payload IN ('full', 'thin')),
 	signature_header text,
 	signature_scheme text,
+	credentials text,
+	credentials_key_id text,
 	CHECK (url IS NOT NULL OR deleted_at IS NOT NULL)
 );
 CREATE INDEX endpoint_application_idx ON bm_webhook.endpoint (application);
+ALTER TABLE bm_webhook.endpoint ALTER COLUMN credentials SET STATISTICS 0;
+COMMENT ON COLUMN bm_webhook.endpoint.credentials IS
+	'the values of headers, encrypted; NULL: headers has them';
+COMMENT ON COLUMN bm_webhook.endpoint.credentials_key_id IS
+	'the key of bm_webhook.secret_key_file that credentials is encrypted with';
 COMMENT ON COLUMN bm_webhook.endpoint.signature_header IS
 	'name of a further header with a signature, such as x-hub-signature-256; NULL: there is none';
 COMMENT ON COLUMN bm_webhook.endpoint.signature_scheme IS
@@ -68,7 +75,8 @@ COMMENT ON COLUMN bm_webhook.endpoint.event_types IS
 	'patterns: a type, a prefix followed by .*, or * for all but the operational webhook.*, endpoint.*, delivery.*';
 COMMENT ON COLUMN bm_webhook.endpoint.url IS 'where to POST; stored in normal form; NULL once it is deleted';
 COMMENT ON COLUMN bm_webhook.endpoint.enabled IS 'off: gets no new events, and what waits stays pending';
-COMMENT ON COLUMN bm_webhook.endpoint.headers IS 'further HTTP headers, an object of strings';
+COMMENT ON COLUMN bm_webhook.endpoint.headers IS
+	'further HTTP headers, an object of strings; where they are encrypted it shows ******** for each value';
 COMMENT ON COLUMN bm_webhook.endpoint.timeout IS 'for one attempt, connecting included; up to 5 minutes';
 COMMENT ON COLUMN bm_webhook.endpoint.max_in_flight IS 'requests at the same time; 1 to 5000';
 COMMENT ON COLUMN bm_webhook.endpoint.ordering IS

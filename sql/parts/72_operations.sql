@@ -24,7 +24,8 @@ CREATE TABLE bm_webhook.operation (
 	xid xid8 NOT NULL DEFAULT pg_catalog.pg_current_xact_id(),
 	application text,
 	reason text,
-	reached_secret bigint
+	reached_secret bigint,
+	reached_endpoint bigint
 );
 CREATE INDEX operation_open_idx ON bm_webhook.operation ((coalesce(application, '')), id) WHERE ended_at IS NULL;
 CREATE INDEX operation_endpoint_id_idx ON bm_webhook.operation (endpoint_id, id);
@@ -43,6 +44,7 @@ COMMENT ON COLUMN bm_webhook.operation.error IS 'why it ended before everything 
 COMMENT ON COLUMN bm_webhook.operation.application IS 'of the endpoint; or that was paused, resumed or erased from';
 COMMENT ON COLUMN bm_webhook.operation.reason IS 'as who asked for it has said';
 COMMENT ON COLUMN bm_webhook.operation.reached_secret IS 'the last secret that rekey() has looked at';
+COMMENT ON COLUMN bm_webhook.operation.reached_endpoint IS 'the last endpoint of which it has looked at the headers';
 COMMENT ON COLUMN bm_webhook.operation.xid IS 'the transaction that asked for it';
 ALTER TABLE bm_webhook.operation ENABLE ROW LEVEL SECURITY;
 

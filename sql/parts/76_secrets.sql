@@ -66,12 +66,18 @@ CREATE FUNCTION bm_webhook_internal.opens(endpoint bigint, id bigint, kind text,
 COMMENT ON FUNCTION bm_webhook_internal.opens(bigint, bigint, text, text, text) IS
 	'can this row of endpoint_secret be decrypted?';
 
+CREATE FUNCTION bm_webhook_internal.opens_headers(endpoint bigint, credentials text, key_id text) RETURNS boolean
+	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_opens_headers';
+COMMENT ON FUNCTION bm_webhook_internal.opens_headers(bigint, text, text) IS
+	'can the headers of this endpoint be decrypted?';
+
 -- Called by C as the owner of the log, for an administrator.
 CREATE FUNCTION bm_webhook_internal.begin_rekey(key text, dry_run boolean, acting_as name, OUT operation bigint,
 		OUT matched bigint)
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	matched = (SELECT count(*) FROM bm_webhook.endpoint_secret s WHERE s.key_id IS DISTINCT FROM key);
+	matched = (SELECT count(*) FROM bm_webhook.endpoint_secret s WHERE s.key_id IS DISTINCT FROM key)
+		+ (SELECT count(*) FROM bm_webhook.endpoint e WHERE e.headers <> '{}' AND e.credentials_key_id IS DISTINCT FROM key);
 	IF dry_run OR matched = 0 THEN
 		RETURN;
 	END IF;
@@ -83,12 +89,13 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.begin_rekey(text, boolean, name) IS
 	'counts what is not encrypted with this key and, unless it is a dry run, asks the dispatcher to encrypt it';
 
--- For the dispatcher. One that cannot be decrypted is left as it is.
+-- For the dispatcher. First secrets, then headers; what cannot be decrypted is left as it is.
 CREATE FUNCTION bm_webhook_internal.rekey_step(o bm_webhook.operation, most bigint) RETURNS boolean
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	key text = bm_webhook_internal.secret_key();
-	last bigint = coalesce(o.reached_secret, 0);
+	last_secret bigint = coalesce(o.reached_secret, 0);
+	last_endpoint bigint = coalesce(o.reached_endpoint, 0);
 	looked_at bigint = 0;
 	changed bigint = 0;
 	left_over bigint;
@@ -98,7 +105,7 @@ BEGIN
 		PERFORM bm_webhook_internal.refuse('there is no key to encrypt secrets with',
 			'Set bm_webhook.secret_key_file.', '55000');
 	END IF;
-	FOR found IN SELECT s.id FROM bm_webhook.endpoint_secret s WHERE s.id > last AND s.key_id IS DISTINCT FROM key
+	FOR found IN SELECT s.id FROM bm_webhook.endpoint_secret s WHERE s.id > last_secret AND s.key_id IS DISTINCT FROM key
 		ORDER BY s.id LIMIT most FOR NO KEY UPDATE
 	LOOP
 		BEGIN
@@ -107,25 +114,40 @@ BEGIN
 		EXCEPTION WHEN object_not_in_prerequisite_state THEN
 			NULL;
 		END;
-		last = found;
+		last_secret = found;
+		looked_at = looked_at + 1;
+	END LOOP;
+	FOR found IN SELECT e.id FROM bm_webhook.endpoint e WHERE e.id > last_endpoint AND e.headers <> '{}'
+		AND e.credentials_key_id IS DISTINCT FROM key ORDER BY e.id LIMIT most - looked_at FOR NO KEY UPDATE
+	LOOP
+		BEGIN
+			UPDATE bm_webhook.endpoint e SET credentials_key_id = key WHERE e.id = found;
+			changed = changed + 1;
+		EXCEPTION WHEN object_not_in_prerequisite_state THEN
+			NULL;
+		END;
+		last_endpoint = found;
 		looked_at = looked_at + 1;
 	END LOOP;
 	IF looked_at < most THEN
-		left_over = (SELECT count(*) FROM bm_webhook.endpoint_secret s WHERE s.key_id IS DISTINCT FROM key AND s.id <= last);
+		left_over = (SELECT count(*) FROM bm_webhook.endpoint_secret s
+				WHERE s.key_id IS DISTINCT FROM key AND s.id <= last_secret)
+			+ (SELECT count(*) FROM bm_webhook.endpoint e
+				WHERE e.headers <> '{}' AND e.credentials_key_id IS DISTINCT FROM key AND e.id <= last_endpoint);
 	END IF;
-	UPDATE bm_webhook.operation x SET done = o.done + changed, reached_secret = last,
-			ended_at = CASE WHEN looked_at < most THEN clock_timestamp() END,
-			error = CASE WHEN left_over > 0 THEN format('%s secrets cannot be decrypted', left_over) END
+	UPDATE bm_webhook.operation x SET done = o.done + changed, reached_secret = last_secret,
+			reached_endpoint = last_endpoint, ended_at = CASE WHEN looked_at < most THEN clock_timestamp() END,
+			error = CASE WHEN left_over > 0 THEN format('%s secrets or headers cannot be decrypted', left_over) END
 		WHERE x.id = o.id;
 	RETURN looked_at < most;
 END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.rekey_step(bm_webhook.operation, bigint) IS
-	'encrypts the next secrets with the first key; true: that was all';
+	'encrypts the next secrets and headers with the first key; true: that was all';
 
 CREATE FUNCTION bm_webhook.rekey(dry_run boolean = false, OUT operation bigint, OUT matched bigint)
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_rekey';
 COMMENT ON FUNCTION bm_webhook.rekey(boolean) IS
-	'has all secrets encrypted with the first key of bm_webhook.secret_key_file: those in plain text, and those of other '
-	'keys. matched is how many that is, operation the row of bm_webhook.operation that shows how far the dispatcher has '
-	'got; for administrators; 22004, 42501, 55000 no key file, or an unusable one';
+	'has all secrets, and values of headers, encrypted with the first key of bm_webhook.secret_key_file: those in plain '
+	'text, and those of other keys. matched is how many that is, operation the row of bm_webhook.operation that shows how '
+	'far the dispatcher has got; for administrators; 22004, 42501, 55000 no key file, or an unusable one';

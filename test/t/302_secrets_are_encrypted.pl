@@ -172,7 +172,7 @@ write_keys("$key{k2}\n$key{k3}\n");
 reload_until('encrypted with key "k2"');
 rekey($bmw->sql('SELECT count(*) FROM bm_webhook.endpoint_secret'), 1);
 is(keys_of(), 'k2 k3', 'rekey() leaves it as it is');
-is($bmw->sql("SELECT error FROM bm_webhook.operation ORDER BY id DESC LIMIT 1"), '1 secrets cannot be decrypted', 'and says so');
+is($bmw->sql("SELECT error FROM bm_webhook.operation ORDER BY id DESC LIMIT 1"), '1 secrets or headers cannot be decrypted', 'and says so');
 $bmw->sql("DELETE FROM bm_webhook.endpoint_secret WHERE key_id = 'k3'");
 $bmw->wait_for_delivery($waiting);
 $bmw->wait_for_sql('status() is content', q{SELECT bool_and(reason IS NULL) FROM bm_webhook.status()});

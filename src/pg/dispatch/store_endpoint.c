@@ -39,7 +39,7 @@ static BmwStatement endpoints = {
 	" retry_delays, ordering = 'by_message', coalesce(events_since, created_at), ttl,"
 	" paused_at IS NOT NULL OR coalesce(a.is_paused, false), coalesce(rate_limit, 0), coalesce(rate_burst, 1),"
 	" coalesce(a.rate, 0), coalesce(a.burst, 1), filter, payload = 'thin',"
-	" signature_header, signature_scheme"
+	" signature_header, signature_scheme, credentials, credentials_key_id"
 	" FROM bm_webhook.endpoint LEFT JOIN LATERAL (SELECT p.paused_at IS NOT NULL, p.rate_limit, p.rate_burst"
 	"  FROM bm_webhook.application p WHERE p.name = application OFFSET 0) a (is_paused, rate, burst) ON true"
 	" WHERE id = ANY ($1) AND deleted_at IS NULL ORDER BY id",
@@ -238,7 +238,11 @@ read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint)
 	endpoint->max_in_flight = bmw_sql_int32(row, 7);
 	endpoint->created_us = bmw_sql_time(row, 8);
 	endpoint->patterns = bmw_store_read_patterns(row, 9, &endpoint->patterns_length);
-	read_headers(row, endpoint);
+	endpoint->is_sealed = false;
+	if (bmw_sql_is_null(row, 25))
+		read_headers(row, endpoint);
+	else
+		bmw_store_open_headers(row, 25, endpoint);
 	read_delays(row, endpoint);
 	endpoint->is_ordered = bmw_sql_bool(row, 13);
 	endpoint->since_us = bmw_sql_time(row, 14);

@@ -1,13 +1,15 @@
 /*
- * pg/dispatch/store_secret.c - the statement that reads secrets.
+ * pg/dispatch/store_secret.c - the statement that reads secrets, and what else is encrypted.
  */
 #include "postgres.h"
 
 #include "pg/dispatch/store_secret.h"
 
 #include "catalog/pg_type.h"
+#include "core/header.h"
 #include "core/secret.h"
 #include "pg/sql/sealed.h"
+#include "pg/sql/sealed_headers.h"
 #include "pg/sql/statement.h"
 
 static BmwStatement secrets = {
@@ -26,7 +28,6 @@ bmw_store_run_secrets(Datum endpoint_ids)
 void
 bmw_store_begin_secrets(BmwEndpointRow *endpoint)
 {
-	endpoint->is_sealed = false;
 	endpoint->secrets_length = 0;
 	endpoint->secrets = palloc(sizeof(char *) * BMW_MAX_SECRETS);
 	endpoint->secrets_expire_us = palloc(sizeof(int64) * BMW_MAX_SECRETS);
@@ -47,4 +48,26 @@ bmw_store_add_secret(const BmwSqlRow *row, BmwEndpointRow *endpoint)
 	}
 	endpoint->secrets_expire_us[endpoint->secrets_length] = bmw_sql_time(row, 3);
 	endpoint->secrets[endpoint->secrets_length++] = text;
+}
+
+void
+bmw_store_open_headers(const BmwSqlRow *row, int column, BmwEndpointRow *endpoint)
+{
+	BmwSealedHeaders headers;
+
+	if (!bmw_sealed_headers_open(endpoint->id, bmw_sql_text(row, column, NULL),
+								 bmw_sql_text(row, column + 1, NULL), &headers))
+		endpoint->is_sealed = true;
+	endpoint->header_names = palloc(sizeof(char *) * Max(headers.length, 1));
+	endpoint->header_values = palloc(sizeof(char *) * Max(headers.length, 1));
+	endpoint->headers_length = 0;
+	for (int i = 0; i < headers.length; i++)
+	{
+		const BmwHttpHeader *header = &headers.items[i];
+
+		if (!bmw_header_can_be_sent(header->name, header->value))
+			continue;
+		endpoint->header_names[endpoint->headers_length] = header->name;
+		endpoint->header_values[endpoint->headers_length++] = header->value;
+	}
 }

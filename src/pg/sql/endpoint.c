@@ -17,6 +17,7 @@
 #include "pg/server/compat.h"
 #include "pg/sql/interval.h"
 #include "pg/sql/endpoint_filter.h"
+#include "pg/sql/endpoint_headers.h"
 #include "pg/sql/endpoint_pace.h"
 #include "pg/sql/endpoint_payload.h"
 #include "pg/sql/endpoint_signature.h"
@@ -97,11 +98,14 @@ bm_webhook_check_endpoint(PG_FUNCTION_ARGS)
 		erase(&row);
 		return bmw_row_end(&row);
 	}
+	if (bmw_endpoint_headers_rekey(&row))
+		return bmw_row_end(&row);
 	bmw_row_require(&row, required, lengthof(required));
 	check_changed(&row, "url", bmw_endpoint_url_check);
 	check_changed(&row, "channel", check_channel);
 	check_changed(&row, "event_types", check_event_types);
 	check_changed(&row, "headers", check_headers);
+	bmw_endpoint_headers_keep(&row);
 	check_changed(&row, "timeout", check_timeout);
 	check_changed(&row, "max_in_flight", bmw_endpoint_pace_check_max_in_flight);
 	if (bmw_row_has_column(&row, "rate_limit"))
@@ -362,6 +366,7 @@ erase(BmwRow *row)
 	if (bmw_row_has_column(row, "filter"))
 		bmw_row_set_null(row, "filter");
 	bmw_row_set(row, "headers", DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
+	bmw_endpoint_headers_erase(row);
 	bmw_row_set(row, "enabled", BoolGetDatum(false));
 	bmw_row_keep_created_at(row);
 }

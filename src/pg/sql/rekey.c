@@ -13,12 +13,14 @@
 #include "pg/sql/key.h"
 #include "pg/sql/ownership.h"
 #include "pg/sql/sealed.h"
+#include "pg/sql/sealed_headers.h"
 #include "pg/sql/statement.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_rekey);
 PG_FUNCTION_INFO_V1(bm_webhook_secret_key);
 PG_FUNCTION_INFO_V1(bm_webhook_opens);
+PG_FUNCTION_INFO_V1(bm_webhook_opens_headers);
 PG_FUNCTION_INFO_V1(bm_webhook_secret_storage);
 
 static BmwStatement begin_rekey = {
@@ -89,6 +91,16 @@ bm_webhook_opens(PG_FUNCTION_ARGS)
 	is_open = bmw_key_open(&stored, &key);
 	explicit_bzero(&key, sizeof(key));
 	PG_RETURN_BOOL(is_open);
+}
+
+/* opens_headers(endpoint, credentials, key_id) */
+Datum
+bm_webhook_opens_headers(PG_FUNCTION_ARGS)
+{
+	BmwSealedHeaders headers;
+
+	PG_RETURN_BOOL(bmw_sealed_headers_open(PG_GETARG_INT64(0), bmw_call_text(fcinfo, 1),
+										   bmw_call_text(fcinfo, 2), &headers));
 }
 
 /* secret_storage(): how secrets are stored, for status() */
