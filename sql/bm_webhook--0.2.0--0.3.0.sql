@@ -2022,7 +2022,7 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS 
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WITH seen (relation, without) AS (VALUES
 		('application', '{}'::text[]), ('endpoint', '{}'), ('endpoint_state', '{}'),
-		('endpoint_secret', CASE kind WHEN 'operator' THEN '{secret}'::text[] ELSE '{}' END), ('event', '{}'),
+		('endpoint_secret', '{secret}'), ('event', '{}'),
 		('delivery', '{}'), ('failed_attempt', '{}'), ('redelivery', '{}'), ('set_aside', '{}'), ('operation', '{}'),
 		('cursor', '{}'), ('event_type', '{}')
 	), written (relation, command, without) AS (VALUES

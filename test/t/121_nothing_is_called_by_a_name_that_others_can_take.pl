@@ -149,7 +149,13 @@ run(q{
 	SELECT bm_webhook.message_received(application => 'shop', channel => 'sms', message_id => 'm-2', sender => '+33612345678', recipient => 'shop', content => '{"type": "text", "text": "Yes"}');
 	SELECT bm_webhook.sign(bm_webhook.secret(1), 'id', pg_catalog.now(), 'body');
 	SELECT bm_webhook.verify('{}', 'body', bm_webhook.secret(1));
-	SELECT bm_webhook.exponential_backoff('1 s', 2, '1 h', 5);});
+	SELECT bm_webhook.exponential_backoff('1 s', 2, '1 h', 5);
+	SELECT bm_webhook.jwks(1), bm_webhook.rotate_secret(1);
+	SELECT bm_webhook.preview(id, 1), bm_webhook.explain_delivery(id), bm_webhook.set_aside(id, 1), bm_webhook.put_back(id, 1)
+	FROM bm_webhook.event LIMIT 1;
+	SELECT bm_webhook.cancel(endpoint => 1, dry_run => true), bm_webhook.recover(1, pg_catalog.now()),
+		bm_webhook.redeliver(1, pg_catalog.now(), dry_run => true), bm_webhook.pause(1), bm_webhook.resume(1);
+	SELECT bm_webhook.grant_owner('shop', 'clerk'), bm_webhook.revoke_owner('shop');});
 nothing_hostile('functions');
 
 $bmw->wait_for_requests('trap', 20);

@@ -30,15 +30,16 @@ static BmwStatement rotate = {
 
 static BmwStatement find_newest = {
 	"SELECT s.id, s.secret, s.key_id FROM bm_webhook.endpoint_secret s, (SELECT e.id" BMW_ENDPOINT_OF_CALLER
-	") e WHERE s.endpoint_id = e.id AND s.kind = 'hmac_sha256' AND coalesce(s.expires_at > clock_timestamp(), true)"
+	") e WHERE s.endpoint_id OPERATOR(pg_catalog.=) e.id AND s.kind OPERATOR(pg_catalog.=) 'hmac_sha256'"
+	" AND coalesce(s.expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp(), true)"
 	" ORDER BY s.id DESC LIMIT 1",
 	3,
 	{INT8OID, OIDOID, BOOLOID}};
 
 static BmwStatement note_showing = {
 	"INSERT INTO bm_webhook.operation (kind, endpoint_id, application, matched, done, asked_by, acting_as, ended_at)"
-	" SELECT 'show_secret', e.id, e.application, 1, 1, session_user, $2, clock_timestamp()"
-	" FROM bm_webhook.endpoint e WHERE e.id = $1",
+	" SELECT 'show_secret', e.id, e.application, 1, 1, session_user, $2, pg_catalog.clock_timestamp()"
+	" FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) $1",
 	2,
 	{INT8OID, NAMEOID}};
 
