@@ -168,10 +168,17 @@ bmw_lane_counts(const BmwLane *lane)
 }
 
 BmwJob *
+bmw_lane_first(BmwLane *lane)
+{
+	return next_queue(lane)->head;
+}
+
+BmwJob *
 bmw_lane_hand_out(BmwLane *lane, int64_t now_us)
 {
 	BmwJob *job = bmw_lane_queue_pop(next_queue(lane));
 
+	lane->turn++;
 	job->started_us = now_us;
 	bmw_window_started(&lane->window, lane->in_flight, now_us);
 	bmw_rate_limit_started(&lane->rate_limit, now_us);
@@ -298,7 +305,8 @@ room(const BmwLane *lane, const BmwLaneQueue *queue)
 static BmwLaneQueue *
 next_queue(BmwLane *lane)
 {
-	bool is_due_turn = ++lane->turn % DUE_TURN == 0 || bmw_breaker_is_open(&lane->window.breaker);
+	bool is_due_turn =
+		(lane->turn + 1) % DUE_TURN == 0 || bmw_breaker_is_open(&lane->window.breaker);
 
 	if (lane->fresh.head == NULL || (is_due_turn && lane->due.head != NULL))
 		return &lane->due;

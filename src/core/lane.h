@@ -69,6 +69,12 @@ extern void bmw_lanes_destroy(BmwLanes *lanes); /* jobs must be gone */
 extern void bmw_lanes_limit(BmwLanes *lanes, int max_in_flight);
 
 extern void bmw_lanes_set_tokens(BmwLanes *lanes, const BmwTokenPort *tokens);
+/*
+ * Is a job whose turn it is to be sent still? If not, it has been taken out of its lane, or that was
+ * stopped; nothing counts as started, so that it costs neither a token nor a probe. Without it all are.
+ */
+typedef bool (*BmwJobCheck)(BmwJob *job, void *context);
+extern void bmw_lanes_set_check(BmwLanes *lanes, BmwJobCheck check, void *context);
 
 /* Finds or makes the lane and sets its limit. NULL: no memory. */
 extern BmwLane *bmw_lanes_open(BmwLanes *lanes, int64_t endpoint_id, int max_in_flight);

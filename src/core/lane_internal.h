@@ -59,6 +59,8 @@ struct BmwLanes
 	BmwHeap waiting;  /* lanes that want to fetch, by when they may */
 	int capacity;
 	int max_in_flight;
+	BmwJobCheck check; /* NULL: all are to be sent */
+	void *check_context;
 	BmwLane *noted; /* there may be something new to say of them */
 	BmwLaneCounts total;
 	int64_t now_us; /* the latest that a caller said */
@@ -68,6 +70,8 @@ struct BmwLanes
 extern void bmw_lane_refresh(BmwLane *lane);
 
 /* lane.c */
+/* The job that it would hand out. */
+extern BmwJob *bmw_lane_first(BmwLane *lane);
 extern void bmw_lane_note(BmwLane *lane);
 extern void bmw_lane_forget_note(BmwLane *lane);
 extern void bmw_lane_set_limit(BmwLane *lane, int max_in_flight);

@@ -13,6 +13,7 @@
 
 static void end_holds(BmwLanes *lanes);
 static BmwLane *next_lane(const BmwLanes *lanes);
+static bool is_to_be_sent(const BmwLanes *lanes, BmwJob *job);
 static bool has_jobs(const BmwLane *lane);
 static bool wants_due(const BmwLane *lane);
 static void set_or_remove(BmwHeap *heap, BmwHeapNode *node, bool is_in, int64_t key);
@@ -87,6 +88,13 @@ bmw_lanes_set_tokens(BmwLanes *lanes, const BmwTokenPort *tokens)
 }
 
 void
+bmw_lanes_set_check(BmwLanes *lanes, BmwJobCheck check, void *context)
+{
+	lanes->check = check;
+	lanes->check_context = context;
+}
+
+void
 bmw_lane_set_application_rate(BmwLane *lane, int rate, int burst)
 {
 	bmw_share_set_rate(&lane->lanes->shares, lane, rate, burst);
@@ -136,7 +144,8 @@ bmw_lanes_next(BmwLanes *lanes, int64_t now_us)
 		lane = next_lane(lanes);
 		if (lane == NULL)
 			return NULL;
-	} while (!bmw_share_take_token(&lanes->shares, lane, now_us));
+	} while (!is_to_be_sent(lanes, bmw_lane_first(lane)) ||
+			 !bmw_share_take_token(&lanes->shares, lane, now_us));
 	bmw_share_pass_turn(&lanes->shares, lane);
 	return bmw_lane_hand_out(lane, now_us);
 }
@@ -221,6 +230,12 @@ static BmwLane *
 next_lane(const BmwLanes *lanes)
 {
 	return bmw_share_next(&lanes->shares, 2 * lanes->max_in_flight - lanes->total.in_flight);
+}
+
+static bool
+is_to_be_sent(const BmwLanes *lanes, BmwJob *job)
+{
+	return lanes->check == NULL || lanes->check(job, lanes->check_context);
 }
 
 static bool

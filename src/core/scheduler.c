@@ -36,10 +36,13 @@ bmw_scheduler_create(const BmwLimits *limits, int64_t now_us)
 	scheduler->errands_end = &scheduler->errands;
 	scheduler->lanes = bmw_lanes_create(limits->max_in_flight, limits->lane_capacity);
 	scheduler->order = bmw_order_create();
-	if (scheduler->lanes != NULL && scheduler->order != NULL)
-		return scheduler;
-	bmw_scheduler_destroy(scheduler);
-	return NULL;
+	if (scheduler->lanes == NULL || scheduler->order == NULL)
+	{
+		bmw_scheduler_destroy(scheduler);
+		return NULL;
+	}
+	bmw_lanes_set_check(scheduler->lanes, bmw_send_check, scheduler);
+	return scheduler;
 }
 
 void

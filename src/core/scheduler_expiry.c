@@ -24,7 +24,7 @@ bmw_expiry_cancel(BmwScheduler *scheduler, BmwDelivery *delivery)
 {
 	BmwLane *lane = delivery->job.lane;
 
-	bmw_lane_give_back(lane, &delivery->job, 0, scheduler->now_us);
+	/* it is the first of its queue */
 	if (delivery->job.has_row)
 		(void) bmw_lane_take_due(lane);
 	else

@@ -277,8 +277,11 @@ extern bool bmw_scheduler_fetch_wants_heads(const BmwScheduler *scheduler);
 
 /* scheduler_expiry.c: when is it worth nothing any more? BMW_NEVER_US: never. */
 extern int64_t bmw_expiry_us(const BmwTarget *target, const BmwDelivery *delivery);
-/* It was handed out by its lane: takes it back and records it as canceled. */
+/* It is the first of its queue: it is taken out, and recorded as canceled. */
 extern void bmw_expiry_cancel(BmwScheduler *scheduler, BmwDelivery *delivery);
+
+/* scheduler_send.c: for the lanes, when it is a job's turn. */
+extern bool bmw_send_check(BmwJob *job, void *context);
 
 /* scheduler_record.c: there is always room. */
 extern BmwRecord *bmw_scheduler_record_add(BmwScheduler *scheduler, BmwDelivery *delivery,

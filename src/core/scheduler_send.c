@@ -24,7 +24,7 @@ static void judge(BmwScheduler *scheduler, BmwTarget *target, const BmwOutcome *
 static void set_failing(BmwScheduler *scheduler, BmwTarget *target, int64_t since_us);
 static void disable(BmwScheduler *scheduler, const BmwTarget *target, const char *reason);
 static bool is_no_attempt(BmwVerdict verdict);
-static bool wait_if_secretless(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery);
+static bool wait_if_secretless(BmwScheduler *scheduler, BmwTarget *target);
 static bool cancel_if_expired(BmwScheduler *scheduler, const BmwTarget *target,
 							  BmwDelivery *delivery);
 
@@ -32,20 +32,14 @@ bool
 bmw_scheduler_next_request(BmwScheduler *scheduler, BmwRequest *request)
 {
 	BmwDelivery *delivery;
-	BmwTarget *target;
+	const BmwTarget *target;
 
-	if (scheduler->mode != BMW_RUNNING || scheduler->is_paused)
+	if (scheduler->mode != BMW_RUNNING || scheduler->is_paused || bmw_scheduler_is_full(scheduler))
 		return false;
-	do
-	{
-		delivery = bmw_scheduler_is_full(scheduler)
-					   ? NULL
-					   : (BmwDelivery *) bmw_lanes_next(scheduler->lanes, scheduler->now_us);
-		if (delivery == NULL)
-			return false;
-		target = bmw_lane_tag(delivery->job.lane);
-	} while (wait_if_secretless(scheduler, target, delivery) ||
-			 cancel_if_expired(scheduler, target, delivery));
+	delivery = (BmwDelivery *) bmw_lanes_next(scheduler->lanes, scheduler->now_us);
+	if (delivery == NULL)
+		return false;
+	target = bmw_lane_tag(delivery->job.lane);
 	assert(delivery->state == BMW_DELIVERY_QUEUED && delivery->job.event != NULL);
 	delivery->state = BMW_DELIVERY_IN_FLIGHT;
 	*request = (BmwRequest){.delivery = delivery,
@@ -57,15 +51,24 @@ bmw_scheduler_next_request(BmwScheduler *scheduler, BmwRequest *request)
 	return true;
 }
 
+bool
+bmw_send_check(BmwJob *job, void *context)
+{
+	BmwScheduler *scheduler = context;
+	BmwTarget *target = bmw_lane_tag(job->lane);
+
+	return !wait_if_secretless(scheduler, target) &&
+		   !cancel_if_expired(scheduler, target, (BmwDelivery *) job);
+}
+
 /* The last secret has expired since the endpoint was read. */
 static bool
-wait_if_secretless(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery)
+wait_if_secretless(BmwScheduler *scheduler, BmwTarget *target)
 {
 	const int64_t until_us = target->rules.secret_until_us;
 
 	if (until_us == 0 || until_us > scheduler->now_us)
 		return false;
-	bmw_lane_give_back(target->lane, &delivery->job, 0, scheduler->now_us);
 	bmw_target_lose_secret(scheduler, target);
 	return true;
 }

@@ -53,6 +53,7 @@ check_request(Dispatcher *dispatcher, int number, int endpoint, const BmwRequest
 	check_row(number, endpoint, made);
 	check_order(number, endpoint);
 	check_canceled(number, endpoint);
+	check_limits(dispatcher, number, endpoint, made);
 }
 
 void
@@ -84,7 +85,9 @@ check_end(Dispatcher *dispatcher, const Request *ended, const BmwRecord *record)
 		dispatcher->known[ended->endpoint].has_secret &&
 		world_planned() + end->retry_after_us - 1 > dispatcher->hold_until[ended->endpoint])
 		dispatcher->hold_until[ended->endpoint] = world_planned() + end->retry_after_us - 1;
-	check_delay(record, end);
+	if (record->next_attempt_us !=
+		registry_expiry(&dispatcher->known[ended->endpoint], &tables.events[ended->event]))
+		check_delay(record, end);
 }
 
 void
@@ -94,6 +97,7 @@ check_record(const Dispatcher *dispatcher, const BmwRecord *record)
 	int endpoint = registry_of(record->endpoint_id);
 	const Pair *pair = pair_of(event, endpoint);
 
+	check_expired(dispatcher, record);
 	if (record->status == BMW_CANCELED && !record->has_row && pair->canceled_by != 0)
 		MET(MET_CANCELED_IN_MEMORY);
 	if (record->has_row && pair->row.status == ROW_NONE)
@@ -261,8 +265,8 @@ is_merely_paused(const Dispatcher *dispatcher, const Request *ended)
 	const Version *known = &dispatcher->known[ended->endpoint];
 
 	return dispatcher->is_known_paused[ended->endpoint] && known->exists && known->is_enabled &&
-		   known->has_secret && known->created == ended->known.created &&
-		   known->application == ended->known.application;
+		   registry_has_secret(known) && known->secret_until == 0 &&
+		   known->created == ended->known.created && known->application == ended->known.application;
 }
 
 /* Between the least and the most that any schedule and Retry-After say. */
@@ -290,7 +294,8 @@ is_done(int number, int endpoint)
 		return true;
 	if (row->status == ROW_NONE)
 		return !must_get(&tables.events[number], endpoint);
-	if (now->exists && (!now->is_enabled || !now->has_secret || registry_is_paused(now)))
+	if (now->exists &&
+		(!now->is_enabled || !now->has_secret || now->secret_until != 0 || registry_is_paused(now)))
 		return true;
 	return row->due == BMW_HELD_BACK && waits_for_one_set_aside(number, endpoint);
 }

@@ -18,6 +18,11 @@ extern void check_cursor(const Dispatcher *dispatcher, const BmwSnapshot *snapsh
 extern bool check_is_done(bool must_be);
 /* Nothing waits for longer than any schedule and Retry-After say, wherever the clock has been. */
 extern void check_plans(void);
+/* check_limits.c: what is too late, and what is too much. */
+extern void check_rates_begin(void);
+extern void check_limits(const Dispatcher *dispatcher, int event, int endpoint,
+						 const BmwRequest *made);
+extern void check_expired(const Dispatcher *dispatcher, const BmwRecord *record);
 /* check_operations.c: what users have asked for. */
 extern void check_canceled(int event, int endpoint);
 /* An operation has ended; in_memory: of the endpoint's deliveries. */

@@ -205,14 +205,19 @@ tell(Dispatcher *dispatcher, const Version *version, int endpoint)
 		.rate_limit = version->rate_limit,
 		.rate_burst = 1 + version->rate_limit / 4,
 		.is_enabled = version->is_enabled,
-		.has_secret = version->has_secret,
+		.application_rate_limit =
+			version->application != NO_APPLICATION ? registry.rates[version->application] : 0,
+		.application_rate_burst = RATE_BURST,
+		.has_secret = registry_has_secret(version),
+		.secret_until_us = version->has_secret ? version->secret_until : 0,
+		.ttl_us = version->ttl,
 		.is_paused = registry_is_paused(version),
 		.is_ordered = version->is_ordered,
 		.failing_since_us = version->failing_since,
 		.tag = (void *) (intptr_t) registry_id(endpoint)};
 
 	rules.schedule.delays_us = registry_delays(version->schedule, &rules.schedule.length);
-	if (!version->has_secret)
+	if (!rules.has_secret)
 		MET(MET_NO_SECRET);
 	if (bmw_scheduler_set_endpoint(dispatcher->scheduler, &rules) != BMW_OK)
 		return BMW_ERROR_MEMORY;
@@ -233,8 +238,8 @@ learn_known(Dispatcher *dispatcher, int endpoint)
 		MET(MET_DELETED_IN_FLIGHT);
 	/* a lane that is started anew begins without a past */
 	if (now->is_enabled != before->is_enabled || now->has_secret != before->has_secret ||
-		now->exists != before->exists || now->created != before->created ||
-		now->application != before->application)
+		now->secret_until != before->secret_until || now->exists != before->exists ||
+		now->created != before->created || now->application != before->application)
 		dispatcher->hold_until[endpoint] = 0;
 	dispatcher->known[endpoint] = *now;
 }

@@ -36,6 +36,7 @@ dispatchers_begin(void)
 		dispatchers[i].shard = i;
 	dispatchers_length = wanted = 0;
 	held_until = 0;
+	shared_begin();
 }
 
 void
@@ -104,6 +105,7 @@ dispatchers_server_crash(void)
 		dispatcher_crash(i, "of the server");
 	}
 	users_crash();
+	shared_begin();
 	wal_lose();
 	registry_forgive();
 	forget_patience();
@@ -164,6 +166,7 @@ dispatcher_start(int shard)
 							   .limits = limits()};
 	memory_end(); /* another one may be in the middle of its cycle */
 	dispatcher->scheduler = bmw_scheduler_create(&dispatcher->limits, world_wall());
+	shared_use(dispatcher);
 	dispatcher->router = bmw_router_create();
 	read_cursor(dispatcher, &cursor);
 	since = tables.cursors[shard].since;

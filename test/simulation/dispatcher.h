@@ -19,6 +19,7 @@ typedef enum Result
 } Result;
 
 #define NOTHING_DUE (-1)
+#define RATE_BURST 5
 #define MAX_NAMED 3 /* beyond, nobody knows for whom */
 
 typedef struct Dispatcher
@@ -108,6 +109,10 @@ extern Result clerk_errands(Dispatcher *dispatcher);
 
 /* clerk_operate.c */
 extern Result clerk_operate(Dispatcher *dispatcher);
+
+/* shared.c: what all dispatchers share, until the server crashes. */
+extern void shared_begin(void);
+extern void shared_use(Dispatcher *dispatcher);
 
 /* memory.c: the core's next allocations fail, as chance has it. */
 extern void memory_begin(bool may_fail);

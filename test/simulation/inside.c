@@ -21,7 +21,7 @@ typedef struct Sum
 	int deliveries;
 } Sum;
 
-static void check_limits(const Dispatcher *dispatcher);
+static void check_counts(const Dispatcher *dispatcher);
 static void check_lanes(const Dispatcher *dispatcher);
 static void check_memory(const Dispatcher *dispatcher);
 static void add_up(BmwScheduler *scheduler, BmwDelivery *delivery, void *context);
@@ -41,7 +41,7 @@ check_dispatcher(Dispatcher *dispatcher)
 		MET(MET_PASSES_TOGETHER);
 	if (passes->has_provisional)
 		MET(MET_PROVISIONAL);
-	check_limits(dispatcher);
+	check_counts(dispatcher);
 	check_lanes(dispatcher);
 	if (dispatcher->cycles % SOMETIMES != 0)
 		return;
@@ -94,7 +94,7 @@ check_describe(int endpoint)
 }
 
 static void
-check_limits(const Dispatcher *dispatcher)
+check_counts(const Dispatcher *dispatcher)
 {
 	BmwSchedulerCounts counts = bmw_scheduler_counts(dispatcher->scheduler);
 	int open = receivers_open(dispatcher->shard, -1);

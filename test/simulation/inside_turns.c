@@ -6,6 +6,7 @@
 
 #include "core/lane_internal.h"
 #include "core/scheduler_internal.h"
+#include "core/share_internal.h"
 
 #include "check.h"
 #include "trace.h"
@@ -53,8 +54,9 @@ check_turns(Dispatcher *dispatcher)
 		check_hunger(dispatcher, i, lane);
 		if (!may_send(lane, scheduler->now_us) || lane->in_flight > 0)
 			passed_over[i] = 0;
-		else if (scheduler->lanes->total.in_flight == 0 && scheduler->mode == BMW_RUNNING &&
-				 !scheduler->is_paused && !bmw_scheduler_is_full(scheduler))
+		else if (!lane->member.share->is_held && scheduler->lanes->total.in_flight == 0 &&
+				 scheduler->mode == BMW_RUNNING && !scheduler->is_paused &&
+				 !bmw_scheduler_is_full(scheduler))
 			violation("endpoint %d may send, nothing is in flight, and nothing is sent", i);
 	}
 }
@@ -118,8 +120,9 @@ is_hungry(const Dispatcher *dispatcher, int endpoint, const BmwLane *lane)
 {
 	const BmwScheduler *scheduler = dispatcher->scheduler;
 
-	return receivers_are_steady(endpoint) && !PLAN_HAS(HAS_HANGING) && !PLAN_HAS(HAS_OUTAGES) &&
-		   world.now >= world.faulty && scheduler->mode == BMW_RUNNING && !scheduler->is_paused &&
+	return receivers_are_steady(endpoint) && lane->member.share->rate == 0 &&
+		   !PLAN_HAS(HAS_HANGING) && !PLAN_HAS(HAS_OUTAGES) && world.now >= world.faulty &&
+		   scheduler->mode == BMW_RUNNING && !scheduler->is_paused &&
 		   !bmw_scheduler_is_full(scheduler) && !lane->is_stopped &&
 		   lane->fresh.length + lane->due.length >= JOBS &&
 		   lane->hold_until_us <= scheduler->now_us;

@@ -41,6 +41,8 @@ static const char *const names[FEATURES] = {
 	[HAS_CANCELS] = "cancels",
 	[HAS_PAUSES] = "pauses",
 	[HAS_RECOVERY] = "recovery",
+	[HAS_EXPIRY] = "expiry",
+	[HAS_APPLICATION_RATES] = "application-rates",
 	[HAS_STEADY] = "steady-refusals",
 };
 

@@ -48,6 +48,8 @@ typedef enum Feature
 	HAS_CANCELS,
 	HAS_PAUSES,
 	HAS_RECOVERY,
+	HAS_EXPIRY,
+	HAS_APPLICATION_RATES,
 	HAS_STEADY, /* receivers that refuse a fixed share, or what comes faster than they like */
 	FEATURES
 } Feature;

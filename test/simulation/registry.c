@@ -88,6 +88,22 @@ registry_install(int number, const Version *version)
 }
 
 bool
+registry_has_secret(const Version *version)
+{
+	return version->has_secret &&
+		   (version->secret_until == 0 || version->secret_until > world_wall());
+}
+
+int64_t
+registry_expiry(const Version *version, const Event *event)
+{
+	int64_t old = version->ttl > 0 ? bmw_uuid_unix_us(&event->id) + version->ttl : INT64_MAX;
+	int64_t expires = event->expires != 0 ? event->expires : INT64_MAX;
+
+	return old < expires ? old : expires;
+}
+
+bool
 registry_is_paused(const Version *version)
 {
 	return version->is_paused ||
@@ -179,6 +195,7 @@ event_source(int number)
 							.application = registry_application(event->application),
 							.message_id = name,
 							.timestamp_us = event->created,
+							.expires_us = event->expires,
 							.data = data,
 							.data_len = (size_t) event->size};
 }

@@ -30,6 +30,8 @@ typedef struct Version
 	int64_t created; /* by the wall clock */
 	int64_t since;	 /* events captured before are not for it; recover() moves it back */
 	int64_t failing_since;
+	int64_t secret_until; /* by the wall clock; 0: it does not expire */
+	int64_t ttl;		  /* of events; 0: none */
 } Version;
 
 typedef struct Endpoint
@@ -53,6 +55,7 @@ typedef struct Registry
 	bool are_paused[APPLICATIONS];
 	bool is_pause_locked; /* by whoever pauses or resumes everything, or an application */
 	int64_t pauses_changed;
+	int rates[APPLICATIONS]; /* of all endpoints of each; 0: none */
 } Registry;
 
 extern Registry registry;
@@ -65,6 +68,10 @@ extern uint32_t registry_match_before(const Event *event);
 extern bool registry_fits(const Version *version, const Event *event, int endpoint);
 /* What is committed from now on. */
 extern void registry_install(int endpoint, const Version *version);
+/* Has it one that has not expired? */
+extern bool registry_has_secret(const Version *version);
+/* From when on is this not sent any more, by the wall clock? INT64_MAX: never. */
+extern int64_t registry_expiry(const Version *version, const Event *event);
 /* Is it paused, itself or with its application? */
 extern bool registry_is_paused(const Version *version);
 /* An application is paused or resumed; NO_APPLICATION: everything is. */

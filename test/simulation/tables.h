@@ -58,6 +58,7 @@ typedef struct Event
 	int size;
 	bool is_committed;
 	int64_t created;   /* by the wall clock */
+	int64_t expires;   /* likewise; 0: never */
 	int64_t committed; /* true time */
 	uint32_t must;	   /* endpoints that must get it */
 	uint32_t may;	   /* and those that may */

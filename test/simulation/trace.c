@@ -75,6 +75,8 @@ static const char *const names[SITUATIONS] = {
 	[MET_LOST_OPERATION] = "the end of an operation that a crash has lost",
 	[MET_PAUSED_IN_FLIGHT] = "an endpoint paused with requests in flight",
 	[MET_ALL_PAUSED] = "everything paused while it waits",
+	[MET_NO_TOKEN] = "an application that waits for its rate limit",
+	[MET_EXPIRED] = "a delivery that was canceled because it had expired",
 	[MET_STEADY] =
 		"much that waits for long for a receiver that refuses a share, or limits the rate",
 	[MET_CRASH_AND_SHARDS] = "a crash while the number of shards changes",

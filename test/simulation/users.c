@@ -35,6 +35,9 @@ users_begin(void)
 	memset(works, 0, sizeof(works));
 	session = 0;
 	operators_begin();
+	for (int i = 0; i < APPLICATIONS; i++)
+		if (PLAN_HAS(HAS_APPLICATION_RATES) && random_chance(700))
+			registry.rates[i] = 50 + random_below(200);
 	operations_begin();
 	for (int i = 0; i < world.plan.endpoints; i++)
 	{
@@ -200,6 +203,9 @@ emit_some(int xact, int count)
 					   .size = (int) random_about(PLAN_HAS(HAS_BIG_BODIES) ? 4000 : 100),
 					   .created = world_wall()};
 
+		if (PLAN_HAS(HAS_EXPIRY) && random_chance(100))
+			event.expires = event.created + random_about(10 * SECOND);
+
 		if (event.message != NO_MESSAGE)
 			event.application = event.message % (APPLICATIONS + 1) - 1;
 		(void) event_insert(xact, &event);
@@ -292,6 +298,8 @@ change(const Version *now)
 								.has_secret = true,
 								.created = world_wall(),
 								.since = world_wall()};
+		if (PLAN_HAS(HAS_EXPIRY) && !now->exists && random_chance(300))
+			version.ttl = random_between(SECOND, 60 * SECOND);
 		version.types = random_chance(300) ? 15 : 1 + (unsigned) random_below(15);
 		version.schedule = random_below(SCHEDULES);
 		version.max_in_flight = 1 + random_below(random_chance(500) ? 4 : 40);
@@ -307,6 +315,8 @@ change(const Version *now)
 		version.is_enabled = !version.is_enabled;
 	if (PLAN_HAS(HAS_SECRETS) && random_chance(300))
 		version.has_secret = !version.has_secret;
+	if (PLAN_HAS(HAS_SECRETS) && version.has_secret && random_chance(300))
+		version.secret_until = random_chance(500) ? 0 : world_wall() + random_about(10 * SECOND);
 	if (PLAN_HAS(HAS_ORDER) && random_chance(200))
 		version.is_ordered = !version.is_ordered;
 	if (PLAN_HAS(HAS_PAUSES) && random_chance(200))

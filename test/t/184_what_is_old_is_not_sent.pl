@@ -42,4 +42,9 @@ $bmw->wait_for_sql('it arrives where it is taken', "SELECT status = 'delivered' 
 $bmw->wait_for_sql('it expires where it waits', "SELECT (status, error) = ('canceled', 'expired') FROM bm_webhook.delivery WHERE event_id = '$limited' AND endpoint_id = $log");
 my $late = $bmw->sql(q{SELECT bm_webhook.emit('test.code', '{}', expires_at => '2020-01-01')});
 $bmw->wait_for_sql('what has expired is sent to nobody', "SELECT count(*) = 2 FROM bm_webhook.delivery WHERE event_id = '$late' AND status = 'canceled' AND attempts = 0");
+# what has expired costs no request of the rate, and no probe while nobody answers
+$bmw->endpoint('/ok/limited', event_types => '{limited.*}', rate_limit => 1);
+$bmw->sql(q{SELECT count(bm_webhook.emit('limited.code', '{}', expires_at => '2020-01-01')) FROM generate_series(1, 600)});
+my $live = $bmw->emit('limited.code');
+$bmw->wait_for_sql('what has not expired waits for nothing that has', "SELECT status = 'delivered' FROM bm_webhook.delivery WHERE event_id = '$live'");
 $bmw->finish;

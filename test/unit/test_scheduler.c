@@ -15,6 +15,7 @@
 
 static BmwScheduler *scheduler;
 static int64_t now_us;
+static int64_t expires_us; /* of what is taken; 0: never */
 static uint64_t xid;
 static const int64_t delays[] = {5 * S, 300 * S};
 
@@ -130,6 +131,7 @@ take(int number, int64_t endpoint_id, const char *message, size_t size)
 							 .type = "t",
 							 .message_id = message,
 							 .timestamp_us = now_us,
+							 .expires_us = expires_us,
 							 .data = data,
 							 .data_len = size};
 	BmwMatch match = {.endpoint_id = endpoint_id};
@@ -856,6 +858,26 @@ test_expiry(void)
 	end();
 }
 
+/* Neither a token of the rate nor a probe of an outage goes into what is not sent any more. */
+static void
+test_expired_takes_no_turn(void)
+{
+	BmwEndpointRules rules = rules_of(1);
+	BmwRequest request;
+
+	begin();
+	rules.rate_limit = rules.rate_burst = 1;
+	set_rules(&rules);
+	expires_us = now_us + 2 * S;
+	take_pass(1, 3, 1, NULL);
+	expires_us = 0;
+	take_pass(4, 1, 1, NULL);
+	pass_time(3 * S);
+	CHECK_INT(send_next(&request), 4);
+	CHECK_INT(bmw_scheduler_counts(scheduler).unwritten, 3);
+	end();
+}
+
 static void
 test_memory(void)
 {
@@ -1176,6 +1198,7 @@ main(void)
 	test_cancel();
 	test_cancel_in_a_full_lane();
 	test_expiry();
+	test_expired_takes_no_turn();
 	test_memory();
 	test_provisional();
 	test_endpoint_health();
