@@ -378,6 +378,7 @@ extern int bmw_scheduler_in_memory(BmwScheduler *scheduler, int64_t endpoint_id,
  * that must be durable before: a crash would send the canceled ones after those.
  */
 extern void bmw_scheduler_canceled(BmwScheduler *scheduler, int64_t endpoint_id);
+/* Also of one that is not known yet: it may. */
 extern bool bmw_scheduler_keeps_order(const BmwScheduler *scheduler, int64_t endpoint_id);
 
 #endif

@@ -73,7 +73,7 @@ bmw_scheduler_keeps_order(const BmwScheduler *scheduler, int64_t endpoint_id)
 {
 	const BmwTarget *target = bmw_target_find(scheduler, endpoint_id);
 
-	return target != NULL && target->rules.is_ordered;
+	return target == NULL || target->rules.identity == 0 || target->rules.is_ordered;
 }
 
 /* Takes all out of one of the lane's queues, and puts those back that are not meant. */

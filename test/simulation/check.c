@@ -13,6 +13,7 @@
 #define LONGEST JITTER_MOST(300 * SECOND)
 #define MOST_ATTEMPTS 4
 
+static const Pair *first_pending(int endpoint);
 static void check_endpoint(int number, const Event *event);
 static void check_row(int number, int endpoint, const BmwRequest *made);
 static void check_order(int number, int endpoint);
@@ -157,27 +158,42 @@ check_is_done(bool must_be)
 	return true;
 }
 
+/*
+ * The first of each endpoint: dispatchers see to what comes after when it is the first. What a user
+ * has made due by a clock that was ahead looks like what a receiver has asked for.
+ */
 void
 check_plans(void)
 {
 	for (int e = 0; e < registry.length; e++)
 	{
 		const Version *now = &registry.endpoints[e].now;
-		const int *events;
-		int length = rows_pending(e, &events);
+		const Pair *first = first_pending(e);
 
-		if (!now->exists || !now->is_enabled || !now->has_secret || registry_is_paused(now))
-			continue;
-		for (int i = 0; i < length; i++)
-		{
-			const Row *row = &pair_of(events[i], e)->row;
-
-			if (row->aside == ROW_NONE && row->due != BMW_HELD_BACK &&
-				row->due > world_wall() + LONGEST + 2 * SECOND)
-				violation("event %d for endpoint %d waits for %.3f s", events[i], e,
-						  (double) (row->due - world_wall()) / 1e6);
-		}
+		if (now->exists && now->is_enabled && registry_has_secret(now) &&
+			!registry_is_paused(now) && first != NULL && first->again == 0 &&
+			first->row.due != BMW_HELD_BACK && first->row.due > world_wall() + LONGEST + 2 * SECOND)
+			violation("what is due first for endpoint %d waits for %.3f s", e,
+					  (double) (first->row.due - world_wall()) / 1e6);
 	}
+}
+
+/* NULL: none. */
+static const Pair *
+first_pending(int endpoint)
+{
+	const int *events;
+	int length = rows_pending(endpoint, &events);
+	const Pair *first = NULL;
+
+	for (int i = 0; i < length; i++)
+	{
+		const Pair *pair = pair_of(events[i], endpoint);
+
+		if (pair->row.aside == ROW_NONE && (first == NULL || pair->row.due < first->row.due))
+			first = pair;
+	}
+	return first;
 }
 
 /* Has it been told, and for how long? */

@@ -10,7 +10,7 @@
 #include "trace.h"
 #include "world.h"
 
-#define STEP_LENGTH 20
+#define STEP_PART 12 /* of the rows that a step may have: there are few events */
 #define OF_ONE_APPLICATION 4
 
 typedef struct Step
@@ -19,7 +19,8 @@ typedef struct Step
 	bool is_more_to_come;
 	BmwUuid in_memory[MAX_EVENTS];
 	int in_memory_length;
-	int events[STEP_LENGTH];
+	int most; /* events */
+	int events[BMW_OPERATION_ROWS];
 	int events_length;
 } Step;
 
@@ -59,6 +60,7 @@ clerk_operate(Dispatcher *dispatcher)
 	if (!bmw_operations_next(&dispatcher->operations, &id, start))
 		return RESULT_DONE;
 	step->operation = &operations[id];
+	step->most = bmw_operations_rows(&dispatcher->operations) / STEP_PART;
 	if (make_step(dispatcher, step, &result) == RESULT_DIED)
 		return RESULT_DIED;
 	bmw_operations_done(&dispatcher->operations, id, result, world.now - start, world.now);
@@ -158,7 +160,7 @@ commit(Dispatcher *dispatcher, const Step *step, OperationRow *row)
 	int64_t id = registry_id(operation->endpoint);
 
 	row->has_ended = is_cancel ? step->events_length == 0 && !step->is_more_to_come
-							   : step->events_length < STEP_LENGTH && !step->is_more_to_come;
+							   : step->events_length < step->most && !step->is_more_to_come;
 	if (is_cancel && step->events_length == 0 && step->is_more_to_come)
 		MET(MET_CANCEL_WAITED);
 	if (!is_cancel && step->is_more_to_come)
@@ -197,7 +199,7 @@ cancel_some(Step *step)
 	const int *events;
 	int length = rows_pending(endpoint, &events);
 
-	for (int i = 0; i < length && step->events_length < STEP_LENGTH; i++)
+	for (int i = 0; i < length && step->events_length < step->most; i++)
 		if (operations_mean(step->operation, events[i]) &&
 			pair_of(events[i], endpoint)->row.aside == ROW_NONE)
 			step->events[step->events_length++] = events[i];
@@ -229,7 +231,7 @@ walk(const Dispatcher *dispatcher, Step *step)
 	if (step->is_more_to_come)
 		return STEP_DONE;
 	for (int event = next_event(operation, &operation->row.reached);
-		 event >= 0 && step->events_length < STEP_LENGTH;
+		 event >= 0 && step->events_length < step->most;
 		 event = next_event(operation, &tables.events[event].id))
 		step->events[step->events_length++] = event;
 	for (int i = 0; i < step->events_length; i++)
@@ -278,6 +280,7 @@ recover_some(Step *step)
 		if (!operations_recover(step->operation, event) || is_known(step, event))
 			continue;
 		MET(MET_RECOVERED);
+		tables.events[event].may |= UINT32_C(1) << endpoint; /* it may have been committed since */
 		row_write(event, endpoint, &row);
 		trace("event %d for endpoint %d is recovered", event, endpoint);
 	}

@@ -790,7 +790,7 @@ test_cancel(void)
 	rules.is_ordered = true;
 	set_rules(&rules);
 	CHECK(bmw_scheduler_keeps_order(scheduler, 1));
-	CHECK(!bmw_scheduler_keeps_order(scheduler, 2));
+	CHECK(bmw_scheduler_keeps_order(scheduler, 2)); /* it is not known yet */
 	end();
 }
 
