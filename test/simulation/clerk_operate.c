@@ -7,6 +7,7 @@
 #include "check.h"
 #include "dispatcher.h"
 #include "operations.h"
+#include "operators.h"
 #include "trace.h"
 #include "world.h"
 
@@ -177,6 +178,8 @@ commit(Dispatcher *dispatcher, const Step *step, OperationRow *row)
 			  (int) (operation - operations), step->events_length,
 			  row->has_ended ? ", and has ended" : "");
 	}
+	if (row->has_ended && PLAN_HAS(HAS_SERVER_CRASHES) && random_chance(50))
+		world_after(random_about(20 * MS), ACTOR_OPERATOR, CRASH_SERVER);
 	if (row->has_ended && !is_cancel)
 		check_recovered(operation, step->in_memory, step->in_memory_length);
 	if (is_cancel && bmw_scheduler_keeps_order(dispatcher->scheduler, id))

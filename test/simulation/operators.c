@@ -11,9 +11,6 @@
 #include "users.h"
 #include "world.h"
 
-#define CRASH_SOMETHING 1
-#define CORRECT_CLOCK 2
-
 static void reshard(void);
 static void crash_something(int shard);
 static void lock_a_table(void);
@@ -37,6 +34,8 @@ users_operate(int argument)
 		return;
 	if (argument == CRASH_SOMETHING)
 		crash_something(shard);
+	if (argument == CRASH_SERVER)
+		dispatchers_server_crash();
 	if (argument == CORRECT_CLOCK && world.clock > CLOCK_AT_START)
 		set_clock(CLOCK_AT_START - world.clock);
 	if (argument != 0)

@@ -119,6 +119,8 @@ cancel(void)
 		work.event = recent_event();
 	else if (random_chance(300))
 		work.until -= random_about(3 * SECOND);
+	if (PLAN_HAS(HAS_REFUSALS) && tables.events_length > 0 && random_chance(300))
+		pair_of(recent_event(), random_below(registry.length))->is_refused = true;
 	(void) users_begin_work(&work, briefly());
 }
 
