@@ -200,23 +200,23 @@ ALTER TABLE bm_webhook.application ALTER COLUMN owner DROP DEFAULT,
 COMMENT ON COLUMN bm_webhook.application.owner IS
 	'the role that it belongs to, whatever it is called; -: nobody';
 CREATE OR REPLACE FUNCTION bm_webhook_internal.own_applications(living boolean) RETURNS text[]
-	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_own_applications';
+	LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_own_applications';
 COMMENT ON FUNCTION bm_webhook_internal.own_applications(boolean) IS
 	'the applications that the current user owns; living: without those that were deleted';
 CREATE OR REPLACE FUNCTION bm_webhook_internal.own_endpoints() RETURNS bigint[]
-	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_own_endpoints';
+	LANGUAGE c IMMUTABLE LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_own_endpoints';
 COMMENT ON FUNCTION bm_webhook_internal.own_endpoints() IS
 	'the endpoints of the applications that the current user owns, with those that were deleted';
 CREATE POLICY member ON bm_webhook.application USING (pg_catalog.pg_has_role(owner, 'MEMBER'));
 CREATE POLICY member ON bm_webhook.endpoint
-	USING (application OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_applications(false))::text[]))
-	WITH CHECK (application OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_applications(true))::text[]));
+	USING (application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(false)))
+	WITH CHECK (application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(true)));
 CREATE POLICY member ON bm_webhook.endpoint_state USING (EXISTS (
 	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) endpoint_state.endpoint_id
-		AND e.application OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_applications(false))::text[])));
+		AND e.application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(false))));
 CREATE POLICY member ON bm_webhook.endpoint_secret USING (EXISTS (
 	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) endpoint_secret.endpoint_id
-		AND e.application OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_applications(false))::text[])));
+		AND e.application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(false))));
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.keep_application() RETURNS trigger
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -1983,26 +1983,26 @@ ALTER TABLE bm_webhook.failed_attempt ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bm_webhook.redelivery ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bm_webhook.set_aside ENABLE ROW LEVEL SECURITY;
 CREATE POLICY member ON bm_webhook.event USING (bm_webhook_internal.sees_all('bm_webhook.event')
-	OR application OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_applications(false))::text[])
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+	OR application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(false))
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
 CREATE POLICY member ON bm_webhook.delivery USING (bm_webhook_internal.sees_all('bm_webhook.delivery')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
 CREATE POLICY member ON bm_webhook.failed_attempt USING (bm_webhook_internal.sees_all('bm_webhook.failed_attempt')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
 CREATE POLICY member ON bm_webhook.redelivery USING (bm_webhook_internal.sees_all('bm_webhook.redelivery')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
 CREATE POLICY member ON bm_webhook.set_aside USING (bm_webhook_internal.sees_all('bm_webhook.set_aside')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
 CREATE POLICY dispatcher ON bm_webhook.redelivery TO bm_webhook USING (true);
 CREATE POLICY member ON bm_webhook.operation USING (
-	application OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_applications(false))::text[])
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+	application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(false))
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
 CREATE POLICY reader ON bm_webhook_internal.pending_count FOR SELECT USING (
 	bm_webhook_internal.sees_all('bm_webhook.delivery')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
 CREATE POLICY reader ON bm_webhook_internal.pending_change FOR SELECT USING (
 	bm_webhook_internal.sees_all('bm_webhook.delivery')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
 
 CREATE POLICY operator ON bm_webhook.operation FOR SELECT USING (bm_webhook_internal.sees_all('bm_webhook.operation'));
 CREATE POLICY operator ON bm_webhook.application FOR SELECT

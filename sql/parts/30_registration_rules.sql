@@ -117,13 +117,13 @@ COMMENT ON TRIGGER check_secret ON bm_webhook.endpoint_secret IS 'checks';
 COMMENT ON TRIGGER endpoint_changed ON bm_webhook.endpoint_secret IS 'tells the dispatcher of a row that changed';
 COMMENT ON TRIGGER endpoint_truncated ON bm_webhook.endpoint_secret IS 'tells the dispatcher';
 
--- What is whose. A list that is made once is compared by index, where a condition for each row would not be.
+-- What is whose: constants of a plan, and not of a row. src/pg/sql/sight.c says when they are made anew.
 CREATE FUNCTION bm_webhook_internal.own_applications(living boolean) RETURNS text[]
-	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_own_applications';
+	LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_own_applications';
 COMMENT ON FUNCTION bm_webhook_internal.own_applications(boolean) IS
 	'the applications that the current user owns; living: without those that were deleted';
 CREATE FUNCTION bm_webhook_internal.own_endpoints() RETURNS bigint[]
-	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_own_endpoints';
+	LANGUAGE c IMMUTABLE LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_own_endpoints';
 COMMENT ON FUNCTION bm_webhook_internal.own_endpoints() IS
 	'the endpoints of the applications that the current user owns, with those that were deleted';
 
@@ -134,14 +134,14 @@ ALTER TABLE bm_webhook.endpoint_state ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bm_webhook.endpoint_secret ENABLE ROW LEVEL SECURITY;
 CREATE POLICY member ON bm_webhook.application USING (pg_catalog.pg_has_role(owner, 'MEMBER'));
 CREATE POLICY member ON bm_webhook.endpoint
-	USING (application OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_applications(false))::text[]))
-	WITH CHECK (application OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_applications(true))::text[]));
+	USING (application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(false)))
+	WITH CHECK (application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(true)));
 CREATE POLICY member ON bm_webhook.endpoint_state USING (EXISTS (
 	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) endpoint_state.endpoint_id
-		AND e.application OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_applications(false))::text[])));
+		AND e.application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(false))));
 CREATE POLICY member ON bm_webhook.endpoint_secret USING (EXISTS (
 	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) endpoint_secret.endpoint_id
-		AND e.application OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_applications(false))::text[])));
+		AND e.application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(false))));
 CREATE POLICY dispatcher ON bm_webhook.application TO bm_webhook USING (true);
 CREATE POLICY dispatcher ON bm_webhook.endpoint TO bm_webhook USING (true);
 CREATE POLICY dispatcher ON bm_webhook.endpoint_state TO bm_webhook USING (true);

@@ -2,7 +2,7 @@
 -- Row-level security of the log, and who sees all
 -------------------------------------------------------------------------------
 
--- A constant of the plan, and not of a row: src/pg/sql/sight.c says when it is made anew.
+-- A constant of a plan, too.
 CREATE FUNCTION bm_webhook_internal.sees_all(relation regclass) RETURNS boolean
 	LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_sees_all';
 COMMENT ON FUNCTION bm_webhook_internal.sees_all(regclass) IS
@@ -16,26 +16,26 @@ ALTER TABLE bm_webhook.failed_attempt ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bm_webhook.redelivery ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bm_webhook.set_aside ENABLE ROW LEVEL SECURITY;
 CREATE POLICY member ON bm_webhook.event USING (bm_webhook_internal.sees_all('bm_webhook.event')
-	OR application OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_applications(false))::text[])
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+	OR application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(false))
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
 CREATE POLICY member ON bm_webhook.delivery USING (bm_webhook_internal.sees_all('bm_webhook.delivery')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
 CREATE POLICY member ON bm_webhook.failed_attempt USING (bm_webhook_internal.sees_all('bm_webhook.failed_attempt')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
 CREATE POLICY member ON bm_webhook.redelivery USING (bm_webhook_internal.sees_all('bm_webhook.redelivery')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
 CREATE POLICY member ON bm_webhook.set_aside USING (bm_webhook_internal.sees_all('bm_webhook.set_aside')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
 CREATE POLICY dispatcher ON bm_webhook.redelivery TO bm_webhook USING (true);
 CREATE POLICY member ON bm_webhook.operation USING (
-	application OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_applications(false))::text[])
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+	application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(false))
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
 CREATE POLICY reader ON bm_webhook_internal.pending_count FOR SELECT USING (
 	bm_webhook_internal.sees_all('bm_webhook.delivery')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
 CREATE POLICY reader ON bm_webhook_internal.pending_change FOR SELECT USING (
 	bm_webhook_internal.sees_all('bm_webhook.delivery')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY ((SELECT bm_webhook_internal.own_endpoints())::bigint[]));
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
 
 -- Operators see the endpoints of all, too. Who may read the whole of `operation` is one; not who may read
 -- the log, which owners were given before it had policies. Who can read secrets sees only his own.

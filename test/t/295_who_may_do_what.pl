@@ -221,6 +221,27 @@ $bmw->sql('GRANT operators TO "both"');
 is($session->query_safe('EXECUTE seen; EXECUTE known'), "$all_events\n$all_endpoints", 'all again');
 $bmw->sql(q{SELECT bm_webhook.revoke_operator('operators')});
 is($session->query_safe('EXECUTE seen; EXECUTE known'), "$own\n1", 'and its own when the operators are none');
+# Nor one that was made before an application or an endpoint came or went.
+my $both = $bmw->sql(q{SELECT count(*) FROM bm_webhook.event e WHERE application IN ('shop', 'bank')
+	OR endpoint_id IN (SELECT id FROM bm_webhook.endpoint WHERE application IN ('shop', 'bank'))});
+$bmw->sql(q{UPDATE bm_webhook.application SET owner = 'owner'});
+is($session->query_safe('EXECUTE seen; EXECUTE known'), "$both\n2", 'it sees what it is given');
+$session->query_safe('PREPARE delivered AS SELECT count(*) FROM bm_webhook.delivery');
+my $delivered = $session->query_safe('EXECUTE delivered');
+my $new = $bmw->endpoint('https://hooks.example.com/new', application => 'shop', enabled => 'false');
+$bmw->sql("INSERT INTO bm_webhook.delivery (event_id, endpoint_id, status, attempts) VALUES ('$event{shop}', $new, 'canceled', 0)");
+is($session->query_safe('EXECUTE delivered'), $delivered + 1, 'and what is for an endpoint that is new');
+$bmw->sql(q{UPDATE bm_webhook.application SET owner = 'other' WHERE name = 'bank'});
+is($session->query_safe('EXECUTE seen; EXECUTE known'), "$own\n2", 'what it lost it sees no more');
+$bmw->sql("BEGIN; UPDATE bm_webhook.application SET owner = 'other' WHERE name = 'shop'; PREPARE TRANSACTION 'given away'");
+is($session->query_safe('EXECUTE seen; EXECUTE known'), "$own\n2", 'nothing has changed yet');
+$bmw->sql("COMMIT PREPARED 'given away'");
+is($session->query_safe('EXECUTE seen; EXECUTE known'), "0\n0", 'now it has');
+$session->query_safe("RESET ROLE; BEGIN; UPDATE bm_webhook.application SET owner = 'owner' WHERE name = 'shop'; SET LOCAL ROLE \"both\"");
+is($session->query_safe('EXECUTE seen; EXECUTE known'), "$own\n2", 'in the transaction itself');
+$session->query_safe('ROLLBACK; SET ROLE "both"');
+is($session->query_safe('EXECUTE seen; EXECUTE known'), "0\n0", 'and not when that is undone');
+$bmw->sql(q{UPDATE bm_webhook.application SET owner = name::regrole FROM (VALUES ('shop', 'owner'), ('bank', 'other')) v (a, r) WHERE name = a} =~ s/name::regrole/r::regrole/r);
 $session->quit;
 
 $bmw->sql(q{SELECT bm_webhook.revoke_operator('operator'), bm_webhook.revoke_owner('shop'), bm_webhook.revoke_owner('bank'), bm_webhook.revoke_writer('writer'), bm_webhook.revoke_watcher('watcher');

@@ -17,6 +17,7 @@
 #include "pg/sql/identity.h"
 #include "pg/sql/insert.h"
 #include "pg/sql/row.h"
+#include "pg/sql/sight.h"
 #include "pg/sql/statement.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -68,6 +69,7 @@ bm_webhook_endpoint_changed(PG_FUNCTION_ARGS)
 		note_row(trigger, trigger->tg_trigtuple);
 	if (is_row && TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
 		note_row(trigger, trigger->tg_newtuple);
+	bmw_sight_changed(trigger);
 	bmw_notify_endpoint();
 	return PointerGetDatum(NULL);
 }

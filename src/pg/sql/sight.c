@@ -1,10 +1,11 @@
 /*
  * pg/sql/sight.c - what the current user sees: functions of the policies of row-level security.
  *
- * sees_all() is called when a query is planned, and is a constant of the plan: so a policy costs
- * nothing for those who see all, and is a plain condition, which an index can serve, for the others.
- * PostgreSQL keeps such a plan for the role alone that it was made for. Once privileges or memberships
- * change, all plans of a session in which it was called are made anew.
+ * They are called when a query is planned, and become constants of the plan. So a policy costs nothing for those
+ * who see all, and is for the others the condition that they would write themselves, with its index.
+ * PostgreSQL keeps such a plan for the role alone that it was made for. Once privileges, memberships, owners or
+ * endpoints change, every session in which they were called makes its plans anew: what changes them sends the
+ * invalidation of the table `operation`, which all of them wait for.
  */
 #include "postgres.h"
 
@@ -20,8 +21,10 @@
 #include "pg/sql/statement.h"
 #include "utils/acl.h"
 #include "utils/array.h"
+#include "utils/datum.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/plancache.h"
 #include "utils/syscache.h"
 
@@ -31,26 +34,49 @@ PG_FUNCTION_INFO_V1(bm_webhook_own_endpoints);
 
 #define OWN "pg_catalog.pg_has_role($1, a.owner, 'MEMBER')"
 
-static BmwStatement own_applications = {
-	"SELECT coalesce(pg_catalog.array_agg(a.name), '{}') FROM bm_webhook.application a"
-	" WHERE " OWN " AND (NOT $2 OR a.deleted_at IS NULL)",
-	2,
-	{OIDOID, BOOLOID},
-	.is_stable = true};
+/* What a role owns. */
+enum
+{
+	APPLICATIONS,
+	LIVING_APPLICATIONS,
+	ENDPOINTS,
+	LISTS
+};
 
-static BmwStatement own_endpoints = {
-	"SELECT coalesce(pg_catalog.array_agg(e.id), '{}') FROM bm_webhook.application a"
-	" JOIN bm_webhook.endpoint e ON e.application OPERATOR(pg_catalog.=) a.name WHERE " OWN,
-	1,
-	{OIDOID},
-	.is_stable = true};
+static BmwStatement statements[LISTS] = {
+	{"SELECT coalesce(pg_catalog.array_agg(a.name), '{}') FROM bm_webhook.application a WHERE " OWN,
+	 1,
+	 {OIDOID},
+	 .is_stable = true},
+	{"SELECT coalesce(pg_catalog.array_agg(a.name), '{}') FROM bm_webhook.application a"
+	 " WHERE a.deleted_at IS NULL AND " OWN,
+	 1,
+	 {OIDOID},
+	 .is_stable = true},
+	{"SELECT coalesce(pg_catalog.array_agg(e.id), '{}') FROM bm_webhook.application a"
+	 " JOIN bm_webhook.endpoint e ON e.application OPERATOR(pg_catalog.=) a.name WHERE " OWN,
+	 1,
+	 {OIDOID},
+	 .is_stable = true}};
+
+/* As long as nothing says that it has changed. */
+static struct
+{
+	Oid role;
+	bool is_valid;
+	MemoryContext context;
+	Datum lists[LISTS]; /* arrays; 0: not read yet */
+} owned;
 
 static Oid operation = InvalidOid; /* the table */
 
 static void watch_privileges(void);
 static void on_membership(Datum arg, int cache, uint32 hash);
 static void on_relation(Datum arg, Oid relation);
-static Datum run(BmwStatement *statement, Datum *values);
+static Datum list(int which);
+static void forget(void);
+static Datum read_list(BmwStatement *statement);
+static bool is_of_ownership(const TriggerData *trigger);
 
 /* sees_all(relation regclass) */
 Datum
@@ -73,21 +99,91 @@ bmw_sight_is_operator(void)
 Datum
 bm_webhook_own_applications(PG_FUNCTION_ARGS)
 {
-	Datum values[2] = {ObjectIdGetDatum(GetUserId()), PG_GETARG_DATUM(0)};
-
-	return run(&own_applications, values);
+	return list(PG_GETARG_BOOL(0) ? LIVING_APPLICATIONS : APPLICATIONS);
 }
 
 /* own_endpoints() */
 Datum
 bm_webhook_own_endpoints(PG_FUNCTION_ARGS)
 {
-	Datum values[1] = {ObjectIdGetDatum(GetUserId())};
-
-	return run(&own_endpoints, values);
+	return list(ENDPOINTS);
 }
 
-/* A plan depends on the tables that it reads, and so on their privileges, but not on this one, and not on memberships. */
+void
+bmw_sight_changed(const TriggerData *trigger)
+{
+	Oid relation = get_relname_relid("operation", get_namespace_oid("bm_webhook", false));
+
+	if (OidIsValid(relation) && is_of_ownership(trigger))
+		CacheInvalidateRelcacheByRelid(relation);
+}
+
+/* Of an endpoint: it came, went, or is another's now. */
+static bool
+is_of_ownership(const TriggerData *trigger)
+{
+	TupleDesc desc = RelationGetDescr(trigger->tg_relation);
+	int column = SPI_fnumber(desc, "application");
+	bool was_null;
+	bool is_null;
+	Datum was;
+	Datum is;
+
+	if (strcmp(RelationGetRelationName(trigger->tg_relation), "application") == 0)
+		return true;
+	if (column == SPI_ERROR_NOATTRIBUTE || !TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+		return column != SPI_ERROR_NOATTRIBUTE;
+	was = SPI_getbinval(trigger->tg_trigtuple, desc, column, &was_null);
+	is = SPI_getbinval(trigger->tg_newtuple, desc, column, &is_null);
+	return was_null != is_null || (!is_null && !datum_image_eq(was, is, false, -1));
+}
+
+/* Is valid before it is read: what changes meanwhile makes it invalid again. */
+static Datum
+list(int which)
+{
+	watch_privileges();
+	if (!owned.is_valid || owned.role != GetUserId())
+		forget();
+	if (owned.lists[which] == 0)
+		owned.lists[which] = read_list(&statements[which]);
+	return owned.lists[which];
+}
+
+static void
+forget(void)
+{
+	if (owned.context == NULL)
+		owned.context =
+			AllocSetContextCreate(CacheMemoryContext, "bm_webhook owned", ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(owned.context);
+	memset(owned.lists, 0, sizeof(owned.lists));
+	owned.role = GetUserId();
+	owned.is_valid = true;
+}
+
+/* As the owner of the log, who sees all; with the latest snapshot, as the plan may be used with later ones. */
+static Datum
+read_list(BmwStatement *statement)
+{
+	Datum values[1] = {ObjectIdGetDatum(GetUserId())};
+	BmwIdentity before = bmw_identity_become(bmw_event_store_owner());
+	MemoryContext caller;
+	bool is_null;
+	Datum found;
+
+	SPI_connect();
+	(void) bmw_statement_run_latest(statement, values);
+	found = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
+	caller = MemoryContextSwitchTo(owned.context);
+	found = PointerGetDatum(PG_DETOAST_DATUM_COPY(found));
+	MemoryContextSwitchTo(caller);
+	SPI_finish();
+	bmw_identity_return(before);
+	return found;
+}
+
+/* Plans depend by themselves on the tables that they read, but not on this one, nor on memberships. */
 static void
 watch_privileges(void)
 {
@@ -102,29 +198,15 @@ watch_privileges(void)
 static void
 on_membership(Datum arg, int cache, uint32 hash)
 {
+	owned.is_valid = false;
 	ResetPlanCache();
 }
 
 static void
 on_relation(Datum arg, Oid relation)
 {
-	if (relation == operation || !OidIsValid(relation))
-		ResetPlanCache();
-}
-
-/* As the owner of the log, who sees all. */
-static Datum
-run(BmwStatement *statement, Datum *values)
-{
-	BmwIdentity before = bmw_identity_become(bmw_event_store_owner());
-	bool is_null;
-	Datum list;
-
-	SPI_connect();
-	(void) bmw_statement_run(statement, values);
-	list = SPI_datumTransfer(
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null), false, -1);
-	SPI_finish();
-	bmw_identity_return(before);
-	return list;
+	if (relation != operation && OidIsValid(relation))
+		return;
+	owned.is_valid = false;
+	ResetPlanCache();
 }

@@ -49,7 +49,7 @@ bmw_statement_run_latest(BmwStatement *statement, Datum *values)
 
 	prepare(statement);
 	result = SPI_execute_snapshot(statement->plan, values, NULL, GetLatestSnapshot(),
-								  InvalidSnapshot, false, true, 0);
+								  InvalidSnapshot, statement->is_stable, true, 0);
 	if (result < 0)
 		refuse(result);
 	return (int) SPI_processed;
