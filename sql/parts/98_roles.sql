@@ -12,8 +12,10 @@ CREATE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS SETOF text
 		('delivery', '{}'), ('failed_attempt', '{}'), ('redelivery', '{}'), ('set_aside', '{}'), ('operation', '{}'),
 		('cursor', '{}'), ('event_type', '{}')
 	), written (relation, command, without) AS (VALUES
-		('endpoint', 'INSERT', '{id,created_at,updated_at,deleted_at,events_since,paused_at}'::text[]),
-		('endpoint', 'UPDATE', '{id,application,created_at,updated_at,deleted_at,events_since,paused_at}'),
+		('endpoint', 'INSERT',
+			'{id,created_at,updated_at,deleted_at,events_since,paused_at,credentials,credentials_key_id}'::text[]),
+		('endpoint', 'UPDATE',
+			'{id,application,created_at,updated_at,deleted_at,events_since,paused_at,credentials,credentials_key_id}'),
 		('endpoint_secret', 'INSERT', '{id,key_id,created_at}')
 	), columns AS (
 		SELECT relation, 'SELECT' AS command, without FROM seen WHERE kind = 'owner' OR kind = 'operator' AND without <> '{}'

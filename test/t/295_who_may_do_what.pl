@@ -82,8 +82,8 @@ my @functions = (
 	[ "message_clicked('{\"id\": \"1\", \"text\": \"x\"}', :application, 'sms', 'm', '+33612345678', '+33123456789')", 'writers' ],
 	[ "watch('of_watcher.sms', 'sms.made')", 'watchers' ], [ "unwatch('of_watcher.sms')", 'watchers' ], [ "watch_messages('of_watcher.sms')", 'watchers' ],
 	[ "watch_replies('of_watcher.sms')", 'watchers' ],
-	[ "redeliver(:event)", 'administrators' ], [ "retry_set_aside()", 'administrators' ], [ "wait_for_delivery(:event, '1 ms')", 'administrators' ],
-	[ "delete_application(:application)", 'administrators' ], [ "rekey()", 'administrators' ],
+	[ "redeliver(:event)", 'administrators' ], [ "retry_set_aside()", 'administrators' ], [ "rekey()", 'administrators' ], [ "wait_for_delivery(:event, '1 ms')", 'administrators' ],
+	[ "delete_application(:application)", 'administrators' ],
 	[ "grant_owner(:application, 'owner')", 'administrators' ], [ "revoke_owner(:application)", 'administrators' ],
 	(map { ([ "grant_$_('stranger')", 'administrators' ], [ "revoke_$_('$_')", 'administrators' ]) } qw(operator writer watcher)),
 	[ "sign('whsec_' || encode(repeat('x', 24)::bytea, 'base64'), 'a', now(), '')", 'everybody' ], [ "verify('{}', 'x'::text, 'whsec_' || encode(repeat('x', 24)::bytea, 'base64'))", 'everybody' ],
@@ -110,10 +110,8 @@ for (@functions)
 	my ($function, $kind) = @$_;
 	my @got = attempts(call($function, $of{shop}), @roles);
 	my $got = join '', map { /^ok/ ? 'y' : /^42501/ ? 'n' : /^42704/ ? 'u' : "[$_]" } @got;
-	# that of a delivery may have ended: what matters is that it was found
-	$got =~ s/\[(?:55000|42704|22023|P0002)[^\]]*\]/y/g if $function =~ /put_back|set_aside\(/;
-	# without a key file
-	$got =~ s/\[55000[^\]]*\]/y/g if $function =~ /rekey/;
+	# that of a delivery may have ended, and there is no key file: what matters is that it was asked for
+	$got =~ s/\[(?:55000|42704|22023|P0002)[^\]]*\]/y/g if $function =~ /put_back|set_aside\(|rekey/;
 	is($got, $rights{$kind}, "$function: for $kind");
 	next unless $function =~ /:(endpoint|secret|event|application|signing|delivered)\b/ && $kind =~ /owners$|explains|readers_of_endpoint/;
 	my ($foreign) = attempts(call($function, $of{shop}), 'other');
@@ -201,7 +199,7 @@ $bmw->sql(q{SELECT bm_webhook.grant_operator('operator'), bm_webhook.grant_owner
 is($bmw->sql($acl), $before, 'to grant again changes nothing');
 $bmw->sql(q{SELECT bm_webhook.grant_operator('owner'), bm_webhook.grant_writer('owner'), bm_webhook.grant_watcher('owner')});
 like($bmw->sql(q{SELECT rows_for('owner', 'SELECT count(*) FROM bm_webhook.endpoint')}), qr/^[3-9]/, 'an owner who is an operator, too, sees all');
-is($bmw->sql(q{SELECT rows_for('owner', 'SELECT count(DISTINCT endpoint_id) FROM bm_webhook.endpoint_secret')}), 3, 'and secrets without their values');
+is($bmw->sql(q{SELECT rows_for('owner', 'SELECT count(DISTINCT endpoint_id) FROM bm_webhook.endpoint_secret')}), 1, 'but only its own secrets');
 is($bmw->sql(q{SELECT rows_for('owner', 'WITH c AS (UPDATE bm_webhook.endpoint SET description = ''x'' RETURNING 1) SELECT count(*) FROM c')}), 1, 'and changes only its own');
 $bmw->sql(q{SELECT bm_webhook.revoke_writer('owner'), bm_webhook.revoke_operator('owner'), bm_webhook.revoke_watcher('owner')});
 is($bmw->sql($acl), $before, 'what is revoked leaves what was granted otherwise');

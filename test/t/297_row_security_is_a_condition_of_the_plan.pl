@@ -13,7 +13,7 @@ $bmw->sql(q{CREATE ROLE shop; CREATE ROLE operator; INSERT INTO bm_webhook.appli
 my $endpoint = $bmw->endpoint('/ok/shop', application => 'shop');
 $bmw->endpoint('/ok/bank', application => 'bank');
 
-sub plan
+sub explain_as
 {
 	my ($role, $query) = @_;
 	return $bmw->sql("SET enable_seqscan = off; SET ROLE $role; EXPLAIN (COSTS OFF) $query");
@@ -24,13 +24,13 @@ my %query = (
 	set_aside => 'SELECT cause FROM bm_webhook.set_aside', operation => 'SELECT id FROM bm_webhook.operation', endpoint => 'SELECT id FROM bm_webhook.endpoint');
 for my $table (sort keys %query)
 {
-	unlike(plan($_, $query{$table}), qr/(?:Filter|Cond): .*(?:application|endpoint_id|ANY)|InitPlan|SubPlan/, "$table: no condition for $_")
+	unlike(explain_as($_, $query{$table}), qr/(?:Filter|Cond): .*(?:application|endpoint_id|ANY)|InitPlan|SubPlan/, "$table: no condition for $_")
 	  for qw(bm_webhook operator);
-	is(plan('operator', $query{$table}), $bmw->sql("SET enable_seqscan = off; EXPLAIN (COSTS OFF) $query{$table}"), 'the plan of an operator is that of a superuser');
+	is(explain_as('operator', $query{$table}), $bmw->sql("SET enable_seqscan = off; EXPLAIN (COSTS OFF) $query{$table}"), 'the plan of an operator is that of a superuser');
 }
-like(plan('shop', $query{event}), qr/Index Cond: \(message_id = 'm'::text\)\s+Filter: \(\(application = ANY \('\{shop\}'::text\[\]\)\)/, 'an owner finds events by index, and sees his');
-like(plan('shop', $query{delivery}), qr/Index Cond: \(endpoint_id = ANY \('\{$endpoint\}'::bigint\[\]\)\)/, 'and deliveries of his endpoints');
-unlike(plan('shop', $query{$_}), qr/InitPlan|SubPlan/, "$_: nothing is asked for each row") for sort keys %query;
+like(explain_as('shop', $query{event}), qr/Index Cond: \(message_id = 'm'::text\)\s+Filter: \(\(application = ANY \('\{shop\}'::text\[\]\)\)/, 'an owner finds events by index, and sees his');
+like(explain_as('shop', $query{delivery}), qr/Index Cond: \(endpoint_id = ANY \('\{$endpoint\}'::bigint\[\]\)\)/, 'and deliveries of his endpoints');
+unlike(explain_as('shop', $query{$_}), qr/InitPlan|SubPlan/, "$_: nothing is asked for each row") for sort keys %query;
 
 # What a function of the owner is shown, is his: conditions of users come after those of policies.
 $bmw->sql(q{CREATE TABLE seen (application text); GRANT INSERT ON seen TO shop;
