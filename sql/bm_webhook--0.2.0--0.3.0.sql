@@ -42,6 +42,7 @@ ALTER TABLE bm_webhook.endpoint ADD COLUMN events_since timestamptz, ADD COLUMN 
 	ADD COLUMN filter jsonpath, ADD COLUMN payload text NOT NULL DEFAULT 'full' CHECK (payload IN ('full', 'thin')),
 	ADD COLUMN signature_header text, ADD COLUMN signature_scheme text,
 	ADD COLUMN credentials text, ADD COLUMN credentials_key_id text, ALTER COLUMN credentials SET STATISTICS 0,
+	ADD COLUMN ca_certificates text,
 	ALTER COLUMN max_in_flight SET DEFAULT 128;
 ALTER TABLE bm_webhook.event ADD COLUMN expires_at timestamptz;
 ALTER TABLE bm_webhook.set_aside ADD COLUMN asked_by name;
@@ -71,6 +72,8 @@ COMMENT ON COLUMN bm_webhook.endpoint.credentials_key_id IS
 	'the key of bm_webhook.secret_key_file that credentials is encrypted with';
 COMMENT ON COLUMN bm_webhook.endpoint.headers IS
 	'further HTTP headers, an object of strings; where they are encrypted it shows ******** for each value';
+COMMENT ON COLUMN bm_webhook.endpoint.ca_certificates IS
+	'PEM of the authorities that its server''s certificate may be of, instead of the trusted ones; NULL: those';
 COMMENT ON COLUMN bm_webhook.endpoint.max_in_flight IS 'requests at the same time; 1 to 5000';
 COMMENT ON COLUMN bm_webhook.endpoint.ttl IS
 	'an event that was captured longer ago is not sent any more, but canceled; NULL: however old';
@@ -90,7 +93,10 @@ CREATE INDEX endpoint_secret_expires_at_idx ON bm_webhook.endpoint_secret (expir
 COMMENT ON TABLE bm_webhook.endpoint_secret IS
 	'signing secrets; every request is signed with all of its endpoint''s that have not expired';
 COMMENT ON COLUMN bm_webhook.endpoint_secret.kind IS
-	'hmac_sha256, a shared key whsec_... (v1); ed25519, a pair of keys, of which whsk_... is stored (v1a)';
+	'hmac_sha256, a shared key whsec_... (v1); ed25519, a pair of keys, of which whsk_... is stored (v1a); '
+	'client_certificate, PEM of a certificate and its key, which does not sign but is shown to the server';
+ALTER TABLE bm_webhook.endpoint_secret DROP CONSTRAINT endpoint_secret_kind_check,
+	ADD CONSTRAINT endpoint_secret_kind_check CHECK (kind IN ('hmac_sha256', 'ed25519', 'client_certificate'));
 COMMENT ON COLUMN bm_webhook.endpoint_secret.key_id IS
 	'the key of bm_webhook.secret_key_file that the secret is encrypted with; NULL: it is plain text';
 COMMENT ON COLUMN bm_webhook.endpoint_secret.secret IS 'a new one is made of what is inserted without';

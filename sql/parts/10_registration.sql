@@ -55,9 +55,12 @@ CREATE TABLE bm_webhook.endpoint (
 	signature_scheme text,
 	credentials text,
 	credentials_key_id text,
+	ca_certificates text,
 	CHECK (url IS NOT NULL OR deleted_at IS NOT NULL)
 );
 CREATE INDEX endpoint_application_idx ON bm_webhook.endpoint (application);
+COMMENT ON COLUMN bm_webhook.endpoint.ca_certificates IS
+	'PEM of the authorities that its server''s certificate may be of, instead of the trusted ones; NULL: those';
 ALTER TABLE bm_webhook.endpoint ALTER COLUMN credentials SET STATISTICS 0;
 COMMENT ON COLUMN bm_webhook.endpoint.credentials IS
 	'the values of headers, encrypted; NULL: headers has them';
@@ -119,7 +122,8 @@ CREATE TABLE bm_webhook.endpoint_secret (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	endpoint_id bigint NOT NULL REFERENCES bm_webhook.endpoint (id) ON DELETE CASCADE,
 	secret text NOT NULL,
-	kind text NOT NULL DEFAULT 'hmac_sha256' CHECK (kind IN ('hmac_sha256', 'ed25519')),
+	kind text NOT NULL DEFAULT 'hmac_sha256' CHECK (kind IN ('hmac_sha256', 'ed25519',
+		'client_certificate')),
 	key_id text,
 	created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
 	expires_at timestamptz
@@ -130,7 +134,8 @@ CREATE INDEX endpoint_secret_expires_at_idx ON bm_webhook.endpoint_secret (expir
 COMMENT ON TABLE bm_webhook.endpoint_secret IS
 	'signing secrets; every request is signed with all of its endpoint''s that have not expired';
 COMMENT ON COLUMN bm_webhook.endpoint_secret.kind IS
-	'hmac_sha256, a shared key whsec_... (v1); ed25519, a pair of keys, of which whsk_... is stored (v1a)';
+	'hmac_sha256, a shared key whsec_... (v1); ed25519, a pair of keys, of which whsk_... is stored (v1a); '
+	'client_certificate, PEM of a certificate and its key, which does not sign but is shown to the server';
 COMMENT ON COLUMN bm_webhook.endpoint_secret.secret IS 'a new one is made of what is inserted without';
 COMMENT ON COLUMN bm_webhook.endpoint_secret.key_id IS
 	'the key of bm_webhook.secret_key_file that the secret is encrypted with; NULL: it is plain text';

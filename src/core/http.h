@@ -57,7 +57,9 @@ typedef struct BmwHttpRequest
 	int headers_length;
 	const char *body; /* borrowed until the result has been taken */
 	size_t body_len;
-	int timeout_ms; /* the whole attempt */
+	const char *authorities; /* PEM, in place of the configured ones; NULL: those */
+	const char *client;		 /* PEM: a certificate and its key, to show; NULL: none */
+	int timeout_ms;			 /* the whole attempt */
 	int connect_timeout_ms;
 	void *tag; /* handed back with the result */
 } BmwHttpRequest;

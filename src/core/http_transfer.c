@@ -16,6 +16,8 @@
 
 static BmwTransfer *make_transfer(BmwHttp *http);
 static void set_fixed_options(BmwTransfer *transfer);
+static bool set_tls(CURL *easy, const BmwHttpRequest *request);
+static bool set_blob(CURL *easy, CURLoption option, const char *text);
 static struct curl_slist *make_headers(const BmwHttpRequest *request);
 static bool append_header(struct curl_slist **list, const char *line);
 static size_t on_response(char *bytes, size_t size, size_t count, void *context);
@@ -60,7 +62,27 @@ bmw_http_transfer_set(BmwTransfer *transfer, const BmwHttpRequest *request)
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) request->timeout_ms);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) request->connect_timeout_ms);
-	return BMW_OK;
+	return set_tls(easy, request) ? BMW_OK : BMW_ERROR_MEMORY;
+}
+
+/* Connections are used again by requests with the same alone: libcurl compares them. */
+static bool
+set_tls(CURL *easy, const BmwHttpRequest *request)
+{
+	return set_blob(easy, CURLOPT_CAINFO_BLOB, request->authorities) &&
+		   set_blob(easy, CURLOPT_SSLCERT_BLOB, request->client) &&
+		   set_blob(easy, CURLOPT_SSLKEY_BLOB, request->client);
+}
+
+static bool
+set_blob(CURL *easy, CURLoption option, const char *text)
+{
+	struct curl_blob blob = {.data = (void *) text, .flags = CURL_BLOB_COPY};
+
+	if (text == NULL)
+		return curl_easy_setopt(easy, option, NULL) == CURLE_OK;
+	blob.len = strlen(text);
+	return curl_easy_setopt(easy, option, &blob) == CURLE_OK;
 }
 
 static BmwTransfer *

@@ -73,6 +73,10 @@ bmw_status_text(BmwStatus status)
 			return "Another key has the same id.";
 		case BMW_ERROR_KEY:
 			return "The key is not the base64 of 32 bytes.";
+		case BMW_ERROR_CERTIFICATE:
+			return "It does not begin with a certificate in PEM.";
+		case BMW_ERROR_CERTIFICATE_KEY:
+			return "It has no private key of its first certificate, or one with a password.";
 		case BMW_ERROR_HEADER_NAME:
 			return "The header name is not a valid HTTP token.";
 		case BMW_ERROR_HEADER_RESERVED:

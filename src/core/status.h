@@ -47,7 +47,10 @@ typedef enum BmwStatus
 
 	BMW_ERROR_KEY_ID = -60,
 	BMW_ERROR_KEY_ID_TWICE = -61,
-	BMW_ERROR_KEY = -62
+	BMW_ERROR_KEY = -62,
+
+	BMW_ERROR_CERTIFICATE = -70,
+	BMW_ERROR_CERTIFICATE_KEY = -71
 } BmwStatus;
 
 /* A constant sentence for the status; never NULL. */

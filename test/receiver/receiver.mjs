@@ -1,7 +1,7 @@
 // receiver.mjs - a webhook receiver for tests, the demo and the examples.
 //
 //   node receiver.mjs --port 0 --port-file F [--log F.jsonl] [--secrets F.json]
-//                     [--tls-key F --tls-cert F] [--host 127.0.0.1]
+//                     [--tls-key F --tls-cert F [--tls-client-ca F]] [--host 127.0.0.1]
 //                     [--until-stdin-closes]
 //
 // One process stands for many endpoints. The path says how an endpoint behaves
@@ -66,6 +66,7 @@ const { values: options } = parseArgs({
     secrets: { type: 'string' },
     'tls-key': { type: 'string' },
     'tls-cert': { type: 'string' },
+    'tls-client-ca': { type: 'string' },
     'until-stdin-closes': { type: 'boolean', default: false },
   },
 });
@@ -459,6 +460,8 @@ const ports = [await open(http.createServer(handle), Number(options.port))];
 
 if (options['tls-key']) {
   const tls = { key: readFileSync(options['tls-key']), cert: readFileSync(options['tls-cert']) };
+  // clients have to show a certificate of this authority
+  if (options['tls-client-ca']) Object.assign(tls, { ca: readFileSync(options['tls-client-ca']), requestCert: true });
   ports.push(await open(https.createServer(tls, handle), 0));
 }
 

@@ -35,6 +35,8 @@ bmw_endpoint_create(const BmwEndpointRow *row)
 	space = (char *) (endpoint->secrets + row->secrets_length);
 	endpoint->url = copy(row->url, &space);
 	set_scheme(endpoint, row, &space);
+	endpoint->authorities = copy(row->authorities, &space);
+	endpoint->client = copy(row->client, &space);
 	endpoint->owner = (BmwSubscription){.endpoint_id = row->id,
 										.application = copy(row->application, &space),
 										.since_us = row->since_us};
@@ -86,7 +88,8 @@ static size_t
 size_of(const BmwEndpointRow *row)
 {
 	size_t size = sizeof(BmwEndpoint) + text_size(row->url) + text_size(row->application) +
-				  text_size(row->scheme_header);
+				  text_size(row->scheme_header) + text_size(row->authorities) +
+				  text_size(row->client);
 
 	size += sizeof(BmwHttpHeader) * row->headers_length + sizeof(BmwSecret) * row->secrets_length;
 	for (int i = 0; i < row->headers_length; i++)

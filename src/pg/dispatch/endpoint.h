@@ -28,6 +28,8 @@ typedef struct BmwEndpoint
 	const char *url;
 	const char *scheme_header; /* NULL without a scheme */
 	BmwScheme scheme;
+	const char *authorities; /* PEM; NULL: the configured ones */
+	const char *client;		 /* PEM of a certificate and its key; NULL: none */
 	BmwHttpHeader *headers;
 	BmwSecret *secrets;
 } BmwEndpoint;

@@ -160,6 +160,8 @@ start(BmwSender *sender, const BmwRequest *request)
 							  .headers_length = headers.length,
 							  .body = source.body.bytes,
 							  .body_len = source.body.length,
+							  .authorities = endpoint->authorities,
+							  .client = endpoint->client,
 							  .timeout_ms = endpoint->timeout_ms,
 							  .connect_timeout_ms = Min(endpoint->timeout_ms, CONNECT_TIMEOUT_MS),
 							  .tag = request->delivery,

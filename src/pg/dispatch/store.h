@@ -67,6 +67,8 @@ typedef struct BmwEndpointRow
 	bool is_sealed;			   /* one of them cannot be decrypted */
 	const char *scheme_header; /* of a further signature; NULL: there is none */
 	const char *scheme;
+	const char *authorities; /* PEM; NULL: the configured ones */
+	const char *client;		 /* PEM of a certificate and its key; NULL: none */
 	int secrets_length;
 	bool is_ordered;		/* by message */
 	bool is_thin;			/* gets bodies without data */

@@ -8,6 +8,7 @@
 #include "catalog/pg_type.h"
 #include "core/header.h"
 #include "core/secret.h"
+#include "pg/sql/key.h"
 #include "pg/sql/sealed.h"
 #include "pg/sql/sealed_headers.h"
 #include "pg/sql/statement.h"
@@ -28,6 +29,7 @@ bmw_store_run_secrets(Datum endpoint_ids)
 void
 bmw_store_begin_secrets(BmwEndpointRow *endpoint)
 {
+	endpoint->client = NULL;
 	endpoint->secrets_length = 0;
 	endpoint->secrets = palloc(sizeof(char *) * BMW_MAX_SECRETS);
 	endpoint->secrets_expire_us = palloc(sizeof(int64) * BMW_MAX_SECRETS);
@@ -36,14 +38,19 @@ bmw_store_begin_secrets(BmwEndpointRow *endpoint)
 void
 bmw_store_add_secret(const BmwSqlRow *row, BmwEndpointRow *endpoint)
 {
-	char *context =
-		bmw_sealed_secret_context(endpoint->id, bmw_sql_int64(row, 4), bmw_sql_text(row, 5, NULL));
+	const char *kind = bmw_sql_text(row, 5, NULL);
+	char *context = bmw_sealed_secret_context(endpoint->id, bmw_sql_int64(row, 4), kind);
 	const char *text =
 		bmw_sealed_open(bmw_sql_text(row, 2, NULL), bmw_sql_text(row, 6, NULL), context);
 
 	if (text == NULL)
 	{
 		endpoint->is_sealed = true;
+		return;
+	}
+	if (strcmp(kind, BMW_CLIENT_CERTIFICATE) == 0)
+	{
+		endpoint->client = endpoint->client == NULL ? text : endpoint->client;
 		return;
 	}
 	endpoint->secrets_expire_us[endpoint->secrets_length] = bmw_sql_time(row, 3);

@@ -10,6 +10,7 @@
 
 #include "catalog/pg_type.h"
 #include "core/backoff.h"
+#include "core/certificate.h"
 #include "core/header.h"
 #include "core/pattern.h"
 #include "fmgr.h"
@@ -57,6 +58,7 @@ static void check_ttl(BmwRow *row, const char *column);
 static void check_ordering(BmwRow *row, const char *column);
 static void check_retry_delays(BmwRow *row, const char *column);
 static void check_metadata(BmwRow *row, const char *column);
+static void check_ca_certificates(BmwRow *row, const char *column);
 static bool was_deleted(const BmwRow *row);
 static void erase(BmwRow *row);
 static void keep_times(BmwRow *row);
@@ -117,6 +119,7 @@ bm_webhook_check_endpoint(PG_FUNCTION_ARGS)
 	check_changed(&row, "filter", bmw_endpoint_filter_check);
 	check_changed(&row, "payload", bmw_endpoint_payload_check);
 	bmw_endpoint_signature_check(&row);
+	check_changed(&row, "ca_certificates", check_ca_certificates);
 	keep_times(&row);
 	return bmw_row_end(&row);
 }
@@ -350,6 +353,21 @@ check_metadata(BmwRow *row, const char *column)
 	if (!JB_ROOT_IS_OBJECT(DatumGetJsonbP(bmw_row_value(row, column))))
 		bmw_row_refuse("\"metadata\" must be an object", "It has another JSON type.",
 					   "Write {\"key\": \"value\"}.");
+}
+
+static void
+check_ca_certificates(BmwRow *row, const char *column)
+{
+	text *pem;
+	BmwStatus status;
+
+	if (bmw_row_is_null(row, column))
+		return;
+	pem = DatumGetTextPP(bmw_row_value(row, column));
+	status = bmw_certificate_check_authorities(VARDATA_ANY(pem), VARSIZE_ANY_EXHDR(pem));
+	if (status != BMW_OK)
+		bmw_row_refuse("invalid \"ca_certificates\"", bmw_status_text(status),
+					   "Write the certificates of the authorities, as PEM.");
 }
 
 static bool

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "core/certificate.h"
 #include "core/secret.h"
 #include "pg/sql/identity.h"
 #include "pg/sql/key.h"
@@ -37,6 +38,8 @@ static void check_secret(BmwRow *row);
 static void close_secret(BmwRow *row);
 static void close_anew(BmwRow *row);
 static char *context_of(const BmwRow *row);
+static bool is_certificate(const BmwRow *row);
+static void check_certificate(const BmwRow *row);
 static BmwSecretKind kind_of(const BmwRow *row);
 static void check_expiry(const BmwRow *row);
 static void check_count(const BmwRow *row);
@@ -51,7 +54,8 @@ bm_webhook_check_endpoint_secret(PG_FUNCTION_ARGS)
 	bmw_row_check_id(&row, &last);
 	make_secret(&row);
 	bmw_row_require(&row, required, lengthof(required));
-	(void) kind_of(&row);
+	if (!is_certificate(&row))
+		(void) kind_of(&row);
 	bmw_row_refuse_change(&row, "endpoint_id", "Insert it for the other endpoint.");
 	bmw_row_refuse_change(&row, "kind", "Insert another one.");
 	keep_secret(&row);
@@ -68,7 +72,8 @@ make_secret(BmwRow *row)
 {
 	BmwSecret key;
 
-	if (bmw_row_is_update(row) || !bmw_row_is_null(row, "secret") || bmw_row_is_null(row, "kind"))
+	if (bmw_row_is_update(row) || !bmw_row_is_null(row, "secret") || bmw_row_is_null(row, "kind") ||
+		is_certificate(row))
 		return;
 	key = bmw_key_generate(kind_of(row));
 	bmw_row_set(row, "secret", bmw_key_datum(&key));
@@ -93,7 +98,10 @@ keep_secret(BmwRow *row)
 				errhint("Leave it out: the extension encrypts the secret."));
 	if (has_key_id && !bmw_row_is_null(row, "key_id"))
 		return;
-	check_secret(row);
+	if (is_certificate(row))
+		check_certificate(row);
+	else
+		check_secret(row);
 	close_secret(row);
 }
 
@@ -160,6 +168,25 @@ check_secret(BmwRow *row)
 	explicit_bzero(&key, sizeof(key));
 }
 
+static bool
+is_certificate(const BmwRow *row)
+{
+	return !bmw_row_is_null(row, "kind") &&
+		   strcmp(TextDatumGetCString(bmw_row_value(row, "kind")), BMW_CLIENT_CERTIFICATE) == 0;
+}
+
+static void
+check_certificate(const BmwRow *row)
+{
+	text *pem = DatumGetTextPP(bmw_row_value(row, "secret"));
+	BmwStatus status = bmw_certificate_check_client(VARDATA_ANY(pem), VARSIZE_ANY_EXHDR(pem));
+
+	if (status != BMW_OK)
+		bmw_row_refuse(
+			"invalid client certificate", bmw_status_text(status),
+			"Write the certificate, those between it and its authority, and its private key, as PEM.");
+}
+
 static BmwSecretKind
 kind_of(const BmwRow *row)
 {
@@ -167,7 +194,7 @@ kind_of(const BmwRow *row)
 
 	if (!bmw_key_kind(TextDatumGetCString(bmw_row_value(row, "kind")), &kind))
 		bmw_row_refuse("invalid \"kind\"", "There is no such kind of secret.",
-					   "The kinds are hmac_sha256, the default, and ed25519.");
+					   "The kinds are hmac_sha256, the default, ed25519, and client_certificate.");
 	return kind;
 }
 

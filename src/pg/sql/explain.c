@@ -8,6 +8,7 @@
 #include "funcapi.h"
 #include "pg/sql/call.h"
 #include "pg/sql/identity.h"
+#include "pg/sql/key.h"
 #include "pg/sql/insert.h"
 #include "pg/sql/ownership.h"
 #include "pg/sql/sight.h"
@@ -33,7 +34,8 @@ static BmwStatement explain = {
 	"SELECT x.id, x.reason IS NULL, coalesce(x.aside, x.reason, CASE WHEN coalesce(x.status, 'pending') <> 'pending' THEN NULL"
 	"  WHEN x.is_paused THEN 'paused' WHEN NOT EXISTS"
 	"   (SELECT FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = x.id"
-	"    AND coalesce(s.expires_at > clock_timestamp(), true)) THEN 'no secret' WHEN EXISTS"
+	"    AND s.kind <> '" BMW_CLIENT_CERTIFICATE
+	"' AND coalesce(s.expires_at > clock_timestamp(), true)) THEN 'no secret' WHEN EXISTS"
 	"   (SELECT FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = x.id AND s.key_id IS NOT NULL"
 	"    AND coalesce(s.expires_at > clock_timestamp(), true)"
 	"    AND NOT bm_webhook_internal.opens(s.endpoint_id, s.id, s.kind, s.secret, s.key_id)) OR EXISTS"

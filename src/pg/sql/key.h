@@ -9,6 +9,9 @@
 #include "core/secret.h"
 #include "pg/server/compat.h"
 
+/* The kind of secret that does not sign: PEM of a certificate and its key. */
+#define BMW_CLIENT_CERTIFICATE "client_certificate"
+
 /* A row of endpoint_secret. */
 typedef struct BmwStoredKey
 {

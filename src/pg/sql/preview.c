@@ -37,7 +37,8 @@ static BmwStatement find = {
 	"  FROM jsonb_each_text(CASE jsonb_typeof(e.headers) WHEN 'object' THEN e.headers ELSE '{}' END) j) h"
 	" CROSS JOIN LATERAL (SELECT array_agg(k.secret) AS secrets, array_agg(k.id::text) AS ids, array_agg(k.kind) AS kinds,"
 	"  array_agg(k.key_id) AS key_ids FROM (SELECT * FROM bm_webhook.endpoint_secret x WHERE x.endpoint_id = e.id"
-	"  AND coalesce(x.expires_at > clock_timestamp(), true) ORDER BY x.id DESC LIMIT 16) k) s"
+	"  AND x.kind <> '" BMW_CLIENT_CERTIFICATE
+	"' AND coalesce(x.expires_at > clock_timestamp(), true) ORDER BY x.id DESC LIMIT 16) k) s"
 	" LEFT JOIN bm_webhook.event v ON v.id = $4"
 	" AND (v.endpoint_id = e.id OR e.application IS NULL OR e.application = v.application)"
 	" WHERE e.id = $1 AND e.deleted_at IS NULL AND " BMW_OWNERSHIP,

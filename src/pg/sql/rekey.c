@@ -82,15 +82,16 @@ bm_webhook_opens(PG_FUNCTION_ARGS)
 						   .kind = bmw_call_text(fcinfo, 2),
 						   .secret = bmw_call_text(fcinfo, 3),
 						   .key_id = bmw_call_text(fcinfo, 4)};
-	BmwSecret key;
-	bool is_open;
+	char *plain;
 
 	for (int i = 0; i < 4; i++)
 		if (PG_ARGISNULL(i))
 			PG_RETURN_BOOL(false);
-	is_open = bmw_key_open(&stored, &key);
-	explicit_bzero(&key, sizeof(key));
-	PG_RETURN_BOOL(is_open);
+	plain = bmw_sealed_open(stored.secret, stored.key_id,
+							bmw_sealed_secret_context(stored.endpoint_id, stored.id, stored.kind));
+	if (plain != NULL)
+		explicit_bzero(plain, strlen(plain));
+	PG_RETURN_BOOL(plain != NULL);
 }
 
 /* opens_headers(endpoint, credentials, key_id) */

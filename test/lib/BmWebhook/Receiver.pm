@@ -19,7 +19,8 @@ use Time::HiRes qw(time usleep);
 
 my $program = abs_path(dirname(__FILE__) . '/../../receiver/receiver.mjs');
 
-# host: where it listens; tls_key, tls_cert: files, to listen for HTTPS as well.
+# host: where it listens; tls_key, tls_cert: files, to listen for HTTPS as well; tls_client_ca: of whom
+# clients must have a certificate.
 sub new
 {
 	my ($class, %options) = @_;
@@ -35,6 +36,7 @@ sub new
 	push @{ $self->{arguments} }, '--host', $options{host} if $options{host};
 	push @{ $self->{arguments} }, '--tls-key', $options{tls_key}, '--tls-cert', $options{tls_cert}
 	  if $options{tls_key};
+	push @{ $self->{arguments} }, '--tls-client-ca', $options{tls_client_ca} if $options{tls_client_ca};
 	$self->start;
 	return $self;
 }
