@@ -199,7 +199,10 @@ $bmw->sql(q{SELECT bm_webhook.grant_operator('operator'), bm_webhook.grant_owner
 is($bmw->sql($acl), $before, 'to grant again changes nothing');
 $bmw->sql(q{SELECT bm_webhook.grant_operator('owner'), bm_webhook.grant_writer('owner'), bm_webhook.grant_watcher('owner')});
 like($bmw->sql(q{SELECT rows_for('owner', 'SELECT count(*) FROM bm_webhook.endpoint')}), qr/^[3-9]/, 'an owner who is an operator, too, sees all');
-is($bmw->sql(q{SELECT rows_for('owner', 'SELECT count(DISTINCT endpoint_id) FROM bm_webhook.endpoint_secret')}), 1, 'but only its own secrets');
+is($bmw->sql(q{SELECT rows_for('owner', 'SELECT secret FROM bm_webhook.endpoint_secret')}), 'no', 'but no secret');
+$bmw->sql('GRANT SELECT (secret) ON bm_webhook.endpoint_secret TO owner');    # as owners of version 0.2.0 have it
+is($bmw->sql(q{SELECT rows_for('owner', 'SELECT count(DISTINCT endpoint_id) FROM bm_webhook.endpoint_secret')}), 1, 'nor, who may read secrets, those of others');
+$bmw->sql('REVOKE SELECT (secret) ON bm_webhook.endpoint_secret FROM owner');
 is($bmw->sql(q{SELECT rows_for('owner', 'WITH c AS (UPDATE bm_webhook.endpoint SET description = ''x'' RETURNING 1) SELECT count(*) FROM c')}), 1, 'and changes only its own');
 $bmw->sql(q{SELECT bm_webhook.revoke_writer('owner'), bm_webhook.revoke_operator('owner'), bm_webhook.revoke_watcher('owner')});
 is($bmw->sql($acl), $before, 'what is revoked leaves what was granted otherwise');
