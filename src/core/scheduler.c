@@ -228,7 +228,7 @@ reading_wakeup_us(const BmwScheduler *scheduler)
 	int64_t endpoint_id;
 	int64_t wakeup = bmw_passes_wakeup_us(scheduler);
 
-	if (bmw_scheduler_next_unlearnt(scheduler, &endpoint_id))
+	if (bmw_scheduler_next_unlearnt(scheduler, &endpoint_id, 1) > 0)
 		wakeup = bmw_scheduler_earlier(wakeup, scheduler->now_us);
 	if (!scheduler->is_paused)
 		wakeup = bmw_scheduler_earlier(wakeup, sending_wakeup_us(scheduler));

@@ -114,11 +114,11 @@ extern void bmw_scheduler_remove_endpoint(BmwScheduler *scheduler, int64_t endpo
 /* As far as its rules say. False also when it is not known. */
 extern bool bmw_scheduler_lacks_secret(const BmwScheduler *scheduler, int64_t endpoint_id);
 /*
- * An endpoint that keeps the order and whose unfinished deliveries are not known
- * yet: learn() each that is pending and has a message, then learnt(). Until then
- * nothing is sent to it. False: none.
+ * Endpoints that keep the order and whose unfinished deliveries are not known yet, at
+ * most so many; returns how many. Of each, learn() every one that is pending and has a
+ * message, then learnt(). Until then nothing is sent to it.
  */
-extern bool bmw_scheduler_next_unlearnt(const BmwScheduler *scheduler, int64_t *endpoint_id);
+extern int bmw_scheduler_next_unlearnt(const BmwScheduler *scheduler, int64_t *ids, int most);
 extern BmwStatus bmw_scheduler_learn(BmwScheduler *scheduler, int64_t endpoint_id,
 									 const char *application, const char *message_id,
 									 const BmwUuid *event_id);

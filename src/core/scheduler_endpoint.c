@@ -133,16 +133,18 @@ bmw_scheduler_lacks_secret(const BmwScheduler *scheduler, int64_t endpoint_id)
 	return target != NULL && !target->is_gone && !target->rules.has_secret;
 }
 
-bool
-bmw_scheduler_next_unlearnt(const BmwScheduler *scheduler, int64_t *endpoint_id)
+int
+bmw_scheduler_next_unlearnt(const BmwScheduler *scheduler, int64_t *ids, int most)
 {
 	const BmwTarget *target = scheduler->readings.unlearnt;
+	int length = 0;
 
 	/* what a provisional pass has missed would come after what is learnt of now */
-	if (target == NULL || scheduler->readings.is_behind || scheduler->passes.has_provisional)
-		return false;
-	*endpoint_id = target->rules.id;
-	return true;
+	if (scheduler->readings.is_behind || scheduler->passes.has_provisional)
+		return 0;
+	for (; target != NULL && length < most; target = target->unlearnt_next)
+		ids[length++] = target->rules.id;
+	return length;
 }
 
 BmwStatus

@@ -23,7 +23,7 @@ bmw_scheduler_wants_rows(BmwScheduler *scheduler)
 	int64_t endpoint_id;
 
 	return bmw_scheduler_wants_fetch(scheduler) ||
-		   bmw_scheduler_next_unlearnt(scheduler, &endpoint_id) ||
+		   bmw_scheduler_next_unlearnt(scheduler, &endpoint_id, 1) > 0 ||
 		   bmw_scheduler_wants_look(scheduler);
 }
 

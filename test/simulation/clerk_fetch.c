@@ -126,7 +126,7 @@ learn(Dispatcher *dispatcher)
 {
 	int64_t id;
 
-	while (bmw_scheduler_next_unlearnt(dispatcher->scheduler, &id))
+	while (bmw_scheduler_next_unlearnt(dispatcher->scheduler, &id, 1) > 0)
 	{
 		Result result = dispatcher_statement(dispatcher);
 

@@ -356,12 +356,12 @@ test_order(void)
 	begin();
 	rules.is_ordered = true;
 	set_rules(&rules);
-	CHECK(bmw_scheduler_next_unlearnt(scheduler, &id));
+	CHECK_INT(bmw_scheduler_next_unlearnt(scheduler, &id, 1), 1);
 	CHECK_INT(id, 1);
 	take_pass(1, 1, 1, "m");
 	CHECK_INT(send_next(&request), -1); /* an earlier one may wait in the table */
 	bmw_scheduler_learnt(scheduler, 1);
-	CHECK(!bmw_scheduler_next_unlearnt(scheduler, &id));
+	CHECK_INT(bmw_scheduler_next_unlearnt(scheduler, &id, 1), 0);
 	pass_time(5000);
 	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 1);
 	while (bmw_scheduler_next_fetch(scheduler, &what))

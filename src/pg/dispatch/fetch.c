@@ -13,6 +13,9 @@
 #include "pg/dispatch/store.h"
 #include "pg/dispatch/transaction.h"
 
+#define LEARN_AT_ONCE 500		   /* endpoints */
+#define LEARN_US INT64CONST(50000) /* of a cycle */
+
 /* One fetch. */
 typedef struct Fetching
 {
@@ -35,8 +38,8 @@ static void hear(BmwFetcher *fetcher);
 static void look(BmwFetcher *fetcher);
 static void expect(int64 endpoint_id, int64 due_us, bool has_held, void *context);
 static void learn(BmwScheduler *scheduler);
-static void learn_one(const BmwUuid *event_id, const char *application, const char *message_id,
-					  void *context);
+static void learn_one(int64 endpoint_id, const BmwUuid *event_id, const char *application,
+					  const char *message_id, void *context);
 static void fetch_one(Fetching *fetching);
 static void offer(const BmwDueRow *row, void *context);
 static bool fits(const BmwUuid *event_id, int64 size, void *context);
@@ -115,26 +118,29 @@ expect(int64 endpoint_id, int64 due_us, bool has_held, void *context)
 		bmw_scheduler_expect(fetcher->scheduler, endpoint_id, BMW_HELD_BACK);
 }
 
+/* Many endpoints with each statement; what is left after a while, after other work of the cycle. */
 static void
 learn(BmwScheduler *scheduler)
 {
-	Fetching fetching = {.scheduler = scheduler};
+	const int64 start_us = bmw_clock_us();
+	int64 ids[LEARN_AT_ONCE];
+	int length;
 
-	while (bmw_scheduler_next_unlearnt(scheduler, &fetching.fetch.endpoint_id))
+	while ((length = bmw_scheduler_next_unlearnt(scheduler, ids, LEARN_AT_ONCE)) > 0 &&
+		   bmw_clock_us() - start_us < LEARN_US)
 	{
-		bmw_store_unfinished(fetching.fetch.endpoint_id, learn_one, &fetching);
-		bmw_scheduler_learnt(scheduler, fetching.fetch.endpoint_id);
+		bmw_store_unfinished(ids, length, learn_one, scheduler);
+		for (int i = 0; i < length; i++)
+			bmw_scheduler_learnt(scheduler, ids[i]);
 	}
 }
 
 static void
-learn_one(const BmwUuid *event_id, const char *application, const char *message_id, void *context)
+learn_one(int64 endpoint_id, const BmwUuid *event_id, const char *application,
+		  const char *message_id, void *context)
 {
-	const Fetching *fetching = context;
-
-	bmw_transaction_require_memory(bmw_scheduler_learn(fetching->scheduler,
-													   fetching->fetch.endpoint_id, application,
-													   message_id, event_id) == BMW_OK);
+	bmw_transaction_require_memory(
+		bmw_scheduler_learn(context, endpoint_id, application, message_id, event_id) == BMW_OK);
 }
 
 static void

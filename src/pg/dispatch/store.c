@@ -78,15 +78,15 @@ static BmwStatement bodies = {"SELECT {names} FROM pg_catalog.unnest($1) AS want
 							  {UUIDARRAYOID},
 							  .fields = &bmw_event_all_fields};
 
-/* For an endpoint that keeps the order: everything that has not ended. What was set aside says so itself. */
+/* For endpoints that keep the order: everything that has not ended. What was set aside says so itself. */
 static BmwStatement unfinished = {
-	"SELECT d.event_id, e.application, e.message_id FROM bm_webhook.delivery d JOIN bm_webhook.event e ON e.id = d.event_id"
-	" WHERE d.endpoint_id = $1 AND d.status = 'pending' AND e.message_id IS NOT NULL AND" BMW_NOT_SET_ASIDE
+	"SELECT d.endpoint_id, d.event_id, e.application, e.message_id FROM bm_webhook.delivery d JOIN bm_webhook.event e ON e.id = d.event_id"
+	" WHERE d.endpoint_id = ANY ($1) AND d.status = 'pending' AND e.message_id IS NOT NULL AND" BMW_NOT_SET_ASIDE
 	" UNION ALL"
-	" SELECT s.event_id, e.application, e.message_id FROM bm_webhook.set_aside s JOIN bm_webhook.event e ON e.id = s.event_id"
-	" WHERE s.endpoint_id = $1 AND s.status = 'pending' AND e.message_id IS NOT NULL",
+	" SELECT s.endpoint_id, s.event_id, e.application, e.message_id FROM bm_webhook.set_aside s JOIN bm_webhook.event e ON e.id = s.event_id"
+	" WHERE s.endpoint_id = ANY ($1) AND s.status = 'pending' AND e.message_id IS NOT NULL",
 	1,
-	{INT8OID}};
+	{INT8ARRAYOID}};
 
 static BmwStatement next_due = {
 	"SELECT next_attempt_at FROM bm_webhook.delivery"
@@ -217,11 +217,16 @@ bmw_store_bodies(const BmwUuid *events, int length, BmwSizeFn is_wanted, BmwEven
 }
 
 void
-bmw_store_unfinished(int64 endpoint_id, BmwUnfinishedFn fn, void *context)
+bmw_store_unfinished(const int64 *ids, int length, BmwUnfinishedFn fn, void *context)
 {
-	Datum values[1] = {Int64GetDatum(endpoint_id)};
 	Unfinished handing_out = {.fn = fn, .context = context};
+	BmwSqlColumn column;
+	Datum values[1];
 
+	bmw_sql_column_init(&column, INT8OID, length);
+	for (int i = 0; i < length; i++)
+		bmw_sql_column_add(&column, Int64GetDatum(ids[i]));
+	values[0] = bmw_sql_column_array(&column);
 	bmw_statement_each(&unfinished, values, hand_out_unfinished, &handing_out);
 }
 
@@ -256,10 +261,10 @@ static void
 hand_out_unfinished(const BmwSqlRow *row, void *context)
 {
 	const Unfinished *handing_out = context;
-	BmwUuid id = bmw_sql_uuid(row, 1);
+	BmwUuid id = bmw_sql_uuid(row, 2);
 
-	handing_out->fn(&id, bmw_sql_text(row, 2, NULL), bmw_sql_text(row, 3, NULL),
-					handing_out->context);
+	handing_out->fn(bmw_sql_int64(row, 1), &id, bmw_sql_text(row, 3, NULL),
+					bmw_sql_text(row, 4, NULL), handing_out->context);
 }
 
 static int

@@ -120,10 +120,10 @@ extern int bmw_store_rows(int64 endpoint_id, const BmwUuid *events, int length, 
 typedef bool (*BmwSizeFn)(const BmwUuid *event_id, int64 size, void *context);
 extern void bmw_store_bodies(const BmwUuid *events, int length, BmwSizeFn is_wanted,
 							 BmwEventRowFn fn, void *context);
-/* All pending deliveries of the endpoint whose event has a message. */
-typedef void (*BmwUnfinishedFn)(const BmwUuid *event_id, const char *application,
+/* All pending deliveries of these endpoints whose event has a message. */
+typedef void (*BmwUnfinishedFn)(int64 endpoint_id, const BmwUuid *event_id, const char *application,
 								const char *message_id, void *context);
-extern void bmw_store_unfinished(int64 endpoint_id, BmwUnfinishedFn fn, void *context);
+extern void bmw_store_unfinished(const int64 *ids, int length, BmwUnfinishedFn fn, void *context);
 /*
  * Makes due what was held back (what its schedule would not have planned so late), up
  * to limit, but for rows that somebody has locked; calls fn for each, returns how many.
