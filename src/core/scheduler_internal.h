@@ -292,7 +292,8 @@ extern void bmw_scheduler_record_park(BmwScheduler *scheduler, BmwDelivery *deli
 									  int64_t due_us);
 extern void bmw_scheduler_record_cancel(BmwScheduler *scheduler, BmwDelivery *delivery,
 										const char *reason);
-extern bool bmw_scheduler_record_reserve(BmwScheduler *scheduler);
+/* Room for so many more deliveries than are in memory. */
+extern bool bmw_scheduler_record_reserve(BmwScheduler *scheduler, int more);
 extern int64_t bmw_scheduler_record_wakeup_us(const BmwScheduler *scheduler);
 extern void bmw_scheduler_record_shift(BmwScheduler *scheduler, int64_t by_us);
 extern void bmw_scheduler_record_destroy(BmwScheduler *scheduler);

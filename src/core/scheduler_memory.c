@@ -20,7 +20,7 @@ bmw_memory_create(BmwScheduler *scheduler, const BmwUuid *event_id, int64_t endp
 {
 	BmwDelivery *delivery;
 
-	if (!make_room(scheduler) || !bmw_scheduler_record_reserve(scheduler))
+	if (!make_room(scheduler) || !bmw_scheduler_record_reserve(scheduler, 1))
 		return NULL;
 	delivery = calloc(1, sizeof(*delivery));
 	if (delivery == NULL)

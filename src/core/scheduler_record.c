@@ -158,12 +158,12 @@ bmw_scheduler_record_cancel(BmwScheduler *scheduler, BmwDelivery *delivery, cons
 }
 
 bool
-bmw_scheduler_record_reserve(BmwScheduler *scheduler)
+bmw_scheduler_record_reserve(BmwScheduler *scheduler, int more)
 {
 	BmwWriter *writer = &scheduler->writer;
+	const int most = scheduler->deliveries + more + BMW_FETCH_LENGTH;
 
-	return grow(&writer->fresh, scheduler->deliveries + BMW_FETCH_LENGTH) &&
-		   grow(&writer->stuck, scheduler->deliveries + BMW_FETCH_LENGTH);
+	return grow(&writer->fresh, most) && grow(&writer->stuck, most);
 }
 
 int64_t

@@ -122,6 +122,9 @@ plan(Placing *placing)
 		placing->message[0] = key.message[0];
 		placing->message[1] = key.message[1];
 	}
+	/* they count among those in memory when all have been planned */
+	if (!bmw_scheduler_record_reserve(placing->scheduler, arrival->matches_length))
+		return BMW_ERROR_MEMORY;
 	for (int i = 0; i < arrival->matches_length; i++)
 		if (!arrival->matches[i].has_row &&
 			plan_one(placing, arrival->matches[i].endpoint_id) != BMW_OK)
