@@ -181,6 +181,8 @@ clock_went_back(BmwScheduler *scheduler, int64_t by_us)
 		scheduler->tight[i].since_us -= by_us;
 	for (BmwWaitingErrand *waiting = scheduler->errands; waiting != NULL; waiting = waiting->next)
 		waiting->not_before_us = 0;
+	if (scheduler->errands != NULL)
+		scheduler->errands_at_us = 0;
 	bmw_lanes_shift(scheduler->lanes, by_us, scheduler->now_us);
 	bmw_passes_shift(&scheduler->passes, by_us);
 	bmw_scheduler_record_shift(scheduler, by_us);

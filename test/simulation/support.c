@@ -12,6 +12,8 @@
 #include "work.h"
 #include "world.h"
 
+#define RESUME 1 /* everything and everybody, after a short pause */
+
 static void look_or_redeliver(void);
 static void cancel(void);
 static void recover(void);
@@ -24,10 +26,15 @@ static void add_operations(int xact, const Work *work);
 static void add_operation(int xact, const Work *work, int endpoint);
 
 void
-support_ask(void)
+support_ask(int argument)
 {
 	if (world.is_calm)
 		return;
+	if (argument == RESUME)
+	{
+		support_resume_all();
+		return;
+	}
 	world_after(random_about(SECOND / 2), ACTOR_SUPPORT, 0);
 	if (PLAN_HAS(HAS_CANCELS) && random_chance(60))
 		cancel();
@@ -77,7 +84,8 @@ support_resume_all(void)
 					 .version = registry.endpoints[i].now};
 
 		work.version.is_paused = false;
-		if (registry.endpoints[i].now.is_paused && users_begin_work(&work, MS) >= 0)
+		if (registry.endpoints[i].now.is_paused &&
+			registry.endpoints[i].locked_until <= world.now && users_begin_work(&work, MS) >= 0)
 			registry.endpoints[i].locked_until = INT64_MAX;
 	}
 }
@@ -163,6 +171,8 @@ pause(void)
 	work.is_paused = work.application == NO_APPLICATION ? !registry.is_paused
 														: !registry.are_paused[work.application];
 	registry.is_pause_locked = users_begin_work(&work, briefly()) >= 0;
+	if (work.is_paused && random_chance(500))
+		world_after(random_about(2 * SECOND), ACTOR_SUPPORT, RESUME);
 }
 
 static void

@@ -147,7 +147,7 @@ act(const Entry *entry)
 			users_administer();
 			break;
 		case ACTOR_SUPPORT:
-			support_ask();
+			support_ask(entry->argument);
 			break;
 		case ACTOR_OPERATOR:
 			users_operate(entry->argument);

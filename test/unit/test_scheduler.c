@@ -1005,6 +1005,25 @@ test_clock(void)
 	end();
 }
 
+/* It goes back once more, while what the first time has led to waits for a locked row. */
+static void
+test_clock_twice(void)
+{
+	BmwErrand errand;
+
+	begin();
+	for (int i = 0; i < 2; i++)
+	{
+		now_us -= 3600 * S;
+		CHECK_INT(bmw_scheduler_set_time(scheduler, now_us), 3600 * S);
+		CHECK(bmw_scheduler_next_errand(scheduler, &errand));
+		CHECK_INT(errand.kind, BMW_ERRAND_CLAMP);
+		bmw_scheduler_errand_done(scheduler, &errand, BMW_ERRAND_LATER);
+		CHECK(!bmw_scheduler_next_errand(scheduler, &errand));
+	}
+	end();
+}
+
 /* The clock was an hour ahead when a request ended: by that clock it was made, so that what it plans can be told. */
 static void
 test_clock_ahead_during_a_request(void)
@@ -1203,6 +1222,7 @@ main(void)
 	test_provisional();
 	test_endpoint_health();
 	test_clock();
+	test_clock_twice();
 	test_clock_ahead_during_a_request();
 	test_clock_before_the_start();
 	test_look();
