@@ -34,13 +34,14 @@ check_recovered(const Operation *operation, const BmwUuid *in_memory, int length
 	{
 		Pair *pair = pair_of(i, operation->endpoint);
 
-		if (!pair->is_recovering || !operations_mean(operation, i))
+		if (pair->recovering_by != (int) (operation - operations) + 1)
 			continue;
 		if (pair->row.status == ROW_NONE && pair->row.aside == ROW_NONE &&
 			!is_among(&tables.events[i].id, in_memory, length))
 			violation("operation %d has ended, and has not recovered event %d for endpoint %d",
 					  (int) (operation - operations), i, operation->endpoint);
-		pair->is_recovering = pair->row.status != ROW_NONE;
+		if (pair->row.status == ROW_NONE)
+			pair->recovering_by = 0;
 	}
 }
 

@@ -84,7 +84,7 @@ operations_forgive(const Operation *operation)
 	for (int i = 0; i < tables.events_length; i++)
 		if (operations_mean(operation, i))
 		{
-			pair_of(i, operation->endpoint)->is_recovering = false;
+			pair_of(i, operation->endpoint)->recovering_by = 0;
 			pair_of(i, operation->endpoint)->canceled_by = 0;
 		}
 }
@@ -144,7 +144,8 @@ mark_recovering(const Operation *operation, bool is_new)
 		if (is_meant)
 			tables.events[i].may |= UINT32_C(1) << operation->endpoint;
 		if (is_new && pair->row.status == ROW_NONE && pair->row.aside == ROW_NONE)
-			pair->is_recovering = true;
-		pair->is_recovering &= is_meant;
+			pair->recovering_by = (int) (operation - operations) + 1;
+		if (!is_meant)
+			pair->recovering_by = 0;
 	}
 }

@@ -102,7 +102,7 @@ typedef struct Pair
 	int64_t locked_until; /* by a user */
 	int64_t not_before;	  /* a receiver has asked for that, by world_planned() */
 	bool is_refused;	  /* the log does not take it */
-	bool is_recovering;	  /* a recovery must make a row, or somebody else */
+	int recovering_by;	  /* an operation, from 1, must make a row, or somebody else; 0: none */
 	bool was_in_flight;	  /* when it was to be canceled: not called back */
 	int canceled_by;	  /* an operation, from 1; 0: none */
 	int64_t canceled;	  /* when that was asked for, true time */
