@@ -11,9 +11,6 @@
 #include "core/scheduler_internal.h"
 
 #define MAX_LANE_IN_FLIGHT 5000
-#define REST_FACTOR 2 /* between two readings, times what one took: a third of the time at most */
-#define MAX_REST_US (5 * BMW_SECOND_US)
-#define LOCK_RETRY_US (BMW_SECOND_US / 10)
 #define GRACE_US BMW_SECOND_US /* for requests of an endpoint that is stopped */
 
 static BmwTarget *open_target(BmwScheduler *scheduler, const BmwEndpointRules *rules);
@@ -27,42 +24,6 @@ static void end_order(BmwScheduler *scheduler, BmwTarget *target);
 static void learn_from_memory(BmwScheduler *scheduler, BmwDelivery *delivery, void *context);
 static void set_learnt(BmwScheduler *scheduler, BmwTarget *target, bool is_learnt);
 static void cancel_new(BmwScheduler *scheduler, BmwTarget *target);
-
-bool
-bmw_scheduler_wants_endpoints(BmwScheduler *scheduler, bool has_changed)
-{
-	BmwReadings *readings = &scheduler->readings;
-	BmwPass *pass = scheduler->passes.current;
-
-	readings->has_changed = has_changed;
-	if (!has_changed)
-	{
-		readings->is_behind = false;
-		if (pass != NULL)
-			pass->has_endpoints = true;
-	}
-	return has_changed && scheduler->now_us >= readings->again_us;
-}
-
-void
-bmw_scheduler_endpoints_locked(BmwScheduler *scheduler)
-{
-	scheduler->readings.is_behind = true;
-	scheduler->readings.again_us = scheduler->now_us + LOCK_RETRY_US;
-}
-
-void
-bmw_scheduler_endpoints_read(BmwScheduler *scheduler, bool is_complete, int64_t took_us)
-{
-	BmwReadings *readings = &scheduler->readings;
-	int64_t rest_us = took_us < MAX_REST_US / REST_FACTOR ? took_us * REST_FACTOR : MAX_REST_US;
-
-	readings->is_loaded = readings->is_loaded || is_complete;
-	readings->has_changed = readings->is_behind = !is_complete;
-	readings->again_us = scheduler->now_us + rest_us;
-	if (is_complete && scheduler->passes.current != NULL)
-		scheduler->passes.current->has_endpoints = true;
-}
 
 BmwStatus
 bmw_scheduler_set_endpoint(BmwScheduler *scheduler, const BmwEndpointRules *rules)
