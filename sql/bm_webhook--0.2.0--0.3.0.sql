@@ -249,7 +249,8 @@ COMMENT ON FUNCTION bm_webhook_internal.random_secret(text) IS
 	'a new secret of 32 random bytes: whsec_ and their base64, or a pair of keys whsk_';
 
 CREATE OR REPLACE FUNCTION bm_webhook.secret(endpoint bigint) RETURNS text
-	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_secret';
+	LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'bm_webhook_secret';
 COMMENT ON FUNCTION bm_webhook.secret(bigint) IS
 	'the newest signing secret (whsec_...) of an endpoint of the caller''s; each call is recorded in '
 	'bm_webhook.operation; 42704 unknown endpoint, 55000 when it cannot be decrypted';
@@ -1415,19 +1416,22 @@ COMMENT ON FUNCTION bm_webhook_internal.rotate_secret(bigint, interval, text, na
 
 CREATE OR REPLACE FUNCTION bm_webhook.rotate_secret(endpoint bigint, overlap interval = '24 h', kind text = 'hmac_sha256')
 	RETURNS text
-	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_rotate_secret';
+	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'bm_webhook_rotate_secret';
 COMMENT ON FUNCTION bm_webhook.rotate_secret(bigint, interval, text) IS
 	'makes the next secret of an endpoint, and returns what its receiver needs: the secret, or for kind => ''ed25519'' '
 	'the public key. Until overlap has passed, requests are signed with those of its kind before as well; then these '
 	'expire. It is recorded in bm_webhook.operation; 22004, 22023, 42704 unknown endpoint, 54000 too many secrets';
 
 CREATE OR REPLACE FUNCTION bm_webhook.public_key(endpoint bigint) RETURNS text
-	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'bm_webhook_public_key';
+	LANGUAGE c STABLE SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'bm_webhook_public_key';
 COMMENT ON FUNCTION bm_webhook.public_key(bigint) IS
 	'the public key (whpk_...) by which the receiver of an endpoint verifies signatures v1a: that of its newest secret of '
 	'kind ed25519; 22004, 42704 unknown endpoint, no such secret';
 CREATE OR REPLACE FUNCTION bm_webhook.jwks(endpoint bigint) RETURNS jsonb
-	LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'bm_webhook_jwks';
+	LANGUAGE c STABLE SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'bm_webhook_jwks';
 COMMENT ON FUNCTION bm_webhook.jwks(bigint) IS
 	'all public keys of an endpoint that have not expired, as a JSON Web Key Set (RFC 7517, RFC 8037); 22004, 42704 '
 	'unknown endpoint';
@@ -1523,7 +1527,8 @@ COMMENT ON FUNCTION bm_webhook_internal.rekey_step(bm_webhook.operation, bigint)
 	'encrypts the next secrets and headers with the first key; true: that was all';
 
 CREATE OR REPLACE FUNCTION bm_webhook.rekey(dry_run boolean = false, OUT operation bigint, OUT matched bigint)
-	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_rekey';
+	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'bm_webhook_rekey';
 COMMENT ON FUNCTION bm_webhook.rekey(boolean) IS
 	'has all secrets, and values of headers, encrypted with the first key of bm_webhook.secret_key_file: those in plain '
 	'text, and those of other keys. matched is how many that is, operation the row of bm_webhook.operation that shows how '

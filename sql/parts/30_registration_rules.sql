@@ -148,7 +148,8 @@ CREATE POLICY dispatcher ON bm_webhook.endpoint_state TO bm_webhook USING (true)
 CREATE POLICY dispatcher ON bm_webhook.endpoint_secret TO bm_webhook USING (true);
 
 CREATE FUNCTION bm_webhook.secret(endpoint bigint) RETURNS text
-	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_secret';
+	LANGUAGE c VOLATILE STRICT SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'bm_webhook_secret';
 COMMENT ON FUNCTION bm_webhook.secret(bigint) IS
 	'the newest signing secret (whsec_...) of an endpoint of the caller''s; each call is recorded in '
 	'bm_webhook.operation; 42704 unknown endpoint, 55000 when it cannot be decrypted';
