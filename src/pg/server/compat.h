@@ -18,6 +18,11 @@
 #error "bm_webhook needs PostgreSQL 15 or newer"
 #endif
 
+/* Until 15 part of postgres.h. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* Until 17 there is only pg_attribute_noreturn(), behind the declaration. */
 #ifndef pg_noreturn
 #define pg_noreturn _Noreturn

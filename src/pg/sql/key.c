@@ -5,6 +5,7 @@
 
 #include "pg/sql/key.h"
 
+#include "pg/server/compat.h"
 #include "pg/sql/sealed.h"
 #include "utils/builtins.h"
 
