@@ -186,6 +186,7 @@ DROP TABLE app.odd;
 TRUNCATE bm_webhook.event;
 
 -- string types of others, and escapes and exponents in json
+SET client_min_messages = warning;	-- a newer server says more of shells
 CREATE TYPE app.word;
 CREATE FUNCTION app.word_in(cstring) RETURNS app.word LANGUAGE internal IMMUTABLE STRICT AS 'textin';
 CREATE FUNCTION app.word_out(app.word) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
@@ -194,6 +195,7 @@ CREATE TYPE app.hex;
 CREATE FUNCTION app.hex_in(cstring) RETURNS app.hex LANGUAGE internal IMMUTABLE STRICT AS 'byteain';
 CREATE FUNCTION app.hex_out(app.hex) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'byteaout';
 CREATE TYPE app.hex (INPUT = app.hex_in, OUTPUT = app.hex_out, LIKE = bytea, CATEGORY = 'S');
+RESET client_min_messages;
 CREATE TABLE app.typed (id int PRIMARY KEY, channel varchar(10), status name, sender app.word, recipient app.word, client_ref app.hex, content json, error jsonb);
 SELECT bm_webhook.watch_messages('app.typed');
 INSERT INTO app.typed VALUES (1, 'sms', 'sent', '+33123456789', '+33698765432', '\x01ff', '{"type": "text", "text": "\"A\u00e9\" \\"}'),
