@@ -14,8 +14,9 @@
 #include "pg/sql/statement.h"
 
 static BmwStatement secrets = {
-	"SELECT endpoint_id, secret, CASE WHEN isfinite(expires_at) THEN expires_at END, id, kind, key_id FROM bm_webhook.endpoint_secret"
-	" WHERE endpoint_id = ANY ($1) AND coalesce(expires_at > pg_catalog.clock_timestamp(), true) ORDER BY endpoint_id, id",
+	"SELECT endpoint_id, secret, CASE WHEN isfinite(expires_at) THEN expires_at END, id, kind, key_id"
+	" FROM bm_webhook.endpoint_secret s WHERE endpoint_id = ANY ($1) AND " BMW_SECRET_LASTS
+	" ORDER BY endpoint_id, id",
 	1,
 	{INT8ARRAYOID},
 	.is_stable = true};

@@ -34,10 +34,10 @@ static BmwStatement explain = {
 	"SELECT x.id, x.reason IS NULL, coalesce(x.aside, x.reason, CASE WHEN coalesce(x.status, 'pending') <> 'pending' THEN NULL"
 	"  WHEN x.is_paused THEN 'paused' WHEN NOT EXISTS"
 	"   (SELECT FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = x.id"
-	"    AND s.kind <> '" BMW_CLIENT_CERTIFICATE
-	"' AND coalesce(s.expires_at > clock_timestamp(), true)) THEN 'no secret' WHEN EXISTS"
+	"    AND s.kind <> '" BMW_CLIENT_CERTIFICATE "' AND " BMW_SECRET_LASTS
+	") THEN 'no secret' WHEN EXISTS"
 	"   (SELECT FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = x.id AND s.key_id IS NOT NULL"
-	"    AND coalesce(s.expires_at > clock_timestamp(), true)"
+	"    AND " BMW_SECRET_LASTS
 	"    AND NOT bm_webhook_internal.opens(s.endpoint_id, s.id, s.kind, s.secret, s.key_id)) OR EXISTS"
 	"   (SELECT FROM bm_webhook.endpoint p WHERE p.id = x.id AND p.credentials IS NOT NULL"
 	"    AND NOT bm_webhook_internal.opens_headers(p.id, p.credentials, p.credentials_key_id))"

@@ -5,7 +5,6 @@
 
 #include "pg/sql/key.h"
 
-#include "pg/server/compat.h"
 #include "pg/sql/sealed.h"
 #include "utils/builtins.h"
 

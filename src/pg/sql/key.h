@@ -12,6 +12,10 @@
 /* The kind of secret that does not sign: PEM of a certificate and its key. */
 #define BMW_CLIENT_CERTIFICATE "client_certificate"
 
+/* Has the row s of endpoint_secret not expired? */
+#define BMW_SECRET_LASTS                                                                           \
+	"coalesce(s.expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp(), true)"
+
 /* A row of endpoint_secret. */
 typedef struct BmwStoredKey
 {

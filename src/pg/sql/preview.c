@@ -36,9 +36,9 @@ static BmwStatement find = {
 	" (SELECT array_agg(j.key) AS names, array_agg(j.value) AS texts"
 	"  FROM jsonb_each_text(CASE jsonb_typeof(e.headers) WHEN 'object' THEN e.headers ELSE '{}' END) j) h"
 	" CROSS JOIN LATERAL (SELECT array_agg(k.secret) AS secrets, array_agg(k.id::text) AS ids, array_agg(k.kind) AS kinds,"
-	"  array_agg(k.key_id) AS key_ids FROM (SELECT * FROM bm_webhook.endpoint_secret x WHERE x.endpoint_id = e.id"
-	"  AND x.kind <> '" BMW_CLIENT_CERTIFICATE
-	"' AND coalesce(x.expires_at > clock_timestamp(), true) ORDER BY x.id DESC LIMIT 16) k) s"
+	"  array_agg(k.key_id) AS key_ids FROM (SELECT * FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = e.id"
+	"  AND s.kind <> '" BMW_CLIENT_CERTIFICATE "' AND " BMW_SECRET_LASTS
+	" ORDER BY s.id DESC LIMIT 16) k) s"
 	" LEFT JOIN bm_webhook.event v ON v.id = $4"
 	" AND (v.endpoint_id = e.id OR e.application IS NULL OR e.application = v.application)"
 	" WHERE e.id = $1 AND e.deleted_at IS NULL AND " BMW_OWNERSHIP,

@@ -32,7 +32,7 @@ static BmwStatement find_keys = {
 	"SELECT s.id, s.secret, s.key_id FROM (SELECT e.id" BMW_ENDPOINT_OF_CALLER
 	") e LEFT JOIN bm_webhook.endpoint_secret s ON s.endpoint_id OPERATOR(pg_catalog.=) e.id"
 	" AND s.kind OPERATOR(pg_catalog.=) 'ed25519'"
-	" AND coalesce(s.expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp(), true) ORDER BY s.id DESC",
+	" AND " BMW_SECRET_LASTS " ORDER BY s.id DESC",
 	3,
 	{INT8OID, OIDOID, BOOLOID}};
 

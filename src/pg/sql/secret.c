@@ -31,8 +31,7 @@ static BmwStatement rotate = {
 static BmwStatement find_newest = {
 	"SELECT s.id, s.secret, s.key_id FROM bm_webhook.endpoint_secret s, (SELECT e.id" BMW_ENDPOINT_OF_CALLER
 	") e WHERE s.endpoint_id OPERATOR(pg_catalog.=) e.id AND s.kind OPERATOR(pg_catalog.=) 'hmac_sha256'"
-	" AND coalesce(s.expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp(), true)"
-	" ORDER BY s.id DESC LIMIT 1",
+	" AND " BMW_SECRET_LASTS " ORDER BY s.id DESC LIMIT 1",
 	3,
 	{INT8OID, OIDOID, BOOLOID}};
 
