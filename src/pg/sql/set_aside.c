@@ -24,9 +24,6 @@ PG_FUNCTION_INFO_V1(bm_webhook_put_back);
 #define ARGUMENTS 6
 #define WHAT_TO_NAME "Name an event and an endpoint."
 
-#define OF_CALLER                                                                                  \
-	" FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) $1"                             \
-	" AND e.deleted_at IS NULL AND " BMW_OWNERSHIP
 #define TYPES                                                                                      \
 	{                                                                                              \
 		INT8OID, OIDOID, BOOLOID, UUIDOID, TEXTOID, NAMEOID                                        \
@@ -34,11 +31,12 @@ PG_FUNCTION_INFO_V1(bm_webhook_put_back);
 
 /* Nothing comes back when the endpoint does not exist, or is not the caller's. */
 static BmwStatement set_aside = {
-	"SELECT a.operation, a.matched FROM (SELECT e.id" OF_CALLER
+	"SELECT a.operation, a.matched FROM (SELECT e.id" BMW_ENDPOINT_OF_CALLER
 	") e CROSS JOIN LATERAL bm_webhook_internal.begin_set_aside(e.id, $4, $5, $6) a",
 	ARGUMENTS, TYPES};
-static BmwStatement put_back = {"SELECT bm_webhook_internal.put_back(e.id, $4, $5, $6)" OF_CALLER,
-								ARGUMENTS, TYPES};
+static BmwStatement put_back = {
+	"SELECT bm_webhook_internal.put_back(e.id, $4, $5, $6)" BMW_ENDPOINT_OF_CALLER, ARGUMENTS,
+	TYPES};
 
 static void run(FunctionCallInfo fcinfo, BmwStatement *statement, Datum *values, bool *nulls);
 
