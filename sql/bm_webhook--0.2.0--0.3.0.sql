@@ -2114,21 +2114,24 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.grant_privileges(kind text, role 
 DECLARE
 	privilege text;
 BEGIN
+	PERFORM bm_webhook_internal.check_grant(role);
 	FOR privilege IN SELECT bm_webhook_internal.privileges_of(kind) LOOP
 		EXECUTE format('GRANT %s TO %s', privilege, role);
 	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.grant_privileges(text, regrole) IS
-	'grants a role what an owner, an operator, a writer or a watcher may';
+	'grants a role what an owner, an operator, a writer or a watcher may, if the caller can; 22004, 42501, 42704';
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.revoke_privileges(kind text, role regrole) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	others text[] = ARRAY(SELECT k FROM unnest('{owner,operator,writer,watcher}'::text[]) k
-		WHERE k <> kind AND bm_webhook_internal.is_granted(k, role));
+	others text[];
 	privilege text;
 BEGIN
+	PERFORM bm_webhook_internal.check_grant(role);
+	others = ARRAY(SELECT k FROM unnest('{owner,operator,writer,watcher}'::text[]) k
+		WHERE k <> kind AND bm_webhook_internal.is_granted(k, role));
 	FOR privilege IN SELECT bm_webhook_internal.privileges_of(kind) LOOP
 		EXECUTE format('REVOKE %s FROM %s', privilege, role);
 	END LOOP;
@@ -2136,18 +2139,17 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.revoke_privileges(text, regrole) IS
-	'revokes what was granted to an owner, an operator, a writer or a watcher';
+	'revokes what was granted to an owner, an operator, a writer or a watcher; 22004, 42501, 42704';
 
 CREATE OR REPLACE FUNCTION bm_webhook.grant_owner(application text, role regrole) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM bm_webhook_internal.check_grant(role);
+	PERFORM bm_webhook_internal.grant_privileges('owner', role);
 	UPDATE bm_webhook.application a SET owner = role WHERE a.name = grant_owner.application AND a.deleted_at IS NULL;
 	IF NOT FOUND THEN
 		PERFORM bm_webhook_internal.refuse(format('application "%s" does not exist', application),
 			'Applications are the rows of bm_webhook.application.', '42704');
 	END IF;
-	PERFORM bm_webhook_internal.grant_privileges('owner', role);
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.grant_owner(text, regrole) IS
@@ -2179,21 +2181,18 @@ COMMENT ON FUNCTION bm_webhook.revoke_owner(text) IS
 
 CREATE OR REPLACE FUNCTION bm_webhook.grant_operator(role regrole) RETURNS void
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT bm_webhook_internal.check_grant(role);
 	SELECT bm_webhook_internal.grant_privileges('operator', role)
 $$;
 COMMENT ON FUNCTION bm_webhook.grant_operator(regrole) IS
 	'lets a role see everything, but no secret, and change nothing; 22004, 42501, 42704';
 CREATE OR REPLACE FUNCTION bm_webhook.revoke_operator(role regrole) RETURNS void
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT bm_webhook_internal.check_grant(role);
 	SELECT bm_webhook_internal.revoke_privileges('operator', role)
 $$;
 COMMENT ON FUNCTION bm_webhook.revoke_operator(regrole) IS 'undoes grant_operator(); 22004, 42501, 42704';
 
 CREATE OR REPLACE FUNCTION bm_webhook.grant_writer(role regrole) RETURNS void
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT bm_webhook_internal.check_grant(role);
 	SELECT bm_webhook_internal.grant_privileges('writer', role)
 $$;
 COMMENT ON FUNCTION bm_webhook.grant_writer(regrole) IS
@@ -2201,21 +2200,18 @@ COMMENT ON FUNCTION bm_webhook.grant_writer(regrole) IS
 	'42704';
 CREATE OR REPLACE FUNCTION bm_webhook.revoke_writer(role regrole) RETURNS void
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT bm_webhook_internal.check_grant(role);
 	SELECT bm_webhook_internal.revoke_privileges('writer', role)
 $$;
 COMMENT ON FUNCTION bm_webhook.revoke_writer(regrole) IS 'undoes grant_writer(); 22004, 42501, 42704';
 
 CREATE OR REPLACE FUNCTION bm_webhook.grant_watcher(role regrole) RETURNS void
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT bm_webhook_internal.check_grant(role);
 	SELECT bm_webhook_internal.grant_privileges('watcher', role)
 $$;
 COMMENT ON FUNCTION bm_webhook.grant_watcher(regrole) IS
 	'lets a role watch tables that it owns, or has the privilege TRIGGER on; 22004, 42501, 42704';
 CREATE OR REPLACE FUNCTION bm_webhook.revoke_watcher(role regrole) RETURNS void
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT bm_webhook_internal.check_grant(role);
 	SELECT bm_webhook_internal.revoke_privileges('watcher', role)
 $$;
 COMMENT ON FUNCTION bm_webhook.revoke_watcher(regrole) IS 'undoes grant_watcher(); 22004, 42501, 42704';
