@@ -26,6 +26,7 @@
 typedef struct Filter
 {
 	int64 endpoint_id; /* the key */
+	dlist_node node;   /* among the failing, while it has failures */
 	JsonPath *path;
 	int64 paid_at_us; /* when its time has been made up for */
 	int64 told_at_us; /* 0: never */
@@ -42,7 +43,7 @@ typedef struct Telling
 } Telling;
 
 static bool judge(Filter *filter, BmwFiltered *event);
-static void fail(BmwFilters *filters, Filter *filter, const BmwFiltered *event);
+static void fail(BmwFilters *filters, Filter *filter, const BmwFiltered *event, bool is_first);
 static void say(Filter *filter, const char *error);
 static int64 due_us(const Filter *filter);
 static void find_due(BmwFilters *filters, Telling *telling, int64 now_us);
@@ -56,6 +57,7 @@ bmw_filters_init(BmwFilters *filters, BmwSlot *slot)
 					   .hcxt = TopMemoryContext};
 
 	*filters = (BmwFilters){.slot = slot, .tell_at_us = PG_INT64_MAX, .has_extension = true};
+	dlist_init(&filters->failing);
 	filters->by_endpoint = hash_create("bm_webhook filters", FIRST_SIZE, &control,
 									   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
@@ -72,6 +74,8 @@ bmw_filters_set(BmwFilters *filters, int64 endpoint_id, const JsonPath *path)
 		return;
 	if (filter != NULL)
 	{
+		if (filter->failures > 0)
+			dlist_delete(&filter->node);
 		pfree(filter->path);
 		hash_search(filters->by_endpoint, &endpoint_id, HASH_REMOVE, NULL);
 	}
@@ -101,7 +105,7 @@ bmw_filters_pass(BmwFilters *filters, int64 endpoint_id, BmwFiltered *event)
 	failures = filter->failures;
 	passes = judge(filter, event);
 	if (filter->failures > failures)
-		fail(filters, filter, event);
+		fail(filters, filter, event, failures == 0);
 	return passes;
 }
 
@@ -121,6 +125,7 @@ bmw_filters_tell(BmwFilters *filters)
 			{
 				telling.filters[i]->told_at_us = now_us;
 				telling.filters[i]->failures = 0;
+				dlist_delete(&telling.filters[i]->node);
 			}
 			return;
 		case BMW_TRANSACTION_NO_EXTENSION:
@@ -172,8 +177,10 @@ say(Filter *filter, const char *error)
 }
 
 static void
-fail(BmwFilters *filters, Filter *filter, const BmwFiltered *event)
+fail(BmwFilters *filters, Filter *filter, const BmwFiltered *event, bool is_first)
 {
+	if (is_first)
+		dlist_push_tail(&filters->failing, &filter->node);
 	filter->event_id = event->source->id;
 	filters->tell_at_us = Min(filters->tell_at_us, due_us(filter));
 }
@@ -188,16 +195,14 @@ due_us(const Filter *filter)
 static void
 find_due(BmwFilters *filters, Telling *telling, int64 now_us)
 {
-	HASH_SEQ_STATUS status;
-	Filter *filter;
+	dlist_iter iter;
 
 	telling->length = 0;
 	filters->tell_at_us = PG_INT64_MAX;
-	hash_seq_init(&status, filters->by_endpoint);
-	while ((filter = hash_seq_search(&status)) != NULL)
+	dlist_foreach (iter, &filters->failing)
 	{
-		if (filter->failures == 0)
-			continue;
+		Filter *filter = dlist_container(Filter, node, iter.cur);
+
 		if (due_us(filter) <= now_us && telling->length < TELL_AT_ONCE)
 			telling->filters[telling->length++] = filter;
 		else

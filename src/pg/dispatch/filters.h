@@ -9,6 +9,7 @@
 
 #include "postgres.h"
 
+#include "lib/ilist.h"
 #include "pg/dispatch/store.h"
 #include "pg/dispatch/transaction.h"
 #include "pg/server/shared_memory.h"
@@ -18,8 +19,9 @@
 typedef struct BmwFilters
 {
 	BmwSlot *slot;
-	HTAB *by_endpoint; /* those that have one */
-	int64 tell_at_us;  /* when there is a failure to be told; by a clock that nobody sets */
+	HTAB *by_endpoint;	/* those that have one */
+	dlist_head failing; /* those with failures that were not told */
+	int64 tell_at_us;	/* when there is a failure to be told; by a clock that nobody sets */
 	BmwStreak streak;
 	bool has_extension;
 } BmwFilters;
