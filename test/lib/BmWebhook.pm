@@ -206,6 +206,15 @@ sub endpoint
 	return $id;
 }
 
+# The same at /ok/NAME, for events test.NAME; its secret may be stored encrypted.
+sub named_endpoint
+{
+	my ($self, $name, %columns) = @_;
+	my $id = $self->endpoint("/ok/$name", event_types => "{test.$name}", %columns);
+	$self->{receiver}->set_secrets($name, $self->sql("SELECT bm_webhook.secret($id)"));
+	return $id;
+}
+
 # The receiver verifies the name's requests with all secrets of the endpoint.
 sub share_secrets
 {

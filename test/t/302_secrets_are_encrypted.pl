@@ -33,14 +33,6 @@ sub reload_until
 	return;
 }
 
-sub register
-{
-	my ($name, %columns) = @_;
-	my $id = $bmw->endpoint("/ok/$name", event_types => "{test.$name}", %columns);
-	$receiver->set_secrets($name, $bmw->sql("SELECT bm_webhook.secret($id)"));
-	return $id;
-}
-
 # An event for it arrives, signed as its receiver expects.
 sub works
 {
@@ -70,8 +62,8 @@ sub rekey
 # Without a key, and files that are none
 ###############################################################################
 
-my $first = register('first');
-my $other = register('other');
+my $first = $bmw->named_endpoint('first');
+my $other = $bmw->named_endpoint('other');
 is($bmw->status('secrets'), 'plain text: bm_webhook.secret_key_file is not set', 'status() says that they are in plain text');
 is(keys_of(), 'plain', 'which they are');
 is($bmw->sqlstate('SELECT bm_webhook.rekey()'), '55000', 'nothing to encrypt with');
@@ -104,7 +96,7 @@ for my $case (@wrong)
 write_keys("# made by the test\n$key{k1}\n");
 $bmw->sql("ALTER SYSTEM SET bm_webhook.secret_key_file = '$file'");
 reload_until('encrypted with key "k1"');
-my $second = register('second');
+my $second = $bmw->named_endpoint('second');
 my ($stored, $key_id) = split /\|/, $bmw->sql("SELECT secret, key_id FROM bm_webhook.endpoint_secret WHERE endpoint_id = $second");
 unlike($stored, qr/whsec/, 'the text is not what is stored');
 is($key_id, 'k1', 'but what it became with the first key');
@@ -139,7 +131,7 @@ works($_, 'after rekey()') for qw(first second other);
 
 write_keys("$key{k2}\n$key{k1}\n");
 reload_until('encrypted with key "k2"');
-register('third');
+$bmw->named_endpoint('third');
 works($_, 'with two keys') for qw(first second third);
 is(keys_of(), 'k1 k2', 'new ones are encrypted with the first');
 # many: in several steps, while events go on
@@ -184,7 +176,7 @@ write_keys("nonsense\n");
 $bmw->node->reload;
 wait_until('the log says so', sub { PostgreSQL::Test::Utils::slurp_file($bmw->node->logfile) =~ /LOG:.*invalid value for parameter "bm_webhook.secret_key_file".*\n.*Line 1/ });
 works('first', 'with a file that is broken after the start');
-register('fourth');
+$bmw->named_endpoint('fourth');
 
 # A start with it: nothing is sent, and nothing is written in plain text.
 $bmw->node->restart;
@@ -212,7 +204,7 @@ is($bmw->sql("SELECT count(*) FROM bm_webhook.endpoint_secret WHERE secret !~ '^
 
 $bmw->sql(q{INSERT INTO bm_webhook.application (name) VALUES ('shop'); CREATE ROLE shop_admin;
 	UPDATE bm_webhook.application SET owner = 'shop_admin' WHERE name = 'shop'; GRANT USAGE ON SCHEMA bm_webhook TO shop_admin});
-my $shop = register('shop', application => 'shop');
+my $shop = $bmw->named_endpoint('shop', application => 'shop');
 sub as { return $bmw->sqlstate("SET ROLE shop_admin; $_[0]") }
 is(as("SELECT bm_webhook.secret($shop)"), '42501', 'secret() has to be granted');
 is(as('SELECT bm_webhook.rekey()'), '42501', 'and rekey()');

@@ -26,14 +26,6 @@ sub write_keys
 	return;
 }
 
-sub register
-{
-	my ($name, %columns) = @_;
-	my $id = $bmw->endpoint("/ok/$name", event_types => "{test.$name}", %columns);
-	$receiver->set_secrets($name, $bmw->sql("SELECT bm_webhook.secret($id)"));
-	return $id;
-}
-
 # What the receiver gets of these headers.
 sub sent
 {
@@ -58,13 +50,13 @@ sub stored
 	return $bmw->sql("SELECT headers, credentials IS NOT NULL, credentials_key_id FROM bm_webhook.endpoint WHERE id = $id");
 }
 
-my $early = register('early', headers => '{"authorization": "Bearer t0ken", "X-Tenant": "Größe 1"}');
+my $early = $bmw->named_endpoint('early', headers => '{"authorization": "Bearer t0ken", "X-Tenant": "Größe 1"}');
 is(stored($early), '{"X-Tenant": "Größe 1", "authorization": "Bearer t0ken"}|f|', 'without a key they are readable');
 
 write_keys($key{k1});
 $bmw->sql("ALTER SYSTEM SET bm_webhook.secret_key_file = '$file'");
 write_keys($key{k1});
-my $late = register('late', headers => '{"authorization": "Bearer second", "x-empty": "", "x-a": "a, b; c=\"d\""}');
+my $late = $bmw->named_endpoint('late', headers => '{"authorization": "Bearer second", "x-empty": "", "x-a": "a, b; c=\"d\""}');
 is(stored($late), '{"x-a": "********", "x-empty": "********", "authorization": "********"}|t|k1', 'with one their names alone');
 is(sent('late', qw(authorization x-empty x-a)), 'Bearer second||a, b; c="d"', 'and they are sent as they are');
 is($bmw->sql("SELECT credentials ~ 'second|Bearer|authorization' FROM bm_webhook.endpoint WHERE id = $late"), 'f', 'nothing of it is in the table');
