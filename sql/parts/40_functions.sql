@@ -7,6 +7,10 @@ CREATE FUNCTION bm_webhook_internal.refuse(problem text, hint text, state text =
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_refuse';
 COMMENT ON FUNCTION bm_webhook_internal.refuse(text, text, text) IS 'raises an error';
 
+CREATE FUNCTION bm_webhook_internal.library_version() RETURNS text
+	LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_library_version';
+COMMENT ON FUNCTION bm_webhook_internal.library_version() IS 'the version of the library that the server has loaded';
+
 CREATE FUNCTION bm_webhook.sign(secret text, id text, at timestamptz, body bytea) RETURNS text
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_sign';
 COMMENT ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea) IS
