@@ -3,7 +3,9 @@
  *
  * They are made once and used again; what never differs between requests is set
  * when the handle is made (set_fixed_options), the rest in bmw_http_transfer_set.
- * Needs libcurl 7.87 (CURLOPT_QUICK_EXIT).
+ * Needs libcurl 7.87 (CURLOPT_QUICK_EXIT). Before 8.1.1 a handle that is used again
+ * keeps a pointer to the last header of its former answer, which is freed: an answer that
+ * begins with a folded header writes there. With these each request has a new handle.
  */
 #include "core/http_internal.h"
 
@@ -13,8 +15,10 @@
 
 #define HEADER_LINE_SIZE 9216 /* longer than any header that can be registered */
 #define CONNECTION_LIFETIME_S 3600L
+#define CAN_USE_HANDLES_AGAIN 0x080101u /* libcurl 8.1.1 */
 
 static BmwTransfer *make_transfer(BmwHttp *http);
+static bool has_handle(BmwTransfer *transfer);
 static void set_fixed_options(BmwTransfer *transfer);
 static bool set_tls(CURL *easy, const BmwHttpRequest *request);
 static bool set_blob(CURL *easy, CURLoption option, const char *text);
@@ -25,10 +29,10 @@ static size_t on_response(char *bytes, size_t size, size_t count, void *context)
 BmwTransfer *
 bmw_http_transfer_take(BmwHttp *http)
 {
-	BmwTransfer *transfer = http->pool;
+	BmwTransfer *transfer = http->pool != NULL ? http->pool : make_transfer(http);
 
-	if (transfer == NULL)
-		return make_transfer(http);
+	if (transfer == NULL || !has_handle(transfer))
+		return NULL;
 	http->pool = transfer->next;
 	return transfer;
 }
@@ -36,6 +40,11 @@ bmw_http_transfer_take(BmwHttp *http)
 void
 bmw_http_transfer_put_back(BmwHttp *http, BmwTransfer *transfer)
 {
+	if (curl_version_info(CURLVERSION_NOW)->version_num < CAN_USE_HANDLES_AGAIN)
+	{
+		curl_easy_cleanup(transfer->easy);
+		transfer->easy = NULL;
+	}
 	curl_slist_free_all(transfer->headers);
 	transfer->headers = NULL;
 	transfer->next = http->pool;
@@ -85,6 +94,7 @@ set_blob(CURL *easy, CURLoption option, const char *text)
 	return curl_easy_setopt(easy, option, &blob) == CURLE_OK;
 }
 
+/* Into the pool. */
 static BmwTransfer *
 make_transfer(BmwHttp *http)
 {
@@ -93,16 +103,22 @@ make_transfer(BmwHttp *http)
 	if (transfer == NULL)
 		return NULL;
 	transfer->http = http;
-	transfer->easy = curl_easy_init();
-	if (transfer->easy == NULL)
-	{
-		free(transfer);
-		return NULL;
-	}
-	set_fixed_options(transfer);
 	transfer->next_made = http->made;
 	http->made = transfer;
+	http->pool = transfer;
 	return transfer;
+}
+
+static bool
+has_handle(BmwTransfer *transfer)
+{
+	if (transfer->easy != NULL)
+		return true;
+	transfer->easy = curl_easy_init();
+	if (transfer->easy == NULL)
+		return false;
+	set_fixed_options(transfer);
+	return true;
 }
 
 /* What guards us holds for every request: see the comment of each group. */

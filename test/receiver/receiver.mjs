@@ -18,6 +18,7 @@
 //   /slow/MS/NAME         204 after MS milliseconds
 //   /reset/NAME           breaks the connection off
 //   /close/NAME           204, and closes the connection
+//   /bytes/BASE64URL/NAME these bytes in place of an answer, and closes the connection
 //   /gone/NAME            410
 //   /redirect/CODE/NAME   CODE with Location: /ok/NAME-redirected
 //   /retry-after/S/NAME   the first request of each webhook-id 503 with
@@ -170,6 +171,7 @@ const behaviours = {
   },
   reset: { arguments: 0, answer: (exchange) => exchange.response.socket.resetAndDestroy() },
   close: { arguments: 0, answer: (exchange) => reply(exchange, 204, { connection: 'close' }) },
+  bytes: { arguments: 1, answer: (exchange) => exchange.response.socket?.end(Buffer.from(exchange.arguments[0], 'base64url')) },
   gone: { arguments: 0, answer: (exchange) => reply(exchange, 410, TEXT, 'gone\n') },
   redirect: {
     arguments: 1,

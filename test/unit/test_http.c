@@ -440,6 +440,11 @@ static const Case cases[] = {
 	{{ANSWER_AND_CLOSE, "this is not HTTP\r\n\r\n", 0, NULL}, BMW_TRANSPORT_PROTOCOL, 0, ""},
 	{{ANSWER_AND_CLOSE, "\0\1\2\3\4\5\6\7\0\1\2\3", 12, NULL}, BMW_TRANSPORT_PROTOCOL, 0, ""},
 	{{ANSWER_AND_CLOSE, "HTTP/1.1 2xx OK\r\n\r\n", 0, NULL}, BMW_TRANSPORT_PROTOCOL, 0, ""},
+	/* a folded header that follows none, but that of the answer before */
+	{{.reply = "HTTP/1.1 200 OK\r\n folded\r\nContent-Length: 2\r\n\r\nok"},
+	 BMW_TRANSPORT_PROTOCOL,
+	 200,
+	 ""},
 	{{ANSWER_AND_CLOSE, "HTTP/7.3 200 OK\r\n\r\n", 0, NULL}, BMW_TRANSPORT_PROTOCOL, 0, ""},
 	{{REPEAT, "HTTP/1.1 200 OK\r\n\r\n", 0,
 	  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"},
