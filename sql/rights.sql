@@ -56,6 +56,9 @@ WITH reviewed (name, contains) AS (VALUES
 	('revoke_privileges', 'a role, and privileges from the names of our objects'),
 	('message_rate', 'constant texts of its own'),
 	('not_taken', 'a constant text and a uuid'),
+	('console_deliveries', 'constant texts, and values as quoted literals'),
+	('console_export', 'constant texts, and values as quoted literals'),
+	('console_save_endpoint', 'names of columns from a list of its own'),
 	('unwatch', 'the names of our triggers')),
 found AS (
 	SELECT p.proname::text AS name, CASE WHEN p.prosecdef THEN 'definer' ELSE 'caller' END AS runs_as,

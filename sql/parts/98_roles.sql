@@ -21,8 +21,8 @@ CREATE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS SETOF text
 		SELECT relation, 'SELECT' AS command, without FROM seen WHERE kind = 'owner' OR kind = 'operator' AND without <> '{}'
 		UNION ALL
 		SELECT relation, command, without FROM written WHERE kind = 'owner'
-	), called (name, kinds) AS (VALUES
-		('emit', '{writer}'::text[]), ('message_status', '{writer}'), ('message_received', '{writer}'),
+	), called (name, kinds) AS (
+		VALUES ('emit', '{writer}'::text[]), ('message_status', '{writer}'), ('message_received', '{writer}'),
 		('message_clicked', '{writer}'),
 		('watch', '{watcher}'), ('unwatch', '{watcher}'), ('capture', '{watcher}'), ('watch_messages', '{watcher}'),
 		('watch_replies', '{watcher}'),
@@ -31,7 +31,11 @@ CREATE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS SETOF text
 		('cancel', '{owner}'), ('recover', '{owner}'), ('redeliver', '{owner}'), ('put_back', '{owner}'),
 		('set_aside', '{owner}'), ('public_key', '{owner,operator}'), ('jwks', '{owner,operator}'),
 		('explain_delivery', '{owner,operator}'), ('message_history', '{owner,operator}'),
-		('message_rate', '{owner,operator}'), ('delivery_rate', '{owner,operator}'), ('status', '{operator}')
+		('message_rate', '{owner,operator}'), ('delivery_rate', '{owner,operator}'), ('status', '{operator}'),
+		('redeliver_one', '{owner}')
+		UNION ALL
+		SELECT DISTINCT p.proname::text, '{owner,operator}'::text[] FROM pg_proc p
+			WHERE p.pronamespace = 'bm_webhook'::regnamespace AND p.proname ~ '^console_'
 	)
 	SELECT 'USAGE ON SCHEMA bm_webhook' || CASE WHEN kind = 'writer' THEN '' ELSE ', bm_webhook_internal' END
 	UNION ALL

@@ -1,0 +1,148 @@
+-------------------------------------------------------------------------------
+-- What the console's buttons do: with the rights of who presses them
+-------------------------------------------------------------------------------
+
+-- One event to one endpoint, for its owner: UPDATE on the log is nobody's.
+CREATE FUNCTION bm_webhook.redeliver_one(event uuid, endpoint bigint) RETURNS integer
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_redeliver_one';
+COMMENT ON FUNCTION bm_webhook.redeliver_one(uuid, bigint) IS
+	'sends an event again to an endpoint of an application that the caller owns, as redeliver(event, endpoint) does; '
+	'22004, 42704 unknown endpoint, nothing to send again';
+
+-- a: the columns to set, and id for a change
+CREATE FUNCTION bm_webhook.console_save_endpoint(a jsonb) RETURNS jsonb
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	known text[] = '{application,channel,url,event_types,description,enabled,ordering,max_in_flight,timeout,retry_delays,ttl,'
+		'rate_limit,rate_burst,filter,payload,headers,signature_header,signature_scheme,ca_certificates,metadata}';
+	given text[] = ARRAY(SELECT k FROM jsonb_object_keys(a - 'id') k ORDER BY k);
+	columns text = (SELECT string_agg(quote_ident(k), ', ') FROM unnest(given) k);
+	id bigint = (a ->> 'id')::bigint;
+BEGIN
+	IF NOT given <@ known OR columns IS NULL THEN
+		PERFORM bm_webhook_internal.refuse('these are not columns of an endpoint that can be set',
+			format('They are: %s.', array_to_string(known, ', ')));
+	ELSIF id IS NULL THEN
+		EXECUTE format('INSERT INTO bm_webhook.endpoint (%s) SELECT %1$s '
+			'FROM jsonb_populate_record(NULL::bm_webhook.endpoint, $1) RETURNING id', columns) INTO id USING a;
+	ELSE
+		EXECUTE format('UPDATE bm_webhook.endpoint p SET (%s) = (SELECT %1$s '
+			'FROM jsonb_populate_record(NULL::bm_webhook.endpoint, $1)) '
+			'WHERE p.id = $2 AND p.deleted_at IS NULL RETURNING p.id', columns) INTO id USING a, id;
+		PERFORM bm_webhook_internal.console_require(id IS NOT NULL, format('endpoint %s', a ->> 'id'));
+	END IF;
+	RETURN jsonb_build_object('id', id);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.console_save_endpoint(jsonb) IS 'registers an endpoint, or changes one; as INSERT and UPDATE';
+
+-- a: endpoint, dry_run
+CREATE FUNCTION bm_webhook.console_delete_endpoint(a jsonb) RETURNS jsonb
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	endpoint bigint = (a ->> 'endpoint')::bigint;
+	waiting bigint = (SELECT sum(c.matched) FROM bm_webhook.cancel(endpoint => endpoint, dry_run => true) c);
+BEGIN
+	IF (a ->> 'dry_run')::boolean IS NOT TRUE THEN
+		PERFORM bm_webhook.delete_endpoint(endpoint);
+	END IF;
+	RETURN jsonb_build_object('waiting', waiting);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.console_delete_endpoint(jsonb) IS
+	'deletes an endpoint, or says how many deliveries that would cancel; 42704';
+
+-- a: endpoint or application or everything, reason
+CREATE FUNCTION bm_webhook.console_pause(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('changed', bm_webhook.pause((a ->> 'endpoint')::bigint, a ->> 'application',
+		coalesce((a ->> 'everything')::boolean, false), a ->> 'reason'))
+$$;
+COMMENT ON FUNCTION bm_webhook.console_pause(jsonb) IS 'calls pause()';
+CREATE FUNCTION bm_webhook.console_resume(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('changed', bm_webhook.resume((a ->> 'endpoint')::bigint, a ->> 'application',
+		coalesce((a ->> 'everything')::boolean, false), a ->> 'reason'))
+$$;
+COMMENT ON FUNCTION bm_webhook.console_resume(jsonb) IS 'calls resume()';
+
+-- a: endpoint, type
+CREATE FUNCTION bm_webhook.console_ping(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('event', bm_webhook.ping((a ->> 'endpoint')::bigint,
+		coalesce(a ->> 'type', 'webhook.ping')))
+$$;
+COMMENT ON FUNCTION bm_webhook.console_ping(jsonb) IS 'calls ping()';
+
+-- a: event, endpoint
+CREATE FUNCTION bm_webhook.console_redeliver(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('made_due', bm_webhook.redeliver_one((a ->> 'event')::uuid, (a ->> 'endpoint')::bigint))
+$$;
+COMMENT ON FUNCTION bm_webhook.console_redeliver(jsonb) IS 'calls redeliver_one()';
+
+-- a: endpoint, since, until, status, error_class, max_rows, dry_run
+CREATE FUNCTION bm_webhook.console_redeliver_since(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT to_jsonb(r) FROM bm_webhook.redeliver((a ->> 'endpoint')::bigint, (a ->> 'since')::timestamptz,
+		(a ->> 'until')::timestamptz,
+		CASE WHEN a ? 'status' THEN ARRAY(SELECT jsonb_array_elements_text(a -> 'status')) ELSE '{failed}' END,
+		CASE WHEN a ? 'error_class' THEN ARRAY(SELECT jsonb_array_elements_text(a -> 'error_class')) END,
+		(a ->> 'max_rows')::bigint, coalesce((a ->> 'dry_run')::boolean, false)) r
+$$;
+COMMENT ON FUNCTION bm_webhook.console_redeliver_since(jsonb) IS 'calls redeliver() for a period';
+
+-- a: endpoint, since, until, dry_run
+CREATE FUNCTION bm_webhook.console_recover(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT to_jsonb(r) FROM bm_webhook.recover((a ->> 'endpoint')::bigint, (a ->> 'since')::timestamptz,
+		(a ->> 'until')::timestamptz, coalesce((a ->> 'dry_run')::boolean, false)) r
+$$;
+COMMENT ON FUNCTION bm_webhook.console_recover(jsonb) IS 'calls recover()';
+
+-- a: event, endpoint, before, dry_run; never everything
+CREATE FUNCTION bm_webhook.console_cancel(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('matched', coalesce(sum(c.matched), 0), 'rows', coalesce(jsonb_agg(to_jsonb(c)), '[]'))
+	FROM bm_webhook.cancel((a ->> 'event')::uuid, (a ->> 'endpoint')::bigint, (a ->> 'before')::timestamptz,
+		dry_run => coalesce((a ->> 'dry_run')::boolean, false)) c
+$$;
+COMMENT ON FUNCTION bm_webhook.console_cancel(jsonb) IS 'calls cancel()';
+
+-- a: event, endpoint, reason
+CREATE FUNCTION bm_webhook.console_set_aside(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT to_jsonb(s) FROM bm_webhook.set_aside((a ->> 'event')::uuid, (a ->> 'endpoint')::bigint, a ->> 'reason') s
+$$;
+COMMENT ON FUNCTION bm_webhook.console_set_aside(jsonb) IS 'calls set_aside()';
+CREATE FUNCTION bm_webhook.console_put_back(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('put_back',
+		bm_webhook.put_back((a ->> 'event')::uuid, (a ->> 'endpoint')::bigint, a ->> 'reason'))
+$$;
+COMMENT ON FUNCTION bm_webhook.console_put_back(jsonb) IS 'calls put_back()';
+
+-- a: endpoint
+CREATE FUNCTION bm_webhook.console_secret(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('secret', bm_webhook.secret((a ->> 'endpoint')::bigint))
+$$;
+COMMENT ON FUNCTION bm_webhook.console_secret(jsonb) IS 'calls secret(), which records it';
+
+-- a: endpoint, overlap, kind
+CREATE FUNCTION bm_webhook.console_rotate_secret(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('secret', bm_webhook.rotate_secret((a ->> 'endpoint')::bigint,
+		coalesce(a ->> 'overlap', '24 h')::interval, coalesce(a ->> 'kind', 'hmac_sha256')))
+$$;
+COMMENT ON FUNCTION bm_webhook.console_rotate_secret(jsonb) IS 'calls rotate_secret()';
+
+-- a: secret (its id)
+CREATE FUNCTION bm_webhook.console_delete_secret(a jsonb) RETURNS jsonb
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM bm_webhook.delete_secret((a ->> 'secret')::bigint);
+	RETURN '{}';
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.console_delete_secret(jsonb) IS 'calls delete_secret()';
