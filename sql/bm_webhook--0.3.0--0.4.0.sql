@@ -20,11 +20,752 @@ EXCEPTION WHEN undefined_function THEN
 END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.library_version() IS 'the version of the library that the server has loaded';
-REVOKE ALL ON FUNCTION bm_webhook_internal.library_version() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION bm_webhook_internal.library_version() TO bm_webhook;
 
 -- All that is needed, at once and in the strongest mode: so nobody who uses them can deadlock with the update. And what
 -- is written afterwards finds the tables in which dispatchers are told of it.
 LOCK TABLE bm_webhook.application, bm_webhook.endpoint, bm_webhook.endpoint_state, bm_webhook.endpoint_secret,
 	bm_webhook.event, bm_webhook.delivery, bm_webhook.failed_attempt, bm_webhook.redelivery, bm_webhook.set_aside
 	IN ACCESS EXCLUSIVE MODE;
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.console_since(a jsonb, standard interval) RETURNS uuid
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN bm_webhook.uuid_floor(greatest(coalesce((a ->> 'since')::timestamptz, clock_timestamp() - standard),
+		'1970-01-01 UTC'));
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_since(jsonb, interval) IS
+	'the first event id of the period that is asked about';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.console_until(a jsonb) RETURNS uuid
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN CASE WHEN coalesce((a ->> 'until')::timestamptz, 'infinity') = 'infinity'
+		THEN 'ffffffff-ffff-ffff-ffff-ffffffffffff' ELSE bm_webhook.uuid_floor((a ->> 'until')::timestamptz) END;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_until(jsonb) IS
+	'the first event id after the period that is asked about';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.console_url(url text) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	RETURN pg_catalog.regexp_replace(url, '[?].*', '?…');
+COMMENT ON FUNCTION bm_webhook_internal.console_url(text) IS 'a URL as lists show it: without its query';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.console_may_change(application text) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT (SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles r WHERE r.rolname = current_user)
+		OR EXISTS (SELECT FROM bm_webhook.application x
+			WHERE x.name = console_may_change.application AND x.deleted_at IS NULL AND pg_has_role(x.owner, 'MEMBER'))
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_may_change(text) IS
+	'may the caller change the endpoints of this application?';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.console_require(is_there boolean, what text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF is_there IS NOT TRUE THEN
+		PERFORM bm_webhook_internal.refuse(format('%s does not exist', what),
+			'It may be another''s, or older than the log.', '42704');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_require(boolean, text) IS
+	'42704, in the same words for what is not there and for what is another''s';
+CREATE OR REPLACE FUNCTION bm_webhook.console_session(a jsonb) RETURNS jsonb
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+	SELECT jsonb_build_object('user', session_user, 'database', current_database(), 'now', clock_timestamp(),
+		'version', (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'bm_webhook'),
+		'server', current_setting('server_version'),
+		'sees_all', bm_webhook_internal.sees_all('bm_webhook.operation'),
+		'is_unbound', (SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles r WHERE r.rolname = current_user),
+		'applications', (SELECT coalesce(jsonb_agg(x.name ORDER BY x.name), '[]') FROM (SELECT p.name
+			FROM bm_webhook.application p WHERE p.deleted_at IS NULL AND bm_webhook_internal.console_may_change(p.name)
+			ORDER BY p.name LIMIT 200) x))
+$$;
+COMMENT ON FUNCTION bm_webhook.console_session(jsonb) IS 'who is asking, and for which applications he may act';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.console_attention() RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+		SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	first uuid = bm_webhook.uuid_floor(clock_timestamp() - interval '1 hour');
+BEGIN
+	RETURN (SELECT coalesce(jsonb_agg(to_jsonb(x) - 'rank' ORDER BY x.rank, x.since), '[]') FROM (
+		SELECT array_position('{disabled,failing,gives up,waiting,paused}', r.state) AS rank, r.state, p.id AS endpoint,
+			p.application, bm_webhook_internal.console_url(p.url) AS url, s.disabled_reason AS reason, f.failed,
+			b.pending + b.not_taken AS waiting, coalesce(s.disabled_at, s.failing_since, p.paused_at, b.oldest) AS since,
+			bm_webhook_internal.console_may_change(p.application) AS may_change
+		FROM bm_webhook.backlog b JOIN bm_webhook.endpoint p ON p.id = b.endpoint_id
+			LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
+			CROSS JOIN LATERAL (SELECT count(*) AS failed FROM (SELECT FROM bm_webhook.delivery d
+				WHERE d.endpoint_id = p.id AND d.status = 'failed' AND d.event_id >= first LIMIT 100) x) f
+			CROSS JOIN LATERAL (SELECT CASE WHEN s.disabled_reason IS NOT NULL THEN 'disabled'
+				WHEN s.failing_since IS NOT NULL THEN 'failing' WHEN f.failed > 0 THEN 'gives up'
+				WHEN p.paused_at IS NOT NULL THEN 'paused'
+				WHEN p.enabled AND b.oldest < clock_timestamp() - interval '5 min' THEN 'waiting' END AS state) r
+		WHERE r.state IS NOT NULL ORDER BY 1, since LIMIT 20) x);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_attention() IS 'the endpoints that need somebody, worst first';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.console_minutes(endpoint bigint) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+		SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	first uuid = bm_webhook.uuid_floor(date_trunc('minute', clock_timestamp()) - interval '59 min');
+	most integer = 20000;
+BEGIN
+	RETURN (SELECT jsonb_build_object(
+			'minutes', coalesce(jsonb_agg(jsonb_build_array(extract(epoch FROM m.minute)::bigint, m.delivered, m.failed,
+				m.pending, m.canceled) ORDER BY m.minute), '[]'),
+			'delivered', coalesce(sum(m.delivered), 0), 'failed', coalesce(sum(m.failed), 0),
+			'is_partial', coalesce(sum(m.delivered + m.failed + m.pending + m.canceled), 0) >= most,
+			'p95_ms', (SELECT round((percentile_cont(0.95) WITHIN GROUP
+					(ORDER BY extract(epoch FROM r.duration)::float8) * 1000)::numeric)
+				FROM (SELECT d.duration FROM bm_webhook.delivery d WHERE d.event_id >= first AND d.status = 'delivered'
+					AND (endpoint IS NULL OR d.endpoint_id = endpoint) ORDER BY d.event_id DESC LIMIT 1000) r))
+		FROM (SELECT date_trunc('minute', bm_webhook.uuid_time(n.event_id)) AS minute,
+				count(*) FILTER (WHERE n.status = 'delivered') AS delivered,
+				count(*) FILTER (WHERE n.status = 'failed') AS failed,
+				count(*) FILTER (WHERE n.status = 'pending') AS pending,
+				count(*) FILTER (WHERE n.status = 'canceled') AS canceled
+			FROM (SELECT d.event_id, d.status FROM bm_webhook.delivery d WHERE d.event_id >= first
+				AND (endpoint IS NULL OR d.endpoint_id = endpoint) ORDER BY d.event_id DESC LIMIT most) n GROUP BY 1) m);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_minutes(bigint) IS
+	'what became of what was captured in the last hour, by minute, for one endpoint or all';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.console_dispatchers() RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT has_function_privilege('bm_webhook.status()', 'EXECUTE') THEN
+		RETURN NULL;
+	END IF;
+	RETURN (SELECT coalesce(jsonb_agg(to_jsonb(s) - 'pending' - 'set_aside' ORDER BY s.shard), '[]')
+		FROM bm_webhook.status() s WHERE s.database = current_database());
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_dispatchers() IS
+	'the dispatchers of this database; NULL for who may not see them';
+CREATE OR REPLACE FUNCTION bm_webhook.console_overview(a jsonb) RETURNS jsonb
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+	SELECT bm_webhook_internal.console_minutes(NULL) || jsonb_build_object(
+		'now', clock_timestamp(),
+		'endpoints', (SELECT count(*) FROM (SELECT FROM bm_webhook.endpoint p WHERE p.deleted_at IS NULL LIMIT 1000) x),
+		'waiting', coalesce(sum(b.pending + b.not_taken), 0), 'retrying', coalesce(sum(b.retrying), 0),
+		'oldest', min(b.oldest),
+		'attention', bm_webhook_internal.console_attention(),
+		'dispatchers', bm_webhook_internal.console_dispatchers())
+	FROM bm_webhook.backlog b
+$$;
+COMMENT ON FUNCTION bm_webhook.console_overview(jsonb) IS
+	'the last hour, what waits, which endpoints need somebody, and the dispatchers';
+CREATE OR REPLACE FUNCTION bm_webhook.console_endpoints(a jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+		SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	first uuid = bm_webhook.uuid_floor(clock_timestamp() - interval '1 day');
+BEGIN
+	RETURN (WITH page AS (
+		SELECT p.*, s.failing_since, s.disabled_at, s.disabled_reason FROM bm_webhook.endpoint p
+			LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
+		WHERE p.deleted_at IS NULL AND p.id > coalesce((a ->> 'after')::bigint, 0)
+			AND (a ->> 'application' IS NULL OR p.application = a ->> 'application')
+			AND (a ->> 'q' IS NULL OR strpos(lower(concat_ws(' ', p.id, bm_webhook_internal.console_url(p.url),
+				p.description, p.application)), lower(a ->> 'q')) > 0)
+			AND CASE a ->> 'state' WHEN 'disabled' THEN NOT p.enabled WHEN 'failing' THEN s.failing_since IS NOT NULL
+				WHEN 'paused' THEN p.paused_at IS NOT NULL WHEN 'active' THEN p.enabled AND p.paused_at IS NULL
+				ELSE true END
+		ORDER BY p.id LIMIT 51
+	)
+	SELECT jsonb_build_object('has_more', count(*) > 50, 'rows', coalesce(jsonb_agg(x.line ORDER BY x.id)
+			FILTER (WHERE x.n <= 50), '[]'))
+	FROM (SELECT p.id, row_number() OVER (ORDER BY p.id) AS n, jsonb_build_object('id', p.id,
+			'application', p.application, 'url', bm_webhook_internal.console_url(p.url), 'description', p.description,
+			'event_types', p.event_types, 'channel', p.channel, 'enabled', p.enabled, 'paused_at', p.paused_at,
+			'failing_since', p.failing_since, 'disabled_at', p.disabled_at, 'disabled_reason', p.disabled_reason,
+			'waiting', coalesce((SELECT w.pending FROM bm_webhook_internal.pending w WHERE w.endpoint_id = p.id), 0),
+			'failed_24h', (SELECT count(*) FROM (SELECT FROM bm_webhook.delivery d WHERE d.endpoint_id = p.id
+				AND d.status = 'failed' AND d.event_id >= first LIMIT 1000) f)) AS line
+		FROM page p) x);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.console_endpoints(jsonb) IS 'the next 50 endpoints';
+CREATE OR REPLACE FUNCTION bm_webhook.console_endpoint(a jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+		SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	answer jsonb;
+BEGIN
+	SELECT to_jsonb(p) - '{credentials,credentials_key_id}'::text[] || jsonb_build_object(
+			'retry_delays', p.retry_delays::text[], 'timeout', p.timeout::text, 'ttl', p.ttl::text,
+			'retry_span', (SELECT sum(d)::text FROM unnest(p.retry_delays) d),
+			'may_change', p.deleted_at IS NULL AND bm_webhook_internal.console_may_change(p.application),
+			'state', (SELECT to_jsonb(s) FROM bm_webhook.endpoint_state s WHERE s.endpoint_id = p.id),
+			'pace', (SELECT to_jsonb(s) FROM bm_webhook.endpoint_pace s WHERE s.endpoint_id = p.id),
+			'waiting', (SELECT to_jsonb(w) FROM bm_webhook_internal.pending w WHERE w.endpoint_id = p.id),
+			'application_paused_at', (SELECT x.paused_at FROM bm_webhook.application x WHERE x.name = p.application),
+			'secrets', (SELECT coalesce(jsonb_agg(jsonb_build_object('id', s.id, 'kind', s.kind,
+				'created_at', s.created_at, 'expires_at', s.expires_at) ORDER BY s.id DESC), '[]')
+				FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = p.id))
+		INTO answer FROM bm_webhook.endpoint p WHERE p.id = (a ->> 'endpoint')::bigint;
+	PERFORM bm_webhook_internal.console_require(answer IS NOT NULL, format('endpoint %s', a ->> 'endpoint'));
+	RETURN answer || jsonb_build_object('hour', bm_webhook_internal.console_minutes((a ->> 'endpoint')::bigint));
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.console_endpoint(jsonb) IS 'one endpoint, its state and its hour; 42704';
+CREATE OR REPLACE FUNCTION bm_webhook.console_causes(a jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+		SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	first uuid = bm_webhook_internal.console_since(a, '1 day');
+	endpoint bigint = (a ->> 'endpoint')::bigint;
+BEGIN
+	PERFORM bm_webhook_internal.console_require(
+		EXISTS (SELECT FROM bm_webhook.endpoint p WHERE p.id = endpoint), format('endpoint %s', endpoint));
+	RETURN (SELECT coalesce(jsonb_agg(to_jsonb(c) ORDER BY c.deliveries DESC), '[]') FROM (
+		SELECT d.status, d.error_class, d.http_status, count(*) AS deliveries, max(d.last_attempt_at) AS last,
+			(array_agg(d.event_id ORDER BY d.event_id DESC))[1] AS event,
+			(array_agg(d.error ORDER BY d.event_id DESC))[1] AS error
+		FROM ((SELECT * FROM bm_webhook.delivery f WHERE f.endpoint_id = endpoint AND f.status = 'failed'
+				AND f.event_id >= first ORDER BY f.event_id DESC LIMIT 2000)
+			UNION ALL
+			(SELECT * FROM bm_webhook.delivery w WHERE w.endpoint_id = endpoint AND w.status = 'pending'
+				AND w.event_id >= first AND w.attempts > 0 ORDER BY w.event_id DESC LIMIT 2000)) d
+		GROUP BY d.status, d.error_class, d.http_status ORDER BY deliveries DESC LIMIT 50) c);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.console_causes(jsonb) IS
+	'why deliveries to an endpoint failed, of the newest 2000 and of the 2000 that wait for another attempt; 42704';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.console_deliveries_sql(a jsonb) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	condition text = format('d.event_id >= %L AND d.event_id < %L', bm_webhook_internal.console_since(a, '1 day'),
+		bm_webhook_internal.console_until(a));
+	by_event text = '';
+	name text;
+	wanted text;
+	each_of text = 'SELECT d.* FROM bm_webhook.delivery d WHERE %s ORDER BY d.event_id DESC, d.endpoint_id DESC LIMIT 51';
+BEGIN
+	IF a ->> 'before' IS NOT NULL THEN
+		condition = condition || format(' AND d.event_id <= %L AND (d.event_id, d.endpoint_id) < (%1$L, %L)',
+			(a ->> 'before')::uuid, (a ->> 'before_endpoint')::bigint);
+	END IF;
+	FOR name, wanted IN SELECT w.* FROM (VALUES ('status', a ->> 'status'), ('error_class', a ->> 'error_class'),
+		('http_status', (a ->> 'http_status')::integer::text)) w WHERE w.column2 IS NOT NULL
+	LOOP
+		condition = condition || format(' AND d.%I = %L', name, wanted);
+	END LOOP;
+
+	IF a ->> 'type' IS NOT NULL OR a ->> 'application' IS NOT NULL THEN
+		by_event = ' AND EXISTS (SELECT FROM bm_webhook.event e WHERE e.id = d.event_id'
+			|| CASE WHEN a ->> 'type' IS NOT NULL
+				THEN format(' AND bm_webhook_internal.matches(%L, e.type)', ARRAY[a ->> 'type']) ELSE '' END
+			|| CASE WHEN a ->> 'application' IS NOT NULL
+				THEN format(' AND e.application = %L', a ->> 'application') ELSE '' END || ')';
+	END IF;
+	IF a ->> 'endpoint' IS NOT NULL THEN
+		RETURN format(each_of, condition || format(' AND d.endpoint_id = %L', (a ->> 'endpoint')::bigint) || by_event);
+	ELSIF a ->> 'status' IN ('failed', 'pending') THEN
+		RETURN format('SELECT d.* FROM bm_webhook.endpoint p CROSS JOIN LATERAL (%s) d '
+			'ORDER BY d.event_id DESC, d.endpoint_id DESC LIMIT 51',
+			format(each_of, condition || ' AND d.endpoint_id = p.id' || by_event));
+	END IF;
+	RETURN format(each_of, condition || by_event);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_sql(jsonb) IS
+	'the query for the 51 newest deliveries that are asked about';
+CREATE OR REPLACE FUNCTION bm_webhook.console_deliveries(a jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+	answer jsonb;
+BEGIN
+	EXECUTE format($query$
+		SELECT jsonb_build_object('has_more', count(*) > 50,
+			'since', bm_webhook.uuid_time(%L), 'rows', coalesce(jsonb_agg(x.line ORDER BY x.n) FILTER (WHERE x.n <= 50), '[]'))
+		FROM (SELECT row_number() OVER (ORDER BY d.event_id DESC, d.endpoint_id DESC) AS n, jsonb_build_object(
+				'event', d.event_id, 'endpoint', d.endpoint_id, 'at', bm_webhook.uuid_time(d.event_id), 'type', e.type,
+				'message_id', e.message_id, 'application', e.application, 'channel', e.channel,
+				'url', bm_webhook_internal.console_url(p.url), 'status', d.status, 'attempts', d.attempts,
+				'http_status', d.http_status, 'error_class', d.error_class,
+				'next_attempt_at', nullif(d.next_attempt_at, 'infinity'),
+				'is_ordered', d.next_attempt_at = 'infinity',
+				'ms', round(extract(epoch FROM d.duration) * 1000)) AS line
+			FROM (%s) d LEFT JOIN bm_webhook.endpoint p ON p.id = d.endpoint_id
+				LEFT JOIN LATERAL (SELECT * FROM bm_webhook.event v WHERE v.id = d.event_id OFFSET 0) e ON true) x
+		$query$, bm_webhook_internal.console_since(a, '1 day'), bm_webhook_internal.console_deliveries_sql(a)) INTO answer;
+	RETURN answer;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.console_deliveries(jsonb) IS
+	'the next 50 deliveries, newest first; of a day unless a period is given';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.console_event(event uuid) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+		SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	answer jsonb;
+BEGIN
+	SELECT jsonb_build_object('id', e.id, 'type', e.type, 'application', e.application, 'channel', e.channel,
+			'message_id', e.message_id, 'reply_to', e.reply_to, 'endpoint', e.endpoint_id, 'occurred_at', e.occurred_at,
+			'created_at', e.created_at, 'expires_at', e.expires_at)
+		INTO answer FROM bm_webhook.event e WHERE e.id = event;
+	PERFORM bm_webhook_internal.console_require(answer IS NOT NULL, format('event %s', event));
+	IF has_column_privilege('bm_webhook.event', 'data', 'SELECT') THEN
+		-- as text: jsonb would order its keys anew
+		answer = answer || (SELECT jsonb_build_object('data', e.data::text) FROM bm_webhook.event e WHERE e.id = event);
+	END IF;
+	RETURN answer;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_event(uuid) IS 'one event; 42704';
+CREATE OR REPLACE FUNCTION bm_webhook.console_delivery(a jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+		SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	event uuid = (a ->> 'event')::uuid;
+	endpoint bigint = (a ->> 'endpoint')::bigint;
+	e jsonb = bm_webhook_internal.console_event(event);
+BEGIN
+	PERFORM bm_webhook_internal.console_require(
+		EXISTS (SELECT FROM bm_webhook.endpoint p WHERE p.id = endpoint), format('endpoint %s', endpoint));
+	RETURN jsonb_build_object('event', e,
+		'endpoint', (SELECT jsonb_build_object('id', p.id, 'url', bm_webhook_internal.console_url(p.url),
+			'application', p.application, 'enabled', p.enabled, 'paused_at', p.paused_at, 'deleted_at', p.deleted_at,
+			'may_change', p.deleted_at IS NULL AND bm_webhook_internal.console_may_change(p.application))
+			FROM bm_webhook.endpoint p WHERE p.id = endpoint),
+		'delivery', (SELECT to_jsonb(d) || jsonb_build_object('next_attempt_at', nullif(d.next_attempt_at, 'infinity'),
+				'is_ordered', d.next_attempt_at = 'infinity', 'ms', extract(epoch FROM d.duration) * 1000)
+			FROM bm_webhook.delivery d WHERE d.event_id = event AND d.endpoint_id = endpoint),
+		'failed_attempts', (SELECT coalesce(jsonb_agg(jsonb_build_object('attempt', f.attempt, 'at', f.attempted_at,
+				'error_class', f.error_class, 'http_status', f.http_status, 'error', f.error,
+				'name_ms', extract(epoch FROM f.name_time) * 1000, 'connect_ms', extract(epoch FROM f.connect_time) * 1000,
+				'tls_ms', extract(epoch FROM f.tls_time) * 1000,
+				'first_byte_ms', extract(epoch FROM f.first_byte_time) * 1000,
+				'total_ms', extract(epoch FROM f.total_time) * 1000, 'response', f.response) ORDER BY f.attempted_at), '[]')
+			FROM (SELECT * FROM bm_webhook.failed_attempt x WHERE x.event_id = event
+				AND x.endpoint_id = endpoint ORDER BY x.attempted_at DESC LIMIT 100) f),
+		'redeliveries', (SELECT coalesce(jsonb_agg(jsonb_build_object('at', r.asked_at, 'by', r.asked_by, 'was', r.status,
+				'http_status', r.http_status, 'attempts', r.attempts, 'last_attempt_at', r.last_attempt_at,
+				'ms', extract(epoch FROM r.duration) * 1000) ORDER BY r.asked_at), '[]')
+			FROM (SELECT * FROM bm_webhook.redelivery x WHERE x.event_id = event
+				AND x.endpoint_id = endpoint ORDER BY x.asked_at DESC LIMIT 100) r),
+		'set_aside', (SELECT jsonb_build_object('since', s.since, 'cause', s.cause, 'by', s.asked_by)
+			FROM bm_webhook.set_aside s WHERE s.event_id = event AND s.endpoint_id = endpoint));
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.console_delivery(jsonb) IS 'one delivery, its event and its attempts; 42704';
+CREATE OR REPLACE FUNCTION bm_webhook.console_event(a jsonb) RETURNS jsonb
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+	event uuid = (a ->> 'event')::uuid;
+BEGIN
+	RETURN bm_webhook_internal.console_event(event) || jsonb_build_object('endpoints',
+		(SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.has_it DESC, x.endpoint), '[]') FROM (
+			SELECT w.endpoint_id AS endpoint, bm_webhook_internal.console_url(p.url) AS url, p.application, p.channel,
+				p.event_types, w.gets_it, w.reason, w.status, w.gets_it OR w.status IS NOT NULL AS has_it
+			FROM bm_webhook.explain_delivery(event) w LEFT JOIN bm_webhook.endpoint p ON p.id = w.endpoint_id
+			WHERE w.reason IS DISTINCT FROM 'deleted' OR w.status IS NOT NULL
+			ORDER BY has_it DESC, endpoint LIMIT 200) x));
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.console_event(jsonb) IS
+	'one event, and for each endpoint whether it gets it, and if not, which filter decides; 42704';
+CREATE OR REPLACE FUNCTION bm_webhook.console_message(a jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+	history jsonb;
+BEGIN
+	SELECT jsonb_agg(to_jsonb(h) || jsonb_build_object('url', bm_webhook_internal.console_url(h.url),
+			'at', nullif(h.at, 'infinity'), 'ms', round(extract(epoch FROM h.duration) * 1000)))
+		INTO history FROM (SELECT * FROM bm_webhook.message_history(a ->> 'message_id', a ->> 'application') LIMIT 1000) h;
+	PERFORM bm_webhook_internal.console_require(history IS NOT NULL, format('message "%s"', a ->> 'message_id'));
+	RETURN jsonb_build_object('message_id', a ->> 'message_id', 'history', history, 'states',
+		(SELECT coalesce(jsonb_agg(to_jsonb(s)), '[]') FROM bm_webhook.message_state s
+			WHERE s.message_id = a ->> 'message_id'
+				AND (a ->> 'application' IS NULL OR s.application = a ->> 'application')));
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.console_message(jsonb) IS 'the history of one message; 42704';
+CREATE OR REPLACE FUNCTION bm_webhook.console_event_types(a jsonb) RETURNS jsonb
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(jsonb_agg(jsonb_build_object('name', t.name, 'description', t.description, 'schema', t.schema,
+		'example', t.example, 'shipped', t.shipped) ORDER BY t.shipped, t.name), '[]')
+	FROM (SELECT * FROM bm_webhook.event_type x ORDER BY x.shipped, x.name LIMIT 500) t
+$$;
+COMMENT ON FUNCTION bm_webhook.console_event_types(jsonb) IS 'the documented event types, your own first';
+CREATE OR REPLACE FUNCTION bm_webhook.console_operations(a jsonb) RETURNS jsonb
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+		SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	of_endpoint bigint = (a ->> 'endpoint')::bigint;
+	last bigint = (a ->> 'before')::bigint;
+BEGIN
+	RETURN (SELECT jsonb_build_object('has_more', count(*) > 50, 'rows', coalesce(jsonb_agg(x.line ORDER BY x.id DESC)
+			FILTER (WHERE x.n <= 50), '[]'))
+		FROM (SELECT o.id, row_number() OVER (ORDER BY o.id DESC) AS n, jsonb_build_object('id', o.id, 'kind', o.kind,
+				'endpoint', o.endpoint_id, 'event', o.event_id, 'application', o.application, 'since', o.since,
+				'until', o.until, 'status', o.status, 'matched', o.matched, 'done', o.done, 'asked_at', o.asked_at,
+				'asked_by', o.asked_by, 'ended_at', o.ended_at, 'error', o.error, 'reason', o.reason) AS line
+			FROM (SELECT * FROM bm_webhook.operation r WHERE (of_endpoint IS NULL OR r.endpoint_id = of_endpoint)
+				AND (last IS NULL OR r.id < last) ORDER BY r.id DESC LIMIT 51) o) x);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.console_operations(jsonb) IS 'who has asked for what, the next 50, newest first';
+CREATE OR REPLACE FUNCTION bm_webhook.console_preview(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT to_jsonb(p) FROM bm_webhook.preview((a ->> 'event')::uuid, (a ->> 'endpoint')::bigint) p
+$$;
+COMMENT ON FUNCTION bm_webhook.console_preview(jsonb) IS 'the request as it would be sent now, signed; 42704';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.console_partitions() RETURNS jsonb
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.name DESC), '[]') FROM (
+		SELECT p.relname AS of, c.relname AS name, greatest(c.reltuples, 0)::bigint AS rows,
+			pg_total_relation_size(c.oid) AS bytes
+		FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
+		WHERE i.inhparent IN ('bm_webhook.event'::regclass, 'bm_webhook.delivery'::regclass,
+			'bm_webhook.failed_attempt'::regclass)
+		ORDER BY c.relname DESC LIMIT 200) x
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_partitions() IS 'the partitions of the log, as estimated';
+CREATE OR REPLACE FUNCTION bm_webhook.console_system(a jsonb) RETURNS jsonb
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+	SELECT jsonb_build_object(
+		'dispatchers', (SELECT jsonb_agg(to_jsonb(s)) FROM bm_webhook.status() s),
+		'settings', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', g.name, 'value', current_setting(g.name),
+				'default', g.boot_val, 'description', g.short_desc) ORDER BY g.name), '[]')
+			FROM pg_settings g WHERE g.name LIKE 'bm\_webhook.%'),
+		'watches', (SELECT coalesce(jsonb_agg(to_jsonb(w)), '[]') FROM (SELECT * FROM bm_webhook.watch_list LIMIT 200) w),
+		'paused', (SELECT to_jsonb(p) FROM bm_webhook.paused p),
+		'set_aside', (SELECT coalesce(jsonb_agg(to_jsonb(s) - 'response' ORDER BY s.since DESC), '[]')
+			FROM (SELECT * FROM bm_webhook.set_aside x ORDER BY x.since DESC LIMIT 50) s),
+		'oldest_event', (SELECT bm_webhook.uuid_time(e.id) FROM bm_webhook.event e ORDER BY e.id LIMIT 1),
+		'cursors', (SELECT coalesce(jsonb_agg(to_jsonb(c) - 'snapshot' ORDER BY c.shard), '[]') FROM bm_webhook.cursor c),
+		'partitions', bm_webhook_internal.console_partitions())
+$$;
+COMMENT ON FUNCTION bm_webhook.console_system(jsonb) IS
+	'dispatchers, settings, watches and partitions; for operators, 42501';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.console_period(a jsonb, OUT since timestamptz, OUT until timestamptz)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	until = coalesce((a ->> 'until')::timestamptz, clock_timestamp());
+	since = coalesce((a ->> 'since')::timestamptz, until - interval '1 day');
+	IF until - since > interval '31 days 1 hour' OR until <= since THEN
+		PERFORM bm_webhook_internal.refuse('a report is for a period of at most 31 days',
+			'Choose a later "since" or an earlier "until".');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_period(jsonb) IS 'the period of a report; 22023';
+CREATE OR REPLACE FUNCTION bm_webhook.console_message_rates(a jsonb) RETURNS jsonb
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+	SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]') FROM (SELECT m.* FROM bm_webhook_internal.console_period(a) p,
+		LATERAL bm_webhook.message_rate(p.since, p.until, coalesce(nullif(a ->> 'key', ''), 'campaign')) m
+		ORDER BY m.day DESC, m.messages DESC LIMIT 1000) r
+$$;
+COMMENT ON FUNCTION bm_webhook.console_message_rates(jsonb) IS
+	'what became of messages by application, channel, campaign and day; 22023';
+CREATE OR REPLACE FUNCTION bm_webhook.console_delivery_rates(a jsonb) RETURNS jsonb
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+	SELECT coalesce(jsonb_agg(to_jsonb(r) || jsonb_build_object('url', (SELECT bm_webhook_internal.console_url(e.url)
+			FROM bm_webhook.endpoint e WHERE e.id = r.endpoint_id))), '[]')
+	FROM (SELECT d.* FROM bm_webhook_internal.console_period(a) p,
+		LATERAL bm_webhook.delivery_rate(p.since, p.until) d ORDER BY d.hour DESC, d.events DESC LIMIT 2000) r
+$$;
+COMMENT ON FUNCTION bm_webhook.console_delivery_rates(jsonb) IS 'how events were delivered by endpoint and hour; 22023';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.console_csv(line json) RETURNS text
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT string_agg(coalesce('"' || replace(CASE WHEN c.value ~ E'^[=+@\t\r-]' AND c.value !~ '^-?[0-9.]+$'
+		THEN '''' ELSE '' END || c.value, '"', '""') || '"', ''), ',' ORDER BY c.n)
+	FROM json_each_text(line) WITH ORDINALITY AS c (key, value, n)
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_csv(json) IS 'one line of CSV';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.console_export_sql(a jsonb) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	p record;
+BEGIN
+	SELECT * INTO p FROM bm_webhook_internal.console_period(a);
+	IF a ->> 'what' = 'message_rates' THEN
+		RETURN format('SELECT * FROM bm_webhook.message_rate(%L, %L, %L)', p.since, p.until,
+			coalesce(nullif(a ->> 'key', ''), 'campaign'));
+	ELSIF a ->> 'what' = 'delivery_rates' THEN
+		RETURN format('SELECT * FROM bm_webhook.delivery_rate(%L, %L)', p.since, p.until);
+	ELSIF a ->> 'what' = 'message' THEN
+		RETURN format('SELECT * FROM bm_webhook.message_history(%L)', a ->> 'message_id');
+	ELSIF a ->> 'what' = 'deliveries' THEN
+		RETURN format($query$SELECT d.event_id, d.endpoint_id, bm_webhook.uuid_time(d.event_id) AS captured_at, e.type,
+				e.application, e.channel, e.message_id, d.status, d.attempts, d.first_attempt_at, d.last_attempt_at,
+				d.http_status, d.error_class, d.error, extract(epoch FROM d.duration) AS seconds
+			FROM bm_webhook.delivery d LEFT JOIN bm_webhook.event e ON e.id = d.event_id AND e.id >= %1$L AND e.id < %2$L
+			WHERE d.event_id >= %1$L AND d.event_id < %2$L%3$s ORDER BY d.event_id, d.endpoint_id$query$,
+			bm_webhook.uuid_floor(p.since), bm_webhook.uuid_floor(p.until),
+			CASE WHEN a ->> 'endpoint' IS NOT NULL THEN format(' AND d.endpoint_id = %L', (a ->> 'endpoint')::bigint)
+				ELSE '' END
+			|| CASE WHEN a ->> 'status' IS NOT NULL THEN format(' AND d.status = %L', a ->> 'status') ELSE '' END);
+	END IF;
+	PERFORM bm_webhook_internal.refuse('"what" must be deliveries, message, delivery_rates or message_rates',
+		'It says what is exported.');
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_export_sql(jsonb) IS 'the query of an export; 22023';
+CREATE OR REPLACE FUNCTION bm_webhook.console_export(a jsonb) RETURNS SETOF text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+	line json;
+	is_csv boolean = coalesce(a ->> 'format', 'csv') = 'csv';
+	is_first boolean = true;
+BEGIN
+	FOR line IN EXECUTE format('SELECT row_to_json(r) FROM (%s) r', bm_webhook_internal.console_export_sql(a)) LOOP
+		IF is_first AND is_csv THEN
+			RETURN NEXT (SELECT string_agg(format('"%s"', k), ',' ORDER BY n)
+				FROM json_object_keys(line) WITH ORDINALITY AS o (k, n));
+		END IF;
+		is_first = false;
+		RETURN NEXT CASE WHEN is_csv THEN bm_webhook_internal.console_csv(line) ELSE line::text END;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.console_export(jsonb) IS
+	'the lines of a report as CSV or JSON Lines, of at most 31 days; 22023';
+CREATE OR REPLACE FUNCTION bm_webhook.console_tail(a jsonb, OUT cursor text, OUT data jsonb)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+		SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	seen pg_snapshot = split_part(a ->> 'cursor', ' ', 1)::pg_snapshot;
+	since timestamptz = to_timestamp(split_part(a ->> 'cursor', ' ', 2)::float8);
+	now pg_snapshot = pg_current_snapshot();
+	lowest xid8 = pg_snapshot_xmin(seen);
+	beyond xid8 = pg_snapshot_xmax(now);
+	first uuid;
+BEGIN
+	cursor = concat(now, ' ', extract(epoch FROM clock_timestamp())::bigint);
+	IF seen IS NULL THEN
+		RETURN;
+	END IF;
+	first = bm_webhook.uuid_floor(greatest(since, '1970-01-03 UTC') - interval '1 day');
+	SELECT jsonb_build_object('count', count(*), 'is_partial', count(*) >= 1000,
+			'events', jsonb_agg(x.line ORDER BY x.id DESC) FILTER (WHERE x.n <= 20))
+		INTO data
+		FROM (SELECT e.id, row_number() OVER (ORDER BY e.id DESC) AS n, jsonb_build_object('event', e.id, 'type', e.type,
+				'application', e.application, 'channel', e.channel, 'message_id', e.message_id,
+				'at', e.created_at) AS line
+			FROM (SELECT v.id, v.type, v.application, v.channel, v.message_id, v.created_at FROM bm_webhook.event v
+				WHERE v.xid >= lowest AND v.xid < beyond AND v.id >= first AND NOT pg_visible_in_snapshot(v.xid, seen)
+				LIMIT 1000) e) x
+		HAVING count(*) > 0;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.console_tail(jsonb) IS
+	'the events that have been committed since the cursor, the newest 20 of them, and the next cursor';
+
+CREATE OR REPLACE FUNCTION bm_webhook.redeliver_one(event uuid, endpoint bigint) RETURNS integer
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_redeliver_one';
+COMMENT ON FUNCTION bm_webhook.redeliver_one(uuid, bigint) IS
+	'sends an event again to an endpoint of an application that the caller owns, as redeliver(event, endpoint) does; '
+	'22004, 42704 unknown endpoint, nothing to send again';
+CREATE OR REPLACE FUNCTION bm_webhook.console_save_endpoint(a jsonb) RETURNS jsonb
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	known text[] = '{application,channel,url,event_types,description,enabled,ordering,max_in_flight,timeout,retry_delays,ttl,'
+		'rate_limit,rate_burst,filter,payload,headers,signature_header,signature_scheme,ca_certificates,metadata}';
+	given text[] = ARRAY(SELECT k FROM jsonb_object_keys(a - 'id') k ORDER BY k);
+	columns text = (SELECT string_agg(quote_ident(k), ', ') FROM unnest(given) k);
+	id bigint = (a ->> 'id')::bigint;
+BEGIN
+	IF NOT given <@ known OR columns IS NULL THEN
+		PERFORM bm_webhook_internal.refuse('these are not columns of an endpoint that can be set',
+			format('They are: %s.', array_to_string(known, ', ')));
+	ELSIF id IS NULL THEN
+		EXECUTE format('INSERT INTO bm_webhook.endpoint (%s) SELECT %1$s '
+			'FROM jsonb_populate_record(NULL::bm_webhook.endpoint, $1) RETURNING id', columns) INTO id USING a;
+	ELSE
+		EXECUTE format('UPDATE bm_webhook.endpoint p SET (%s) = (SELECT %1$s '
+			'FROM jsonb_populate_record(NULL::bm_webhook.endpoint, $1)) '
+			'WHERE p.id = $2 AND p.deleted_at IS NULL RETURNING p.id', columns) INTO id USING a, id;
+		PERFORM bm_webhook_internal.console_require(id IS NOT NULL, format('endpoint %s', a ->> 'id'));
+	END IF;
+	RETURN jsonb_build_object('id', id);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.console_save_endpoint(jsonb) IS 'registers an endpoint, or changes one; as INSERT and UPDATE';
+CREATE OR REPLACE FUNCTION bm_webhook.console_delete_endpoint(a jsonb) RETURNS jsonb
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	endpoint bigint = (a ->> 'endpoint')::bigint;
+	waiting bigint = (SELECT sum(c.matched) FROM bm_webhook.cancel(endpoint => endpoint, dry_run => true) c);
+BEGIN
+	IF (a ->> 'dry_run')::boolean IS NOT TRUE THEN
+		PERFORM bm_webhook.delete_endpoint(endpoint);
+	END IF;
+	RETURN jsonb_build_object('waiting', waiting);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.console_delete_endpoint(jsonb) IS
+	'deletes an endpoint, or says how many deliveries that would cancel; 42704';
+CREATE OR REPLACE FUNCTION bm_webhook.console_pause(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('changed', bm_webhook.pause((a ->> 'endpoint')::bigint, a ->> 'application',
+		coalesce((a ->> 'everything')::boolean, false), a ->> 'reason'))
+$$;
+COMMENT ON FUNCTION bm_webhook.console_pause(jsonb) IS 'calls pause()';
+CREATE OR REPLACE FUNCTION bm_webhook.console_resume(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('changed', bm_webhook.resume((a ->> 'endpoint')::bigint, a ->> 'application',
+		coalesce((a ->> 'everything')::boolean, false), a ->> 'reason'))
+$$;
+COMMENT ON FUNCTION bm_webhook.console_resume(jsonb) IS 'calls resume()';
+CREATE OR REPLACE FUNCTION bm_webhook.console_ping(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('event', bm_webhook.ping((a ->> 'endpoint')::bigint,
+		coalesce(a ->> 'type', 'webhook.ping')))
+$$;
+COMMENT ON FUNCTION bm_webhook.console_ping(jsonb) IS 'calls ping()';
+CREATE OR REPLACE FUNCTION bm_webhook.console_redeliver(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('made_due', bm_webhook.redeliver_one((a ->> 'event')::uuid, (a ->> 'endpoint')::bigint))
+$$;
+COMMENT ON FUNCTION bm_webhook.console_redeliver(jsonb) IS 'calls redeliver_one()';
+CREATE OR REPLACE FUNCTION bm_webhook.console_redeliver_since(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT to_jsonb(r) FROM bm_webhook.redeliver((a ->> 'endpoint')::bigint, (a ->> 'since')::timestamptz,
+		(a ->> 'until')::timestamptz,
+		CASE WHEN a ? 'status' THEN ARRAY(SELECT jsonb_array_elements_text(a -> 'status')) ELSE '{failed}' END,
+		CASE WHEN a ? 'error_class' THEN ARRAY(SELECT jsonb_array_elements_text(a -> 'error_class')) END,
+		(a ->> 'max_rows')::bigint, coalesce((a ->> 'dry_run')::boolean, false)) r
+$$;
+COMMENT ON FUNCTION bm_webhook.console_redeliver_since(jsonb) IS 'calls redeliver() for a period';
+CREATE OR REPLACE FUNCTION bm_webhook.console_recover(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT to_jsonb(r) FROM bm_webhook.recover((a ->> 'endpoint')::bigint, (a ->> 'since')::timestamptz,
+		(a ->> 'until')::timestamptz, coalesce((a ->> 'dry_run')::boolean, false)) r
+$$;
+COMMENT ON FUNCTION bm_webhook.console_recover(jsonb) IS 'calls recover()';
+CREATE OR REPLACE FUNCTION bm_webhook.console_cancel(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('matched', coalesce(sum(c.matched), 0), 'rows', coalesce(jsonb_agg(to_jsonb(c)), '[]'))
+	FROM bm_webhook.cancel((a ->> 'event')::uuid, (a ->> 'endpoint')::bigint, (a ->> 'before')::timestamptz,
+		dry_run => coalesce((a ->> 'dry_run')::boolean, false)) c
+$$;
+COMMENT ON FUNCTION bm_webhook.console_cancel(jsonb) IS 'calls cancel()';
+CREATE OR REPLACE FUNCTION bm_webhook.console_set_aside(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT to_jsonb(s) FROM bm_webhook.set_aside((a ->> 'event')::uuid, (a ->> 'endpoint')::bigint, a ->> 'reason') s
+$$;
+COMMENT ON FUNCTION bm_webhook.console_set_aside(jsonb) IS 'calls set_aside()';
+CREATE OR REPLACE FUNCTION bm_webhook.console_put_back(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('put_back',
+		bm_webhook.put_back((a ->> 'event')::uuid, (a ->> 'endpoint')::bigint, a ->> 'reason'))
+$$;
+COMMENT ON FUNCTION bm_webhook.console_put_back(jsonb) IS 'calls put_back()';
+CREATE OR REPLACE FUNCTION bm_webhook.console_secret(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('secret', bm_webhook.secret((a ->> 'endpoint')::bigint))
+$$;
+COMMENT ON FUNCTION bm_webhook.console_secret(jsonb) IS 'calls secret(), which records it';
+CREATE OR REPLACE FUNCTION bm_webhook.console_rotate_secret(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('secret', bm_webhook.rotate_secret((a ->> 'endpoint')::bigint,
+		coalesce(a ->> 'overlap', '24 h')::interval, coalesce(a ->> 'kind', 'hmac_sha256')))
+$$;
+COMMENT ON FUNCTION bm_webhook.console_rotate_secret(jsonb) IS 'calls rotate_secret()';
+CREATE OR REPLACE FUNCTION bm_webhook.console_delete_secret(a jsonb) RETURNS jsonb
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM bm_webhook.delete_secret((a ->> 'secret')::bigint);
+	RETURN '{}';
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.console_delete_secret(jsonb) IS 'calls delete_secret()';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS SETOF text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH seen (relation, without) AS (VALUES
+		('application', '{}'::text[]), ('endpoint', '{}'), ('endpoint_state', '{}'),
+		('endpoint_secret', '{secret}'), ('event', '{}'),
+		('delivery', '{}'), ('failed_attempt', '{}'), ('redelivery', '{}'), ('set_aside', '{}'), ('operation', '{}'),
+		('cursor', '{}'), ('event_type', '{}')
+	), written (relation, command, without) AS (VALUES
+		('endpoint', 'INSERT',
+			'{id,created_at,updated_at,deleted_at,events_since,paused_at,credentials,credentials_key_id}'::text[]),
+		('endpoint', 'UPDATE',
+			'{id,application,created_at,updated_at,deleted_at,events_since,paused_at,credentials,credentials_key_id}'),
+		('endpoint_secret', 'INSERT', '{id,key_id,created_at}')
+	), columns AS (
+		SELECT relation, 'SELECT' AS command, without FROM seen WHERE kind = 'owner' OR kind = 'operator' AND without <> '{}'
+		UNION ALL
+		SELECT relation, command, without FROM written WHERE kind = 'owner'
+	), called (name, kinds) AS (
+		VALUES ('emit', '{writer}'::text[]), ('message_status', '{writer}'), ('message_received', '{writer}'),
+		('message_clicked', '{writer}'),
+		('watch', '{watcher}'), ('unwatch', '{watcher}'), ('capture', '{watcher}'), ('watch_messages', '{watcher}'),
+		('watch_replies', '{watcher}'),
+		('secret', '{owner}'), ('rotate_secret', '{owner}'), ('delete_endpoint', '{owner}'), ('delete_secret', '{owner}'),
+		('ping', '{owner}'), ('preview', '{owner}'), ('erase', '{owner}'), ('pause', '{owner}'), ('resume', '{owner}'),
+		('cancel', '{owner}'), ('recover', '{owner}'), ('redeliver', '{owner}'), ('put_back', '{owner}'),
+		('set_aside', '{owner}'), ('public_key', '{owner,operator}'), ('jwks', '{owner,operator}'),
+		('explain_delivery', '{owner,operator}'), ('message_history', '{owner,operator}'),
+		('message_rate', '{owner,operator}'), ('delivery_rate', '{owner,operator}'), ('status', '{operator}'),
+		('redeliver_one', '{owner}')
+		UNION ALL
+		SELECT DISTINCT p.proname::text, '{owner,operator}'::text[] FROM pg_proc p
+			WHERE p.pronamespace = 'bm_webhook'::regnamespace AND p.proname ~ '^console_'
+	)
+	SELECT 'USAGE ON SCHEMA bm_webhook' || CASE WHEN kind = 'writer' THEN '' ELSE ', bm_webhook_internal' END
+	UNION ALL
+	SELECT format('%s (%s) ON bm_webhook.%I', c.command, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum),
+			c.relation)
+		FROM columns c JOIN pg_attribute a ON a.attrelid = format('bm_webhook.%I', c.relation)::regclass
+			AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (c.without)
+		GROUP BY c.relation, c.command
+	UNION ALL
+	SELECT format('SELECT ON bm_webhook.%I', relation) FROM seen WHERE kind = 'operator' AND without = '{}'
+	UNION ALL
+	SELECT format('SELECT ON bm_webhook.%I', c.relname) FROM pg_class c
+		WHERE c.relnamespace = 'bm_webhook'::regnamespace AND (kind IN ('owner', 'operator') AND c.relkind = 'v'
+			AND c.relname <> 'watch_list' OR kind = 'operator' AND c.relname IN ('watch_list', 'paused', 'status_map')
+			OR kind = 'watcher' AND c.relname = 'watch_list')
+	UNION ALL
+	-- redeliver(event) is for who may change deliveries
+	SELECT format('EXECUTE ON FUNCTION %s', p.oid::regprocedure) FROM called c
+		JOIN pg_proc p ON p.proname = c.name AND p.pronamespace = 'bm_webhook'::regnamespace
+		WHERE kind = ANY (c.kinds) AND NOT (p.proname = 'redeliver' AND p.proargtypes[0] = 'uuid'::regtype)
+$$;
+
+-------------------------------------------------------------------------------
+-- Privileges: these stay the last statements
+-------------------------------------------------------------------------------
+
+-- What this step has made is nobody's yet.
+DO $$
+DECLARE
+	made record;
+BEGIN
+	FOR made IN SELECT p.oid::regprocedure AS name, p.pronamespace = 'bm_webhook_internal'::regnamespace AS is_internal
+		FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+			JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'bm_webhook'
+		WHERE p.proacl IS NULL
+	LOOP
+		EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', made.name);
+		IF made.is_internal THEN
+			EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO bm_webhook', made.name);
+		END IF;
+	END LOOP;
+END
+$$;
+GRANT EXECUTE ON FUNCTION bm_webhook.redeliver(uuid, bigint) TO bm_webhook;
+GRANT EXECUTE ON FUNCTION bm_webhook_internal.console_since, bm_webhook_internal.console_until,
+	bm_webhook_internal.console_url, bm_webhook_internal.console_may_change, bm_webhook_internal.console_require,
+	bm_webhook_internal.console_attention, bm_webhook_internal.console_minutes, bm_webhook_internal.console_dispatchers,
+	bm_webhook_internal.console_deliveries_sql, bm_webhook_internal.console_event,
+	bm_webhook_internal.console_partitions, bm_webhook_internal.console_period, bm_webhook_internal.console_csv,
+	bm_webhook_internal.console_export_sql
+	TO PUBLIC;
+
+-- What users have granted on what this step grants on is not shipped with it: else pg_dump would leave it out.
+UPDATE pg_init_privs i SET initprivs = ARRAY(SELECT a FROM unnest(i.initprivs) a
+		WHERE EXISTS (SELECT FROM aclexplode(ARRAY[a]) x WHERE x.grantee IN (p.proowner, 'bm_webhook'::regrole)))
+	FROM pg_proc p
+	WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = p.oid AND p.oid = 'bm_webhook.redeliver(uuid, bigint)'::regprocedure;
+-- These lists, too, depend on the roles that they name, from PostgreSQL 17 on.
+DELETE FROM pg_shdepend d USING pg_init_privs i
+	WHERE d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND d.deptype = 'i'
+		AND d.refclassid = 'pg_authid'::regclass AND d.classid = i.classoid AND d.objid = i.objoid AND d.objsubid = i.objsubid
+		AND i.objoid = 'bm_webhook.redeliver(uuid, bigint)'::regprocedure
+		AND d.refobjid NOT IN (SELECT x.grantee FROM aclexplode(i.initprivs) x);

@@ -25,6 +25,7 @@ $bmw->sql(q{
 	SELECT bm_webhook.grant_owner('shop', 'shop');
 	SELECT bm_webhook.grant_operator('watching');
 	GRANT SELECT ON bm_webhook.event, bm_webhook.operation TO shop WITH GRANT OPTION;
+	GRANT EXECUTE ON FUNCTION bm_webhook.redeliver(uuid, bigint) TO shop;
 	CREATE TABLE orders (id text PRIMARY KEY, status text NOT NULL);
 	SELECT bm_webhook.watch('orders', 'order.{status}', application => 'shop');
 });
@@ -74,6 +75,7 @@ is($bmw->sql(q{SELECT bool_and(has_table_privilege('shop', 'bm_webhook.' || t, '
 	FROM unnest('{event,operation}'::text[]) t}), 't', 'grants stay');
 my ($dump) = run_command([ 'pg_dump', '-d', $node->connstr('postgres') ]);
 like($dump, qr/GRANT SELECT ON TABLE bm_webhook\.$_ TO shop WITH GRANT OPTION/, "also in a dump: $_") for qw(event operation);
+like($dump, qr/GRANT .*ON FUNCTION bm_webhook\.redeliver\(event uuid, endpoint bigint\) TO shop/, 'what the update grants on, too');
 $bmw->sql('CREATE DATABASE fresh');
 $bmw->sql('CREATE EXTENSION bm_webhook', 'fresh');
 $bmw->sql('ALTER EXTENSION bm_webhook UPDATE', 'updated');
