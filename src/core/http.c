@@ -2,7 +2,8 @@
  * core/http.c - the HTTP engine: many POSTs at once, one descriptor to wait for.
  *
  * How libcurl is driven; a request's way through it: http_transfer.c makes it
- * ready, http_pool.c divides them, http_connection.c watches over its connection,
+ * ready, http_pool.c divides them, http_proxy.c leads it through a proxy,
+ * http_connection.c watches over its connection,
  * http_result.c says how it ended.
  */
 #include "core/http.h"
@@ -24,6 +25,7 @@ static void restore_signals(const sigset_t *saved);
 BmwHttp *
 bmw_http_create(const BmwHttpConfig *config)
 {
+	static const BmwEgress directly;
 	BmwHttp *http = calloc(1, sizeof(*http));
 	sigset_t saved;
 	bool is_up;
@@ -31,6 +33,8 @@ bmw_http_create(const BmwHttpConfig *config)
 	if (http == NULL)
 		return NULL;
 	http->config = *config;
+	if (config->egress == NULL)
+		http->config.egress = &directly;
 	http->sockets.epoll_fd = -1;
 	(void) unsetenv("SSLKEYLOGFILE");
 	block_signals(&saved);
@@ -58,6 +62,7 @@ bmw_http_destroy(BmwHttp *http)
 			bmw_http_pool_remove(transfer);
 		curl_easy_cleanup(transfer->easy);
 		curl_slist_free_all(transfer->headers);
+		curl_slist_free_all(transfer->connect_to);
 		free(transfer);
 	}
 	bmw_http_pools_free(http);
@@ -195,7 +200,8 @@ collect_finished(BmwHttpPool *pool)
 
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
 		transfer->code = code;
-		finish(transfer);
+		if (!bmw_http_proxy_goes_on(transfer))
+			finish(transfer);
 	}
 }
 
@@ -204,7 +210,8 @@ finish(BmwTransfer *transfer)
 {
 	BmwHttp *http = transfer->http;
 
-	bmw_http_pool_remove(transfer);
+	if (transfer->pool != NULL)
+		bmw_http_pool_remove(transfer);
 	transfer->next = NULL;
 	if (http->finished_tail != NULL)
 		http->finished_tail->next = transfer;

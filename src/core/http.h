@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "core/address.h"
+#include "core/egress.h"
 #include "core/outcome.h"
 #include "core/status.h"
 
@@ -34,6 +35,7 @@ typedef struct BmwHttpConfig
 	const char *user_agent;
 	const char *ca_file;			/* NULL or '': libcurl's default */
 	const BmwAddressPolicy *policy; /* borrowed; must outlive the engine */
+	const BmwEgress *egress;		/* likewise, and must not change; NULL: directly */
 
 	/*
 	 * Asked before a socket is opened, told after it was closed; NULL: no limit.
@@ -59,6 +61,7 @@ typedef struct BmwHttpRequest
 	size_t body_len;
 	const char *authorities; /* PEM, in place of the configured ones; NULL: those */
 	const char *client;		 /* PEM: a certificate and its key, to show; NULL: none */
+	bool is_direct;			 /* not through the proxy */
 	int timeout_ms;			 /* the whole attempt */
 	int connect_timeout_ms;
 	void *tag; /* handed back with the result */
@@ -79,6 +82,7 @@ typedef struct BmwHttpResult
 {
 	void *tag;
 	BmwTransport transport;
+	bool is_source_fault;	/* BMW_TRANSPORT_LOCAL because its source address is not ours */
 	int http_status;		/* 0: none */
 	int64_t retry_after_us; /* BMW_RETRY_AFTER_NONE when absent */
 	int resent;				/* times that libcurl sent it again by itself */

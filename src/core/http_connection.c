@@ -12,40 +12,31 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
+static curl_socket_t open_socket(BmwTransfer *transfer, const struct curl_sockaddr *address);
+static bool bind_source(BmwTransfer *transfer, int fd, const struct sockaddr *source,
+						socklen_t len);
+static bool may_send(const BmwTransfer *transfer, const char *remote_ip, int remote_port);
 static bool is_short_of_something(int error);
 
 curl_socket_t
 bmw_http_connection_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	BmwTransfer *transfer = context;
-	const BmwHttpConfig *config = &transfer->http->config;
-	int fd;
 
 	(void) purpose;
+	/* that of the proxy, which is the administrator's */
+	if (transfer->stage == BMW_STAGE_PROXY)
+		return open_socket(transfer, address);
 	/* one denied address in an answer denies the rest of it */
-	if (transfer->is_blocked || bmw_address_check(config->policy, &address->addr) != BMW_OK)
+	if (transfer->is_blocked ||
+		bmw_address_check(transfer->http->config.policy, &address->addr) != BMW_OK)
 	{
 		transfer->is_blocked = true;
 		return CURL_SOCKET_BAD;
 	}
-	if (config->may_open_socket != NULL && !config->may_open_socket())
-	{
-		transfer->is_local_fault = true;
-		return CURL_SOCKET_BAD;
-	}
-	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-	if (fd >= 0 && bmw_sockets_opened(&transfer->http->sockets, fd, transfer->pool))
-	{
-		transfer->pool->open++;
-		transfer->http->open++;
-		return fd;
-	}
-	/* anything else is about the address: IPv6 on a host without it, for example */
-	transfer->is_local_fault = fd >= 0 || is_short_of_something(errno);
-	if (fd >= 0)
-		close(fd);
-	if (config->socket_closed != NULL)
-		config->socket_closed();
+	if (transfer->stage == BMW_STAGE_DIRECT)
+		return open_socket(transfer, address);
+	bmw_http_proxy_keep_target(transfer, address);
 	return CURL_SOCKET_BAD;
 }
 
@@ -82,6 +73,23 @@ bmw_http_connection_check(void *context, char *remote_ip, char *local_ip, int re
 						  int local_port)
 {
 	BmwTransfer *transfer = context;
+
+	(void) local_ip;
+	(void) local_port;
+	if (!transfer->is_blocked && may_send(transfer, remote_ip, remote_port))
+	{
+		transfer->sends++;
+		return CURL_PREREQFUNC_OK;
+	}
+	transfer->is_blocked = true;
+	return CURL_PREREQFUNC_ABORT;
+}
+
+/* Of a tunnel, its end is what counts, and not the proxy. */
+static bool
+may_send(const BmwTransfer *transfer, const char *remote_ip, int remote_port)
+{
+	const BmwAddressPolicy *policy = transfer->http->config.policy;
 	union
 	{
 		struct sockaddr any;
@@ -89,8 +97,8 @@ bmw_http_connection_check(void *context, char *remote_ip, char *local_ip, int re
 		struct sockaddr_in6 v6;
 	} address = {0};
 
-	(void) local_ip;
-	(void) local_port;
+	if (transfer->stage == BMW_STAGE_PROXY)
+		return bmw_address_check(policy, (const struct sockaddr *) &transfer->target) == BMW_OK;
 	if (inet_pton(AF_INET, remote_ip, &address.v4.sin_addr) == 1)
 	{
 		address.v4.sin_family = AF_INET;
@@ -101,14 +109,56 @@ bmw_http_connection_check(void *context, char *remote_ip, char *local_ip, int re
 		address.v6.sin6_family = AF_INET6;
 		address.v6.sin6_port = htons((uint16_t) remote_port);
 	}
-	if (!transfer->is_blocked &&
-		bmw_address_check(transfer->http->config.policy, &address.any) == BMW_OK)
+	return bmw_address_check(policy, &address.any) == BMW_OK;
+}
+
+static curl_socket_t
+open_socket(BmwTransfer *transfer, const struct curl_sockaddr *address)
+{
+	const BmwHttpConfig *config = &transfer->http->config;
+	socklen_t source_len;
+	const struct sockaddr *source =
+		bmw_sources_of(&config->egress->sources, address->family, &source_len);
+	int fd;
+
+	if (source == NULL)
+		return CURL_SOCKET_BAD;
+	if (config->may_open_socket != NULL && !config->may_open_socket())
 	{
-		transfer->sends++;
-		return CURL_PREREQFUNC_OK;
+		transfer->is_local_fault = true;
+		return CURL_SOCKET_BAD;
 	}
-	transfer->is_blocked = true;
-	return CURL_PREREQFUNC_ABORT;
+	fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	if (fd >= 0 && bind_source(transfer, fd, source, source_len) &&
+		bmw_sockets_opened(&transfer->http->sockets, fd, transfer->pool))
+	{
+		transfer->pool->open++;
+		transfer->http->open++;
+		return fd;
+	}
+	/* anything else is about the address: IPv6 on a host without it, for example */
+	transfer->is_local_fault |= fd >= 0 || is_short_of_something(errno);
+	if (fd >= 0)
+		close(fd);
+	if (config->socket_closed != NULL)
+		config->socket_closed();
+	return CURL_SOCKET_BAD;
+}
+
+/* libcurl can only be given one address, of one family. */
+static bool
+bind_source(BmwTransfer *transfer, int fd, const struct sockaddr *source, socklen_t len)
+{
+	const int is_on = 1;
+
+	if (len == 0)
+		return true;
+	/* the port is chosen with the connection: so one address has 64,000 ports to each receiver */
+	(void) setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &is_on, sizeof(is_on));
+	if (bind(fd, source, len) == 0)
+		return true;
+	transfer->is_source_fault = true;
+	return false;
 }
 
 static bool

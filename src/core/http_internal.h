@@ -21,6 +21,14 @@ typedef struct BmwHttpPool
 	int64_t idle_since_ms;
 } BmwHttpPool;
 
+/* How far a request has come on its way; all but the first: through a proxy. */
+typedef enum BmwStage
+{
+	BMW_STAGE_DIRECT,
+	BMW_STAGE_NAME, /* the receiver's name is being resolved */
+	BMW_STAGE_PROXY /* the proxy is asked for a tunnel to it, and the rest */
+} BmwStage;
+
 typedef struct BmwTransfer
 {
 	struct BmwTransfer *next;	   /* in the pool, or among the finished */
@@ -29,10 +37,16 @@ typedef struct BmwTransfer
 	BmwHttpPool *pool; /* NULL: libcurl does not have it */
 	CURL *easy;
 	struct curl_slist *headers;
+	struct curl_slist *connect_to;
+	BmwStage stage;
+	struct sockaddr_storage target; /* where the tunnel goes to; AF_UNSPEC: not known yet */
+	int timeout_ms;
+	int64_t name_us; /* that the stage before took */
 	CURLcode code;
 	bool is_aborted;
 	bool is_blocked; /* the address policy refused */
 	bool is_local_fault;
+	bool is_source_fault; /* it was about the source address */
 	bool is_too_large;
 	int sends; /* how often the request was put on a connection */
 	size_t received;
@@ -64,6 +78,16 @@ extern BmwTransfer *bmw_http_transfer_take(BmwHttp *http);
 /* Makes it the transfer of this request. */
 extern BmwStatus bmw_http_transfer_set(BmwTransfer *transfer, const BmwHttpRequest *request);
 extern void bmw_http_transfer_put_back(BmwHttp *http, BmwTransfer *transfer);
+
+/* Chooses the first stage. False: no memory. */
+extern bool bmw_http_proxy_set(BmwTransfer *transfer, const BmwHttpRequest *request);
+/* An address of the receiver that has been judged. */
+extern void bmw_http_proxy_keep_target(BmwTransfer *transfer, const struct curl_sockaddr *address);
+/* libcurl is done with a stage: true, another follows. Else code says how it ended. */
+extern bool bmw_http_proxy_goes_on(BmwTransfer *transfer);
+extern bool bmw_http_proxy_is_at_fault(const BmwTransfer *transfer);
+/* Then, why: without the name and the address of the proxy, which are not for everybody. */
+extern void bmw_http_proxy_describe(const BmwTransfer *transfer, char *error, size_t size);
 
 /* False: no memory. */
 extern bool bmw_http_pools_make(BmwHttp *http);

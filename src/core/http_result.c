@@ -10,7 +10,8 @@
 
 #define HEADERS_MAX (300L * 1024) /* libcurl's own ceiling for all headers of a response */
 
-static void fill_times(BmwHttpTimes *times, CURL *easy);
+static void fill_times(BmwHttpTimes *times, const BmwTransfer *transfer);
+static int64_t time_us(const BmwTransfer *transfer, CURLINFO info);
 static BmwTransport transport_of(const BmwTransfer *transfer);
 static bool has_name(CURL *easy);
 static bool has_too_many_headers(CURL *easy);
@@ -24,12 +25,15 @@ bmw_http_result_fill(BmwHttpResult *result, BmwTransfer *transfer)
 	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http_status);
 	result->tag = transfer->tag;
 	result->transport = transport_of(transfer);
-	result->http_status = (int) http_status;
+	result->is_source_fault = transfer->is_source_fault;
+	result->http_status = result->transport == BMW_TRANSPORT_PROXY ? 0 : (int) http_status;
 	result->retry_after_us = retry_after_us(transfer->easy);
 	result->resent = transfer->sends > 1 ? transfer->sends - 1 : 0;
-	fill_times(&result->times, transfer->easy);
+	fill_times(&result->times, transfer);
 	result->error[0] = '\0';
-	if (transfer->code != CURLE_OK)
+	if (result->transport == BMW_TRANSPORT_PROXY)
+		bmw_http_proxy_describe(transfer, result->error, sizeof(result->error));
+	else if (transfer->code != CURLE_OK)
 		snprintf(result->error, sizeof(result->error), "%s",
 				 transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(transfer->code));
 	transfer->response[transfer->kept] = '\0';
@@ -38,20 +42,23 @@ bmw_http_result_fill(BmwHttpResult *result, BmwTransfer *transfer)
 }
 
 static void
-fill_times(BmwHttpTimes *times, CURL *easy)
+fill_times(BmwHttpTimes *times, const BmwTransfer *transfer)
 {
-	curl_off_t value;
+	times->name_us = time_us(transfer, CURLINFO_NAMELOOKUP_TIME_T);
+	times->connect_us = time_us(transfer, CURLINFO_CONNECT_TIME_T);
+	times->tls_us = time_us(transfer, CURLINFO_APPCONNECT_TIME_T);
+	times->first_byte_us = time_us(transfer, CURLINFO_STARTTRANSFER_TIME_T);
+	times->total_us = time_us(transfer, CURLINFO_TOTAL_TIME_T);
+}
 
-	curl_easy_getinfo(easy, CURLINFO_NAMELOOKUP_TIME_T, &value);
-	times->name_us = value;
-	curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &value);
-	times->connect_us = value;
-	curl_easy_getinfo(easy, CURLINFO_APPCONNECT_TIME_T, &value);
-	times->tls_us = value;
-	curl_easy_getinfo(easy, CURLINFO_STARTTRANSFER_TIME_T, &value);
-	times->first_byte_us = value;
-	curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME_T, &value);
-	times->total_us = value;
+/* libcurl counts from the beginning of the last stage. */
+static int64_t
+time_us(const BmwTransfer *transfer, CURLINFO info)
+{
+	curl_off_t value = 0;
+
+	curl_easy_getinfo(transfer->easy, info, &value);
+	return value > 0 && transfer->stage == BMW_STAGE_PROXY ? value + transfer->name_us : value;
 }
 
 static BmwTransport
@@ -64,6 +71,8 @@ transport_of(const BmwTransfer *transfer)
 	/* of two addresses, the other may have been reached */
 	if (transfer->is_local_fault && transfer->code == CURLE_COULDNT_CONNECT)
 		return BMW_TRANSPORT_LOCAL;
+	if (bmw_http_proxy_is_at_fault(transfer))
+		return BMW_TRANSPORT_PROXY;
 	if (transfer->is_too_large)
 		return BMW_TRANSPORT_TOO_LARGE;
 	switch (transfer->code)
@@ -76,7 +85,9 @@ transport_of(const BmwTransfer *transfer)
 		case CURLE_INTERFACE_FAILED:
 			return BMW_TRANSPORT_CONNECT;
 		case CURLE_OPERATION_TIMEDOUT:
-			return has_name(transfer->easy) ? BMW_TRANSPORT_TIMEOUT : BMW_TRANSPORT_NAME;
+			return transfer->stage == BMW_STAGE_PROXY || has_name(transfer->easy)
+					   ? BMW_TRANSPORT_TIMEOUT
+					   : BMW_TRANSPORT_NAME;
 		case CURLE_SSL_CONNECT_ERROR:
 		case CURLE_PEER_FAILED_VERIFICATION:
 		case CURLE_SSL_CERTPROBLEM:

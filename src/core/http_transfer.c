@@ -20,6 +20,8 @@
 static BmwTransfer *make_transfer(BmwHttp *http);
 static bool has_handle(BmwTransfer *transfer);
 static void set_fixed_options(BmwTransfer *transfer);
+static void set_proxy_options(CURL *easy, const BmwProxy *proxy);
+static void set_escaped(CURL *easy, CURLoption option, const char *text);
 static bool set_tls(CURL *easy, const BmwHttpRequest *request);
 static bool set_blob(CURL *easy, CURLoption option, const char *text);
 static struct curl_slist *make_headers(const BmwHttpRequest *request);
@@ -58,7 +60,7 @@ bmw_http_transfer_set(BmwTransfer *transfer, const BmwHttpRequest *request)
 
 	transfer->code = CURLE_OK;
 	transfer->is_blocked = transfer->is_local_fault = transfer->is_too_large = false;
-	transfer->is_aborted = false;
+	transfer->is_aborted = transfer->is_source_fault = false;
 	transfer->sends = 0;
 	transfer->received = transfer->kept = 0;
 	transfer->tag = request->tag;
@@ -71,7 +73,8 @@ bmw_http_transfer_set(BmwTransfer *transfer, const BmwHttpRequest *request)
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) request->timeout_ms);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) request->connect_timeout_ms);
-	return set_tls(easy, request) ? BMW_OK : BMW_ERROR_MEMORY;
+	return set_tls(easy, request) && bmw_http_proxy_set(transfer, request) ? BMW_OK
+																		   : BMW_ERROR_MEMORY;
 }
 
 /* Connections are used again by requests with the same alone: libcurl compares them. */
@@ -128,10 +131,9 @@ set_fixed_options(BmwTransfer *transfer)
 	CURL *easy = transfer->easy;
 	const BmwHttpConfig *config = &transfer->http->config;
 
-	/* the server's environment must not divert a request */
-	curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+	/* the server's environment must not divert a request; the proxies of it: see http_proxy.c */
 	curl_easy_setopt(easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
+	set_proxy_options(easy, &config->egress->proxy);
 
 	/* only what was registered, only where the policy lets it go */
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -160,6 +162,32 @@ set_fixed_options(BmwTransfer *transfer)
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+}
+
+/* A tunnel also for http: the receiver is then the address that was judged. */
+static void
+set_proxy_options(CURL *easy, const BmwProxy *proxy)
+{
+	curl_easy_setopt(easy, CURLOPT_HTTPPROXYTUNNEL, 1L);
+	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long) CURLHEADER_SEPARATE);
+	curl_easy_setopt(easy, CURLOPT_PROXYAUTH, (long) CURLAUTH_BASIC);
+	curl_easy_setopt(easy, CURLOPT_SOCKS5_AUTH, (long) CURLAUTH_BASIC);
+	if (proxy->user[0] == '\0')
+		return;
+	set_escaped(easy, CURLOPT_PROXYUSERNAME, proxy->user);
+	set_escaped(easy, CURLOPT_PROXYPASSWORD, proxy->password);
+}
+
+/* libcurl decodes the credentials of a proxy, wherever it has them from. */
+static void
+set_escaped(CURL *easy, CURLoption option, const char *text)
+{
+	char *escaped = curl_easy_escape(easy, text, 0);
+
+	if (escaped != NULL)
+		curl_easy_setopt(easy, option, escaped);
+	curl_free(escaped);
 }
 
 static struct curl_slist *

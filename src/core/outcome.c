@@ -88,6 +88,8 @@ error_class(BmwTransport transport)
 			return "name_resolution";
 		case BMW_TRANSPORT_CONNECT:
 			return "connect";
+		case BMW_TRANSPORT_PROXY:
+			return "proxy";
 		case BMW_TRANSPORT_TLS:
 			return "tls";
 		case BMW_TRANSPORT_TIMEOUT:
@@ -132,6 +134,7 @@ end_of_transport(BmwTransport transport)
 	{
 		case BMW_TRANSPORT_NAME:
 		case BMW_TRANSPORT_CONNECT:
+		case BMW_TRANSPORT_PROXY:
 		case BMW_TRANSPORT_TLS:
 		case BMW_TRANSPORT_TIMEOUT:
 		case BMW_TRANSPORT_RESET:

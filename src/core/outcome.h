@@ -22,6 +22,7 @@ typedef enum BmwTransport
 	BMW_TRANSPORT_OK,
 	BMW_TRANSPORT_NAME, /* name resolution */
 	BMW_TRANSPORT_CONNECT,
+	BMW_TRANSPORT_PROXY, /* the proxy: not there, or it refused */
 	BMW_TRANSPORT_TLS,
 	BMW_TRANSPORT_TIMEOUT,
 	BMW_TRANSPORT_RESET,	 /* broken off, also an empty reply */
@@ -65,7 +66,7 @@ typedef struct BmwOutcome
 } BmwOutcome;
 
 /*
- * error_class: name_resolution, connect, tls, timeout, reset, protocol,
+ * error_class: name_resolution, connect, proxy, tls, timeout, reset, protocol,
  * response_too_large, blocked_address, local, or http_status when the transport
  * was fine. retry_at_us = now + the later of the jittered delay and Retry-After
  * (negative counts as absent, capped at BMW_RETRY_AFTER_MAX_US). hold_us is the

@@ -12,11 +12,17 @@ static const int64_t delays[] = {5 * SECOND, 300 * SECOND};
 static const BmwSchedule schedule = {delays, 2};
 
 static const char *const classes[] = {
-	[BMW_TRANSPORT_OK] = "http_status",			 [BMW_TRANSPORT_NAME] = "name_resolution",
-	[BMW_TRANSPORT_CONNECT] = "connect",		 [BMW_TRANSPORT_TLS] = "tls",
-	[BMW_TRANSPORT_TIMEOUT] = "timeout",		 [BMW_TRANSPORT_RESET] = "reset",
-	[BMW_TRANSPORT_PROTOCOL] = "protocol",		 [BMW_TRANSPORT_TOO_LARGE] = "response_too_large",
-	[BMW_TRANSPORT_BLOCKED] = "blocked_address", [BMW_TRANSPORT_LOCAL] = "local",
+	[BMW_TRANSPORT_OK] = "http_status",
+	[BMW_TRANSPORT_NAME] = "name_resolution",
+	[BMW_TRANSPORT_PROXY] = "proxy",
+	[BMW_TRANSPORT_CONNECT] = "connect",
+	[BMW_TRANSPORT_TLS] = "tls",
+	[BMW_TRANSPORT_TIMEOUT] = "timeout",
+	[BMW_TRANSPORT_RESET] = "reset",
+	[BMW_TRANSPORT_PROTOCOL] = "protocol",
+	[BMW_TRANSPORT_TOO_LARGE] = "response_too_large",
+	[BMW_TRANSPORT_BLOCKED] = "blocked_address",
+	[BMW_TRANSPORT_LOCAL] = "local",
 };
 
 static const int statuses[] = {

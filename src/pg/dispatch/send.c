@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "pg/dispatch/descriptors.h"
 #include "pg/dispatch/endpoint.h"
+#include "pg/server/egress.h"
 #include "pg/server/settings.h"
 #include "storage/spin.h"
 #include "utils/memutils.h"
@@ -43,19 +44,22 @@ bmw_send_init(BmwSender *sender, BmwScheduler *scheduler, BmwSlot *slot)
 
 /*
  * Connections that are open are judged by the new address policy before each
- * request. Authorities are read into libcurl's caches and connections: a new
- * file of them takes a new process, which the launcher starts at once.
+ * request. Authorities, the proxy and the source address are in libcurl's caches and
+ * connections: others take a new process, which the launcher starts at once.
  */
 bool
 bmw_send_reload(BmwSender *sender)
 {
 	BmwAddressPolicy policy;
+	BmwEgress egress;
 
 	bmw_guc_address_policy(&policy);
 	bmw_address_policy_free(&sender->policy);
 	sender->policy = policy;
 	tell_places(sender);
-	return strcmp(sender->ca_file, bmw_ca_file) == 0;
+	/* with a file of credentials that cannot be read any more it goes on with those that it has */
+	return strcmp(sender->ca_file, bmw_ca_file) == 0 &&
+		   (!bmw_egress_read(&egress) || memcmp(&egress, &sender->egress, sizeof(egress)) == 0);
 }
 
 void
@@ -104,11 +108,13 @@ create_http(BmwSender *sender)
 		.user_agent = BMW_USER_AGENT,
 		.ca_file = sender->ca_file,
 		.policy = &sender->policy,
+		.egress = &sender->egress,
 		.may_open_socket = bmw_descriptors_take,
 		.socket_closed = bmw_descriptors_give_back,
 	};
 
 	bmw_guc_address_policy(&sender->policy);
+	(void) bmw_egress_read(&sender->egress);
 	sender->http = bmw_http_create(&config);
 }
 
@@ -199,7 +205,9 @@ take_result(BmwSender *sender, const BmwHttpResult *result)
 	if (result->transport == BMW_TRANSPORT_LOCAL)
 		bmw_shmem_error(
 			sender->slot,
-			"no descriptor or memory for a connection: raise the server's limit of open files");
+			result->is_source_fault
+				? "bm_webhook.source_address is not an address of this machine"
+				: "no descriptor or memory for a connection: raise the server's limit of open files");
 	if (record == NULL)
 		return;
 	sender->sent++;

@@ -17,6 +17,7 @@ typedef struct BmwSender
 	BmwScheduler *scheduler;
 	BmwSlot *slot;
 	BmwAddressPolicy policy;
+	BmwEgress egress; /* what libcurl was given */
 	BmwHttp *http;
 	BmwSigner *signer;
 	char *ca_file; /* what libcurl was given */

@@ -11,17 +11,14 @@
 
 #include "pg/server/key_file.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "access/parallel.h"
 #include "pg/server/compat.h"
+#include "pg/server/private_file.h"
 
 typedef struct KeyFile
 {
 	BmwKeyRing ring;
-	char error[256]; /* '': it can be used */
+	char error[BMW_PRIVATE_FILE_ERROR_SIZE]; /* '': it can be used */
 } KeyFile;
 
 bool bmw_key_file_is_starting = false;
@@ -31,8 +28,6 @@ static KeyFile known;				  /* the last one, to see whether the next one is anoth
 static uint32 version = 0;
 
 static bool read_file(const char *path, KeyFile *file);
-static bool read_open(int fd, KeyFile *file);
-static bool is_private(const struct stat *status);
 static bool parse(const char *text, size_t len, KeyFile *file);
 static bool fail(KeyFile *file, const char *format, ...) pg_attribute_printf(2, 3);
 
@@ -48,9 +43,7 @@ bmw_key_file_check(char **newval, void **extra, GucSource source)
 		return false;
 	memset(file, 0, sizeof(*file));
 	*extra = file;
-	if (!is_absolute_path(*newval))
-		(void) fail(file, "An absolute path is expected, or nothing.");
-	else if (read_file(*newval, file))
+	if (read_file(*newval, file))
 		return true;
 	/* no keys are better than those that nobody has configured: none */
 	if (bmw_key_file_is_starting || InitializingParallelWorker)
@@ -102,47 +95,15 @@ bmw_key_file_version(void)
 static bool
 read_file(const char *path, KeyFile *file)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	bool is_read;
-
-	if (fd < 0)
-		return fail(file, "It could not be opened: %s.", strerror(errno));
-	is_read = read_open(fd, file);
-	close(fd);
-	return is_read;
-}
-
-static bool
-read_open(int fd, KeyFile *file)
-{
 	char text[BMW_KEY_FILE_MAX + 1];
-	struct stat status;
-	ssize_t len;
+	const ssize_t len = bmw_private_file_read(path, text, BMW_KEY_FILE_MAX, file->error);
 	bool is_parsed;
 
-	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
-		return fail(file, "It is not a regular file.");
-	if (!is_private(&status))
-		return fail(
-			file, "It must belong to the user of the server and be readable by nobody else (mode "
-				  "0600 or less), or belong to root and be readable by the server's group (0640).");
-	len = read(fd, text, sizeof(text));
 	if (len < 0)
-		return fail(file, "It could not be read: %s.", strerror(errno));
-	if (len > BMW_KEY_FILE_MAX)
-		return fail(file, "It is too large.");
+		return false;
 	is_parsed = parse(text, (size_t) len, file);
 	explicit_bzero(text, sizeof(text));
 	return is_parsed;
-}
-
-/* As PostgreSQL wants the key of its certificate. */
-static bool
-is_private(const struct stat *status)
-{
-	if (status->st_uid == geteuid())
-		return (status->st_mode & (S_IRWXG | S_IRWXO)) == 0;
-	return status->st_uid == 0 && (status->st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) == 0;
 }
 
 static bool

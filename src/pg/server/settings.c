@@ -12,6 +12,7 @@
 #include <limits.h>
 
 #include "miscadmin.h"
+#include "pg/server/egress.h"
 #include "pg/server/key_file.h"
 #include "utils/guc.h"
 
@@ -100,9 +101,17 @@ static const TextSetting text_settings[] = {
 	 check_file},
 	{"bm_webhook.denied_networks", "Networks that are closed whatever else allows them.",
 	 &bmw_denied_networks, "", check_networks},
+	{"bm_webhook.proxy", "Proxy through which requests leave; empty: none.", &bmw_proxy, "",
+	 bmw_egress_check_proxy},
+	{"bm_webhook.proxy_credentials_file",
+	 "File with the user and the password for the proxy; empty: without.",
+	 &bmw_proxy_credentials_file, "", bmw_egress_check_credentials},
 	{"bm_webhook.secret_key_file",
 	 "File with the keys that secrets are encrypted with; empty: they are not.",
 	 &bmw_secret_key_file, "", bmw_key_file_check, bmw_key_file_assign},
+	{"bm_webhook.source_address",
+	 "Addresses of this machine that connections come from; empty: the system chooses.",
+	 &bmw_source_address, "", bmw_egress_check_source},
 };
 
 void
