@@ -315,6 +315,7 @@ function take(request, response, route, at, body) {
       headers: request.headers,
       body: body.toString(),
       verified,
+      from: request.socket.remoteAddress,
       to: request.socket.localAddress,
     });
   }

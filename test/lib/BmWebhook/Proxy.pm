@@ -62,10 +62,12 @@ sub url
 sub tunnels
 {
 	my ($self) = @_;
-	my $log = PostgreSQL::Test::Utils::slurp_file($self->{log});
+	my $log = $self->log;
 	return $log =~ /CONNECT (\S+) HTTP/g if $self->{program} eq 'tinyproxy';
 	return $log =~ /connected to (\S+)/g;
 }
+
+sub log { return PostgreSQL::Test::Utils::slurp_file($_[0]{log}) }
 
 sub stop
 {

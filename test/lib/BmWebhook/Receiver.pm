@@ -96,7 +96,7 @@ sub all_counts { return $_[0]->_control('counts') }
 # Connections that have brought no request.
 sub silent { return $_[0]->_control('silent')->{silent} }
 
-# The first 100 requests: at_us, method, path, headers, body, verified, to (the
+# The first 100 requests: at_us, method, path, headers, body, verified, from, to (the
 # address that it came to).
 sub requests { return @{ $_[0]->_control('requests', name => $_[1]) } }
 
