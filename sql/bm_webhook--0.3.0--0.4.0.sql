@@ -673,6 +673,203 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.console_delete_secret(jsonb) IS 'calls delete_secret()';
+-------------------------------------------------------------------------------
+-- Statistics and health
+-------------------------------------------------------------------------------
+
+CREATE TABLE bm_webhook.endpoint_minute (
+	endpoint_id bigint NOT NULL,
+	minute timestamptz NOT NULL,
+	delivered bigint NOT NULL,
+	failed_attempts bigint NOT NULL,
+	given_up bigint NOT NULL,
+	canceled bigint NOT NULL,
+	duration_sum interval NOT NULL,
+	histogram integer[] NOT NULL,
+	PRIMARY KEY (endpoint_id, minute)
+);
+CREATE INDEX endpoint_minute_minute_idx ON bm_webhook.endpoint_minute (minute);
+COMMENT ON TABLE bm_webhook.endpoint_minute IS
+	'what was sent to an endpoint in a minute, by the time of the attempt; kept for 35 days';
+COMMENT ON COLUMN bm_webhook.endpoint_minute.given_up IS 'deliveries that became failed';
+COMMENT ON COLUMN bm_webhook.endpoint_minute.duration_sum IS 'of the attempts that succeeded';
+COMMENT ON COLUMN bm_webhook.endpoint_minute.histogram IS
+	'of the attempts that succeeded: element i counts those that took up to 1.1 ^ i ms and more than the element before; '
+	'its lower bound is the first one that was needed';
+
+CREATE TABLE bm_webhook_internal.endpoint_total (
+	endpoint_id bigint PRIMARY KEY,
+	since timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	delivered bigint NOT NULL,
+	failed_attempts bigint NOT NULL,
+	retries bigint NOT NULL,
+	given_up bigint NOT NULL,
+	canceled bigint NOT NULL,
+	last_success_at timestamptz,
+	last_failure_at timestamptz
+) WITH (fillfactor = 50);
+COMMENT ON TABLE bm_webhook_internal.endpoint_total IS 'what has become of attempts and deliveries; use stat_endpoint';
+CREATE TABLE bm_webhook_internal.endpoint_failure (
+	endpoint_id bigint,
+	error_class text,
+	attempts bigint NOT NULL,
+	last_at timestamptz NOT NULL,
+	PRIMARY KEY (endpoint_id, error_class)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE bm_webhook_internal.endpoint_failure IS 'failed attempts by their cause; use stat_endpoint';
+CREATE TABLE bm_webhook_internal.dispatcher_total (
+	shard integer PRIMARY KEY,
+	since timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	written_at timestamptz NOT NULL,
+	delivered bigint NOT NULL,
+	failed_attempts bigint NOT NULL,
+	given_up bigint NOT NULL,
+	canceled bigint NOT NULL,
+	flushes bigint NOT NULL,
+	records bigint NOT NULL,
+	largest_flush bigint NOT NULL,
+	failed_flushes bigint NOT NULL
+) WITH (fillfactor = 50);
+COMMENT ON TABLE bm_webhook_internal.dispatcher_total IS 'what each dispatcher has done; use stat_dispatcher';
+ALTER TABLE bm_webhook.endpoint_minute OWNER TO bm_webhook;
+ALTER TABLE bm_webhook_internal.endpoint_total OWNER TO bm_webhook;
+ALTER TABLE bm_webhook_internal.endpoint_failure OWNER TO bm_webhook;
+ALTER TABLE bm_webhook_internal.dispatcher_total OWNER TO bm_webhook;
+
+ALTER TABLE bm_webhook.endpoint_minute ENABLE ROW LEVEL SECURITY;
+CREATE POLICY member ON bm_webhook.endpoint_minute USING (bm_webhook_internal.sees_all('bm_webhook.endpoint_minute')
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
+
+CREATE FUNCTION bm_webhook_internal.add_histograms(a integer[], b integer[]) RETURNS integer[]
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT coalesce((SELECT format('[%s:%s]={%s}', min(i), max(i),
+			string_agg((coalesce(a[i], 0) + coalesce(b[i], 0))::text, ',' ORDER BY i))
+		FROM generate_series(least(array_lower(a, 1), array_lower(b, 1)), greatest(array_upper(a, 1), array_upper(b, 1))) i
+		HAVING count(*) > 0), '{}')::integer[]
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.add_histograms(integer[], integer[]) IS
+	'the sum of two histograms of endpoint_minute';
+
+CREATE FUNCTION bm_webhook.latency(endpoint bigint, since timestamptz, fraction float8 = 0.5) RETURNS interval
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT make_interval(secs => power(1.1, x.i) / 1000) FROM (
+		SELECT u.i, sum(sum(m.histogram[u.i])) OVER (ORDER BY u.i) AS so_far, sum(sum(m.histogram[u.i])) OVER () AS total
+		FROM bm_webhook.endpoint_minute m, LATERAL generate_subscripts(m.histogram, 1) u (i)
+		WHERE m.endpoint_id = latency.endpoint AND m.minute >= latency.since GROUP BY u.i) x
+	WHERE x.so_far >= ceil(fraction * x.total) AND x.so_far > 0 ORDER BY x.i LIMIT 1
+$$;
+COMMENT ON FUNCTION bm_webhook.latency(bigint, timestamptz, float8) IS
+	'how long this fraction of the successful attempts since then has taken at most; the result is at most a tenth too long';
+
+CREATE FUNCTION bm_webhook_internal.sees_statistics() RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN bm_webhook_internal.sees_all('bm_webhook.operation') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON FUNCTION bm_webhook_internal.sees_statistics() IS 'does the current user see those of all endpoints?';
+
+-- With the rights of their owner, so that pg_monitor needs no right to what was sent.
+CREATE VIEW bm_webhook.stat_endpoint WITH (security_barrier = true) AS
+	SELECT p.id AS endpoint_id, p.application, t.since, coalesce(t.delivered + t.failed_attempts, 0) AS attempts,
+		coalesce(t.delivered, 0) AS delivered, coalesce(t.failed_attempts, 0) AS failed_attempts,
+		coalesce((SELECT pg_catalog.jsonb_object_agg(f.error_class, f.attempts) FROM bm_webhook_internal.endpoint_failure f
+			WHERE f.endpoint_id = p.id), '{}') AS failures,
+		coalesce(t.retries, 0) AS retries, coalesce(t.given_up, 0) AS given_up, coalesce(t.canceled, 0) AS canceled,
+		t.last_success_at, t.last_failure_at, s.failing_since, a.allowed_in_flight, a.held_until,
+		coalesce((SELECT pg_catalog.sum(c.pending) FROM (SELECT x.pending FROM bm_webhook_internal.pending_count x
+				WHERE x.endpoint_id = p.id UNION ALL SELECT x.pending FROM bm_webhook_internal.pending_change x
+				WHERE x.endpoint_id = p.id) c), 0)::bigint AS pending,
+		coalesce(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - bm_webhook.uuid_time(w.event_id)), 0)
+			AS lag_seconds
+	FROM bm_webhook.endpoint p
+	LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
+	LEFT JOIN bm_webhook_internal.endpoint_total t ON t.endpoint_id = p.id
+	LEFT JOIN bm_webhook_internal.endpoint_paces() a ON a.endpoint_id = p.id
+	LEFT JOIN bm_webhook_internal.first_pending() w ON w.endpoint_id = p.id
+	WHERE p.deleted_at IS NULL AND ((SELECT bm_webhook_internal.sees_statistics())
+		OR p.id = ANY (bm_webhook_internal.own_endpoints()));
+COMMENT ON VIEW bm_webhook.stat_endpoint IS
+	'what has become of attempts and deliveries of each endpoint since stat_reset(), up to the last minute that ended; and '
+	'what waits for it now';
+COMMENT ON COLUMN bm_webhook.stat_endpoint.failures IS 'failed attempts, by error_class';
+COMMENT ON COLUMN bm_webhook.stat_endpoint.retries IS 'attempts that were not the first of their delivery';
+COMMENT ON COLUMN bm_webhook.stat_endpoint.given_up IS 'deliveries that became failed';
+COMMENT ON COLUMN bm_webhook.stat_endpoint.pending IS 'deliveries that wait in the table';
+COMMENT ON COLUMN bm_webhook.stat_endpoint.lag_seconds IS
+	'how long ago the oldest event that waits in the table was captured; 0: nothing waits there';
+
+CREATE VIEW bm_webhook.stat_dispatcher WITH (security_barrier = true) AS
+	SELECT d.shard, d.state, d.reason, d.since AS state_since, d.in_flight, d.queued, d.unrecorded, d.sent, d.resent, t.since, t.written_at,
+		coalesce(t.delivered, 0) AS delivered, coalesce(t.failed_attempts, 0) AS failed_attempts,
+		coalesce(t.given_up, 0) AS given_up, coalesce(t.canceled, 0) AS canceled, coalesce(t.flushes, 0) AS flushes,
+		coalesce(t.records, 0) AS records, coalesce(t.largest_flush, 0) AS largest_flush,
+		coalesce(t.failed_flushes, 0) AS failed_flushes, d.capture_failures,
+		(SELECT pg_catalog.count(*) FROM bm_webhook.set_aside a WHERE a.asked_by IS NULL) AS set_aside
+	FROM bm_webhook_internal.dispatchers() d LEFT JOIN bm_webhook_internal.dispatcher_total t ON t.shard = d.shard
+	WHERE d.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+		AND (SELECT bm_webhook_internal.sees_statistics());
+COMMENT ON VIEW bm_webhook.stat_dispatcher IS
+	'what each dispatcher of this database does now, and what it has done since stat_reset(), up to the last minute that '
+	'ended';
+COMMENT ON COLUMN bm_webhook.stat_dispatcher.sent IS 'requests since the dispatcher was started';
+COMMENT ON COLUMN bm_webhook.stat_dispatcher.records IS 'outcomes that were written, in so many flushes';
+COMMENT ON COLUMN bm_webhook.stat_dispatcher.failed_flushes IS 'those that could not be written, or only in parts';
+
+CREATE FUNCTION bm_webhook.stat_reset(endpoint bigint = NULL) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	DELETE FROM bm_webhook_internal.endpoint_total t WHERE endpoint IS NULL OR t.endpoint_id = endpoint;
+	DELETE FROM bm_webhook_internal.endpoint_failure f WHERE endpoint IS NULL OR f.endpoint_id = endpoint;
+	DELETE FROM bm_webhook_internal.dispatcher_total WHERE endpoint IS NULL;
+$$;
+COMMENT ON FUNCTION bm_webhook.stat_reset(bigint) IS
+	'begins the counters of stat_endpoint anew, of one endpoint or of all and of stat_dispatcher; endpoint_minute stays';
+
+-- The first that is true counts.
+CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
+	SELECT h.endpoint_id, h.application, pg_catalog.split_part(p.url, '?', 1) AS url, x.state, x.since, x.reason, h.pending,
+		h.lag_seconds, x.advice
+	FROM bm_webhook.stat_endpoint h JOIN bm_webhook.endpoint p ON p.id = h.endpoint_id
+	LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
+	LEFT JOIN bm_webhook.application a ON a.name = p.application
+	LEFT JOIN bm_webhook.paused e ON e.everything
+	LEFT JOIN bm_webhook_internal.endpoint_paces() c ON c.endpoint_id = p.id
+	LEFT JOIN LATERAL (SELECT y.error_class FROM bm_webhook_internal.endpoint_failure y WHERE y.endpoint_id = p.id
+		ORDER BY y.last_at DESC LIMIT 1) f ON true
+	CROSS JOIN LATERAL (SELECT * FROM (VALUES
+		(1, NOT p.enabled, 'disabled', s.disabled_at, coalesce(s.disabled_reason, 'somebody has set enabled to false'),
+			'When the receiver is well, set enabled to true, and call recover() for what was missed.'),
+		(2, e.everything, 'paused', e.paused_at, pg_catalog.concat_ws(': ', 'everything is paused', e.reason),
+			'Call resume(everything => true).'),
+		(3, a.paused_at IS NOT NULL, 'paused', a.paused_at, 'its application is paused', 'Call resume(application => ...).'),
+		(4, p.paused_at IS NOT NULL, 'paused', p.paused_at, 'it is paused', 'Call resume(endpoint => ...).'),
+		(5, s.failing_since IS NOT NULL OR h.last_failure_at > coalesce(h.last_success_at, '-infinity'), 'failing',
+			coalesce(s.failing_since, h.last_failure_at),
+			pg_catalog.concat_ws(': ', 'its last attempts have failed', f.error_class),
+			'See error and response in bm_webhook.attempt. What waits is sent when the receiver is back.'),
+		(6, c.held_until > pg_catalog.clock_timestamp(), 'held', c.as_of, coalesce(c.reason, 'the receiver asks to wait'),
+			'Nothing: it is sent to again by itself.'),
+		(7, c.reason IS NOT NULL, 'slowed', c.as_of, c.reason,
+			'Nothing, as long as nothing waits; else the receiver needs more capacity.'),
+		(8, h.lag_seconds > 300, 'behind', pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => h.lag_seconds),
+			'what waits is older than five minutes',
+			'See next_attempt_at in bm_webhook.delivery: max_in_flight or rate_limit may be too low.'),
+		(9, true, 'healthy', NULL, NULL, NULL)
+		) v (n, applies, state, since, reason, advice) WHERE v.applies ORDER BY v.n LIMIT 1) x;
+COMMENT ON VIEW bm_webhook.endpoint_health IS
+	'how each endpoint is: disabled, paused, failing, held, slowed, behind or healthy; since when, why, what waits, and what '
+	'to do';
+COMMENT ON COLUMN bm_webhook.endpoint_health.url IS 'without its query';
+
+REVOKE ALL ON bm_webhook.endpoint_minute, bm_webhook.stat_dispatcher, bm_webhook.stat_endpoint, bm_webhook.endpoint_health,
+	bm_webhook_internal.endpoint_total, bm_webhook_internal.endpoint_failure, bm_webhook_internal.dispatcher_total FROM PUBLIC;
+REVOKE ALL ON FUNCTION bm_webhook_internal.add_histograms(integer[], integer[]), bm_webhook_internal.sees_statistics(),
+	bm_webhook.latency(bigint, timestamptz, float8), bm_webhook.stat_reset(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION bm_webhook_internal.add_histograms(integer[], integer[]), bm_webhook_internal.sees_statistics()
+	TO bm_webhook;
+GRANT EXECUTE ON FUNCTION bm_webhook_internal.sees_statistics() TO PUBLIC;
+-- Numbers and states, and nothing of what was sent.
+GRANT USAGE ON SCHEMA bm_webhook, bm_webhook_internal TO pg_monitor;
+GRANT SELECT ON bm_webhook.stat_dispatcher, bm_webhook.stat_endpoint, bm_webhook.endpoint_health,
+	bm_webhook.endpoint_minute TO pg_monitor;
+GRANT EXECUTE ON FUNCTION bm_webhook.latency(bigint, timestamptz, float8) TO pg_monitor;
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS SETOF text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -681,6 +878,7 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS 
 		('endpoint_secret', '{secret}'), ('event', '{}'),
 		('delivery', '{}'), ('failed_attempt', '{}'), ('redelivery', '{}'), ('set_aside', '{}'), ('operation', '{}'),
 		('cursor', '{}'), ('event_type', '{}')
+		('cursor', '{}'), ('event_type', '{}'), ('endpoint_minute', '{}')
 	), written (relation, command, without) AS (VALUES
 		('endpoint', 'INSERT',
 			'{id,created_at,updated_at,deleted_at,events_since,paused_at,credentials,credentials_key_id}'::text[]),
@@ -702,6 +900,7 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS 
 		('set_aside', '{owner}'), ('public_key', '{owner,operator}'), ('jwks', '{owner,operator}'),
 		('explain_delivery', '{owner,operator}'), ('message_history', '{owner,operator}'),
 		('message_rate', '{owner,operator}'), ('delivery_rate', '{owner,operator}'), ('status', '{operator}'),
+		('message_rate', '{owner,operator}'), ('latency', '{owner,operator}'), ('delivery_rate', '{owner,operator}'), ('status', '{operator}'),
 		('redeliver_one', '{owner}')
 		UNION ALL
 		SELECT DISTINCT p.proname::text, '{owner,operator}'::text[] FROM pg_proc p
@@ -720,6 +919,8 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS 
 	SELECT format('SELECT ON bm_webhook.%I', c.relname) FROM pg_class c
 		WHERE c.relnamespace = 'bm_webhook'::regnamespace AND (kind IN ('owner', 'operator') AND c.relkind = 'v'
 			AND c.relname <> 'watch_list' OR kind = 'operator' AND c.relname IN ('watch_list', 'paused', 'status_map')
+			AND c.relname NOT IN ('watch_list', 'stat_dispatcher')
+			OR kind = 'operator' AND c.relname IN ('watch_list', 'stat_dispatcher', 'paused', 'status_map')
 			OR kind = 'watcher' AND c.relname = 'watch_list')
 	UNION ALL
 	-- redeliver(event) is for who may change deliveries

@@ -41,7 +41,7 @@ WHERE d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::
 		'pg_cast'::regclass, 'pg_opclass'::regclass, 'pg_opfamily'::regclass, 'pg_class'::regclass)
 	AND coalesce(i.schema, '') NOT IN ('pg_catalog', 'bm_webhook', 'bm_webhook_internal', 'pg_toast');
 
--- Views show what their reader may see.
+-- Views show what their reader may see; those of statistics, for pg_monitor, by a condition of their own.
 SELECT c.relname FROM pg_class c
 WHERE c.relnamespace::regnamespace::text ~ '^bm_webhook' AND c.relkind = 'v' AND NOT coalesce('security_invoker=true' = ANY (c.reloptions), false);
 

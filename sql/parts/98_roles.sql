@@ -10,7 +10,7 @@ CREATE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS SETOF text
 		('application', '{}'::text[]), ('endpoint', '{}'), ('endpoint_state', '{}'),
 		('endpoint_secret', '{secret}'), ('event', '{}'),
 		('delivery', '{}'), ('failed_attempt', '{}'), ('redelivery', '{}'), ('set_aside', '{}'), ('operation', '{}'),
-		('cursor', '{}'), ('event_type', '{}')
+		('cursor', '{}'), ('event_type', '{}'), ('endpoint_minute', '{}')
 	), written (relation, command, without) AS (VALUES
 		('endpoint', 'INSERT',
 			'{id,created_at,updated_at,deleted_at,events_since,paused_at,credentials,credentials_key_id}'::text[]),
@@ -31,7 +31,7 @@ CREATE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS SETOF text
 		('cancel', '{owner}'), ('recover', '{owner}'), ('redeliver', '{owner}'), ('put_back', '{owner}'),
 		('set_aside', '{owner}'), ('public_key', '{owner,operator}'), ('jwks', '{owner,operator}'),
 		('explain_delivery', '{owner,operator}'), ('message_history', '{owner,operator}'),
-		('message_rate', '{owner,operator}'), ('delivery_rate', '{owner,operator}'), ('status', '{operator}'),
+		('message_rate', '{owner,operator}'), ('latency', '{owner,operator}'), ('delivery_rate', '{owner,operator}'), ('status', '{operator}'),
 		('redeliver_one', '{owner}')
 		UNION ALL
 		SELECT DISTINCT p.proname::text, '{owner,operator}'::text[] FROM pg_proc p
@@ -49,7 +49,8 @@ CREATE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS SETOF text
 	UNION ALL
 	SELECT format('SELECT ON bm_webhook.%I', c.relname) FROM pg_class c
 		WHERE c.relnamespace = 'bm_webhook'::regnamespace AND (kind IN ('owner', 'operator') AND c.relkind = 'v'
-			AND c.relname <> 'watch_list' OR kind = 'operator' AND c.relname IN ('watch_list', 'paused', 'status_map')
+			AND c.relname NOT IN ('watch_list', 'stat_dispatcher')
+			OR kind = 'operator' AND c.relname IN ('watch_list', 'stat_dispatcher', 'paused', 'status_map')
 			OR kind = 'watcher' AND c.relname = 'watch_list')
 	UNION ALL
 	-- redeliver(event) is for who may change deliveries

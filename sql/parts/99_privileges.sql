@@ -9,6 +9,11 @@ GRANT SELECT ON bm_webhook.application, bm_webhook.endpoint, bm_webhook.endpoint
 	bm_webhook.event_type, bm_webhook.redelivery, bm_webhook.attempt, bm_webhook.backlog, bm_webhook.endpoint_pace
 	TO bm_webhook;
 GRANT INSERT ON bm_webhook.redelivery TO bm_webhook;
+-- Numbers and states, and nothing of what was sent.
+GRANT USAGE ON SCHEMA bm_webhook, bm_webhook_internal TO pg_monitor;
+GRANT SELECT ON bm_webhook.stat_dispatcher, bm_webhook.stat_endpoint, bm_webhook.endpoint_health,
+	bm_webhook.endpoint_minute TO pg_monitor;
+GRANT EXECUTE ON FUNCTION bm_webhook.latency(bigint, timestamptz, float8) TO pg_monitor;
 GRANT DELETE ON bm_webhook.endpoint, bm_webhook.endpoint_secret TO bm_webhook;
 GRANT UPDATE (enabled, deleted_at, events_since, paused_at) ON bm_webhook.endpoint TO bm_webhook;
 GRANT UPDATE (paused_at) ON bm_webhook.application TO bm_webhook;
@@ -36,7 +41,7 @@ GRANT EXECUTE ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea),
 	bm_webhook.uuid_floor(timestamptz), bm_webhook.uuid_time(uuid), bm_webhook_internal.dispatchers(),
 	bm_webhook_internal.secret_storage(),
 	bm_webhook_internal.endpoint_paces(), bm_webhook_internal.first_pending(), bm_webhook_internal.not_taken(),
-	bm_webhook_internal.look(bigint), bm_webhook_internal.sees_all, bm_webhook_internal.own_applications,
+	bm_webhook_internal.look(bigint), bm_webhook_internal.sees_all, bm_webhook_internal.sees_statistics(), bm_webhook_internal.own_applications,
 	bm_webhook_internal.own_endpoints, bm_webhook_internal.primary_key, bm_webhook_internal.check_watched,
 	bm_webhook_internal.has_equality, bm_webhook_internal.changed_condition, bm_webhook_internal.check_function,
 	bm_webhook_internal.check_capture, bm_webhook_internal.watches, bm_webhook_internal.create_watch_trigger,

@@ -26,6 +26,7 @@
 #include "pg/dispatch/partitions.h"
 #include "pg/dispatch/record.h"
 #include "pg/dispatch/send.h"
+#include "pg/dispatch/statistics.h"
 #include "pg/dispatch/store.h"
 #include "pg/dispatch/tally.h"
 #include "pg/dispatch/tell.h"
@@ -55,6 +56,7 @@ struct BmwCycle
 	BmwKeys keys;
 	BmwOperator operator;
 	BmwTallyClerk tally;
+	BmwStatistics statistics;
 	BmwTeller teller;
 	int64 now_us;			/* of this turn */
 	int64 monotonic_us;		/* the same moment by a clock that nobody sets */
@@ -103,7 +105,8 @@ bmw_cycle_create(BmwSlot *slot)
 	bmw_intake_init(&cycle->intake, cycle->scheduler, slot, &cycle->endpoints, &cycle->filters);
 	bmw_fetch_init(&cycle->fetcher, cycle->scheduler, slot, is_ours, &cycle->endpoints);
 	bmw_send_init(&cycle->sender, cycle->scheduler, slot);
-	bmw_record_init(&cycle->recorder, cycle->scheduler, slot);
+	bmw_statistics_init(&cycle->statistics, slot, cycle->now_us);
+	bmw_record_init(&cycle->recorder, cycle->scheduler, slot, &cycle->statistics);
 	bmw_tally_init(&cycle->tally, slot);
 	bmw_tell_init(&cycle->teller, cycle->scheduler, slot);
 	bmw_operate_init(&cycle->operator, cycle->scheduler, slot, is_ours, &cycle->endpoints);
@@ -176,6 +179,8 @@ bmw_cycle_end(BmwCycle *cycle)
 		before = bmw_scheduler_counts(cycle->scheduler).unwritten;
 		record(cycle);
 	} while (cycle->has_extension && bmw_scheduler_counts(cycle->scheduler).unwritten < before);
+	if (cycle->has_extension)
+		bmw_statistics_end(&cycle->statistics);
 	bmw_send_end(&cycle->sender);
 }
 
@@ -261,6 +266,7 @@ update_now(BmwCycle *cycle)
 	cycle->partitions.look_at_us -= back_us;
 	cycle->keys.look_at_us -= back_us;
 	bmw_tally_shift(&cycle->tally, back_us);
+	bmw_statistics_shift(&cycle->statistics, back_us);
 	bmw_tell_shift(&cycle->teller, back_us);
 	cycle->statistics_at_us -= back_us;
 }
@@ -343,8 +349,10 @@ tally(BmwCycle *cycle)
 	if (!cycle->has_extension)
 		return;
 	bmw_tally_run(&cycle->tally, cycle->now_us);
+	bmw_statistics_run(&cycle->statistics, cycle->now_us);
 	bmw_filters_tell(&cycle->filters);
-	cycle->has_extension = cycle->tally.has_extension && cycle->filters.has_extension;
+	cycle->has_extension = cycle->tally.has_extension && cycle->statistics.has_extension &&
+						   cycle->filters.has_extension;
 }
 
 /* At most once a second. */
@@ -386,6 +394,7 @@ wait_ms(BmwCycle *cycle)
 	wakeup = Min(wakeup, Max(cycle->partitions.look_at_us, cycle->now_us + SECOND_US));
 	wakeup = Min(wakeup, bmw_keys_wakeup_us(&cycle->keys));
 	wakeup = Min(wakeup, bmw_tally_wakeup_us(&cycle->tally));
+	wakeup = Min(wakeup, bmw_statistics_wakeup_us(&cycle->statistics));
 	wakeup = Min(wakeup, bmw_tell_wakeup_us(&cycle->teller));
 	wakeup = Min(wakeup, cycle->now_us + bmw_filters_wait_us(&cycle->filters));
 	if (bmw_transaction_has_statistics())

@@ -77,9 +77,13 @@ static void make_step(void *context);
 static void note_moved(const BmwUuid *event_id, int64 due_us, void *context);
 
 void
-bmw_record_init(BmwRecorder *recorder, BmwScheduler *scheduler, BmwSlot *slot)
+bmw_record_init(BmwRecorder *recorder, BmwScheduler *scheduler, BmwSlot *slot,
+				BmwStatistics *statistics)
 {
-	*recorder = (BmwRecorder){.scheduler = scheduler, .slot = slot, .has_extension = true};
+	*recorder = (BmwRecorder){.scheduler = scheduler,
+							  .slot = slot,
+							  .statistics = statistics,
+							  .has_extension = true};
 	before_shmem_exit(flush_at_exit, 0);
 }
 
@@ -139,6 +143,7 @@ write_due(BmwRecorder *recorder)
 	if (recorder->flush.result == BMW_WRITING_DONE ||
 		recorder->flush.result == BMW_WRITING_UNFINISHED)
 		recorder->streak = (BmwStreak){0};
+	bmw_statistics_add(recorder->statistics, records, length, recorder->flush.result);
 	bmw_scheduler_records_done(recorder->scheduler, recorder->flush.result, XactLastCommitEnd,
 							   bmw_clock_us() - start_us);
 	/* wait_for_delivery() looks again */

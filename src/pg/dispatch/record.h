@@ -9,12 +9,14 @@
 #include "core/flush.h"
 #include "core/scheduler.h"
 #include "pg/server/shared_memory.h"
+#include "pg/dispatch/statistics.h"
 #include "pg/dispatch/transaction.h"
 
 typedef struct BmwRecorder
 {
 	BmwScheduler *scheduler;
 	BmwSlot *slot;
+	BmwStatistics *statistics;
 	BmwFlush flush;
 	BmwStreak streak; /* of failures of the log as a whole */
 	BmwStreak cursor_streak;
@@ -24,7 +26,8 @@ typedef struct BmwRecorder
 	bool has_extension;		 /* false: it has gone */
 } BmwRecorder;
 
-extern void bmw_record_init(BmwRecorder *recorder, BmwScheduler *scheduler, BmwSlot *slot);
+extern void bmw_record_init(BmwRecorder *recorder, BmwScheduler *scheduler, BmwSlot *slot,
+							BmwStatistics *statistics);
 /* Writes what is due, in transactions of its own; what cannot be written stays with the scheduler. */
 extern void bmw_record_run(BmwRecorder *recorder);
 /* Tells the scheduler what is durable by now. */

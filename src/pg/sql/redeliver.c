@@ -20,10 +20,9 @@ PG_FUNCTION_INFO_V1(bm_webhook_redeliver_one);
 #define ARGUMENTS 4
 #define WHAT_TO_NAME "Name an event and an endpoint."
 
-static BmwStatement redeliver = {
-	"SELECT bm_webhook.redeliver($4, e.id)" BMW_ENDPOINT_OF_CALLER,
-	ARGUMENTS,
-	{INT8OID, OIDOID, BOOLOID, UUIDOID}};
+static BmwStatement redeliver = {"SELECT bm_webhook.redeliver($4, e.id)" BMW_ENDPOINT_OF_CALLER,
+								 ARGUMENTS,
+								 {INT8OID, OIDOID, BOOLOID, UUIDOID}};
 
 /* redeliver_one(event, endpoint) */
 Datum
@@ -45,8 +44,8 @@ bm_webhook_redeliver_one(PG_FUNCTION_ARGS)
 	SPI_connect();
 	if (bmw_statement_run_with(&redeliver, arguments, NULL, 0) == 0)
 		bmw_ownership_refuse(PG_GETARG_INT64(ENDPOINT));
-	made_due = DatumGetInt32(
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	made_due =
+		DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
 	SPI_finish();
 	bmw_identity_return(before);
 	PG_RETURN_INT32(made_due);

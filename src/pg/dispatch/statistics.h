@@ -1,0 +1,56 @@
+/*
+ * pg/dispatch/statistics.h - the clerk of a dispatcher who counts what became of attempts.
+ *
+ * In memory, for each endpoint and minute that something was written of, and once a
+ * minute into tables: so nothing is paid for endpoints to which nothing is sent, and a
+ * row for each of the others. A crash costs the counts of a minute, a stop none.
+ */
+#ifndef BMW_PG_DISPATCH_STATISTICS_H
+#define BMW_PG_DISPATCH_STATISTICS_H
+
+#include "postgres.h"
+
+#include "core/scheduler.h"
+#include "pg/dispatch/transaction.h"
+#include "pg/server/shared_memory.h"
+#include "utils/hsearch.h"
+
+/* Of this dispatcher, since they were written. */
+typedef struct BmwDispatcherCounts
+{
+	int64 delivered;
+	int64 failed_attempts;
+	int64 given_up;
+	int64 canceled;
+	int64 flushes;
+	int64 records;
+	int64 largest_flush;
+	int64 failed_flushes;
+} BmwDispatcherCounts;
+
+typedef struct BmwStatistics
+{
+	BmwSlot *slot;
+	HTAB *minutes;	/* by endpoint and minute */
+	HTAB *failures; /* by endpoint and cause */
+	BmwDispatcherCounts counts;
+	int64 write_at_us;
+	int64 forget_at_us; /* old minutes */
+	int64 now_us;
+	BmwStreak streak;
+	bool has_extension;
+} BmwStatistics;
+
+extern void bmw_statistics_init(BmwStatistics *statistics, BmwSlot *slot, int64 now_us);
+/* A flush has ended: the records of which something is known now. */
+extern void bmw_statistics_add(BmwStatistics *statistics, const BmwRecord *records, int length,
+							   BmwWriting result);
+extern void bmw_statistics_run(BmwStatistics *statistics, int64 now_us);
+/* Writes what is counted, whenever it is. */
+extern void bmw_statistics_end(BmwStatistics *statistics);
+/* The clock was set back. */
+extern void bmw_statistics_shift(BmwStatistics *statistics, int64 back_us);
+/* When it has something to do again. */
+extern int64 bmw_statistics_wakeup_us(const BmwStatistics *statistics);
+
+#endif
