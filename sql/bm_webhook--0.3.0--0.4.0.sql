@@ -870,6 +870,374 @@ GRANT USAGE ON SCHEMA bm_webhook, bm_webhook_internal TO pg_monitor;
 GRANT SELECT ON bm_webhook.stat_dispatcher, bm_webhook.stat_endpoint, bm_webhook.endpoint_health,
 	bm_webhook.endpoint_minute TO pg_monitor;
 GRANT EXECUTE ON FUNCTION bm_webhook.latency(bigint, timestamptz, float8) TO pg_monitor;
+-- Retention: whole partitions go, and what is in the default ones comes into its days.
+CREATE OR REPLACE FUNCTION bm_webhook_internal.partitions(OUT parent name, OUT name name, OUT since timestamptz,
+	OUT until timestamptz) RETURNS SETOF record
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT p.relname, c.relname, bm_webhook.uuid_time(substring(b.text FROM $r$FROM \('([0-9a-f-]{36})'\)$r$)::uuid),
+		bm_webhook.uuid_time(substring(b.text FROM $r$TO \('([0-9a-f-]{36})'\)$r$)::uuid)
+	FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_class p ON p.oid = i.inhparent
+		CROSS JOIN LATERAL (SELECT pg_get_expr(c.relpartbound, c.oid) AS text) b
+	WHERE i.inhparent IN ('bm_webhook.event'::regclass, 'bm_webhook.delivery'::regclass,
+		'bm_webhook.failed_attempt'::regclass)
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.partitions() IS
+	'the partitions of the log, and which time each is for; use the view partition_list';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.partition_key(parent text) RETURNS text
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+	RETURN CASE parent WHEN 'event' THEN 'id' ELSE 'event_id' END;
+COMMENT ON FUNCTION bm_webhook_internal.partition_key(text) IS 'the column by which a table of the log is partitioned';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.range_around(parent text, at timestamptz, OUT since timestamptz,
+	OUT until timestamptz)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT greatest(w.since, max(p.until) FILTER (WHERE p.until <= at)),
+		least(w.until, min(p.since) FILTER (WHERE p.since > at))
+	FROM (SELECT date_trunc(i, at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' AS since,
+			(date_trunc(i, at AT TIME ZONE 'UTC') + ('1 ' || i)::interval) AT TIME ZONE 'UTC' AS until
+			FROM coalesce(current_setting('bm_webhook.partition_interval', true), 'day') i) w
+		LEFT JOIN bm_webhook_internal.partitions() p ON p.parent = range_around.parent
+	GROUP BY w.since, w.until
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.range_around(text, timestamptz) IS
+	'the range of a partition for rows of this time';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.create_partition_table(parent text, name text, first uuid, beyond uuid) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	EXECUTE format('CREATE TABLE bm_webhook_internal.%I (LIKE bm_webhook.%I INCLUDING ALL)'
+		' WITH (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_scale_factor = 0.1,'
+		' toast.autovacuum_freeze_min_age = 0, toast.autovacuum_vacuum_insert_scale_factor = 0.1)', name, parent);
+	EXECUTE format('ALTER TABLE bm_webhook_internal.%I OWNER TO bm_webhook', name);
+	EXECUTE format('ALTER TABLE bm_webhook_internal.%I ADD CONSTRAINT inside CHECK (%I >= %L AND %2$I < %4$L)', name,
+		bm_webhook_internal.partition_key(parent), first, beyond);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.create_partition_table(text, text, uuid, uuid) IS
+	'makes a table that can be attached as a partition';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.attach_partition(parent text, name text, first uuid, beyond uuid) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	key text = bm_webhook_internal.partition_key(parent);
+	others regclass = format('bm_webhook_internal.%I', parent || '_default');
+	is_taken boolean;
+BEGIN
+	EXECUTE format('ALTER TABLE %s ADD CONSTRAINT outside CHECK (%I < %L OR %2$I >= %4$L) NOT VALID', others, key, first,
+		beyond);
+	EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %I >= %L AND %2$I < %4$L)', others, key, first, beyond) INTO is_taken;
+	IF is_taken THEN
+		RAISE check_violation;
+	END IF;
+	IF (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) THEN
+		UPDATE pg_constraint c SET convalidated = true WHERE c.conrelid = others AND c.conname = 'outside';
+		UPDATE pg_class c SET relname = c.relname WHERE c.oid = others;	-- makes everybody read the constraint again
+	END IF;
+	EXECUTE format('ALTER TABLE bm_webhook.%I ATTACH PARTITION bm_webhook_internal.%I FOR VALUES FROM (%L) TO (%L)',
+		parent, name, first, beyond);
+	EXECUTE format('ALTER TABLE %s DROP CONSTRAINT outside', others);
+	EXECUTE format('ALTER TABLE bm_webhook_internal.%I DROP CONSTRAINT inside', name);
+	IF NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND deptype = 'e'
+			AND objid = to_regclass(format('bm_webhook_internal.%I', name))) THEN
+		EXECUTE format('ALTER EXTENSION bm_webhook ADD TABLE bm_webhook_internal.%I', name);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.attach_partition(text, text, uuid, uuid) IS
+	'makes the table a partition, whatever the size of the default one; 23514 when that has rows of the range';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.create_partition(parent text, day date) RETURNS boolean
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '80ms' AS $$
+DECLARE
+	at timestamptz = day::timestamp AT TIME ZONE 'UTC';
+	part record;
+	name text;
+	is_taken boolean;
+BEGIN
+	IF EXISTS (SELECT FROM bm_webhook_internal.partitions() p
+			WHERE p.parent = create_partition.parent AND p.since <= at AND p.until > at) THEN
+		RETURN false;
+	END IF;
+	part = bm_webhook_internal.range_around(parent, at);
+	IF part.since < clock_timestamp() AND at > clock_timestamp() THEN
+		part.since = at;
+	END IF;
+	name = parent || to_char(part.since AT TIME ZONE 'UTC', '_YYYYMMDD');
+	EXECUTE format('SELECT EXISTS (SELECT FROM bm_webhook_internal.%I WHERE %I >= %L AND %2$I < %4$L)', parent || '_default',
+		bm_webhook_internal.partition_key(parent), bm_webhook.uuid_floor(part.since), bm_webhook.uuid_floor(part.until))
+		INTO is_taken;
+	IF is_taken OR to_regclass(format('bm_webhook_internal.%I', name)) IS NOT NULL THEN
+		RETURN false;
+	END IF;
+	PERFORM bm_webhook_internal.create_partition_table(parent, name, bm_webhook.uuid_floor(part.since),
+		bm_webhook.uuid_floor(part.until));
+	PERFORM bm_webhook_internal.attach_partition(parent, name, bm_webhook.uuid_floor(part.since),
+		bm_webhook.uuid_floor(part.until));
+	RETURN true;
+EXCEPTION WHEN check_violation OR lock_not_available OR duplicate_table OR unique_violation OR duplicate_object THEN
+	RETURN false;	-- a row came in between, the table is busy, or another made it: there is a next time
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.create_partition(text, date) IS
+	'makes the partition that a UTC day lies in; false when there is one, or rows of its range are in the default';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.missing_partitions(days integer) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH p AS MATERIALIZED (SELECT * FROM bm_webhook_internal.partitions())
+	SELECT string_agg(t.parent || to_char(d.at AT TIME ZONE 'UTC', '_YYYYMMDD'), ', ')
+	FROM unnest('{event,delivery,failed_attempt}'::text[]) t (parent), generate_series(1, days) day
+		CROSS JOIN LATERAL (SELECT ((clock_timestamp() AT TIME ZONE 'UTC')::date + day)::timestamp AT TIME ZONE 'UTC' AS at) d
+	WHERE NOT EXISTS (SELECT FROM p WHERE p.parent = t.parent AND p.since <= d.at AND p.until > d.at)
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.missing_partitions(integer) IS
+	'which partitions of the next days (UTC) there are not; NULL: there are all';
+CREATE OR REPLACE VIEW bm_webhook.partition_list WITH (security_invoker = true) AS
+	SELECT p.parent AS log, p.name, p.since, p.until, pg_total_relation_size(c.oid) AS bytes,
+		CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS rows, date_trunc('hour', clock_timestamp() - p.until) AS age
+	FROM bm_webhook_internal.partitions() p
+		JOIN pg_class c ON c.relnamespace = 'bm_webhook_internal'::regnamespace AND c.relname = p.name;
+COMMENT ON VIEW bm_webhook.partition_list IS 'the partitions of event, delivery and failed_attempt, and their size';
+COMMENT ON COLUMN bm_webhook.partition_list.log IS 'event, delivery or failed_attempt';
+COMMENT ON COLUMN bm_webhook.partition_list.name IS 'of the partition, in schema bm_webhook_internal';
+COMMENT ON COLUMN bm_webhook.partition_list.since IS
+	'it has what belongs to events that were captured from then on; NULL: the default partition, for days that have none';
+COMMENT ON COLUMN bm_webhook.partition_list.until IS 'and before then';
+COMMENT ON COLUMN bm_webhook.partition_list.bytes IS 'with indexes and what is stored out of line';
+COMMENT ON COLUMN bm_webhook.partition_list.rows IS 'as (auto)vacuum or ANALYZE has estimated; NULL: not yet';
+COMMENT ON COLUMN bm_webhook.partition_list.age IS 'of its end, in hours; negative: it has not ended';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.what_waits(since timestamptz, until timestamptz) RETURNS text
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+		SET jit = off SET enable_seqscan = off AS $$
+DECLARE
+	first uuid = bm_webhook.uuid_floor(since);
+	beyond uuid = bm_webhook.uuid_floor(until);
+BEGIN
+	IF EXISTS (SELECT FROM bm_webhook.delivery d
+			WHERE d.event_id >= first AND d.event_id < beyond AND d.status = 'pending') THEN
+		RETURN 'deliveries wait';
+	ELSIF EXISTS (SELECT FROM bm_webhook.set_aside s WHERE s.event_id >= first AND s.event_id < beyond) THEN
+		RETURN 'deliveries are set aside';
+	ELSIF EXISTS (SELECT FROM bm_webhook.event e WHERE e.id >= first AND e.id < beyond
+			AND e.xid >= (SELECT pg_snapshot_xmin(c.snapshot) AS xmin FROM bm_webhook.cursor c ORDER BY 1 LIMIT 1)) THEN
+		RETURN 'events have not been taken';
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.what_waits(timestamptz, timestamptz) IS
+	'why what was captured in this time should not be dropped; NULL: nothing waits';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.upkeep(retention interval)
+	RETURNS TABLE (task text, log text, name text, since timestamptz, until timestamptz, with_waiting boolean)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	parent text;
+	oldest uuid;
+	part record;
+	expired timestamptz = CASE WHEN retention > interval '0' THEN clock_timestamp() - retention ELSE '-infinity' END;
+	asked timestamptz;
+	asked_with_waiting timestamptz;
+BEGIN
+	FOREACH parent IN ARRAY '{event,delivery,failed_attempt}'::text[] LOOP
+		EXECUTE format('SELECT %I FROM bm_webhook_internal.%I ORDER BY 1 LIMIT 1',
+			bm_webhook_internal.partition_key(parent), parent || '_default') INTO oldest;
+		CONTINUE WHEN oldest IS NULL;
+		part = bm_webhook_internal.range_around(parent, bm_webhook.uuid_time(oldest));
+		IF part.until < clock_timestamp() - interval '1 min' THEN
+			RETURN QUERY SELECT 'empty', parent, parent || to_char(part.since AT TIME ZONE 'UTC', '_YYYYMMDD'), part.since,
+				part.until, false;
+		END IF;
+	END LOOP;
+	SELECT max(o.until), max(o.until) FILTER (WHERE o.status = '{pending}') INTO asked, asked_with_waiting
+		FROM bm_webhook.operation o WHERE o.kind = 'drop_before' AND o.ended_at IS NULL;
+	RETURN QUERY SELECT 'drop', p.parent::text, p.name::text, p.since, p.until, coalesce(p.until <= asked_with_waiting, false)
+		FROM bm_webhook_internal.partitions() p WHERE p.until <= greatest(expired, asked)
+		ORDER BY p.since, p.parent = 'event', p.parent;
+	RETURN QUERY SELECT 'close', p.parent::text, p.name::text, p.since, p.until, false
+		FROM bm_webhook_internal.partitions() p
+			JOIN pg_class c ON c.relnamespace = 'bm_webhook_internal'::regnamespace AND c.relname = p.name
+		WHERE p.until < clock_timestamp() - interval '1 min' AND p.until > greatest(expired, asked)
+			AND NOT coalesce('autovacuum_vacuum_insert_threshold=1' = ANY (c.reloptions), false);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.upkeep(interval) IS 'what is to be done with the partitions of the log';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.is_upkeep_due(retention interval) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT EXISTS (SELECT FROM bm_webhook_internal.upkeep(retention))
+		OR EXISTS (SELECT FROM bm_webhook.operation o WHERE o.ended_at IS NULL AND o.kind = 'drop_before')
+		OR retention > interval '0' AND EXISTS (SELECT FROM bm_webhook.redelivery r
+			WHERE r.event_id < bm_webhook.uuid_floor(clock_timestamp() - retention))
+		OR retention > interval '0' AND EXISTS (SELECT FROM bm_webhook.operation o
+			WHERE o.ended_at < clock_timestamp() - retention)
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.is_upkeep_due(interval) IS 'is there anything for the keeper to do?';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.empty_default(parent text, name text, since timestamptz, until timestamptz)
+	RETURNS bigint
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '80ms'
+		SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	first uuid = bm_webhook.uuid_floor(since);
+	beyond uuid = bm_webhook.uuid_floor(until);
+	moved bigint;
+BEGIN
+	PERFORM bm_webhook_internal.create_partition_table(parent, name, first, beyond);
+	EXECUTE format('WITH moved AS (DELETE FROM bm_webhook_internal.%I WHERE %I >= %L AND %2$I < %4$L RETURNING *)'
+		' INSERT INTO bm_webhook_internal.%5$I SELECT * FROM moved', parent || '_default',
+		bm_webhook_internal.partition_key(parent), first, beyond, name);
+	GET DIAGNOSTICS moved = ROW_COUNT;
+	PERFORM bm_webhook_internal.attach_partition(parent, name, first, beyond);
+	RETURN moved;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.empty_default(text, text, timestamptz, timestamptz) IS
+	'makes the partition of a time that is over, with what the default one has of it; returns how many rows that were';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.why_kept(parent text, since timestamptz, until timestamptz, with_waiting boolean)
+	RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN parent = 'event' AND EXISTS (SELECT FROM bm_webhook_internal.partitions() p
+			WHERE p.parent <> 'event' AND p.since < why_kept.until AND p.until > why_kept.since)
+		THEN 'deliveries of its events are still there'
+		WHEN NOT with_waiting THEN bm_webhook_internal.what_waits(since, until) END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.why_kept(text, timestamptz, timestamptz, boolean) IS
+	'why a partition must not be dropped now; NULL: it can be';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.drop_partition(parent text, name text, since timestamptz, until timestamptz,
+		with_waiting boolean, dry_run boolean) RETURNS text
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '80ms' AS $$
+DECLARE
+	first uuid = bm_webhook.uuid_floor(since);
+	beyond uuid = bm_webhook.uuid_floor(until);
+	problem text;
+BEGIN
+	EXECUTE format('LOCK TABLE ONLY bm_webhook.%I IN ACCESS EXCLUSIVE MODE', parent);
+	SET LOCAL lock_timeout = '50ms';
+	EXECUTE format('LOCK TABLE bm_webhook_internal.%I IN ACCESS EXCLUSIVE MODE', name);
+	problem = bm_webhook_internal.why_kept(parent, since, until, with_waiting);
+	IF problem IS NOT NULL OR dry_run THEN
+		RETURN problem;
+	ELSIF with_waiting AND parent = 'delivery' THEN
+		INSERT INTO bm_webhook_internal.pending_change
+			SELECT d.endpoint_id, -count(*), -count(*) FILTER (WHERE d.attempts > 0) FROM bm_webhook.delivery d
+				WHERE d.event_id >= first AND d.event_id < beyond AND d.status = 'pending' GROUP BY d.endpoint_id;
+		DELETE FROM bm_webhook.set_aside s WHERE s.event_id >= first AND s.event_id < beyond;
+	END IF;
+	EXECUTE format('ALTER EXTENSION bm_webhook DROP TABLE bm_webhook_internal.%I', name);
+	EXECUTE format('DROP TABLE bm_webhook_internal.%I', name);
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.drop_partition(text, text, timestamptz, timestamptz, boolean, boolean) IS
+	'drops a partition, also when something in it waits, if asked; returns why it has not, or would not';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.close_partition(name text) RETURNS void
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '80ms' AS $$
+BEGIN
+	EXECUTE format('ALTER TABLE bm_webhook_internal.%I SET (autovacuum_vacuum_insert_threshold = 1,'
+		' autovacuum_vacuum_insert_scale_factor = 0, toast.autovacuum_vacuum_insert_threshold = 1,'
+		' toast.autovacuum_vacuum_insert_scale_factor = 0)', name);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.close_partition(text) IS 'lets autovacuum freeze a partition whose time is over';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.forget_expired(retention interval, most integer) RETURNS bigint
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	before timestamptz = clock_timestamp() - retention;
+	operations bigint;
+	redeliveries bigint;
+BEGIN
+	IF retention <= interval '0' THEN
+		RETURN 0;
+	END IF;
+	DELETE FROM bm_webhook.operation o WHERE o.id IN (SELECT x.id FROM bm_webhook.operation x
+		WHERE x.ended_at < before ORDER BY x.id LIMIT most FOR UPDATE SKIP LOCKED);
+	GET DIAGNOSTICS operations = ROW_COUNT;
+	DELETE FROM bm_webhook.redelivery r WHERE r.ctid = ANY (ARRAY(SELECT x.ctid FROM bm_webhook.redelivery x
+		WHERE x.event_id < bm_webhook.uuid_floor(before) ORDER BY x.event_id LIMIT most FOR UPDATE SKIP LOCKED));
+	GET DIAGNOSTICS redeliveries = ROW_COUNT;
+	RETURN greatest(operations, redeliveries);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.forget_expired(interval, integer) IS
+	'deletes operations and redeliveries of before, at most so many of each; returns how many';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.end_drops(has_failed boolean, seen pg_snapshot) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE bm_webhook.operation o SET done = greatest(o.matched - p.left, 0),
+			ended_at = CASE WHEN p.left = 0 OR NOT has_failed THEN clock_timestamp() END,
+			error = CASE WHEN p.left > 0 AND NOT has_failed
+				THEN format('%s partitions stay, as something in them waits: %s', p.left, p.why) END
+		FROM bm_webhook.operation x CROSS JOIN LATERAL (SELECT count(*) AS left,
+			max(bm_webhook_internal.what_waits(q.since, q.until)) AS why
+			FROM bm_webhook_internal.partitions() q WHERE q.until <= x.until) p
+		WHERE x.id = o.id AND o.kind = 'drop_before' AND o.ended_at IS NULL AND pg_visible_in_snapshot(o.xid, seen)
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.end_drops(boolean, pg_snapshot) IS
+	'says of each drop_before() that was seen how far it has got; has_failed: what is left is tried again';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.begin_drop(before timestamptz, with_waiting boolean, dry_run boolean,
+		acting_as name, OUT operation bigint, OUT matched bigint)
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	matched = (SELECT count(*) FROM bm_webhook_internal.partitions() p WHERE p.until <= before);
+	IF dry_run OR matched = 0 THEN
+		RETURN;
+	END IF;
+	INSERT INTO bm_webhook.operation (kind, until, status, matched, asked_by, acting_as)
+		VALUES ('drop_before', before, CASE WHEN with_waiting THEN '{pending}'::text[] END, begin_drop.matched,
+			session_user, begin_drop.acting_as)
+		RETURNING id INTO operation;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.begin_drop(timestamptz, boolean, boolean, name) IS
+	'counts the partitions that end before this time and, unless it is a dry run, asks for them to be dropped';
+CREATE OR REPLACE FUNCTION bm_webhook.drop_before(before timestamptz, with_waiting boolean = false, dry_run boolean = false,
+		OUT operation bigint, OUT matched bigint)
+	LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'bm_webhook_drop_before';
+COMMENT ON FUNCTION bm_webhook.drop_before(timestamptz, boolean, boolean) IS
+	'drops the partitions of the log that end before a time, in the background: matched is how many, operation the row '
+	'of bm_webhook.operation that shows how far it has got, NULL in a dry run and when there are none. Those in which '
+	'something waits stay, unless with_waiting; for administrators; 22004, 22023, 42501';
+
+DO $$
+DECLARE
+	part name;
+BEGIN
+	FOR part IN SELECT p.name FROM bm_webhook_internal.partitions() p WHERE p.since IS NOT NULL LOOP
+		EXECUTE format('ALTER TABLE bm_webhook_internal.%I SET (autovacuum_freeze_min_age = 0,'
+			' autovacuum_vacuum_insert_scale_factor = 0.1, toast.autovacuum_freeze_min_age = 0,'
+			' toast.autovacuum_vacuum_insert_scale_factor = 0.1)', part);
+	END LOOP;
+END
+$$;
+ALTER TABLE bm_webhook.operation DROP CONSTRAINT operation_kind_check,
+	ADD CONSTRAINT operation_kind_check CHECK (kind IN ('redeliver', 'recover', 'cancel', 'pause', 'resume', 'erase',
+		'rotate_secret', 'show_secret', 'rekey', 'set_aside', 'put_back', 'drop_before'));
+CREATE OR REPLACE FUNCTION bm_webhook_internal.open_operations(most bigint)
+	RETURNS TABLE (id bigint, endpoint_id bigint, application text, rank bigint)
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
+	WITH RECURSIVE open (application) AS (
+		(SELECT coalesce(o.application, '') FROM bm_webhook.operation o WHERE o.ended_at IS NULL
+			ORDER BY coalesce(o.application, '') LIMIT 1)
+		UNION ALL
+		SELECT (SELECT coalesce(o.application, '') FROM bm_webhook.operation o
+			WHERE o.ended_at IS NULL AND coalesce(o.application, '') > p.application
+			ORDER BY coalesce(o.application, '') LIMIT 1)
+		FROM open p WHERE p.application IS NOT NULL
+	)
+	SELECT x.id, x.endpoint_id, p.application, x.rank
+	FROM open p CROSS JOIN LATERAL (
+		SELECT o.id, o.endpoint_id, row_number() OVER (ORDER BY o.id) AS rank FROM bm_webhook.operation o
+		WHERE o.ended_at IS NULL AND coalesce(o.application, '') = p.application AND o.kind <> 'drop_before'
+		ORDER BY o.id LIMIT most) x
+	ORDER BY x.rank, x.id
+$$;
+
+REVOKE ALL ON bm_webhook.partition_list FROM PUBLIC;
+REVOKE ALL ON FUNCTION bm_webhook.drop_before, bm_webhook_internal.partitions, bm_webhook_internal.partition_key,
+	bm_webhook_internal.range_around, bm_webhook_internal.create_partition_table, bm_webhook_internal.attach_partition,
+	bm_webhook_internal.missing_partitions, bm_webhook_internal.what_waits, bm_webhook_internal.why_kept,
+	bm_webhook_internal.upkeep, bm_webhook_internal.is_upkeep_due, bm_webhook_internal.empty_default,
+	bm_webhook_internal.drop_partition, bm_webhook_internal.close_partition, bm_webhook_internal.forget_expired,
+	bm_webhook_internal.end_drops, bm_webhook_internal.begin_drop FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION bm_webhook_internal.partitions, bm_webhook_internal.partition_key,
+	bm_webhook_internal.range_around, bm_webhook_internal.create_partition_table, bm_webhook_internal.attach_partition,
+	bm_webhook_internal.missing_partitions, bm_webhook_internal.what_waits, bm_webhook_internal.why_kept,
+	bm_webhook_internal.upkeep, bm_webhook_internal.is_upkeep_due, bm_webhook_internal.empty_default,
+	bm_webhook_internal.drop_partition, bm_webhook_internal.close_partition, bm_webhook_internal.forget_expired,
+	bm_webhook_internal.end_drops, bm_webhook_internal.begin_drop TO bm_webhook;
+GRANT EXECUTE ON FUNCTION bm_webhook_internal.partitions() TO PUBLIC;
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS SETOF text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -877,7 +1245,6 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS 
 		('application', '{}'::text[]), ('endpoint', '{}'), ('endpoint_state', '{}'),
 		('endpoint_secret', '{secret}'), ('event', '{}'),
 		('delivery', '{}'), ('failed_attempt', '{}'), ('redelivery', '{}'), ('set_aside', '{}'), ('operation', '{}'),
-		('cursor', '{}'), ('event_type', '{}')
 		('cursor', '{}'), ('event_type', '{}'), ('endpoint_minute', '{}')
 	), written (relation, command, without) AS (VALUES
 		('endpoint', 'INSERT',
@@ -899,7 +1266,6 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS 
 		('cancel', '{owner}'), ('recover', '{owner}'), ('redeliver', '{owner}'), ('put_back', '{owner}'),
 		('set_aside', '{owner}'), ('public_key', '{owner,operator}'), ('jwks', '{owner,operator}'),
 		('explain_delivery', '{owner,operator}'), ('message_history', '{owner,operator}'),
-		('message_rate', '{owner,operator}'), ('delivery_rate', '{owner,operator}'), ('status', '{operator}'),
 		('message_rate', '{owner,operator}'), ('latency', '{owner,operator}'), ('delivery_rate', '{owner,operator}'), ('status', '{operator}'),
 		('redeliver_one', '{owner}')
 		UNION ALL
@@ -918,9 +1284,9 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS 
 	UNION ALL
 	SELECT format('SELECT ON bm_webhook.%I', c.relname) FROM pg_class c
 		WHERE c.relnamespace = 'bm_webhook'::regnamespace AND (kind IN ('owner', 'operator') AND c.relkind = 'v'
-			AND c.relname <> 'watch_list' OR kind = 'operator' AND c.relname IN ('watch_list', 'paused', 'status_map')
-			AND c.relname NOT IN ('watch_list', 'stat_dispatcher')
-			OR kind = 'operator' AND c.relname IN ('watch_list', 'stat_dispatcher', 'paused', 'status_map')
+			AND c.relname NOT IN ('watch_list', 'stat_dispatcher', 'partition_list')
+			OR kind = 'operator'
+			AND c.relname IN ('watch_list', 'stat_dispatcher', 'partition_list', 'paused', 'status_map')
 			OR kind = 'watcher' AND c.relname = 'watch_list')
 	UNION ALL
 	-- redeliver(event) is for who may change deliveries
@@ -960,13 +1326,20 @@ GRANT EXECUTE ON FUNCTION bm_webhook_internal.console_since, bm_webhook_internal
 	TO PUBLIC;
 
 -- What users have granted on what this step grants on is not shipped with it: else pg_dump would leave it out.
+CREATE TEMPORARY VIEW shipped AS
+	SELECT 'pg_proc'::regclass AS class, oid, proowner AS owner FROM pg_proc
+		WHERE pronamespace IN ('bm_webhook'::regnamespace, 'bm_webhook_internal'::regnamespace)
+	UNION ALL SELECT 'pg_class', oid, relowner FROM pg_class
+		WHERE relnamespace IN ('bm_webhook'::regnamespace, 'bm_webhook_internal'::regnamespace)
+	UNION ALL SELECT 'pg_namespace', oid, nspowner FROM pg_namespace WHERE nspname IN ('bm_webhook', 'bm_webhook_internal');
 UPDATE pg_init_privs i SET initprivs = ARRAY(SELECT a FROM unnest(i.initprivs) a
-		WHERE EXISTS (SELECT FROM aclexplode(ARRAY[a]) x WHERE x.grantee IN (p.proowner, 'bm_webhook'::regrole)))
-	FROM pg_proc p
-	WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = p.oid AND p.oid = 'bm_webhook.redeliver(uuid, bigint)'::regprocedure;
+		WHERE EXISTS (SELECT FROM aclexplode(ARRAY[a]) x
+			WHERE x.grantee IN (0, s.owner, 'bm_webhook'::regrole, 'pg_monitor'::regrole)))
+	FROM pg_temp.shipped s WHERE i.classoid = s.class AND i.objoid = s.oid;
 -- These lists, too, depend on the roles that they name, from PostgreSQL 17 on.
-DELETE FROM pg_shdepend d USING pg_init_privs i
+DELETE FROM pg_shdepend d USING pg_init_privs i, pg_temp.shipped s
 	WHERE d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND d.deptype = 'i'
 		AND d.refclassid = 'pg_authid'::regclass AND d.classid = i.classoid AND d.objid = i.objoid AND d.objsubid = i.objsubid
-		AND i.objoid = 'bm_webhook.redeliver(uuid, bigint)'::regprocedure
+		AND i.classoid = s.class AND i.objoid = s.oid
 		AND d.refobjid NOT IN (SELECT x.grantee FROM aclexplode(i.initprivs) x);
+DROP VIEW pg_temp.shipped;

@@ -49,6 +49,12 @@ WHERE c.relnamespace::regnamespace::text ~ '^bm_webhook' AND c.relkind = 'v' AND
 -- here has to be looked at: names must be quoted, values passed or quoted, nothing of a stranger's be evaluated.
 WITH reviewed (name, contains) AS (VALUES
 	('create_partition', 'names of ours, a date; the dispatcher is the only caller'),
+	('create_partition_table', 'names of ours, quoted; ids as quoted literals'),
+	('attach_partition', 'names of ours, quoted; ids as quoted literals'),
+	('upkeep', 'names of ours, quoted'),
+	('empty_default', 'names of ours, quoted; ids as quoted literals; the keeper is the only caller'),
+	('drop_partition', 'names of ours, quoted; the keeper is the only caller'),
+	('close_partition', 'names of ours, quoted; the keeper is the only caller'),
 	('create_watch_trigger', 'a condition, names and arguments of who calls watch(); it creates a trigger and evaluates nothing'),
 	('watch', 'the name of the trigger that was created to try the condition'),
 	('watch_messages', 'the names of our triggers'),

@@ -5,7 +5,7 @@
 CREATE TABLE bm_webhook.operation (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	kind text NOT NULL CHECK (kind IN ('redeliver', 'recover', 'cancel', 'pause', 'resume', 'erase',
-		'rotate_secret', 'show_secret', 'rekey', 'set_aside', 'put_back')),
+		'rotate_secret', 'show_secret', 'rekey', 'set_aside', 'put_back', 'drop_before')),
 	endpoint_id bigint,
 	event_id uuid,
 	since timestamptz,
@@ -64,7 +64,8 @@ CREATE FUNCTION bm_webhook_internal.open_operations(most bigint)
 	SELECT x.id, x.endpoint_id, p.application, x.rank
 	FROM open p CROSS JOIN LATERAL (
 		SELECT o.id, o.endpoint_id, row_number() OVER (ORDER BY o.id) AS rank FROM bm_webhook.operation o
-		WHERE o.ended_at IS NULL AND coalesce(o.application, '') = p.application ORDER BY o.id LIMIT most) x
+		WHERE o.ended_at IS NULL AND coalesce(o.application, '') = p.application AND o.kind <> 'drop_before'
+		ORDER BY o.id LIMIT most) x
 	ORDER BY x.rank, x.id
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.open_operations(bigint) IS

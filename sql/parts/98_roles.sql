@@ -49,8 +49,9 @@ CREATE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS SETOF text
 	UNION ALL
 	SELECT format('SELECT ON bm_webhook.%I', c.relname) FROM pg_class c
 		WHERE c.relnamespace = 'bm_webhook'::regnamespace AND (kind IN ('owner', 'operator') AND c.relkind = 'v'
-			AND c.relname NOT IN ('watch_list', 'stat_dispatcher')
-			OR kind = 'operator' AND c.relname IN ('watch_list', 'stat_dispatcher', 'paused', 'status_map')
+			AND c.relname NOT IN ('watch_list', 'stat_dispatcher', 'partition_list')
+			OR kind = 'operator'
+			AND c.relname IN ('watch_list', 'stat_dispatcher', 'partition_list', 'paused', 'status_map')
 			OR kind = 'watcher' AND c.relname = 'watch_list')
 	UNION ALL
 	-- redeliver(event) is for who may change deliveries

@@ -24,6 +24,7 @@ $bmw->sql(q{
 	INSERT INTO bm_webhook.application (name) VALUES ('shop');
 	SELECT bm_webhook.grant_owner('shop', 'shop');
 	SELECT bm_webhook.grant_operator('watching');
+	GRANT USAGE ON SCHEMA bm_webhook TO shop WITH GRANT OPTION;
 	GRANT SELECT ON bm_webhook.event, bm_webhook.operation TO shop WITH GRANT OPTION;
 	GRANT EXECUTE ON FUNCTION bm_webhook.redeliver(uuid, bigint) TO shop;
 	CREATE TABLE orders (id text PRIMARY KEY, status text NOT NULL);
@@ -76,6 +77,7 @@ is($bmw->sql(q{SELECT bool_and(has_table_privilege('shop', 'bm_webhook.' || t, '
 my ($dump) = run_command([ 'pg_dump', '-d', $node->connstr('postgres') ]);
 like($dump, qr/GRANT SELECT ON TABLE bm_webhook\.$_ TO shop WITH GRANT OPTION/, "also in a dump: $_") for qw(event operation);
 like($dump, qr/GRANT .*ON FUNCTION bm_webhook\.redeliver\(event uuid, endpoint bigint\) TO shop/, 'what the update grants on, too');
+like($dump, qr/GRANT USAGE ON SCHEMA bm_webhook TO shop WITH GRANT OPTION/, 'and the schema');
 $bmw->sql('CREATE DATABASE fresh');
 $bmw->sql('CREATE EXTENSION bm_webhook', 'fresh');
 $bmw->sql('ALTER EXTENSION bm_webhook UPDATE', 'updated');

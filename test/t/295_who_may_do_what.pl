@@ -94,6 +94,7 @@ my @functions = (
 	[ "console_save_endpoint(jsonb_build_object('id', :endpoint, 'description', 'x'))", 'owners' ],
 	[ "redeliver(:event)", 'administrators' ], [ "retry_set_aside()", 'administrators' ], [ "rekey()", 'administrators' ], [ "wait_for_delivery(:event, '1 ms')", 'administrators' ],
 	[ "delete_application(:application)", 'administrators' ],
+	[ "drop_before('2000-01-01')", 'administrators' ],
 	[ "grant_owner(:application, 'owner')", 'administrators' ], [ "revoke_owner(:application)", 'administrators' ],
 	(map { ([ "grant_$_('stranger')", 'administrators' ], [ "revoke_$_('$_')", 'administrators' ]) } qw(operator writer watcher)),
 	[ "sign('whsec_' || encode(repeat('x', 24)::bytea, 'base64'), 'a', now(), '')", 'everybody' ], [ "verify('{}', 'x'::text, 'whsec_' || encode(repeat('x', 24)::bytea, 'base64'))", 'everybody' ],
@@ -148,7 +149,7 @@ my %rows = (
 	application => 'name = :a', endpoint => 'application = :a', (map { $_ => $by_endpoint } qw(endpoint_state endpoint_secret delivery failed_attempt redelivery set_aside attempt
 		delivery_rate endpoint_pace endpoint_minute stat_endpoint endpoint_health)),
 	event => "application = :a OR $by_endpoint", operation => "application = :a OR $by_endpoint", backlog => 'application = :a',
-	message_state => 'application = :a', message_rate => 'application = :a', event_type => 'true', cursor => 'true', paused => '', status_map => '', watch_list => '', stat_dispatcher => '');
+	message_state => 'application = :a', message_rate => 'application = :a', event_type => 'true', cursor => 'true', paused => '', status_map => '', watch_list => '', stat_dispatcher => '', partition_list => '');
 my @relations = split /\n/, $bmw->sql(q{SELECT relname FROM pg_class WHERE relnamespace = 'bm_webhook'::regnamespace AND relkind IN ('r', 'p', 'v') ORDER BY 1});
 is_deeply(\@relations, [ sort keys %rows ], 'every table and view is in the table');
 $bmw->sql(q{CREATE FUNCTION rows_for(role text, query text) RETURNS text LANGUAGE plpgsql AS $$

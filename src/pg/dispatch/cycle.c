@@ -134,8 +134,7 @@ bmw_cycle_run(BmwCycle *cycle)
 	record(cycle);
 	operate(cycle);
 	tally(cycle);
-	if (cycle->now_us >= cycle->partitions.look_at_us)
-		make_partitions(cycle);
+	make_partitions(cycle);
 	bmw_keys_forget(&cycle->keys, cycle->now_us);
 	report_statistics(cycle);
 	tell(cycle);
@@ -154,6 +153,7 @@ bmw_cycle_reload(BmwCycle *cycle)
 	BmwLimits now = limits();
 
 	bmw_scheduler_set_limits(cycle->scheduler, &now);
+	bmw_partitions_reload(&cycle->partitions);
 	return bmw_send_reload(&cycle->sender);
 }
 
@@ -263,7 +263,7 @@ update_now(BmwCycle *cycle)
 		return;
 	back_us = bmw_scheduler_set_time(cycle->scheduler, now_us);
 	log_jump(elapsed_us, true_us, back_us);
-	cycle->partitions.look_at_us -= back_us;
+	bmw_partitions_shift(&cycle->partitions, back_us);
 	cycle->keys.look_at_us -= back_us;
 	bmw_tally_shift(&cycle->tally, back_us);
 	bmw_statistics_shift(&cycle->statistics, back_us);
@@ -369,7 +369,7 @@ report_statistics(BmwCycle *cycle)
 static void
 make_partitions(BmwCycle *cycle)
 {
-	bmw_partitions_make(&cycle->partitions, cycle->now_us);
+	bmw_partitions_run(&cycle->partitions, cycle->now_us);
 	cycle->has_extension = cycle->has_extension && cycle->partitions.has_extension;
 	judge(&cycle->partitions.streak);
 }
@@ -391,7 +391,7 @@ wait_ms(BmwCycle *cycle)
 	int64 wakeup = bmw_scheduler_wakeup_us(cycle->scheduler);
 	int64 ms;
 
-	wakeup = Min(wakeup, Max(cycle->partitions.look_at_us, cycle->now_us + SECOND_US));
+	wakeup = Min(wakeup, bmw_partitions_wakeup_us(&cycle->partitions, cycle->now_us));
 	wakeup = Min(wakeup, bmw_keys_wakeup_us(&cycle->keys));
 	wakeup = Min(wakeup, bmw_tally_wakeup_us(&cycle->tally));
 	wakeup = Min(wakeup, bmw_statistics_wakeup_us(&cycle->statistics));

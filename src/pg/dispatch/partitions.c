@@ -9,10 +9,12 @@
 
 #include "pg/dispatch/store.h"
 
-#define MINUTE_US (60 * INT64CONST(1000000))
+#define SECOND_US INT64CONST(1000000)
+#define MINUTE_US (60 * SECOND_US)
 #define LOOK_MINUTES 60	   /* between looks whether partitions must be made */
 #define LACKING_MINUTES 10 /* and while some could not be made */
 
+static void make(BmwPartitions *partitions, int64 now_us);
 static bool run(BmwPartitions *partitions, BmwWork work);
 static void make_one(void *context);
 static void judge(void *context);
@@ -22,10 +24,42 @@ void
 bmw_partitions_init(BmwPartitions *partitions, BmwSlot *slot)
 {
 	*partitions = (BmwPartitions){.slot = slot, .has_extension = true};
+	bmw_upkeep_init(&partitions->upkeep, slot);
 }
 
 void
-bmw_partitions_make(BmwPartitions *partitions, int64 now_us)
+bmw_partitions_run(BmwPartitions *partitions, int64 now_us)
+{
+	if (now_us >= partitions->look_at_us)
+		make(partitions, now_us);
+	if (partitions->has_extension)
+		bmw_upkeep_run(&partitions->upkeep, now_us);
+}
+
+/* What could not be done is not tried more than once a second. */
+int64
+bmw_partitions_wakeup_us(const BmwPartitions *partitions, int64 now_us)
+{
+	int64 look_at_us = Min(partitions->look_at_us, bmw_upkeep_wakeup_us(&partitions->upkeep));
+
+	return Max(look_at_us, now_us + SECOND_US);
+}
+
+void
+bmw_partitions_shift(BmwPartitions *partitions, int64 back_us)
+{
+	partitions->look_at_us -= back_us;
+	partitions->upkeep.looked_at_us -= back_us;
+}
+
+void
+bmw_partitions_reload(BmwPartitions *partitions)
+{
+	partitions->look_at_us = partitions->upkeep.looked_at_us = 0;
+}
+
+static void
+make(BmwPartitions *partitions, int64 now_us)
 {
 	partitions->now_us = now_us;
 	do

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "pg/dispatch/transaction.h"
+#include "pg/dispatch/upkeep.h"
 #include "pg/server/shared_memory.h"
 
 typedef struct BmwPartitions
@@ -18,10 +19,16 @@ typedef struct BmwPartitions
 	bool is_lacking; /* some could not be made, which was logged */
 	bool has_extension;
 	int64 now_us;
+	BmwUpkeep upkeep; /* of those that there are */
 } BmwPartitions;
 
 extern void bmw_partitions_init(BmwPartitions *partitions, BmwSlot *slot);
-/* Those that must be made, each in its own transaction. */
-extern void bmw_partitions_make(BmwPartitions *partitions, int64 now_us);
+/* If it is time to: those that must be made, each in its own transaction; and the keeper is started. */
+extern void bmw_partitions_run(BmwPartitions *partitions, int64 now_us);
+extern int64 bmw_partitions_wakeup_us(const BmwPartitions *partitions, int64 now_us);
+/* The clock has gone back. */
+extern void bmw_partitions_shift(BmwPartitions *partitions, int64 back_us);
+/* Settings may have changed. */
+extern void bmw_partitions_reload(BmwPartitions *partitions);
 
 #endif

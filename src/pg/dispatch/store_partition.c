@@ -10,11 +10,7 @@
 
 static BmwStatement create_partition = {"SELECT bm_webhook_internal.create_partitions(4, 1)"};
 
-static BmwStatement missing_partitions = {
-	"SELECT pg_catalog.string_agg(n.name, ', ') FROM"
-	" (SELECT parent || pg_catalog.to_char((pg_catalog.clock_timestamp() AT TIME ZONE 'UTC')::date + day, '_YYYYMMDD') AS name"
-	"  FROM pg_catalog.unnest('{event,delivery,failed_attempt}'::text[]) parent, pg_catalog.generate_series(1, 4) day) n"
-	" WHERE pg_catalog.to_regclass('bm_webhook_internal.' || n.name) IS NULL"};
+static BmwStatement missing_partitions = {"SELECT bm_webhook_internal.missing_partitions(4)"};
 
 static BmwStatement forget_keys = {"SELECT bm_webhook_internal.forget_keys($1)", 1, {INT4OID}};
 

@@ -24,6 +24,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
+#include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -59,6 +60,13 @@ bmw_worker_main(Datum arg)
 	set_state(slot, BMW_SLOT_RUNNING);
 	run(slot);
 	proc_exit(0);
+}
+
+void
+bmw_worker_terminate_at_once(void)
+{
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
 }
 
 static void

@@ -196,6 +196,7 @@ static void
 note_operation(BmwSlot *slot)
 {
 	pg_atomic_write_u32(&slot->has_operation, 1);
+	pg_atomic_write_u32(&slot->has_upkeep, 1);
 }
 
 static void

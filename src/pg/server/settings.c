@@ -11,6 +11,7 @@
 
 #include <limits.h>
 
+#include "core/archive.h"
 #include "miscadmin.h"
 #include "pg/server/egress.h"
 #include "pg/server/key_file.h"
@@ -27,6 +28,10 @@ int bmw_max_payload = 262144;
 int bmw_flush_interval = 10;
 int bmw_disable_after = 432000;
 int bmw_idempotency_window = 86400;
+int bmw_retention = 0;
+char *bmw_partition_interval = NULL;
+char *bmw_archive_command = NULL;
+char *bmw_archive_format = NULL;
 char *bmw_ca_file = NULL;
 char *bmw_secret_key_file = NULL;
 
@@ -64,6 +69,9 @@ static bool check_networks(char **newval, void **extra, GucSource source);
 static bool check_ports(char **newval, void **extra, GucSource source);
 
 static bool check_file(char **newval, void **extra, GucSource source);
+static bool check_archive_command(char **newval, void **extra, GucSource source);
+static bool check_archive_format(char **newval, void **extra, GucSource source);
+static bool check_partition_interval(char **newval, void **extra, GucSource source);
 
 static const BoolSetting bool_settings[] = {
 	{"bm_webhook.enabled", "Sends webhooks; off: they are captured and wait.", &bmw_enabled, true},
@@ -86,6 +94,9 @@ static const IntSetting int_settings[] = {
 	 &bmw_max_in_flight, 2000, 1, BMW_MAX_IN_FLIGHT, PGC_SIGHUP, 0},
 	{"bm_webhook.max_payload", "Largest data of an event.", &bmw_max_payload, 262144, 1024,
 	 64 * 1024 * 1024, PGC_SUSET, GUC_UNIT_BYTE},
+	{"bm_webhook.retention",
+	 "How long the log is kept; partitions that are older are dropped. 0: until you drop them.",
+	 &bmw_retention, 0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S},
 	{"bm_webhook.shards", "Dispatchers that serve each database.", &bmw_shards, 1, 1, 16,
 	 PGC_SIGHUP, 0},
 };
@@ -96,11 +107,19 @@ static const TextSetting text_settings[] = {
 	 check_networks},
 	{"bm_webhook.allowed_ports", "Ports that endpoints may use.", &bmw_allowed_ports,
 	 "80,443,1024-65535", check_ports},
+	{"bm_webhook.archive_command",
+	 "Shell command that is given what a partition of the log has, before it is dropped.",
+	 &bmw_archive_command, "", check_archive_command, NULL},
+	{"bm_webhook.archive_format", "What bm_webhook.archive_command is given: jsonl or csv.",
+	 &bmw_archive_format, "jsonl", check_archive_format, NULL},
 	{"bm_webhook.ca_file",
 	 "File with the certificates of trusted authorities; empty for the system's.", &bmw_ca_file, "",
 	 check_file},
 	{"bm_webhook.denied_networks", "Networks that are closed whatever else allows them.",
 	 &bmw_denied_networks, "", check_networks},
+	{"bm_webhook.partition_interval",
+	 "What new partitions of the log are for: a day, a week or a month.", &bmw_partition_interval,
+	 "day", check_partition_interval, NULL},
 	{"bm_webhook.proxy", "Proxy through which requests leave; empty: none.", &bmw_proxy, "",
 	 bmw_egress_check_proxy},
 	{"bm_webhook.proxy_credentials_file",
@@ -192,5 +211,34 @@ check_file(char **newval, void **extra, GucSource source)
 	if (**newval == '\0' || is_absolute_path(*newval))
 		return true;
 	GUC_check_errdetail("An absolute path is expected, or nothing.");
+	return false;
+}
+
+static bool
+check_archive_command(char **newval, void **extra, GucSource source)
+{
+	if (bmw_archive_is_valid(*newval))
+		return true;
+	GUC_check_errdetail(
+		"%%f stands for the name of a file, %%d for the database, %%%% for a percent sign.");
+	return false;
+}
+
+static bool
+check_archive_format(char **newval, void **extra, GucSource source)
+{
+	if (strcmp(*newval, "jsonl") == 0 || strcmp(*newval, "csv") == 0)
+		return true;
+	GUC_check_errdetail("It is \"jsonl\" or \"csv\".");
+	return false;
+}
+
+static bool
+check_partition_interval(char **newval, void **extra, GucSource source)
+{
+	if (strcmp(*newval, "day") == 0 || strcmp(*newval, "week") == 0 ||
+		strcmp(*newval, "month") == 0)
+		return true;
+	GUC_check_errdetail("It is \"day\", \"week\" or \"month\".");
 	return false;
 }

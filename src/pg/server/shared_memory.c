@@ -119,6 +119,20 @@ bmw_shmem_error(BmwSlot *slot, const char *message)
 	SpinLockRelease(&slot->mutex);
 }
 
+bool
+bmw_shmem_upkeep(BmwSlot *slot, int kept, int failures, const char *problem)
+{
+	BmwUpkeepReport report = {.kept = kept, .failures = failures};
+	bool is_new;
+
+	copy_text(report.problem, problem);
+	SpinLockAcquire(&slot->mutex);
+	is_new = strcmp(slot->upkeep.problem, report.problem) != 0;
+	slot->upkeep = report;
+	SpinLockRelease(&slot->mutex);
+	return is_new;
+}
+
 void
 bmw_shmem_capture_failed(Oid database, const char *message)
 {
@@ -196,6 +210,7 @@ init_slot(BmwSlot *slot)
 	pg_atomic_init_u32(&slot->has_due, 0);
 	pg_atomic_init_u32(&slot->due_length, 0);
 	pg_atomic_init_u32(&slot->has_operation, 0);
+	pg_atomic_init_u32(&slot->has_upkeep, 0);
 	ConditionVariableInit(&slot->flushed);
 	SpinLockInit(&slot->mutex);
 }

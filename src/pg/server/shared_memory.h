@@ -48,6 +48,14 @@ typedef struct BmwSlotNumbers
 	int sealed;				  /* endpoints that wait because a secret cannot be decrypted */
 } BmwSlotNumbers;
 
+/* What the keeper of the log could not do. */
+typedef struct BmwUpkeepReport
+{
+	int kept;	  /* partitions that have expired, and in which something waits */
+	int failures; /* of its last runs, in a row */
+	char problem[BMW_LAST_ERROR_SIZE]; /* '': none */
+} BmwUpkeepReport;
+
 typedef struct BmwSlot
 {
 	/* changed under lock, by the launcher, the dispatcher and the utility hook */
@@ -58,6 +66,7 @@ typedef struct BmwSlot
 	TimestampTz since;
 	pid_t pid;		   /* of the dispatcher; 0: none */
 	pid_t holder;	   /* the backend that holds it; 0: none */
+	pid_t keeper;	   /* of the database, in its first slot; 0: none */
 	bool is_resharded; /* its dispatcher is to end: there will be another number of shards */
 
 	/* without lock */
@@ -69,6 +78,7 @@ typedef struct BmwSlot
 	pg_atomic_uint32 has_due;		/* deliveries were made due by SQL: nobody knows for whom */
 	pg_atomic_uint32 due_length;	/* endpoints for which some were; they are below */
 	pg_atomic_uint32 has_operation; /* somebody has asked for one */
+	pg_atomic_uint32 has_upkeep;	/* it may be one for the keeper */
 
 	ConditionVariable flushed; /* broadcast after each flush */
 
@@ -81,6 +91,7 @@ typedef struct BmwSlot
 		capture_failures; /* rows that could not be captured; of the database, in its first slot */
 	TimestampTz capture_failed_at; /* 0: none */
 	char capture_error[BMW_LAST_ERROR_SIZE];
+	BmwUpkeepReport upkeep; /* of the database, in its first slot */
 } BmwSlot;
 
 /* The rate limits of some applications. */
@@ -139,6 +150,8 @@ extern void bmw_shmem_note_due(BmwSlot *slot, int64 endpoint_id);
 extern int bmw_shmem_take_due(BmwSlot *slot, int64 *endpoints);
 /* Records what status() shows as the last error; cut to fit. */
 extern void bmw_shmem_error(BmwSlot *slot, const char *message);
+/* What became of a run of the keeper; problem: '' for none. Returns whether it is another than before. */
+extern bool bmw_shmem_upkeep(BmwSlot *slot, int kept, int failures, const char *problem);
 /* Counts a row that could not be captured; status() shows the count and the last message. */
 extern void bmw_shmem_capture_failed(Oid database, const char *message);
 /* The slot of shard 0 of a database, which stays when their number changes; NULL: there is none. */

@@ -234,6 +234,7 @@ forget_numbers(BmwSlot *slot)
 	SpinLockAcquire(&slot->mutex);
 	memset(&slot->numbers, 0, sizeof(slot->numbers));
 	slot->last_error_at = 0;
+	slot->upkeep = (BmwUpkeepReport){0};
 	SpinLockRelease(&slot->mutex);
 }
 

@@ -57,6 +57,7 @@ static Oid template_of(CreatedbStmt *statement);
 static bool drops_extension(DropStmt *statement);
 static void hold(Oid database);
 static bool ask_to_stop(Oid database);
+static void kill_group(pid_t leader);
 static void release(void);
 static void release_at_end(XactEvent event, void *arg);
 static void release_at_exit(int code, Datum arg);
@@ -229,7 +230,7 @@ drops_extension(DropStmt *statement)
 	return false;
 }
 
-/* Stops the dispatchers of a database and waits until they have gone. */
+/* Stops the dispatchers and the keeper of a database and waits until they have gone. */
 static void
 hold(Oid database)
 {
@@ -265,12 +266,23 @@ ask_to_stop(Oid database)
 		slot->holder = MyProcPid;
 		/* one that is just being started looks at the holder when it attaches */
 		is_there |= slot->pid != 0 || slot->state == BMW_SLOT_STARTING;
+		is_there |= slot->keeper != 0;
 		if (slot->pid != 0)
 			kill(slot->pid, SIGTERM);
+		if (slot->keeper != 0)
+			kill_group(slot->keeper);
 	}
 	LWLockRelease(bmw_shared->lock);
 	bmw_shmem_wake(&bmw_shared->launcher);
 	return is_there;
+}
+
+/* With the program that it runs: like all processes of the server it leads a group. */
+static void
+kill_group(pid_t leader)
+{
+	if (kill(-leader, SIGTERM) != 0)
+		kill(leader, SIGTERM);
 }
 
 static void

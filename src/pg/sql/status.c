@@ -211,6 +211,9 @@ put_slot(ReturnSetInfo *result, const BmwSlot *slot, bool is_whole)
 		reason = psprintf("%d endpoints wait: their secrets cannot be decrypted with the keys of "
 						  "bm_webhook.secret_key_file",
 						  copy.numbers.sealed);
+	else if (slot->state == BMW_SLOT_RUNNING && *copy.upkeep.problem != '\0')
+		reason = is_whole ? psprintf("the log is not kept in order: %s", copy.upkeep.problem)
+						  : "the log is not kept in order";
 	is_recording = slot->state != BMW_SLOT_RUNNING || copy.numbers.unrecorded_since == 0;
 	if (!is_recording)
 		reason =

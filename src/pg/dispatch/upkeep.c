@@ -1,0 +1,110 @@
+/*
+ * pg/dispatch/upkeep.c - the clerk of a dispatcher who starts the keeper of the log when there is work for it.
+ *
+ * The keeper is a process of its own (pg/dispatch/keeper.c): what it does can take minutes,
+ * in which requests are to be sent.
+ */
+#include "postgres.h"
+
+#include "pg/dispatch/upkeep.h"
+
+#include "pg/dispatch/store_upkeep.h"
+#include "pg/server/settings.h"
+#include "postmaster/bgworker.h"
+#include "storage/spin.h"
+
+#define SECOND_US INT64CONST(1000000)
+#define LOOK_US (60 * SECOND_US)
+#define WAITING_US (600 * SECOND_US) /* when all that was left is what cannot go yet */
+#define RETRY_US (5 * SECOND_US)	 /* times the failures in a row, most of which are locks */
+#define NO_WORKER_US (20 * SECOND_US)
+
+static void look(void *context);
+static bool is_at_work(BmwSlot *slot);
+static bool start(BmwSlot *slot);
+static int64 pause_us(BmwSlot *slot);
+
+void
+bmw_upkeep_init(BmwUpkeep *upkeep, BmwSlot *slot)
+{
+	*upkeep = (BmwUpkeep){.slot = slot};
+}
+
+int64
+bmw_upkeep_wakeup_us(const BmwUpkeep *upkeep)
+{
+	if (upkeep->slot->shard != 0 || is_at_work(upkeep->slot))
+		return PG_INT64_MAX;
+	return upkeep->looked_at_us + (upkeep->has_no_worker ? NO_WORKER_US : pause_us(upkeep->slot));
+}
+
+void
+bmw_upkeep_run(BmwUpkeep *upkeep, int64 now_us)
+{
+	bool is_asked = pg_atomic_read_u32(&upkeep->slot->has_upkeep) != 0;
+
+	if (upkeep->slot->shard != 0 || (now_us < bmw_upkeep_wakeup_us(upkeep) && !is_asked))
+		return;
+	/* one that runs may have looked before it was asked; when it ends, it wakes us */
+	if (is_at_work(upkeep->slot))
+		return;
+	/* before it looks: what comes in between is looked for again */
+	pg_atomic_write_u32(&upkeep->slot->has_upkeep, 0);
+	upkeep->is_due = false;
+	(void) bmw_transaction_run(upkeep->slot, &upkeep->streak, look, upkeep);
+	upkeep->looked_at_us = now_us;
+	upkeep->has_no_worker = upkeep->is_due && !start(upkeep->slot);
+}
+
+static void
+look(void *context)
+{
+	BmwUpkeep *upkeep = context;
+
+	upkeep->is_due = bmw_store_is_upkeep_due(bmw_retention);
+}
+
+static bool
+is_at_work(BmwSlot *slot)
+{
+	bool is;
+
+	LWLockAcquire(bmw_shared->lock, LW_SHARED);
+	is = slot->keeper != 0;
+	LWLockRelease(bmw_shared->lock);
+	return is;
+}
+
+static bool
+start(BmwSlot *slot)
+{
+	BackgroundWorker worker = {
+		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
+		.bgw_start_time = BgWorkerStart_RecoveryFinished,
+		.bgw_restart_time = BGW_NEVER_RESTART,
+		.bgw_name = "bm_webhook keeper",
+		.bgw_type = "bm_webhook keeper",
+		.bgw_library_name = "bm_webhook",
+		.bgw_function_name = "bmw_keeper_main",
+		.bgw_main_arg = Int32GetDatum((int) (slot - bmw_shared->slots)),
+	};
+
+	memcpy(worker.bgw_extra, &slot->database, sizeof(slot->database));
+	return RegisterDynamicBackgroundWorker(&worker, NULL);
+}
+
+/* As the last keeper has ended, which wakes the dispatcher. */
+static int64
+pause_us(BmwSlot *slot)
+{
+	int kept;
+	int failures;
+
+	SpinLockAcquire(&slot->mutex);
+	kept = slot->upkeep.kept;
+	failures = slot->upkeep.failures;
+	SpinLockRelease(&slot->mutex);
+	if (failures > 0)
+		return Min((failures + 1) * RETRY_US, WAITING_US);
+	return kept > 0 ? WAITING_US : LOOK_US;
+}

@@ -1,0 +1,27 @@
+/*
+ * pg/dispatch/upkeep.h - the clerk of a dispatcher who starts the keeper of the log when there is work for it.
+ */
+#ifndef BMW_PG_DISPATCH_UPKEEP_H
+#define BMW_PG_DISPATCH_UPKEEP_H
+
+#include "postgres.h"
+
+#include "pg/dispatch/transaction.h"
+#include "pg/server/shared_memory.h"
+
+typedef struct BmwUpkeep
+{
+	BmwSlot *slot;
+	int64 looked_at_us; /* the last time; 0: at once */
+	BmwStreak streak;	/* of failures, of what is not needed to go on */
+	bool is_due;
+	bool has_no_worker; /* max_worker_processes is used up */
+} BmwUpkeep;
+
+extern void bmw_upkeep_init(BmwUpkeep *upkeep, BmwSlot *slot);
+/* When to look whether there is work. */
+extern int64 bmw_upkeep_wakeup_us(const BmwUpkeep *upkeep);
+/* Looks, if it is time to, or if somebody has asked for an operation. */
+extern void bmw_upkeep_run(BmwUpkeep *upkeep, int64 now_us);
+
+#endif
