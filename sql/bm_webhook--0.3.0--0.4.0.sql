@@ -27,6 +27,10 @@ LOCK TABLE bm_webhook.application, bm_webhook.endpoint, bm_webhook.endpoint_stat
 	bm_webhook.event, bm_webhook.delivery, bm_webhook.failed_attempt, bm_webhook.redelivery, bm_webhook.set_aside
 	IN ACCESS EXCLUSIVE MODE;
 
+ALTER TABLE bm_webhook.endpoint ADD COLUMN use_proxy boolean, ALTER COLUMN use_proxy SET DEFAULT true;
+COMMENT ON COLUMN bm_webhook.endpoint.use_proxy IS
+	'through bm_webhook.proxy, if there is one (NULL: likewise); only an administrator can change it';
+
 CREATE OR REPLACE FUNCTION bm_webhook_internal.console_since(a jsonb, standard interval) RETURNS uuid
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -1248,9 +1252,9 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS 
 		('cursor', '{}'), ('event_type', '{}'), ('endpoint_minute', '{}')
 	), written (relation, command, without) AS (VALUES
 		('endpoint', 'INSERT',
-			'{id,created_at,updated_at,deleted_at,events_since,paused_at,credentials,credentials_key_id}'::text[]),
+			'{id,created_at,updated_at,deleted_at,events_since,paused_at,credentials,credentials_key_id,use_proxy}'::text[]),
 		('endpoint', 'UPDATE',
-			'{id,application,created_at,updated_at,deleted_at,events_since,paused_at,credentials,credentials_key_id}'),
+			'{id,application,created_at,updated_at,deleted_at,events_since,paused_at,credentials,credentials_key_id,use_proxy}'),
 		('endpoint_secret', 'INSERT', '{id,key_id,created_at}')
 	), columns AS (
 		SELECT relation, 'SELECT' AS command, without FROM seen WHERE kind = 'owner' OR kind = 'operator' AND without <> '{}'

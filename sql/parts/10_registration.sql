@@ -56,11 +56,14 @@ CREATE TABLE bm_webhook.endpoint (
 	credentials text,
 	credentials_key_id text,
 	ca_certificates text,
+	use_proxy boolean DEFAULT true,
 	CHECK (url IS NOT NULL OR deleted_at IS NOT NULL)
 );
 CREATE INDEX endpoint_application_idx ON bm_webhook.endpoint (application);
 COMMENT ON COLUMN bm_webhook.endpoint.ca_certificates IS
 	'PEM of the authorities that its server''s certificate may be of, instead of the trusted ones; NULL: those';
+COMMENT ON COLUMN bm_webhook.endpoint.use_proxy IS
+	'through bm_webhook.proxy, if there is one (NULL: likewise); only an administrator can change it';
 ALTER TABLE bm_webhook.endpoint ALTER COLUMN credentials SET STATISTICS 0;
 COMMENT ON COLUMN bm_webhook.endpoint.credentials IS
 	'the values of headers, encrypted; NULL: headers has them';

@@ -13,9 +13,9 @@ CREATE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS SETOF text
 		('cursor', '{}'), ('event_type', '{}'), ('endpoint_minute', '{}')
 	), written (relation, command, without) AS (VALUES
 		('endpoint', 'INSERT',
-			'{id,created_at,updated_at,deleted_at,events_since,paused_at,credentials,credentials_key_id}'::text[]),
+			'{id,created_at,updated_at,deleted_at,events_since,paused_at,credentials,credentials_key_id,use_proxy}'::text[]),
 		('endpoint', 'UPDATE',
-			'{id,application,created_at,updated_at,deleted_at,events_since,paused_at,credentials,credentials_key_id}'),
+			'{id,application,created_at,updated_at,deleted_at,events_since,paused_at,credentials,credentials_key_id,use_proxy}'),
 		('endpoint_secret', 'INSERT', '{id,key_id,created_at}')
 	), columns AS (
 		SELECT relation, 'SELECT' AS command, without FROM seen WHERE kind = 'owner' OR kind = 'operator' AND without <> '{}'

@@ -123,6 +123,28 @@ is($bmw->sql(qq{SELECT string_agg(DISTINCT error, ', ' ORDER BY error) FROM bm_w
 	'the proxy answered CONNECT with HTTP status 407', 'the proxy answered CONNECT with HTTP status 500', 'the proxy could not be reached',
 	'the proxy did not accept our credentials', "the proxy made no connection (proxy handshake error)"), 'the log says why, but not where the proxy is');
 
+# An endpoint may be left out, by an administrator alone.
+{
+	my $proxy = BmWebhook::Proxy->new('tinyproxy');
+	set('bm_webhook.proxy' => $proxy->url);
+	my $id = $bmw->named_endpoint('inner', use_proxy => 'false');
+	is(again('inner'), 'delivered||204', 'an endpoint that is left out is delivered');
+	is(scalar(() = $proxy->tunnels), 0, 'around the proxy');
+	$bmw->sql("UPDATE bm_webhook.endpoint SET use_proxy = true WHERE id = $id");
+	is(again('inner'), 'delivered||204', 'then it is not left out');
+	is(scalar(() = $proxy->tunnels), 1, 'and goes through it, although a connection was open');
+	$bmw->sql("UPDATE bm_webhook.endpoint SET use_proxy = false WHERE id = $id");
+	is(again('inner'), 'delivered||204', 'left out again');
+	is($receiver->count('inner', 'connections'), 2, 'over the connection of before');
+
+	$bmw->sql(q{CREATE ROLE tenant LOGIN; INSERT INTO bm_webhook.application (name) VALUES ('shop'); SELECT bm_webhook.grant_owner('shop', 'tenant')});
+	my $as = 'SET ROLE tenant; ';
+	my $own = $bmw->sql($as . q{INSERT INTO bm_webhook.endpoint (application, url) VALUES ('shop', 'http://127.0.0.1/') RETURNING id});
+	is($bmw->sql($as . "SELECT use_proxy FROM bm_webhook.endpoint WHERE id = $own"), 't', 'a tenant sees that it is not');
+	is($bmw->sqlstate($as . "UPDATE bm_webhook.endpoint SET use_proxy = $_ WHERE id = $own"), '42501', "but cannot set it to $_") for qw(false true DEFAULT);
+	is($bmw->sqlstate($as . q{INSERT INTO bm_webhook.endpoint (application, url, use_proxy) VALUES ('shop', 'http://127.0.0.1/', false)}), '42501', 'nor from the beginning');
+}
+
 # A proxy whose name cannot be resolved, and one that does not answer like one.
 set('bm_webhook.proxy' => 'http://proxy.invalid:3128');
 is(outcome('invalid', $receiver->url('/ok/invalid')), 'failed|proxy|', 'a proxy whose name nobody knows');

@@ -28,6 +28,7 @@ bmw_endpoint_create(const BmwEndpointRow *row)
 		return NULL;
 	*endpoint = (BmwEndpoint){.timeout_ms = row->timeout_ms,
 							  .is_thin = row->is_thin,
+							  .is_direct = row->is_direct,
 							  .is_sealed = row->is_sealed,
 							  .headers_length = row->headers_length,
 							  .headers = (BmwHttpHeader *) (endpoint + 1)};

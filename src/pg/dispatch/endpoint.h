@@ -29,6 +29,7 @@ typedef struct BmwEndpoint
 	const char *scheme_header; /* NULL without a scheme */
 	BmwScheme scheme;
 	const char *authorities; /* PEM; NULL: the configured ones */
+	bool is_direct;			 /* not through the proxy */
 	const char *client;		 /* PEM of a certificate and its key; NULL: none */
 	BmwHttpHeader *headers;
 	BmwSecret *secrets;

@@ -168,6 +168,7 @@ start(BmwSender *sender, const BmwRequest *request)
 							  .body_len = source.body.length,
 							  .authorities = endpoint->authorities,
 							  .client = endpoint->client,
+							  .is_direct = endpoint->is_direct,
 							  .timeout_ms = endpoint->timeout_ms,
 							  .connect_timeout_ms = Min(endpoint->timeout_ms, CONNECT_TIMEOUT_MS),
 							  .tag = request->delivery,

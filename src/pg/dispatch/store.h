@@ -72,6 +72,7 @@ typedef struct BmwEndpointRow
 	int secrets_length;
 	bool is_ordered;		/* by message */
 	bool is_thin;			/* gets bodies without data */
+	bool is_direct;			/* not through the proxy */
 	const JsonPath *filter; /* NULL: none */
 } BmwEndpointRow;
 
