@@ -1,0 +1,41 @@
+# docs/runbook.md has a row for each state of status() and endpoint_health and for each alert, and none that does not exist; its
+# statements run.
+
+use strict;
+use warnings FATAL => 'all';
+
+use BmWebhook;
+use PostgreSQL::Test::Utils qw(slurp_file);
+use Test::More;
+
+my $bmw = BmWebhook->new;
+my $runbook = slurp_file('docs/runbook.md');
+my ($health) = slurp_file('sql/parts/93_health.sql') =~ /(.*)/s;
+my ($operations) = slurp_file('docs/operations.md') =~ /(.*)/s;
+
+# The first column of the table in a section.
+sub rows
+{
+	my ($heading) = @_;
+	my ($section) = $runbook =~ /^## \Q$heading\E\n(.*?)(?=^## |\z)/ms;
+	return sort { $a cmp $b } $section =~ /^\| `(\w[\w ]*)` \|/mg;
+}
+sub unique { my %is = map { $_ => 1 } @_; return sort { $a cmp $b } keys %is }
+
+# What is documented of status(), and the slot of a database without the extension.
+my ($states) = $operations =~ /^\| `state` \| meaning \|\n(.*?)\n\n/ms;
+is_deeply([ rows('States of a dispatcher') ], [ unique('absent', $states =~ /^\| `([\w ]+)` \|/mg) ], 'states of status()');
+is_deeply([ rows('States of an endpoint') ], [ unique($bmw->sql(q{SELECT pg_get_viewdef('bm_webhook.endpoint_health')})
+	=~ /'(healthy|failing|disabled|paused|held|slowed|behind)'/g) ], 'states of endpoint_health');
+is(scalar(my @cases = $health =~ /^\t\t\(\d+, /mg), 9, 'that are all');
+is_deeply([ rows('Alerts') ], [ unique(slurp_file('monitoring/alerts.yml') =~ /- alert: (\w+)/g) ], 'alerts');
+
+$bmw->endpoint('/ok/first');
+my $count = 0;
+for my $statement (map { split /;\n/ } $runbook =~ /^```sql\n(.*?)^```/msg)
+{
+	is($bmw->sqlstate($statement), '', ($statement =~ /\A\s*(.*)/)[0]);
+	$count++;
+}
+cmp_ok($count, '>=', 7, 'statements were run');
+$bmw->finish;
