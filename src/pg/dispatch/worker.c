@@ -42,6 +42,7 @@ static void run(BmwSlot *slot);
 static void stop(BmwSlot *slot, BmwCycle *cycle, WaitEventSet *events);
 static int stop_ms(const BmwSlot *slot);
 static void wait(WaitEventSet *events, long timeout_ms);
+static uint32 wait_event(void);
 static void reload(BmwCycle *cycle);
 
 void
@@ -208,11 +209,22 @@ wait(WaitEventSet *events, long timeout_ms)
 {
 	WaitEvent event;
 
-	(void) WaitEventSetWait(events, timeout_ms, &event, 1, PG_WAIT_EXTENSION);
+	(void) WaitEventSetWait(events, timeout_ms, &event, 1, wait_event());
 	ResetLatch(MyLatch);
 	/* pg_cancel_backend() may end a statement, not the process and what it has in flight */
 	QueryCancelPending = false;
 	CHECK_FOR_INTERRUPTS();
+}
+
+/* For answers, for what is to be sent, or for the next time that something is due: all at once. */
+static uint32
+wait_event(void)
+{
+	static uint32 event = 0;
+
+	if (event == 0)
+		event = bmw_wait_event_new("BmWebhookDispatch");
+	return event;
 }
 
 static void

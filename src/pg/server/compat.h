@@ -78,6 +78,13 @@
 	index_beginscan((table), (index), (snapshot), (keys), 0)
 #endif
 
+/* A wait event of our own, by whose name pg_stat_activity shows it; until 16 all are "Extension". */
+#if PG_VERSION_NUM >= 170000
+#define bmw_wait_event_new(name) WaitEventExtensionNew(name)
+#else
+#define bmw_wait_event_new(name) ((void) (name), (uint32) PG_WAIT_EXTENSION)
+#endif
+
 /* A wait event set for the life of the process. */
 #if PG_VERSION_NUM >= 170000
 #define bmw_create_wait_event_set(events) CreateWaitEventSet(NULL, (events))
