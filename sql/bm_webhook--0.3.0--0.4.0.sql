@@ -763,7 +763,7 @@ CREATE FUNCTION bm_webhook.latency(endpoint bigint, since timestamptz, fraction 
 	WHERE x.so_far >= ceil(fraction * x.total) AND x.so_far > 0 ORDER BY x.i LIMIT 1
 $$;
 COMMENT ON FUNCTION bm_webhook.latency(bigint, timestamptz, float8) IS
-	'how long this fraction of the successful attempts since then has taken at most; the result is at most a tenth too long';
+	'how long this fraction of the successful attempts since then has taken at most, up to a tenth too long';
 
 CREATE FUNCTION bm_webhook_internal.sees_statistics() RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -791,8 +791,8 @@ CREATE VIEW bm_webhook.stat_endpoint WITH (security_barrier = true) AS
 	WHERE p.deleted_at IS NULL AND ((SELECT bm_webhook_internal.sees_statistics())
 		OR p.id = ANY (bm_webhook_internal.own_endpoints()));
 COMMENT ON VIEW bm_webhook.stat_endpoint IS
-	'what has become of attempts and deliveries of each endpoint since stat_reset(), up to the last minute that ended; and '
-	'what waits for it now';
+	'what has become of attempts and deliveries of each endpoint since stat_reset(), up to the last minute that ended; '
+	'and what waits for it now';
 COMMENT ON COLUMN bm_webhook.stat_endpoint.failures IS 'failed attempts, by error_class';
 COMMENT ON COLUMN bm_webhook.stat_endpoint.retries IS 'attempts that were not the first of their delivery';
 COMMENT ON COLUMN bm_webhook.stat_endpoint.given_up IS 'deliveries that became failed';
@@ -801,7 +801,8 @@ COMMENT ON COLUMN bm_webhook.stat_endpoint.lag_seconds IS
 	'how long ago the oldest event that waits in the table was captured; 0: nothing waits there';
 
 CREATE VIEW bm_webhook.stat_dispatcher WITH (security_barrier = true) AS
-	SELECT d.shard, d.state, d.reason, d.since AS state_since, d.in_flight, d.queued, d.unrecorded, d.sent, d.resent, t.since, t.written_at,
+	SELECT d.shard, d.state, d.reason, d.since AS state_since, d.in_flight, d.queued, d.unrecorded, d.sent, d.resent,
+		t.since, t.written_at,
 		coalesce(t.delivered, 0) AS delivered, coalesce(t.failed_attempts, 0) AS failed_attempts,
 		coalesce(t.given_up, 0) AS given_up, coalesce(t.canceled, 0) AS canceled, coalesce(t.flushes, 0) AS flushes,
 		coalesce(t.records, 0) AS records, coalesce(t.largest_flush, 0) AS largest_flush,
@@ -828,8 +829,8 @@ COMMENT ON FUNCTION bm_webhook.stat_reset(bigint) IS
 
 -- The first that is true counts.
 CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
-	SELECT h.endpoint_id, h.application, pg_catalog.split_part(p.url, '?', 1) AS url, x.state, x.since, x.reason, h.pending,
-		h.lag_seconds, x.advice
+	SELECT h.endpoint_id, h.application, pg_catalog.split_part(p.url, '?', 1) AS url, x.state, x.since, x.reason,
+		h.pending, h.lag_seconds, x.advice
 	FROM bm_webhook.stat_endpoint h JOIN bm_webhook.endpoint p ON p.id = h.endpoint_id
 	LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
 	LEFT JOIN bm_webhook.application a ON a.name = p.application
@@ -858,8 +859,8 @@ CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
 		(9, true, 'healthy', NULL, NULL, NULL)
 		) v (n, applies, state, since, reason, advice) WHERE v.applies ORDER BY v.n LIMIT 1) x;
 COMMENT ON VIEW bm_webhook.endpoint_health IS
-	'how each endpoint is: disabled, paused, failing, held, slowed, behind or healthy; since when, why, what waits, and what '
-	'to do';
+	'how each endpoint is: disabled, paused, failing, held, slowed, behind or healthy; since when, why, what waits, and '
+	'what to do';
 COMMENT ON COLUMN bm_webhook.endpoint_health.url IS 'without its query';
 
 REVOKE ALL ON bm_webhook.endpoint_minute, bm_webhook.stat_dispatcher, bm_webhook.stat_endpoint, bm_webhook.endpoint_health,
@@ -1271,6 +1272,9 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS 
 		('set_aside', '{owner}'), ('public_key', '{owner,operator}'), ('jwks', '{owner,operator}'),
 		('explain_delivery', '{owner,operator}'), ('message_history', '{owner,operator}'),
 		('message_rate', '{owner,operator}'), ('latency', '{owner,operator}'), ('delivery_rate', '{owner,operator}'), ('status', '{operator}'),
+		('message_rate', '{owner,operator}'), ('delivery_rate', '{owner,operator}'), ('status', '{operator}'),
+		('message_rate', '{owner,operator}'), ('latency', '{owner,operator}'), ('delivery_rate', '{owner,operator}'),
+		('status', '{operator}'),
 		('redeliver_one', '{owner}')
 		UNION ALL
 		SELECT DISTINCT p.proname::text, '{owner,operator}'::text[] FROM pg_proc p

@@ -84,7 +84,7 @@ CREATE FUNCTION bm_webhook.latency(endpoint bigint, since timestamptz, fraction 
 	WHERE x.so_far >= ceil(fraction * x.total) AND x.so_far > 0 ORDER BY x.i LIMIT 1
 $$;
 COMMENT ON FUNCTION bm_webhook.latency(bigint, timestamptz, float8) IS
-	'how long this fraction of the successful attempts since then has taken at most; the result is at most a tenth too long';
+	'how long this fraction of the successful attempts since then has taken at most, up to a tenth too long';
 
 CREATE FUNCTION bm_webhook_internal.sees_statistics() RETURNS boolean
 	LANGUAGE sql STABLE PARALLEL SAFE
@@ -112,8 +112,8 @@ CREATE VIEW bm_webhook.stat_endpoint WITH (security_barrier = true) AS
 	WHERE p.deleted_at IS NULL AND ((SELECT bm_webhook_internal.sees_statistics())
 		OR p.id = ANY (bm_webhook_internal.own_endpoints()));
 COMMENT ON VIEW bm_webhook.stat_endpoint IS
-	'what has become of attempts and deliveries of each endpoint since stat_reset(), up to the last minute that ended; and '
-	'what waits for it now';
+	'what has become of attempts and deliveries of each endpoint since stat_reset(), up to the last minute that ended; '
+	'and what waits for it now';
 COMMENT ON COLUMN bm_webhook.stat_endpoint.failures IS 'failed attempts, by error_class';
 COMMENT ON COLUMN bm_webhook.stat_endpoint.retries IS 'attempts that were not the first of their delivery';
 COMMENT ON COLUMN bm_webhook.stat_endpoint.given_up IS 'deliveries that became failed';
@@ -122,7 +122,8 @@ COMMENT ON COLUMN bm_webhook.stat_endpoint.lag_seconds IS
 	'how long ago the oldest event that waits in the table was captured; 0: nothing waits there';
 
 CREATE VIEW bm_webhook.stat_dispatcher WITH (security_barrier = true) AS
-	SELECT d.shard, d.state, d.reason, d.since AS state_since, d.in_flight, d.queued, d.unrecorded, d.sent, d.resent, t.since, t.written_at,
+	SELECT d.shard, d.state, d.reason, d.since AS state_since, d.in_flight, d.queued, d.unrecorded, d.sent, d.resent,
+		t.since, t.written_at,
 		coalesce(t.delivered, 0) AS delivered, coalesce(t.failed_attempts, 0) AS failed_attempts,
 		coalesce(t.given_up, 0) AS given_up, coalesce(t.canceled, 0) AS canceled, coalesce(t.flushes, 0) AS flushes,
 		coalesce(t.records, 0) AS records, coalesce(t.largest_flush, 0) AS largest_flush,

@@ -4,8 +4,8 @@
 
 -- The first that is true counts.
 CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
-	SELECT h.endpoint_id, h.application, pg_catalog.split_part(p.url, '?', 1) AS url, x.state, x.since, x.reason, h.pending,
-		h.lag_seconds, x.advice
+	SELECT h.endpoint_id, h.application, pg_catalog.split_part(p.url, '?', 1) AS url, x.state, x.since, x.reason,
+		h.pending, h.lag_seconds, x.advice
 	FROM bm_webhook.stat_endpoint h JOIN bm_webhook.endpoint p ON p.id = h.endpoint_id
 	LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
 	LEFT JOIN bm_webhook.application a ON a.name = p.application
@@ -34,6 +34,6 @@ CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
 		(9, true, 'healthy', NULL, NULL, NULL)
 		) v (n, applies, state, since, reason, advice) WHERE v.applies ORDER BY v.n LIMIT 1) x;
 COMMENT ON VIEW bm_webhook.endpoint_health IS
-	'how each endpoint is: disabled, paused, failing, held, slowed, behind or healthy; since when, why, what waits, and what '
-	'to do';
+	'how each endpoint is: disabled, paused, failing, held, slowed, behind or healthy; since when, why, what waits, and '
+	'what to do';
 COMMENT ON COLUMN bm_webhook.endpoint_health.url IS 'without its query';

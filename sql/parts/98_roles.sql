@@ -31,7 +31,8 @@ CREATE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS SETOF text
 		('cancel', '{owner}'), ('recover', '{owner}'), ('redeliver', '{owner}'), ('put_back', '{owner}'),
 		('set_aside', '{owner}'), ('public_key', '{owner,operator}'), ('jwks', '{owner,operator}'),
 		('explain_delivery', '{owner,operator}'), ('message_history', '{owner,operator}'),
-		('message_rate', '{owner,operator}'), ('latency', '{owner,operator}'), ('delivery_rate', '{owner,operator}'), ('status', '{operator}'),
+		('message_rate', '{owner,operator}'), ('latency', '{owner,operator}'), ('delivery_rate', '{owner,operator}'),
+		('status', '{operator}'),
 		('redeliver_one', '{owner}')
 		UNION ALL
 		SELECT DISTINCT p.proname::text, '{owner,operator}'::text[] FROM pg_proc p
