@@ -10,8 +10,6 @@
 
 #include "pg/dispatch/cycle.h"
 
-#include <inttypes.h>
-
 #include "pg/dispatch/clock.h"
 #include "pg/dispatch/descriptors.h"
 #include "pg/dispatch/endpoints.h"
@@ -37,7 +35,6 @@
 #define MAX_BYTES                                                                                  \
 	(128 * 1024 * 1024) /* of bodies in memory; beyond, deliveries wait in the table */
 #define SECOND_US INT64CONST(1000000)
-#define CLOCK_JUMP_US (10 * SECOND_US)
 #define MAX_WAIT_MS 60000
 #define LOCK_RETRY_US INT64CONST(200000)
 #define MAX_FAILURES 120 /* in a row, that a new process may mend */
@@ -73,7 +70,6 @@ static void judge(const BmwStreak *streak);
 static void set_up(void *context);
 static void set_mode(BmwCycle *cycle);
 static void update_now(BmwCycle *cycle);
-static void log_jump(int64 elapsed_us, int64 true_us, int64 back_us);
 static void take_in(BmwCycle *cycle);
 static bool wants_transaction(BmwCycle *cycle);
 static void read_tables(void *context);
@@ -262,27 +258,13 @@ update_now(BmwCycle *cycle)
 	if (cycle->scheduler == NULL)
 		return;
 	back_us = bmw_scheduler_set_time(cycle->scheduler, now_us);
-	log_jump(elapsed_us, true_us, back_us);
+	bmw_clock_log_jump(elapsed_us, true_us, back_us);
 	bmw_partitions_shift(&cycle->partitions, back_us);
 	cycle->keys.look_at_us -= back_us;
 	bmw_tally_shift(&cycle->tally, back_us);
 	bmw_statistics_shift(&cycle->statistics, back_us);
 	bmw_tell_shift(&cycle->teller, back_us);
 	cycle->statistics_at_us -= back_us;
-}
-
-/* So much time has passed by the clock, and so much in truth. */
-static void
-log_jump(int64 elapsed_us, int64 true_us, int64 back_us)
-{
-	if (back_us > 0)
-		ereport(LOG, errmsg("the clock has gone back by %" PRId64 " s", back_us / SECOND_US),
-				errdetail("bm_webhook's dispatcher plans anew."));
-	else if (elapsed_us - true_us > CLOCK_JUMP_US)
-		ereport(LOG,
-				errmsg("the clock has jumped ahead by %" PRId64 " s",
-					   (elapsed_us - true_us) / SECOND_US),
-				errdetail("What bm_webhook's dispatcher has planned for that time is due now."));
 }
 
 /* After a failure: soon again, when it was only somebody's lock. */
