@@ -927,7 +927,8 @@ DECLARE
 BEGIN
 	EXECUTE format('ALTER TABLE %s ADD CONSTRAINT outside CHECK (%I < %L OR %2$I >= %4$L) NOT VALID', others, key, first,
 		beyond);
-	EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %I >= %L AND %2$I < %4$L)', others, key, first, beyond) INTO is_taken;
+	EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %I >= %L AND %2$I < %4$L)', others, key, first, beyond)
+		INTO is_taken;
 	IF is_taken THEN
 		RAISE check_violation;
 	END IF;
@@ -948,7 +949,7 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.attach_partition(text, text, uuid, uuid) IS
 	'makes the table a partition, whatever the size of the default one; 23514 when that has rows of the range';
 CREATE OR REPLACE FUNCTION bm_webhook_internal.create_partition(parent text, day date) RETURNS boolean
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '80ms' AS $$
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '250ms' AS $$
 DECLARE
 	at timestamptz = day::timestamp AT TIME ZONE 'UTC';
 	part record;
@@ -964,9 +965,9 @@ BEGIN
 		part.since = at;
 	END IF;
 	name = parent || to_char(part.since AT TIME ZONE 'UTC', '_YYYYMMDD');
-	EXECUTE format('SELECT EXISTS (SELECT FROM bm_webhook_internal.%I WHERE %I >= %L AND %2$I < %4$L)', parent || '_default',
-		bm_webhook_internal.partition_key(parent), bm_webhook.uuid_floor(part.since), bm_webhook.uuid_floor(part.until))
-		INTO is_taken;
+	EXECUTE format('SELECT EXISTS (SELECT FROM bm_webhook_internal.%I WHERE %I >= %L AND %2$I < %4$L)',
+		parent || '_default', bm_webhook_internal.partition_key(parent), bm_webhook.uuid_floor(part.since),
+		bm_webhook.uuid_floor(part.until)) INTO is_taken;
 	IF is_taken OR to_regclass(format('bm_webhook_internal.%I', name)) IS NOT NULL THEN
 		RETURN false;
 	END IF;
@@ -993,7 +994,8 @@ COMMENT ON FUNCTION bm_webhook_internal.missing_partitions(integer) IS
 	'which partitions of the next days (UTC) there are not; NULL: there are all';
 CREATE OR REPLACE VIEW bm_webhook.partition_list WITH (security_invoker = true) AS
 	SELECT p.parent AS log, p.name, p.since, p.until, pg_total_relation_size(c.oid) AS bytes,
-		CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS rows, date_trunc('hour', clock_timestamp() - p.until) AS age
+		CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS rows,
+		date_trunc('hour', clock_timestamp() - p.until) AS age
 	FROM bm_webhook_internal.partitions() p
 		JOIN pg_class c ON c.relnamespace = 'bm_webhook_internal'::regnamespace AND c.relname = p.name;
 COMMENT ON VIEW bm_webhook.partition_list IS 'the partitions of event, delivery and failed_attempt, and their size';
@@ -1050,7 +1052,8 @@ BEGIN
 	END LOOP;
 	SELECT max(o.until), max(o.until) FILTER (WHERE o.status = '{pending}') INTO asked, asked_with_waiting
 		FROM bm_webhook.operation o WHERE o.kind = 'drop_before' AND o.ended_at IS NULL;
-	RETURN QUERY SELECT 'drop', p.parent::text, p.name::text, p.since, p.until, coalesce(p.until <= asked_with_waiting, false)
+	RETURN QUERY SELECT 'drop', p.parent::text, p.name::text, p.since, p.until,
+			coalesce(p.until <= asked_with_waiting, false)
 		FROM bm_webhook_internal.partitions() p WHERE p.until <= greatest(expired, asked)
 		ORDER BY p.since, p.parent = 'event', p.parent;
 	RETURN QUERY SELECT 'close', p.parent::text, p.name::text, p.since, p.until, false
@@ -1136,7 +1139,8 @@ BEGIN
 		' toast.autovacuum_vacuum_insert_scale_factor = 0)', name);
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.close_partition(text) IS 'lets autovacuum freeze a partition whose time is over';
+COMMENT ON FUNCTION bm_webhook_internal.close_partition(text) IS
+	'lets autovacuum freeze a partition whose time is over';
 CREATE OR REPLACE FUNCTION bm_webhook_internal.forget_expired(retention interval, most integer) RETURNS bigint
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

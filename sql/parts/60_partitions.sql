@@ -72,7 +72,8 @@ DECLARE
 BEGIN
 	EXECUTE format('ALTER TABLE %s ADD CONSTRAINT outside CHECK (%I < %L OR %2$I >= %4$L) NOT VALID', others, key, first,
 		beyond);
-	EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %I >= %L AND %2$I < %4$L)', others, key, first, beyond) INTO is_taken;
+	EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %I >= %L AND %2$I < %4$L)', others, key, first, beyond)
+		INTO is_taken;
 	IF is_taken THEN
 		RAISE check_violation;
 	END IF;
@@ -98,7 +99,7 @@ COMMENT ON FUNCTION bm_webhook_internal.attach_partition(text, text, uuid, uuid)
 -- As the definer, because partitions are members of the extension: pg_dump then
 -- leaves the log out, and a restored database can make its own.
 CREATE FUNCTION bm_webhook_internal.create_partition(parent text, day date) RETURNS boolean
-	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '80ms' AS $$
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '250ms' AS $$
 DECLARE
 	at timestamptz = day::timestamp AT TIME ZONE 'UTC';
 	part record;
@@ -114,9 +115,9 @@ BEGIN
 		part.since = at;
 	END IF;
 	name = parent || to_char(part.since AT TIME ZONE 'UTC', '_YYYYMMDD');
-	EXECUTE format('SELECT EXISTS (SELECT FROM bm_webhook_internal.%I WHERE %I >= %L AND %2$I < %4$L)', parent || '_default',
-		bm_webhook_internal.partition_key(parent), bm_webhook.uuid_floor(part.since), bm_webhook.uuid_floor(part.until))
-		INTO is_taken;
+	EXECUTE format('SELECT EXISTS (SELECT FROM bm_webhook_internal.%I WHERE %I >= %L AND %2$I < %4$L)',
+		parent || '_default', bm_webhook_internal.partition_key(parent), bm_webhook.uuid_floor(part.since),
+		bm_webhook.uuid_floor(part.until)) INTO is_taken;
 	IF is_taken OR to_regclass(format('bm_webhook_internal.%I', name)) IS NOT NULL THEN
 		RETURN false;
 	END IF;

@@ -4,7 +4,8 @@
 
 CREATE VIEW bm_webhook.partition_list WITH (security_invoker = true) AS
 	SELECT p.parent AS log, p.name, p.since, p.until, pg_total_relation_size(c.oid) AS bytes,
-		CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS rows, date_trunc('hour', clock_timestamp() - p.until) AS age
+		CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS rows,
+		date_trunc('hour', clock_timestamp() - p.until) AS age
 	FROM bm_webhook_internal.partitions() p
 		JOIN pg_class c ON c.relnamespace = 'bm_webhook_internal'::regnamespace AND c.relname = p.name;
 COMMENT ON VIEW bm_webhook.partition_list IS 'the partitions of event, delivery and failed_attempt, and their size';
@@ -67,7 +68,8 @@ BEGIN
 	END LOOP;
 	SELECT max(o.until), max(o.until) FILTER (WHERE o.status = '{pending}') INTO asked, asked_with_waiting
 		FROM bm_webhook.operation o WHERE o.kind = 'drop_before' AND o.ended_at IS NULL;
-	RETURN QUERY SELECT 'drop', p.parent::text, p.name::text, p.since, p.until, coalesce(p.until <= asked_with_waiting, false)
+	RETURN QUERY SELECT 'drop', p.parent::text, p.name::text, p.since, p.until,
+			coalesce(p.until <= asked_with_waiting, false)
 		FROM bm_webhook_internal.partitions() p WHERE p.until <= greatest(expired, asked)
 		ORDER BY p.since, p.parent = 'event', p.parent;
 	RETURN QUERY SELECT 'close', p.parent::text, p.name::text, p.since, p.until, false
@@ -163,7 +165,8 @@ BEGIN
 		' toast.autovacuum_vacuum_insert_scale_factor = 0)', name);
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.close_partition(text) IS 'lets autovacuum freeze a partition whose time is over';
+COMMENT ON FUNCTION bm_webhook_internal.close_partition(text) IS
+	'lets autovacuum freeze a partition whose time is over';
 
 CREATE FUNCTION bm_webhook_internal.forget_expired(retention interval, most integer) RETURNS bigint
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -97,9 +97,14 @@ judge(void *context)
 
 	partitions->look_at_us =
 		partitions->now_us + (is_lacking ? LACKING_MINUTES : LOOK_MINUTES) * MINUTE_US;
-	if (partitions->is_lacking != is_lacking)
+	if (is_lacking && !partitions->has_lacked)
+		partitions->look_at_us = partitions->now_us + SECOND_US;
+	else if (partitions->is_lacking != is_lacking)
+	{
 		log_lack(missing);
-	partitions->is_lacking = is_lacking;
+		partitions->is_lacking = is_lacking;
+	}
+	partitions->has_lacked = is_lacking;
 }
 
 static void

@@ -17,6 +17,7 @@ typedef struct BmwPartitions
 	BmwStreak streak; /* of failures, of what is not needed to go on */
 	bool has_made_one;
 	bool is_lacking; /* some could not be made, which was logged */
+	bool has_lacked; /* at the last look; the table may only have been busy */
 	bool has_extension;
 	int64 now_us;
 	BmwUpkeep upkeep; /* of those that there are */
