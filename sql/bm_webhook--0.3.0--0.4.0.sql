@@ -566,8 +566,8 @@ COMMENT ON FUNCTION bm_webhook.redeliver_one(uuid, bigint) IS
 CREATE OR REPLACE FUNCTION bm_webhook.console_save_endpoint(a jsonb) RETURNS jsonb
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	known text[] = '{application,channel,url,event_types,description,enabled,ordering,max_in_flight,timeout,retry_delays,ttl,'
-		'rate_limit,rate_burst,filter,payload,headers,signature_header,signature_scheme,ca_certificates,metadata}';
+	known text[] = '{application,channel,url,event_types,description,enabled,ordering,max_in_flight,timeout,retry_delays,'
+		'ttl,rate_limit,rate_burst,filter,payload,headers,signature_header,signature_scheme,ca_certificates,metadata}';
 	given text[] = ARRAY(SELECT k FROM jsonb_object_keys(a - 'id') k ORDER BY k);
 	columns text = (SELECT string_agg(quote_ident(k), ', ') FROM unnest(given) k);
 	id bigint = (a ->> 'id')::bigint;
@@ -587,7 +587,8 @@ BEGIN
 	RETURN jsonb_build_object('id', id);
 END
 $$;
-COMMENT ON FUNCTION bm_webhook.console_save_endpoint(jsonb) IS 'registers an endpoint, or changes one; as INSERT and UPDATE';
+COMMENT ON FUNCTION bm_webhook.console_save_endpoint(jsonb) IS
+	'registers an endpoint, or changes one; as INSERT and UPDATE';
 CREATE OR REPLACE FUNCTION bm_webhook.console_delete_endpoint(a jsonb) RETURNS jsonb
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -99,8 +99,10 @@ skip_host(const char *text)
 	size_t len;
 
 	if (text[0] != '[')
-		return text + strspn(text, HOST_CHARACTERS) > text ? text + strspn(text, HOST_CHARACTERS)
-														   : NULL;
+	{
+		len = strspn(text, HOST_CHARACTERS);
+		return len > 0 ? text + len : NULL;
+	}
 	len = strcspn(text, "]") - 1;
 	if (text[len + 1] == '\0' || len >= sizeof(address))
 		return NULL;
