@@ -136,8 +136,38 @@ parts := $(sort $(wildcard $(here)/sql/parts/*.sql))
 build/bm_webhook--$(version).sql: $(parts) bm_webhook.control
 	cat $(parts) >$@
 
+# The console is a program of its own, built where its two libraries are.
+ifeq (yes,$(shell pkg-config --exists libmicrohttpd libpq 2>/dev/null && echo yes))
+console := build/bm_webhook_console
+else
+$(info bm_webhook_console is not built: it needs libmicrohttpd-dev and libpq-dev)
+endif
+console_sources := $(wildcard $(here)/src/console/*.c)
+web_files := $(shell find $(here)/console/web -type f 2>/dev/null)
+
+all: $(console)
+
+build/console_web.c: $(here)/console/embed $(web_files)
+	$(here)/console/embed $(here)/console/web >$@
+
+build/bm_webhook_console: $(console_sources) $(wildcard $(here)/src/console/*.h) build/console_web.c Makefile
+	$(CC) -std=gnu11 -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -Wall -Wextra $(WERROR) -I$(here)/src \
+		$(shell pkg-config --cflags libmicrohttpd libpq) -o $@ $(console_sources) build/console_web.c \
+		-Wl,-z,relro,-z,now $(shell pkg-config --libs libmicrohttpd libpq)
+
+ifneq (,$(console))
+install: install-console
+install-console: $(console)
+	$(MKDIR_P) '$(DESTDIR)$(bindir)'
+	$(INSTALL_PROGRAM) $(console) '$(DESTDIR)$(bindir)/bm_webhook_console'
+
+uninstall: uninstall-console
+uninstall-console:
+	rm -f '$(DESTDIR)$(bindir)/bm_webhook_console'
+endif
+
 list-regress:
 	@echo $(REGRESS)
 
-.PHONY: list-regress
+.PHONY: list-regress install-console uninstall-console
 endif

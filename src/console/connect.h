@@ -1,0 +1,12 @@
+/*
+ * console/connect.h - signing in, a step at a time.
+ */
+#ifndef BMW_CONSOLE_CONNECT_H
+#define BMW_CONSOLE_CONNECT_H
+
+#include "console/session.h"
+
+/* The next step; the last answers the request, and closes the session if it was refused. */
+extern void bmw_connect_poll(BmwSession *session);
+
+#endif

@@ -1,0 +1,103 @@
+/*
+ * console/guard.c - who sends a request: which session, and does a page of ours?
+ */
+#include "console/guard.h"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "console/options.h"
+
+static const char *
+header(struct MHD_Connection *http, const char *name)
+{
+	return MHD_lookup_connection_value(http, MHD_HEADER_KIND, name);
+}
+
+/* Bound to the host and to HTTPS by its name, where there is HTTPS. */
+static const char *
+cookie_name(void)
+{
+	return bmw_options_is_secure() ? "__Host-s" : "s";
+}
+
+bool
+bmw_guard_is_host(struct MHD_Connection *http)
+{
+	const char *host = header(http, "host");
+
+	return host != NULL && bmw_options_is_host(host);
+}
+
+bool
+bmw_guard_is_own_site(struct MHD_Connection *http)
+{
+	const char *site = header(http, "sec-fetch-site");
+	const char *origin = header(http, "origin");
+	const char *host;
+
+	if (site != NULL && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
+		return false;
+	if (origin == NULL)
+		return true;
+	host = strstr(origin, "://");
+	return host != NULL && bmw_options_is_host(host + 3);
+}
+
+bool
+bmw_guard_is_json(struct MHD_Connection *http)
+{
+	const char *type = header(http, "content-type");
+	const size_t len = strlen("application/json");
+
+	return type != NULL && strncasecmp(type, "application/json", len) == 0 &&
+		   strchr("; \t", type[len]) != NULL;
+}
+
+BmwSession *
+bmw_guard_session(struct MHD_Connection *http)
+{
+	const char *token = MHD_lookup_connection_value(http, MHD_COOKIE_KIND, cookie_name());
+
+	return token != NULL ? bmw_session_find(token) : NULL;
+}
+
+void
+bmw_guard_cookie(const BmwSession *session, char *cookie, size_t size)
+{
+	snprintf(cookie, size, "%s=%s; Path=/; HttpOnly; SameSite=Strict%s%s", cookie_name(),
+			 session != NULL ? session->token : "", bmw_options_is_secure() ? "; Secure" : "",
+			 session != NULL ? "" : "; Max-Age=0");
+}
+
+/* The last is what our proxy has written itself. */
+static const char *
+forwarded_for(struct MHD_Connection *http)
+{
+	const char *list = bmw_options.is_behind_proxy ? header(http, "x-forwarded-for") : NULL;
+	const char *last = list != NULL ? strrchr(list, ',') : NULL;
+
+	return last != NULL ? last + 1 + strspn(last + 1, " ") : list;
+}
+
+void
+bmw_guard_address(struct MHD_Connection *http, char *address, size_t size)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(http, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const char *forwarded = forwarded_for(http);
+	const struct sockaddr *client = info != NULL ? info->client_addr : NULL;
+	socklen_t len = sizeof(struct sockaddr_in);
+
+	if (client != NULL && client->sa_family == AF_INET6)
+		len = sizeof(struct sockaddr_in6);
+	if (forwarded != NULL)
+		snprintf(address, size, "%s", forwarded);
+	else if (client == NULL ||
+			 getnameinfo(client, len, address, (socklen_t) size, NULL, 0, NI_NUMERICHOST) != 0)
+		snprintf(address, size, "unknown");
+}

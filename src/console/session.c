@@ -1,0 +1,235 @@
+/*
+ * console/session.c - a session is a connection to the database with the login of its user.
+ */
+#include "console/session.h"
+
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "console/database.h"
+#include "console/failure.h"
+#include "console/options.h"
+
+#define IDLE_S 900
+#define LONGEST_S 43200
+#define CONNECT_S 10
+#define MOST_CONNECTING 8
+#define MOST_QUEUED 32
+#define ASK_AGAIN_S 2
+#define BEAT_S 15
+
+static BmwSession *sessions;
+
+void
+bmw_sessions_create(void)
+{
+	sessions = calloc((size_t) bmw_options.max_sessions, sizeof(*sessions));
+	if (sessions == NULL)
+		errx(1, "out of memory");
+}
+
+static void
+make_token(char *token)
+{
+	unsigned char random[(BMW_TOKEN_SIZE - 1) / 2];
+
+	if (getrandom(random, sizeof(random), 0) != (ssize_t) sizeof(random))
+		err(1, "no random bytes");
+	for (size_t i = 0; i < sizeof(random); i++)
+		snprintf(token + 2 * i, 3, "%02x", random[i]);
+}
+
+/* NULL: too many are in use, or being connected by who has not shown a password yet. */
+static BmwSession *
+find_unused(void)
+{
+	BmwSession *unused = NULL;
+	int connecting = 0;
+
+	for (int i = 0; i < bmw_options.max_sessions; i++)
+	{
+		if (sessions[i].db == NULL)
+			unused = &sessions[i];
+		else if (sessions[i].is_connecting)
+			connecting++;
+	}
+	return connecting < MOST_CONNECTING ? unused : NULL;
+}
+
+void
+bmw_session_open(BmwRequest *request, BmwCredentials *credentials, const char *address)
+{
+	BmwSession *session = find_unused();
+
+	if (session == NULL)
+	{
+		bmw_request_fail(request, MHD_HTTP_SERVICE_UNAVAILABLE, "53300",
+						 "too many sessions: try again later");
+		return;
+	}
+	memset(session, 0, sizeof(*session));
+	TAILQ_INIT(&session->queue);
+	session->fd = -1;
+	session->begun_at = session->used_at = time(NULL);
+	make_token(session->token);
+	make_token(session->csrf);
+	snprintf(session->user, sizeof(session->user), "%s", credentials->user);
+	snprintf(session->address, sizeof(session->address), "%s", address);
+	session->running = request;
+	request->session = session;
+	bmw_database_connect(session, credentials);
+}
+
+/* In the same time, whatever the first difference is. */
+static bool
+is_same(const char *token, const char *given)
+{
+	unsigned char difference = 0;
+
+	if (strlen(given) != BMW_TOKEN_SIZE - 1)
+		return false;
+	for (int i = 0; i < BMW_TOKEN_SIZE - 1; i++)
+		difference |= (unsigned char) (token[i] ^ given[i]);
+	return difference == 0;
+}
+
+BmwSession *
+bmw_session_find(const char *token)
+{
+	BmwSession *found = NULL;
+
+	for (int i = 0; i < bmw_options.max_sessions; i++)
+		if (sessions[i].db != NULL && !sessions[i].is_connecting &&
+			is_same(sessions[i].token, token))
+			found = &sessions[i];
+	if (found != NULL)
+		found->used_at = time(NULL);
+	return found;
+}
+
+bool
+bmw_session_is_csrf(const BmwSession *session, const char *token)
+{
+	return token != NULL && is_same(session->csrf, token);
+}
+
+static void
+end_request(BmwRequest *request, const char *why)
+{
+	if (request == NULL)
+		return;
+	request->session = NULL;
+	if (!request->is_streaming)
+	{
+		bmw_request_fail(request, MHD_HTTP_SERVICE_UNAVAILABLE, "08006", why);
+		return;
+	}
+	request->is_broken = true;
+	bmw_request_flush(request);
+}
+
+void
+bmw_session_close(BmwSession *session, const char *why)
+{
+	BmwRequest *request;
+
+	while ((request = TAILQ_FIRST(&session->queue)) != NULL)
+	{
+		TAILQ_REMOVE(&session->queue, request, link);
+		request->is_queued = false;
+		if (request != session->stream)
+			end_request(request, why);
+	}
+	if (session->running != session->stream)
+		end_request(session->running, why);
+	end_request(session->stream, why);
+	PQfinish(session->db);
+	explicit_bzero(session, sizeof(*session));
+}
+
+void
+bmw_session_enqueue(BmwSession *session, BmwRequest *request)
+{
+	if (session->queued >= MOST_QUEUED)
+	{
+		bmw_request_fail(request, MHD_HTTP_TOO_MANY_REQUESTS, "53400",
+						 "too many requests of this session at once");
+		return;
+	}
+	request->session = session;
+	request->is_queued = true;
+	session->queued++;
+	TAILQ_INSERT_TAIL(&session->queue, request, link);
+	bmw_database_next(session);
+}
+
+void
+bmw_session_forget(BmwSession *session, BmwRequest *request)
+{
+	if (request->is_queued)
+	{
+		TAILQ_REMOVE(&session->queue, request, link);
+		session->queued--;
+	}
+	if (session->stream == request)
+		session->stream = NULL;
+	if (session->running != request)
+		return;
+	session->running = NULL;
+	if (session->is_connecting)
+		bmw_session_close(session, "");
+	else if (session->is_busy)
+		bmw_database_resume(session);
+}
+
+/* A client that has left is noticed when something is written to it. */
+static void
+ask_again(BmwSession *session, time_t now)
+{
+	BmwRequest *stream = session->stream;
+
+	if (stream == NULL || stream->is_queued || session->running == stream)
+		return;
+	if (now - stream->beat_at >= BEAT_S)
+	{
+		bmw_text_add(&stream->reply, ": beat\n\n");
+		stream->beat_at = now;
+		bmw_request_flush(stream);
+	}
+	if (now - session->asked_at < ASK_AGAIN_S || stream->reply.len > 0)
+		return;
+	session->asked_at = now;
+	bmw_session_enqueue(session, stream);
+}
+
+static const char *
+why_over(const BmwSession *session, time_t now)
+{
+	if (session->is_connecting)
+		return now - session->begun_at > CONNECT_S ? "the database does not answer" : NULL;
+	if (now - session->begun_at > LONGEST_S)
+		return "the session is over: sign in again";
+	if (now - session->used_at > IDLE_S && !session->is_busy && session->stream == NULL)
+		return "the session was idle for too long: sign in again";
+	return NULL;
+}
+
+void
+bmw_sessions_tick(void)
+{
+	const time_t now = time(NULL);
+
+	for (int i = 0; i < bmw_options.max_sessions; i++)
+	{
+		const char *why = sessions[i].db != NULL ? why_over(&sessions[i], now) : NULL;
+
+		if (why != NULL)
+			bmw_session_close(&sessions[i], why);
+		else if (sessions[i].db != NULL && !sessions[i].is_connecting)
+			ask_again(&sessions[i], now);
+	}
+	bmw_failures_tick(now);
+}

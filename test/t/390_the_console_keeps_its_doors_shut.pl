@@ -1,0 +1,229 @@
+# The console's HTTP server: signing in is PostgreSQL's, and no page of another site, no wrong host,
+# no flood of nonsense and no lost server gets more than a clear answer.
+
+use strict;
+use warnings FATAL => 'all';
+
+use BmWebhook;
+use HTTP::Tiny;
+use IO::Socket::INET;
+use IPC::Run ();
+use JSON::PP qw(decode_json);
+use PostgreSQL::Test::Cluster;
+use Test::More;
+
+plan skip_all => 'bm_webhook_console is not built: it needs libmicrohttpd'
+  unless grep { -x "$_/bm_webhook_console" } split /:/, $ENV{PATH};
+
+my $bmw = BmWebhook->new(conf => "listen_addresses = '127.0.0.1'\npassword_encryption = 'scram-sha-256'\n");
+my $node = $bmw->node;
+$bmw->sql(q{
+	CREATE ROLE olga LOGIN PASSWORD 'o"lg\ä';
+	CREATE ROLE anna LOGIN PASSWORD 'anna';
+	CREATE ROLE boss LOGIN SUPERUSER PASSWORD 'boss';
+	CREATE ROLE open LOGIN;
+	INSERT INTO bm_webhook.application (name) VALUES ('shop');
+	SELECT bm_webhook.grant_operator('olga'), bm_webhook.grant_owner('shop', 'anna')});
+my $hba = "local all all trust\nhost all open 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+PostgreSQL::Test::Utils::append_to_file($node->data_dir . '/pg_hba.new', $hba);
+rename $node->data_dir . '/pg_hba.new', $node->data_dir . '/pg_hba.conf';
+$node->reload;
+
+my @program = ('bm_webhook_console', '--dbhost', '127.0.0.1', '--dbport', $node->port, '--dbname', 'postgres');
+my $port = PostgreSQL::Test::Cluster::get_free_port();
+my $url = "http://127.0.0.1:$port";
+my $log = '';
+my $console = start_console('--port', $port, '--max-sessions', 6);
+
+sub start_console
+{
+	my @options = @_;
+	my $h = IPC::Run::start([ @program, @options ], '<', \undef, '>', \my $out, '2>', \$log);
+	wait_until('the console listens', sub { $h->pump_nb; $log =~ /listening/ });
+	return $h;
+}
+
+# ask METHOD PATH BODY HEADER => VALUE...: the status and what the JSON says
+sub ask
+{
+	my ($method, $path, $body, %headers) = @_;
+	my $answer = HTTP::Tiny->new(timeout => 60)->request($method, $url . $path,
+		{ headers => { 'content-type' => 'application/json', %headers }, defined $body ? (content => $body) : () });
+	my $json = eval { decode_json($answer->{content}) } // {};
+	return ($answer->{status}, $json, $answer->{headers}, $answer->{content});
+}
+
+sub sign_in
+{
+	my ($user, $password) = @_;
+	my ($status, $json, $headers) = ask('POST', '/api/login', qq({"user": "$user", "password": "$password"}));
+	my ($cookie) = ($headers->{'set-cookie'} // '') =~ /^([^;]*)/;
+	return ($status, $json, $cookie, $headers);
+}
+
+sub run_and_fail
+{
+	my @options = @_;
+	my $h = IPC::Run::start([ @program, @options ], '<', \undef, '>', \my $out, '2>', \my $error);
+	$h->finish;
+	return ($h->result(0), $error);
+}
+
+###############################################################################
+# Starting
+###############################################################################
+
+my ($code, $error) = run_and_fail('--listen', '0.0.0.0');
+is($code, 2, 'another address is refused without TLS');
+like($error, qr/passwords would cross the network in the clear/, 'and why');
+($code, $error) = run_and_fail('--dbhost', $node->host);
+like($error, qr/lets "postgres" in with a wrong password/, 'a server that trusts everybody is refused');
+
+###############################################################################
+# Signing in
+###############################################################################
+
+my ($status, $json, $cookie, $headers) = sign_in('olga', 'o\"lg\\\\\u00e4');
+is($status, 200, 'signed in with the password of PostgreSQL, escapes and all');
+my $csrf = $json->{csrf};
+like($csrf, qr/^[0-9a-f]{64}$/, 'the answer has a token');
+like($headers->{'set-cookie'}, qr/^s=[0-9a-f]{64}; Path=\/; HttpOnly; SameSite=Strict$/, 'the cookie');
+like($headers->{'content-security-policy'}, qr/default-src 'none'.*frame-ancestors 'none'.*require-trusted-types-for/,
+	'the policy of contents');
+is($headers->{$_->[0]}, $_->[1], $_->[0])
+  for [ 'cache-control', 'no-store' ], [ 'x-content-type-options', 'nosniff' ], [ 'referrer-policy', 'no-referrer' ];
+
+is_deeply([ (sign_in('boss', 'boss'))[0] ], [403], 'a superuser is refused');
+($status, $json) = sign_in('open', 'whatever');
+is($status, 403, 'a user whom the server trusts is refused');
+like($json->{message}, qr/did not ask for the password/, 'and why');
+
+my @wrong = map { [ @{$_}[ 0, 1 ] ] } map { [ sign_in(@$_) ] } [ 'olga', 'x' ], [ 'nobody', 'x' ],
+  [ 'olga dbname=x host=evil', 'x' ], [ 'x' x 5000, 'x' ], [ 'olga', '' ];
+is($_->[0], 401, 'a wrong user or password') for @wrong;
+is_deeply($_->[1], $wrong[0][1], 'with the same words') for @wrong;
+is((ask('POST', '/api/login', '{"user": "olga"'))[0], 401, 'a broken body signs nobody in');
+
+my @statuses = map { (sign_in('anna', "wrong$_"))[0] } 1 .. 6;
+is_deeply(\@statuses, [ (401) x 5, 429 ], 'the sixth try within a minute is not tried');
+is((sign_in('anna', 'anna'))[0], 429, 'not even the right one');
+
+###############################################################################
+# Calls
+###############################################################################
+
+my %with = (cookie => $cookie, 'x-csrf' => $csrf);
+($status, $json) = ask('GET', '/api/session', undef, cookie => $cookie);
+is($status, 200, 'the session');
+is($json->{csrf}, $csrf, 'has its token');
+is($json->{session}{user}, 'olga', 'and the user');
+is((ask('GET', '/api/overview?a=%7B%7D', undef, cookie => $cookie))[0], 200, 'a question');
+is((ask('GET', '/api/overview', undef, cookie => 's=' . '0' x 64))[0], 401, 'not with another cookie');
+is((ask('GET', '/api/overview', undef))[0], 401, 'not without');
+is((ask('GET', '/api/nothing', undef, cookie => $cookie))[0], 404, 'no such function');
+is((ask('GET', '/api/_secret', undef, cookie => $cookie))[0], 404, 'nor a private one');
+is((ask('GET', '/api/ping', undef, cookie => $cookie))[0], 405, 'an action is no question');
+is((ask('GET', '/api/overview?a=%7B', undef, cookie => $cookie))[0], 400, 'what is no JSON');
+is((ask('POST', '/api/ping', '{"endpoint": 4711}', %with))[0], 403, 'what its user may not do');
+($status, $json) = ask('GET', '/api/endpoint?a={"id":4711,"endpoint":4711}', undef, cookie => $cookie);
+is($status, 404, 'an error of the database by its SQLSTATE');
+is($json->{sqlstate}, '42704', 'which is there');
+ok($json->{message} && $json->{hint}, 'with message and hint');
+
+is((ask('POST', '/api/ping', '{}', cookie => $cookie))[0], 403, 'no action without the token');
+is((ask('POST', '/api/ping', '{}', %with, 'x-csrf' => '0' x 64))[0], 403, 'nor with another');
+is((ask('POST', '/api/ping', '{}', %with, 'sec-fetch-site' => 'cross-site'))[0], 403, 'nor from another site');
+is((ask('POST', '/api/ping', '{}', %with, origin => 'http://evil.example'))[0], 403, 'nor from another origin');
+is((ask('POST', '/api/ping', '{}', %with, 'content-type' => 'text/plain'))[0], 415, 'nor by a form');
+is((ask('POST', '/api/ping', 'x' x 70_000, %with))[0], 413, 'nor with a body without end');
+
+sub raw
+{
+	my ($text) = @_;
+	my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 60) or return '';
+	local $SIG{PIPE} = 'IGNORE';
+	print $socket $text;
+	$socket->shutdown(1);
+	return <$socket> // '';
+}
+like(raw("GET /api/overview HTTP/1.1\r\nHost: evil.example\r\nCookie: $cookie\r\nConnection: close\r\n\r\n"), qr/ 421 /,
+	'another host leads nowhere');
+like(raw("GET /api/overview HTTP/1.0\r\nCookie: $cookie\r\n\r\n"), qr/ (400|421) /, 'nor does none');
+
+###############################################################################
+# Live and export
+###############################################################################
+
+my $stream = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port);
+print $stream "GET /api/live?a={} HTTP/1.1\r\nHost: 127.0.0.1:$port\r\nCookie: $cookie\r\n\r\n";
+my $seen = '';
+$stream->blocking(0);
+my $event;
+wait_until('an event is told of', sub {
+	$event = $bmw->sql(q{SELECT bm_webhook.emit('live.one', '{}')});
+	sysread $stream, $seen, 65536, length $seen;
+	return $seen =~ /event: tail\r?\ndata: .*live\.one/;
+});
+like($seen, qr/^id: /m, 'with the cursor to go on from');
+close $stream;
+
+my ($csv_status, undef, $csv_headers, $csv) =
+  ask('GET', '/api/export?a={"what":"delivery_rates","format":"csv"}', undef, cookie => $cookie);
+is($csv_status, 200, 'an export');
+like($csv_headers->{'content-type'}, qr{^text/csv}, 'is CSV');
+is((ask('GET', '/api/export?a={"what":"nonsense"}', undef, cookie => $cookie))[0], 422, 'an error before its first row');
+
+###############################################################################
+# Trouble
+###############################################################################
+
+my @hostile = (
+	"GET / HTTP/1.1\r\n", "\0\0\0\0", "GET /" . 'a' x 40_000 . " HTTP/1.1\r\n\r\n",
+	"POST /api/login HTTP/1.1\r\nHost: 127.0.0.1:$port\r\nContent-Length: 99999999999\r\n\r\n{",
+	"POST /api/login HTTP/1.1\r\nHost: 127.0.0.1:$port\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\nx",
+	"GET /api/overview?a=%00%ff HTTP/1.1\r\nHost: 127.0.0.1:$port\r\nCookie: $cookie; s=; s\r\n\r\n",
+	"PUT /api/ping HTTP/1.1\r\nHost: 127.0.0.1:$port\r\n\r\n",
+	"GET /../../etc/passwd HTTP/1.1\r\nHost: 127.0.0.1:$port\r\n\r\n",
+	"GET /api/live HTTP/1.1\r\nHost: 127.0.0.1:$port\r\nCookie: $cookie\r\nLast-Event-ID: '; DROP TABLE x\r\n\r\n",
+	"POST /api/ping HTTP/1.1\r\nHost: 127.0.0.1:$port\r\nOrigin: http://evil\r\nCookie: $cookie\r\nContent-Length: 2\r\n\r\n{}");
+my @slow;
+for my $i (1 .. 10_000)
+{
+	my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port) or next;
+	local $SIG{PIPE} = 'IGNORE';
+	syswrite $socket, $hostile[ $i % @hostile ];
+	push @slow, $socket;
+	shift @slow if @slow > 50;
+}
+@slow = ();
+wait_until('it serves after ten thousand hostile requests',
+	sub { (ask('GET', '/api/overview', undef, cookie => $cookie))[0] == 200 });
+
+my @cookies;
+wait_until('no more sessions can begin', sub {
+	($status, $json, my $new) = sign_in('olga', 'o\"lg\\\\\u00e4');
+	push @cookies, $new if $status == 200;
+	return $status == 503;
+});
+is(@cookies, 5, 'than allowed');
+like($json->{message}, qr/too many sessions/, 'in words');
+is((ask('POST', '/api/logout', '{}', %with))[0], 200, 'signed out');
+is((ask('GET', '/api/session', undef, cookie => $cookie))[0], 401, 'the cookie is worth nothing');
+is((sign_in('olga', 'o\"lg\\\\\u00e4'))[0], 200, 'another may sign in');
+
+$bmw->sql(q{SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'bm_webhook_console'});
+wait_until('a killed backend is a session that is over',
+	sub { (ask('GET', '/api/session', undef, cookie => $cookies[0]))[0] == 401 });
+is((sign_in('olga', 'o\"lg\\\\\u00e4'))[0], 200, 'and the next begins');
+
+$node->stop;
+($status, $json) = sign_in('olga', 'o\"lg\\\\\u00e4');
+is($status, 503, 'without a server');
+like($json->{message}, qr/does not answer/, 'it says so');
+$node->start;
+is((sign_in('olga', 'o\"lg\\\\\u00e4'))[0], 200, 'and signs in when it is back');
+
+$console->signal('TERM');
+$console->finish;
+is($console->result(0), 0, 'it ends cleanly');
+$bmw->finish;
