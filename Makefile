@@ -2,6 +2,7 @@
 # make install       install it into that server
 # make installcheck  SQL tests against a running server that preloads the extension
 # make demo          a private server, a receiver and a few webhooks, in a minute
+# make console      a private server with three tenants, traffic and trouble, and the console on it
 # make test          everything: unit, SQL and TAP tests in a private server, never as root
 # make test-versions the same with PostgreSQL 17 and 18, in Debian chroots; slow, as root
 # make unit          the unit tests of src/core alone
@@ -32,6 +33,11 @@ demo:
 	tools/install-deps build demo
 	tools/node-modules
 	tools/private examples/demo/run
+
+console:
+	tools/install-deps build demo
+	tools/node-modules
+	tools/private examples/console/run
 
 bench:
 	tools/install-deps build bench
@@ -78,10 +84,10 @@ format:
 	tools/install-deps lint
 	tools/format
 
-.PHONY: all help test test-versions test-fresh test-upgrade demo bench bench-peers unit fuzz simulate window lint format
+.PHONY: all help test test-versions test-fresh test-upgrade demo console bench bench-peers unit fuzz simulate window lint format
 
 # The targets above must work before a server is installed, the ones below need its PGXS.
-no_server_goals := help test test-versions test-fresh test-upgrade demo bench bench-peers unit fuzz simulate window lint format
+no_server_goals := help test test-versions test-fresh test-upgrade demo console bench bench-peers unit fuzz simulate window lint format
 ifneq (,$(filter-out $(no_server_goals),$(or $(MAKECMDGOALS),all)))
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
@@ -138,14 +144,14 @@ build/bm_webhook--$(version).sql: $(parts) bm_webhook.control
 
 # The console is a program of its own, built where its two libraries are.
 ifeq (yes,$(shell pkg-config --exists libmicrohttpd libpq 2>/dev/null && echo yes))
-console := build/bm_webhook_console
+console_program := build/bm_webhook_console
 else
 $(info bm_webhook_console is not built: it needs libmicrohttpd-dev and libpq-dev)
 endif
 console_sources := $(wildcard $(here)/src/console/*.c)
 web_files := $(shell find $(here)/console/web -type f 2>/dev/null)
 
-all: $(console)
+all: $(console_program)
 
 build/console_web.c: $(here)/console/embed $(web_files)
 	$(here)/console/embed $(here)/console/web >$@
@@ -155,11 +161,11 @@ build/bm_webhook_console: $(console_sources) $(wildcard $(here)/src/console/*.h)
 		$(shell pkg-config --cflags libmicrohttpd libpq) -o $@ $(console_sources) build/console_web.c \
 		-Wl,-z,relro,-z,now $(shell pkg-config --libs libmicrohttpd libpq)
 
-ifneq (,$(console))
+ifneq (,$(console_program))
 install: install-console
-install-console: $(console)
+install-console: $(console_program)
 	$(MKDIR_P) '$(DESTDIR)$(bindir)'
-	$(INSTALL_PROGRAM) $(console) '$(DESTDIR)$(bindir)/bm_webhook_console'
+	$(INSTALL_PROGRAM) $(console_program) '$(DESTDIR)$(bindir)/bm_webhook_console'
 
 uninstall: uninstall-console
 uninstall-console:

@@ -1,7 +1,7 @@
 /*
  * console/connect.c - signing in: PostgreSQL decides, and says by its SQLSTATE why not.
  */
-#include "console/database.h"
+#include "console/connect.h"
 
 #include <ctype.h>
 #include <err.h>
@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "console/connect.h"
 #include "console/failure.h"
 #include "console/loop.h"
 #include "console/options.h"
@@ -46,7 +45,7 @@ ignore_notice(void *arg, const PGresult *notice)
 }
 
 void
-bmw_database_connect(BmwSession *session, BmwCredentials *credentials)
+bmw_connect_begin(BmwSession *session, BmwCredentials *credentials)
 {
 	bmw_failure_count(session->user, session->address);
 	session->db = begin(credentials->user, credentials->password);
@@ -176,7 +175,7 @@ bmw_connect_poll(BmwSession *session)
 }
 
 void
-bmw_database_probe(void)
+bmw_connect_probe(void)
 {
 	const char *names[] = {"host", "port", "dbname", "user", "password", "connect_timeout", NULL};
 	const char *values[] = {bmw_options.db_host,

@@ -8,15 +8,11 @@
 
 #include "console/session.h"
 
-/* Overwrites the password. */
-extern void bmw_database_connect(BmwSession *session, BmwCredentials *credentials);
 /* The socket can be read or written. */
 extern void bmw_database_ready(BmwSession *session);
 /* Begins with the next request, unless one runs. */
 extern void bmw_database_next(BmwSession *session);
 /* Reads on, as what was read has been taken. */
 extern void bmw_database_resume(BmwSession *session);
-/* Ends the program when the server lets users in whose password is wrong. */
-extern void bmw_database_probe(void);
 
 #endif

@@ -12,7 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#include "console/database.h"
+#include "console/connect.h"
 #include "console/loop.h"
 #include "console/options.h"
 #include "console/request.h"
@@ -96,7 +96,7 @@ main(int argc, char **argv)
 
 	bmw_options_parse(argc, argv);
 	forbid_core_dumps();
-	bmw_database_probe();
+	bmw_connect_probe();
 	bmw_sessions_create();
 	certificate = read_file(bmw_options.certificate);
 	key = read_file(bmw_options.key);

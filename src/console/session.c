@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "console/connect.h"
 #include "console/database.h"
 #include "console/failure.h"
 #include "console/options.h"
@@ -80,7 +81,7 @@ bmw_session_open(BmwRequest *request, BmwCredentials *credentials, const char *a
 	snprintf(session->address, sizeof(session->address), "%s", address);
 	session->running = request;
 	request->session = session;
-	bmw_database_connect(session, credentials);
+	bmw_connect_begin(session, credentials);
 }
 
 /* In the same time, whatever the first difference is. */
