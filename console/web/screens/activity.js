@@ -1,0 +1,15 @@
+import { html, useAnswer, Answer, Table, Link, withQuery, query, compact, number, time, endpointPath, eventPath } from '../lib.js';
+
+export function Operations({ a }) {
+	const found = useAnswer('operations', a, 5000);
+	return html`<${Answer} of=${found}>${(answer) => answer.rows.length === 0 ? html`<p>Nobody has asked for anything yet.</p>`
+		: html`<${Table} caption="Who asked for what" head=${['When', 'What', 'Who', 'Endpoint', 'Progress']}>
+			${answer.rows.map((row) => html`<tr key=${row.id}><td>${time(row.asked_at)}</td><td>${row.kind.replaceAll('_', ' ')}${row.reason ? html`<br /><span class="quiet">${row.reason}</span>` : null}</td><td>${row.asked_by}</td>
+				<td>${row.endpoint ? html`<${Link} to=${endpointPath(row.endpoint)}>${row.endpoint}</${Link}>` : row.application ?? 'all'}</td>
+				<td>${number(row.done)} of ${number(row.matched)}${row.ended_at ? '' : ', at work'}${row.error ? html`<br />${row.error}` : null}</td></tr>`)}</${Table}>
+			${answer.has_more ? html`<p><${Link} to=${withQuery({ before: answer.rows.at(-1).id })}>Next 50</${Link}></p>` : null}`}</${Answer}>`;
+}
+
+export function Activity() {
+	return html`<h1>Activity</h1><p class="quiet">Who sent again, canceled, paused, or looked at a secret.</p><${Operations} a=${compact({ before: query().before })} />`;
+}

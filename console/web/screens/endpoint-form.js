@@ -1,0 +1,88 @@
+import { html, session, useState, useAnswer, post, go, Trouble, endpointPath } from '../lib.js';
+
+const presets = {
+	'Standard, 9 retries in 76 h': ['5 s', '5 min', '30 min', '2 h', '5 h', '10 h', '14 h', '20 h', '24 h'],
+	'Quick, 4 retries in 6 min': ['5 s', '30 s', '1 min', '5 min'],
+	'A day, 7 retries in 24 h': ['10 s', '1 min', '10 min', '1 h', '3 h', '8 h', '12 h'],
+	'None': [],
+};
+const columns = ['url', 'application', 'event_types', 'channel', 'filter', 'retry_delays', 'timeout', 'ttl', 'rate_limit', 'max_in_flight', 'headers', 'description', 'ordering', 'payload'];
+
+// The database says what is wrong; the column that it speaks of is where it is shown.
+export const fieldOf = (error) => error.column ?? columns.find((name) => `${error.message} ${error.detail ?? ''}`.includes(name))
+	?? (/\bURL\b|address|scheme|host/i.test(error.message) ? 'url' : undefined);
+
+function Field({ name, label, hint, error, children }) {
+	return html`<div class="field"><label for=${name}>${label}</label>${children}
+		${hint ? html`<div class="quiet" id=${`${name}-hint`}>${hint}</div>` : null}
+		${error ? html`<div role="alert">${error.message}${error.hint ? `. ${error.hint}` : ''}</div>` : null}</div>`;
+}
+
+function EventPicker({ patterns, onChange }) {
+	const types = useAnswer('event_types', {});
+	const known = types.answer ?? [];
+	const families = [...new Set(known.map((type) => `${type.name.split('.')[0]}.*`))];
+	const toggle = (pattern) => (event) => onChange(event.target.checked ? [...patterns, pattern] : patterns.filter((p) => p !== pattern));
+	const other = patterns.filter((p) => p !== '*' && !families.includes(p) && !known.some((type) => type.name === p));
+	return html`<fieldset><legend>Event types</legend><div class="picker" tabindex="0" role="group" aria-label="Event types">
+		<label><input type="checkbox" checked=${patterns.includes('*')} onChange=${toggle('*')} /> * <span class="quiet">all but operational ones</span></label>
+		${families.map((family) => html`<label key=${family}><input type="checkbox" checked=${patterns.includes(family)} onChange=${toggle(family)} /> ${family}</label>`)}
+		${known.map((type) => html`<label key=${type.name}><input type="checkbox" checked=${patterns.includes(type.name)} onChange=${toggle(type.name)} /> ${type.name} <span class="quiet">${type.description}</span></label>`)}</div>
+		<label for="other">Others, separated by spaces</label><input id="other" value=${other.join(' ')}
+			onChange=${(event) => onChange([...patterns.filter((p) => !other.includes(p)), ...event.target.value.split(/[\s,]+/).filter(Boolean)])} /></fieldset>`;
+}
+
+// endpoint: what is changed; none: a new one.
+export function EndpointForm({ endpoint, onSaved }) {
+	const [patterns, setPatterns] = useState(endpoint?.event_types ?? ['*']);
+	const [state, set] = useState({});
+	const field = state.error && fieldOf(state.error);
+	const at = (name) => field === name ? state.error : null;
+	const submit = async (event) => {
+		event.preventDefault();
+		const form = Object.fromEntries(new FormData(event.target));
+		const a = { url: form.url, event_types: patterns, description: form.description || null, channel: form.channel || null, filter: form.filter || null,
+			timeout: form.timeout, ttl: form.ttl || null, rate_limit: form.rate_limit ? Number(form.rate_limit) : null, max_in_flight: Number(form.max_in_flight),
+			ordering: form.ordering, payload: form.payload, retry_delays: form.retry_delays.split(',').map((s) => s.trim()).filter(Boolean) };
+		if (endpoint) a.id = endpoint.id; else a.application = form.application || null;
+		if (form.headers.trim()) {
+			try { a.headers = JSON.parse(form.headers); } catch { return set({ error: { column: 'headers', message: 'the headers are not a JSON object' } }); }
+		}
+		set({ isBusy: true });
+		try {
+			const saved = await post('save_endpoint', a);
+			set({ isSaved: true });
+			endpoint ? onSaved?.() : go(endpointPath(saved.id));
+		} catch (error) {
+			set({ error });
+		}
+		return undefined;
+	};
+	const value = (name, standard = '') => endpoint ? endpoint[name] ?? '' : standard;
+	const [delays, setDelays] = useState((endpoint?.retry_delays ?? presets['Standard, 9 retries in 76 h']).join(', '));
+	return html`${endpoint ? null : html`<h1>New endpoint</h1>`}<form onSubmit=${submit}>
+		<${Field} name="url" label="URL" hint="Where events are sent by POST." error=${at('url')}><input id="url" name="url" type="text" inputmode="url" required defaultValue=${value('url')} aria-describedby="url-hint" /></${Field}>
+		${endpoint ? null : html`<${Field} name="application" label="Application" hint="It gets the events of this application alone." error=${at('application')}>
+			<select id="application" name="application" aria-describedby="application-hint">${session.who.is_unbound ? html`<option value="">all</option>` : null}
+				${session.who.applications.map((name) => html`<option value=${name}>${name}</option>`)}</select></${Field}>`}
+		<${EventPicker} patterns=${patterns} onChange=${setPatterns} />${at('event_types') ? html`<${Trouble} error=${state.error} />` : null}
+		<${Field} name="retry" label="Retries"><select id="retry" onChange=${(event) => { if (event.target.value) setDelays(presets[event.target.value].join(', ')); }}>
+			<option value="">as below</option>${Object.keys(presets).map((name) => html`<option value=${name}>${name}</option>`)}</select></${Field}>
+		<${Field} name="retry_delays" label="Delays before each further attempt" error=${at('retry_delays')}><input id="retry_delays" name="retry_delays" value=${delays} onInput=${(event) => setDelays(event.target.value)} /></${Field}>
+		<details><summary>More</summary>
+			<${Field} name="description" label="Description" error=${at('description')}><input id="description" name="description" defaultValue=${value('description')} /></${Field}>
+			<${Field} name="channel" label="Channel" hint="Only events of this channel; empty: all." error=${at('channel')}><input id="channel" name="channel" defaultValue=${value('channel')} /></${Field}>
+			<${Field} name="filter" label="Filter" hint=${'A jsonpath predicate over the body, such as $.data.amount > 100'} error=${at('filter')}><input id="filter" name="filter" defaultValue=${value('filter')} /></${Field}>
+			<${Field} name="timeout" label="Timeout of an attempt" error=${at('timeout')}><input id="timeout" name="timeout" defaultValue=${value('timeout', '15 s')} /></${Field}>
+			<${Field} name="ttl" label="Not sent when older than" hint="Such as 1 day; empty: however old." error=${at('ttl')}><input id="ttl" name="ttl" defaultValue=${value('ttl')} /></${Field}>
+			<${Field} name="rate_limit" label="Requests a second" hint="Empty: no limit." error=${at('rate_limit')}><input id="rate_limit" name="rate_limit" inputmode="numeric" defaultValue=${value('rate_limit')} /></${Field}>
+			<${Field} name="max_in_flight" label="Requests at the same time" error=${at('max_in_flight')}><input id="max_in_flight" name="max_in_flight" inputmode="numeric" defaultValue=${value('max_in_flight', 128)} /></${Field}>
+			<${Field} name="ordering" label="Order"><select id="ordering" name="ordering">${['none', 'by_message'].map((o) => html`<option selected=${value('ordering', 'none') === o}>${o}</option>`)}</select></${Field}>
+			<${Field} name="payload" label="Body"><select id="payload" name="payload">${['full', 'thin'].map((o) => html`<option selected=${value('payload', 'full') === o}>${o}</option>`)}</select></${Field}>
+			<${Field} name="headers" label="Headers" hint=${endpoint ? 'A JSON object; empty: as they are. Values are not shown.' : 'A JSON object of strings.'} error=${at('headers')}><textarea id="headers" name="headers"></textarea></${Field}>
+		</details>
+		${state.error && !(field && columns.includes(field)) ? html`<${Trouble} error=${state.error} />` : null}
+		${state.error && field ? html`<p role="alert">Not saved: see ${field}.</p>` : null}
+		<p role="status">${state.isSaved ? 'Saved.' : ''}</p>
+		<button class="main" disabled=${state.isBusy}>${endpoint ? 'Save' : 'Register'}</button></form>`;
+}

@@ -1,0 +1,105 @@
+import { html, useState, useEffect, useAnswer, Answer, Table, Status, Link, Action, Bars, Copy, Trouble, get, post, go, time, ago, ms, number, endpointPath, deliveryPath } from '../lib.js';
+import { DeliveryList } from './deliveries.js';
+import { EndpointForm } from './endpoint-form.js';
+import { stateOf } from './endpoints.js';
+import { snippets } from './snippets.js';
+import { Operations } from './activity.js';
+
+// The outcome of a ping, as it comes.
+function Ping({ id }) {
+	const [event, setEvent] = useState(null);
+	const [delivery, set] = useState(null);
+	useEffect(() => {
+		if (!event) return undefined;
+		let timer = 0;
+		const look = async () => {
+			const answer = await get('delivery', { event, endpoint: id }).catch(() => null);
+			if (answer) set(answer);
+			if (!answer?.delivery || answer.delivery.status === 'pending') timer = setTimeout(look, 500);
+		};
+		set(null);
+		look();
+		return () => clearTimeout(timer);
+	}, [event]);
+	const d = delivery?.delivery;
+	return html`<${Action} does=${() => post('ping', { endpoint: id })} then=${(answer) => setEvent(answer.event)}>Ping</${Action}>
+		<span role="status">${event ? html`<${Link} to=${deliveryPath(event, id)}>Ping</${Link}>: <${Status} is=${d?.status ?? 'waiting'} /> ${d?.http_status ? `HTTP ${d.http_status}` : ''} ${d?.error ?? ''} ${d?.ms != null ? ms(d.ms) : ''}` : null}</span>`;
+}
+
+// How many first, and then the button that does it.
+function Counted({ id, name, label, verb, a, done }) {
+	const [count, setCount] = useState(null);
+	const [since, setSince] = useState(24);
+	const all = (dry_run) => ({ endpoint: id, since: new Date(Date.now() - since * 3600000).toISOString(), ...a, dry_run });
+	return html`<div class="filters"><label>${label} of the last<br /><select onChange=${(event) => { setSince(Number(event.target.value)); setCount(null); }}>
+			${[[1, 'hour'], [24, '24 hours'], [168, '7 days'], [744, '31 days']].map(([n, name]) => html`<option value=${n} selected=${n === since}>${name}</option>`)}</select></label>
+		<${Action} does=${() => post(name, all(true))} then=${(answer) => setCount(answer.matched)}>Count</${Action}>
+		${count > 0 ? html`<${Action} kind="main" does=${() => post(name, all(false))} then=${() => { setCount(null); done(`${number(count)} are sent again in the background.`); }}>${verb} ${number(count)}</${Action}>` : null}
+		<span role="status">${count === 0 ? 'There are none.' : ''}</span></div>`;
+}
+
+function Failures({ endpoint }) {
+	const causes = useAnswer('causes', { endpoint: endpoint.id });
+	const [done, setDone] = useState('');
+	return html`${endpoint.may_change ? html`<h2>Send again</h2><${Counted} id=${endpoint.id} name="redeliver_since" label="What failed" verb="Send again" done=${setDone} />
+			<${Counted} id=${endpoint.id} name="recover" label="What it never got" verb="Send" done=${setDone} /><p role="status">${done}</p>` : null}
+		<h2>Causes, last 24 hours</h2><${Answer} of=${causes}>${(rows) => rows.length === 0 ? html`<p>Nothing failed.</p>`
+			: html`<${Table} caption="Failures by cause" head=${['Status', 'Cause', 'HTTP', 'Deliveries', 'Last', 'Example']}>
+				${rows.map((row) => html`<tr><td><${Status} is=${row.status} /></td><td>${row.error_class}<br /><span class="quiet">${row.error}</span></td><td>${row.http_status ?? '–'}</td>
+					<td>${number(row.deliveries)}</td><td>${time(row.last)}</td><td><${Link} to=${deliveryPath(row.event, endpoint.id)}>open</${Link}></td></tr>`)}</${Table}>`}</${Answer}>`;
+}
+
+function Secrets({ endpoint, again }) {
+	const [secret, setSecret] = useState(null);
+	useEffect(() => {
+		if (!secret) return undefined;
+		const timer = setTimeout(() => setSecret(null), 30000);
+		return () => clearTimeout(timer);
+	}, [secret]);
+	return html`<h2>Signing secrets</h2><${Table} caption="Signing secrets" head=${['Made', 'Kind', 'Expires', '']}>
+		${endpoint.secrets.map((row) => html`<tr key=${row.id}><td>${time(row.created_at)}</td><td>${row.kind}</td><td>${row.expires_at ? time(row.expires_at) : 'never'}</td>
+			<td>${endpoint.may_change && row.expires_at ? html`<${Action} kind="danger" does=${() => post('delete_secret', { secret: row.id })} then=${again}>Delete</${Action}>` : null}</td></tr>`)}</${Table}>
+		${endpoint.may_change ? html`<p class="quiet">Who looks at the secret, or changes it, is recorded.</p><div class="buttons">
+			<${Action} does=${() => post('secret', { endpoint: endpoint.id })} then=${(answer) => setSecret(answer.secret)}>Reveal</${Action}>
+			<${Action} does=${() => post('rotate_secret', { endpoint: endpoint.id })} then=${(answer) => { setSecret(answer.secret); again(); }}>Rotate</${Action}></div>
+			<p class="quiet">After a rotation, requests are signed with both for 24 hours.</p>
+			<div role="status">${secret ? html`<pre tabindex="0" class="secret">${secret}</pre><p class="quiet">Hidden again after 30 seconds.</p>` : null}</div>` : null}
+		<h2>Verify in your code</h2>${snippets.map(([name, text]) => html`<details><summary>${name}</summary><pre tabindex="0">${text}</pre><${Copy} text=${text}>Copy</${Copy}></details>`)}`;
+}
+
+function Delete({ endpoint }) {
+	const [waiting, setWaiting] = useState(null);
+	const host = new URL(endpoint.url).host;
+	const [typed, setTyped] = useState('');
+	if (waiting === null) return html`<${Action} kind="danger" does=${() => post('delete_endpoint', { endpoint: endpoint.id, dry_run: true })} then=${(answer) => setWaiting(answer.waiting ?? 0)}>Delete…</${Action}>`;
+	return html`<div class="trouble"><p>${waiting ? `${number(waiting)} waiting deliveries become canceled.` : 'Nothing waits.'} Its log stays.</p>
+		<div class="field"><label for="host">Type ${host} to delete it</label><input id="host" value=${typed} onInput=${(event) => setTyped(event.target.value)} /></div>
+		${typed === host ? html`<${Action} kind="danger" does=${() => post('delete_endpoint', { endpoint: endpoint.id })} then=${() => go('/endpoints')}>Delete ${host}</${Action}>` : null}
+		<button type="button" onClick=${() => setWaiting(null)}>Keep it</button></div>`;
+}
+
+function Settings({ endpoint, again }) {
+	const facts = [['Event types', endpoint.event_types.join(', ')], ['Channel', endpoint.channel ?? 'all'], ['Filter', endpoint.filter ?? 'none'], ['Timeout', endpoint.timeout],
+		['Retries', `${endpoint.retry_delays.join(', ') || 'none'}${endpoint.retry_span ? ` (${endpoint.retry_span} in all)` : ''}`], ['Body', endpoint.payload], ['Order', endpoint.ordering]];
+	return html`${endpoint.may_change ? html`<${EndpointForm} endpoint=${endpoint} onSaved=${again} /><h2>Delete</h2><${Delete} endpoint=${endpoint} />`
+		: html`<dl class="facts">${facts.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`}
+		<h2>Who asked for what</h2><${Operations} a=${{ endpoint: endpoint.id }} />`;
+}
+
+const tabs = { deliveries: 'Deliveries', failures: 'Failures', settings: 'Settings', secrets: 'Secrets' };
+
+export function Endpoint({ id, tab }) {
+	const found = useAnswer('endpoint', { endpoint: id });
+	return html`<${Answer} of=${found}>${(endpoint) => html`<h1>${endpoint.url?.replace(/[?].*/, '?…') ?? `Endpoint ${id}, deleted`}</h1>
+		<p><${Status} is=${endpoint.deleted_at ? 'deleted' : stateOf({ ...endpoint, ...endpoint.state })} /> · ${endpoint.application ?? 'all applications'}
+			${endpoint.state?.failing_since ? ` · failing for ${ago(endpoint.state.failing_since)}` : ''}${endpoint.state?.disabled_reason ? ` · disabled: ${endpoint.state.disabled_reason}` : ''}
+			${endpoint.pace?.reason ? ` · held back: ${endpoint.pace.reason}` : ''} · ${number(endpoint.waiting?.pending ?? 0)} waiting${endpoint.application_paused_at ? ' · its application is paused' : ''}</p>
+		<${Bars} minutes=${endpoint.hour.minutes} label=${`Last hour: ${number(endpoint.hour.delivered)} delivered, ${number(endpoint.hour.failed)} given up.`} />
+		${endpoint.may_change ? html`<div class="buttons"><${Ping} id=${id} />
+			${endpoint.paused_at ? html`<${Action} does=${() => post('resume', { endpoint: id })} then=${found.again}>Resume</${Action}>` : html`<${Action} does=${() => post('pause', { endpoint: id })} then=${found.again}>Pause</${Action}>`}
+			${endpoint.enabled ? html`<${Action} does=${() => post('save_endpoint', { id, enabled: false })} then=${found.again}>Disable</${Action}>` : html`<${Action} kind="main" does=${() => post('save_endpoint', { id, enabled: true })} then=${found.again}>Enable</${Action}>`}</div>` : null}
+		<nav class="tabs" aria-label="Endpoint">${Object.entries(tabs).map(([key, name]) => html`<${Link} to=${endpointPath(id, key)} aria-current=${tab === key ? 'page' : undefined}>${name}</${Link}>`)}</nav>
+		${tab === 'failures' ? html`<${Failures} endpoint=${endpoint} />` : tab === 'settings' ? html`<${Settings} endpoint=${endpoint} again=${found.again} />`
+			: tab === 'secrets' ? html`<${Secrets} endpoint=${endpoint} again=${found.again} />`
+			: html`<${DeliveryList} a=${{ endpoint: id }} empty=${html`<p>Nothing was sent in 24 hours. It gets ${endpoint.event_types.join(', ')}${endpoint.channel ? ` of channel ${endpoint.channel}` : ''}. Press Ping to try it.</p>`} />`}`}</${Answer}>`;
+}

@@ -1,0 +1,41 @@
+import { html, session, useAnswer, useTail, useState, Answer, Table, Status, Link, Bars, Action, post, ago, ms, number, endpointPath } from '../lib.js';
+
+function Figure({ name, children }) {
+	return html`<div><dt>${name}</dt><dd>${children}</dd></div>`;
+}
+
+function Attention({ rows, again }) {
+	if (rows.length === 0) return html`<p>Nothing. Every endpoint answers.</p>`;
+	return html`<${Table} caption="Endpoints that need attention" head=${['State', 'Endpoint', 'Since', 'Waiting', 'Given up, 1 h', '']}>
+		${rows.map((row) => html`<tr key=${row.endpoint}><td><${Status} is=${row.state} />${row.reason ? html`<br /><span class="quiet">${row.reason}</span>` : null}</td>
+			<td><${Link} to=${endpointPath(row.endpoint)}>${row.url}</${Link}><br /><span class="quiet">${row.application ?? 'all applications'}</span></td>
+			<td>${ago(row.since)}</td><td>${number(row.waiting)}</td><td>${row.failed >= 100 ? '100+' : row.failed}</td>
+			<td>${row.may_change && row.state === 'disabled' ? html`<${Action} does=${() => post('save_endpoint', { id: row.endpoint, enabled: true })} then=${again}>Enable</${Action}>` : null}
+				${row.may_change && row.state === 'paused' ? html`<${Action} does=${() => post('resume', { endpoint: row.endpoint })} then=${again}>Resume</${Action}>` : null}
+				${row.failed > 0 ? html`<${Link} to=${endpointPath(row.endpoint, 'failures')}>Why</${Link}>` : null}</td></tr>`)}</${Table}>`;
+}
+
+function Dispatchers({ rows }) {
+	if (!rows) return null;
+	if (rows.length === 0) return html`<h2>Dispatchers</h2><div class="trouble"><strong>No dispatcher serves this database.</strong>
+		<p>Add bm_webhook to shared_preload_libraries, and restart the server.</p></div>`;
+	return html`<h2>Dispatchers</h2><${Table} caption="Dispatchers" head=${['Shard', 'State', 'In flight', 'Queued', 'Sent', 'Last error']}>
+		${rows.map((row) => html`<tr key=${row.shard}><td>${row.shard}</td><td><${Status} is=${row.state} /> ${row.reason ?? ''}</td><td>${row.in_flight}</td><td>${row.queued}</td>
+			<td>${number(row.sent)}</td><td>${row.last_error ?? '–'}</td></tr>`)}</${Table}>`;
+}
+
+export function Overview() {
+	const overview = useAnswer('overview', {}, 5000);
+	const [events, setEvents] = useState(0);
+	useTail(true, (tail) => setEvents((was) => was + tail.count));
+	return html`<h1>Overview</h1><${Answer} of=${overview}>${(answer) => answer.endpoints === 0
+		? html`<div class="notice"><p><strong>No endpoint yet.</strong></p><p>An endpoint is a URL that events are sent to. <${Link} to="/endpoints/new">Register one</${Link}>, then press Ping.</p>
+			<p>Events come from tables that are watched: <code>SELECT bm_webhook.watch('public.orders', 'order.{status}')</code></p></div><${Dispatchers} rows=${answer.dispatchers} />`
+		: html`<dl class="figures">
+				<${Figure} name="Delivered, 1 h">${number(answer.delivered)}${answer.is_partial ? '+' : ''}</${Figure}>
+				<${Figure} name="Given up, 1 h">${number(answer.failed)}${answer.is_partial ? '+' : ''}</${Figure}>
+				<${Figure} name="Waiting">${number(answer.waiting)}</${Figure}><${Figure} name="Oldest waits">${ago(answer.oldest)}</${Figure}>
+				<${Figure} name="p95 of requests">${ms(answer.p95_ms)}</${Figure}><${Figure} name="Events since you look">${number(events)}</${Figure}></dl>
+			<${Bars} minutes=${answer.minutes} label=${`Last hour: ${number(answer.delivered)} delivered, ${number(answer.failed)} given up.`} />
+			<h2>Needs attention</h2><${Attention} rows=${answer.attention} again=${overview.again} /><${Dispatchers} rows=${answer.dispatchers} />`}</${Answer}>`;
+}

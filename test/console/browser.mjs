@@ -1,0 +1,207 @@
+// The pages in a real browser: browser.mjs CONFIG, a JSON object with url, receiver, screenshots and database
+// (environment of psql). Says each check as a line of TAP, and "missing ..." when there is no browser.
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
+const config = JSON.parse(process.argv[2]);
+const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
+if (!browserPath) {
+	console.log('missing chromium');
+	process.exit(0);
+}
+const { chromium } = await import('playwright-core');
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const sql = (text) => execFileSync('psql', ['-XAtq', '-v', 'ON_ERROR_STOP=1', '-c', text], { env: { ...process.env, ...config.database } }).toString().trim();
+
+// Until the query says so.
+async function until(query, wanted) {
+	for (let i = 0, found; (found = sql(query)) !== wanted; i++) {
+		if (i > 200) throw new Error(`${query}: ${found} and not ${wanted}`);
+		await new Promise((resolve) => setTimeout(resolve, 200));
+	}
+}
+
+let checks = 0;
+const ok = (isGood, what, more = '') => {
+	console.log(`${isGood ? 'ok' : 'not ok'} ${++checks} - ${what}`);
+	if (!isGood && more) console.log(String(more).replace(/^/gm, '# '));
+};
+
+const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'] });
+const troubles = [];
+let isAudit = false;
+let page;
+
+async function open() {
+	const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+	page = await context.newPage();
+	page.setDefaultTimeout(30000);
+	page.on('console', (message) => { if (message.type() === 'error' && !isAudit && !/status of (401|403|404|422)/.test(message.text())) troubles.push(message.text()); });
+	page.on('pageerror', (error) => troubles.push(String(error)));
+}
+
+async function signIn(user) {
+	await open();
+	await page.goto(config.url);
+	await page.getByLabel('User').fill(user);
+	await page.getByLabel('Password').fill('secret');
+	await page.getByRole('button', { name: 'Sign in' }).click();
+	await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
+}
+
+const button = (name) => page.getByRole('button', { name, exact: true });
+const seen = (text) => page.getByText(text).first().waitFor();
+const visit = async (path) => { await page.goto(config.url + path); await page.locator('main h1').first().waitFor(); };
+const tab = (name) => page.getByRole('navigation', { name: 'Endpoint' }).getByRole('link', { name }).click();
+
+// Light and dark by axe, and as wide as a phone.
+async function audit(what) {
+	await page.waitForFunction(() => !document.querySelector('[aria-busy]'));
+	isAudit = true;
+	for (const colorScheme of ['light', 'dark']) {
+		await page.emulateMedia({ colorScheme });
+		if (!await page.evaluate('typeof axe === "object"')) await page.evaluate(axe);
+		const { violations } = await page.evaluate("axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] })");
+		ok(violations.length === 0, `${what}: accessible, ${colorScheme}`, violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html.slice(0, 200)).join(' | ')}`).join('\n'));
+	}
+	await page.emulateMedia({ colorScheme: 'light' });
+	isAudit = false;
+	await page.setViewportSize({ width: 390, height: 800 });
+	const width = await page.evaluate('document.documentElement.scrollWidth');
+	ok(width <= 390, `${what}: fits a phone`, width);
+	await page.setViewportSize({ width: 1280, height: 900 });
+}
+
+async function setUrl(path) {
+	await tab('Settings');
+	await page.getByLabel('URL', { exact: true }).fill(config.receiver + path);
+	await page.getByLabel('Delays before').fill('');
+	await button('Save').click();
+	await page.getByText('Saved.').waitFor();
+}
+
+async function ping() {
+	await button('Ping').click();
+	await page.locator('.buttons [role=status] .status.delivered').waitFor();
+}
+
+async function secret(name) {
+	await button(name).click();
+	return page.locator('pre.secret').innerText();
+}
+
+async function works() {
+	await signIn('shop');
+	await seen('No endpoint yet.');
+	await audit('Overview without endpoints');
+	await page.getByRole('link', { name: 'Register one' }).click();
+	await page.getByLabel('URL', { exact: true }).fill('ftp://hooks.example.com/');
+	await button('Register').click();
+	await page.locator('.field', { has: page.locator('#url') }).getByRole('alert').waitFor();
+	ok(true, 'a wrong URL is refused beside the field');
+	await audit('New endpoint, refused');
+	await page.getByLabel('URL', { exact: true }).fill(`${config.receiver}/ok/shop`);
+	await button('Register').click();
+	await button('Ping').waitFor();
+	const id = page.url().match(/endpoints\/(\d+)/)[1];
+	await ping();
+	ok(true, 'a tenant registers an endpoint and pings it');
+	await setUrl('/status/500/shop');
+	sql("SELECT bm_webhook.emit('order.paid', '{\"n\": 1}', 'shop', 'sms', 'm-1') FROM generate_series(1, 3)");
+	await until(`SELECT count(*) FROM bm_webhook.delivery WHERE endpoint_id = ${id} AND status = 'failed'`, '3');
+	await visit(`/endpoints/${id}/failures`);
+	await seen('http_status');
+	ok(true, 'what failed is seen with its cause');
+	await audit('Failures of an endpoint');
+	await page.getByRole('link', { name: 'open' }).click();
+	await seen('HTTP status 500');
+	await button('Show').click();
+	await page.getByText('webhook-signature').first().waitFor();
+	await audit('Delivery that failed');
+	const delivery = new URL(page.url()).pathname;
+	await visit(`/endpoints/${id}`);
+	await setUrl('/ok/shop');
+	await tab('Failures');
+	await button('Count').first().click();
+	await button('Send again 3').click();
+	await seen('3 are sent again in the background.');
+	await until(`SELECT count(*) FROM bm_webhook.delivery WHERE endpoint_id = ${id} AND status = 'delivered'`, '4');
+	await visit(delivery);
+	await seen('sent again by shop');
+	ok(true, 'repaired, and what failed is sent again');
+	await button('Send again').click();
+	await page.waitForFunction(() => document.body.innerText.split('sent again by shop').length === 3);
+	ok(true, 'one delivery is sent again');
+	await visit(`/endpoints/${id}/secrets`);
+	const before = await secret('Reveal');
+	await button('Rotate').click();
+	await page.waitForFunction((was) => document.querySelector('pre.secret')?.innerText !== was, before);
+	const after = await page.locator('pre.secret').innerText();
+	ok(/^whsec_/.test(before) && /^whsec_/.test(after) && before !== after, 'the secret is shown, and rotated');
+	await audit('Secrets');
+	await ping();
+	ok(true, 'and the endpoint gets its ping');
+	await button('Pause').click();
+	await button('Resume').click();
+	await button('Pause').waitFor();
+	ok(true, 'paused and resumed');
+	await visit(`/events/${delivery.split('/')[2]}`);
+	await seen('Who gets it');
+	await page.keyboard.press('/');
+	await page.keyboard.type('m-1');
+	await page.keyboard.press('Enter');
+	await page.getByRole('heading', { level: 1, name: 'Message m-1' }).waitFor();
+	ok(true, 'a message is found from the keyboard');
+	return { id, delivery };
+}
+
+async function look({ id, delivery }, user) {
+	const paths = { Overview: '/', Endpoints: '/endpoints', Endpoint: `/endpoints/${id}`, Settings: `/endpoints/${id}/settings`, Deliveries: '/deliveries', 'Deliveries that failed': '/deliveries?status=failed',
+		Delivery: delivery, Event: `/events/${delivery.split('/')[2]}`, Message: '/messages/m-1', Reports: '/reports', 'Event types': '/event-types', Activity: '/activity', System: '/system', 'No such endpoint': '/endpoints/99999', 'No such page': '/nowhere' };
+	for (const [name, path] of Object.entries(paths)) {
+		await page.goto(config.url + path);
+		await page.locator('main h1, main [role=alert]').first().waitFor();
+		await audit(`${name}, as ${user}`);
+		const alerts = await page.locator('main [role=alert]').allInnerTexts();
+		const isWanted = name === 'No such endpoint' || name === 'System' && user === 'shop';
+		ok(alerts.length > 0 === isWanted, `${name}, as ${user}: ${isWanted ? 'says what is wrong' : 'no error'}`, alerts.join('\n'));
+		if (config.screenshots && user === 'operator' && ['Overview', 'Delivery'].includes(name)) {
+			await page.screenshot({ path: `${config.screenshots}/console-${name.toLowerCase()}.png` });
+		}
+	}
+}
+
+try {
+	const places = await works();
+	await look(places, 'shop');
+	await page.goto(`${config.url}/deliveries`);
+	await page.locator('main h1').waitFor();
+	for (let i = 0; i < 20 && await page.getByText('order.live').count() === 0; i++) {
+		sql("SELECT bm_webhook.emit('order.live', '{}', 'shop')");
+		await new Promise((resolve) => setTimeout(resolve, 3000));
+	}
+	await page.getByText('order.live').first().waitFor();
+	ok(true, 'a new delivery is seen without a click');
+	await button('Sign out').click();
+	await page.getByLabel('Password').waitFor();
+	ok(true, 'signed out');
+	await signIn('operator');
+	await page.getByRole('heading', { name: 'Dispatchers' }).waitFor();
+	ok(true, 'an operator sees the dispatchers');
+	await look(places, 'operator');
+	await page.goto(`${config.url}/endpoints/${places.id}`);
+	await page.locator('main h1').waitFor();
+	ok(await button('Ping').count() === 0, 'and is offered nothing that he may not do');
+	if (config.screenshots) await page.screenshot({ path: `${config.screenshots}/console-endpoint.png` });
+	await signIn('bank');
+	await page.goto(`${config.url}${places.delivery}`);
+	await seen('does not exist');
+	ok(true, 'another tenant sees nothing of it');
+	ok(troubles.length === 0, 'no error and no violation of the policy', troubles.join('\n'));
+} catch (error) {
+	ok(false, `the browser: ${error.message}`, page ? await page.locator('body').innerText().catch(() => '') : '');
+	console.log(troubles.join('\n').replace(/^/gm, '# '));
+}
+console.log(`1..${checks}`);
+await browser.close();

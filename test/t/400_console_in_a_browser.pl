@@ -1,0 +1,45 @@
+# The console's pages in a real browser: a tenant registers an endpoint, breaks and repairs it; every screen as tenant
+# and as operator, light and dark, as wide as a phone. The program of the console is stood in for by test/console/serve.mjs.
+
+use strict;
+use warnings FATAL => 'all';
+
+use BmWebhook;
+use IPC::Run ();
+use JSON::PP;
+use PostgreSQL::Test::Cluster;
+use Test::More;
+
+my $is_as_it_was = system('cd console/web/vendor && sha256sum --quiet -c SHA256SUMS') == 0;
+plan skip_all => 'chromium is not installed' unless grep { -x } map { "/usr/bin/$_" } qw(chromium chromium-browser google-chrome);
+
+my $bmw = BmWebhook->new;
+my $node = $bmw->node;
+$bmw->sql(q{CREATE ROLE operator LOGIN; CREATE ROLE shop LOGIN; CREATE ROLE bank LOGIN;
+	INSERT INTO bm_webhook.application (name) VALUES ('shop'), ('bank');
+	SELECT bm_webhook.grant_operator('operator'), bm_webhook.grant_owner('shop', 'shop'), bm_webhook.grant_owner('bank', 'bank')});
+
+my $port = PostgreSQL::Test::Cluster::get_free_port();
+my %database = (PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres');
+local @ENV{ keys %database } = values %database;
+my $out = '';
+my $console = IPC::Run::start([ 'node', 'test/console/serve.mjs', $port ], '<', \undef, '>', \$out, IPC::Run::timeout(600));
+$console->pump until $out =~ /listening/;
+
+my $config = JSON::PP->new->encode({ url => "http://127.0.0.1:$port", receiver => $bmw->receiver->url(''), database => \%database,
+	screenshots => $ENV{BMW_SCREENSHOTS} });
+my $tap = '';
+eval { IPC::Run::run([ 'node', 'test/console/browser.mjs', $config ], '<', \undef, '>', \$tap, IPC::Run::timeout(540)) } or diag($@);
+$console->kill_kill;
+plan skip_all => $1 if $tap =~ /^(missing .*)/;
+ok($is_as_it_was, 'what comes from others is as it was');
+for (split /\n/, $tap)
+{
+	/^(not )?ok \d+ - (.*)/ ? ok(!$1, $2) : /^#/ ? diag($_) : ();
+}
+like($tap, qr/^1\.\.\d+$/m, 'the browser came to its end');
+
+# Two pings, three that failed, those again, one of them once more, and what came while it was looked at.
+cmp_ok($bmw->receiver->count('shop', 'requests'), '>=', 10, 'the receiver saw all of it');
+
+$bmw->finish;
