@@ -1,5 +1,6 @@
 # The console's pages in a real browser: a tenant registers an endpoint, breaks and repairs it; every screen as tenant
-# and as operator, light and dark, as wide as a phone. The program of the console is stood in for by test/console/serve.mjs.
+# and as operator, light and dark, as wide as a phone. Where the console's program is not built, test/console/serve.mjs
+# stands in for it.
 
 use strict;
 use warnings FATAL => 'all';
@@ -13,18 +14,26 @@ use Test::More;
 my $is_as_it_was = system('cd console/web/vendor && sha256sum --quiet -c SHA256SUMS') == 0;
 plan skip_all => 'chromium is not installed' unless grep { -x } map { "/usr/bin/$_" } qw(chromium chromium-browser google-chrome);
 
-my $bmw = BmWebhook->new;
+my $bmw = BmWebhook->new(conf => "listen_addresses = '127.0.0.1'\npassword_encryption = 'scram-sha-256'\n");
 my $node = $bmw->node;
-$bmw->sql(q{CREATE ROLE operator LOGIN; CREATE ROLE shop LOGIN; CREATE ROLE bank LOGIN;
+$bmw->sql(q{CREATE ROLE operator LOGIN PASSWORD 'secret'; CREATE ROLE shop LOGIN PASSWORD 'secret'; CREATE ROLE bank LOGIN PASSWORD 'secret';
 	INSERT INTO bm_webhook.application (name) VALUES ('shop'), ('bank');
 	SELECT bm_webhook.grant_operator('operator'), bm_webhook.grant_owner('shop', 'shop'), bm_webhook.grant_owner('bank', 'bank')});
+
+open my $hba, '>', $node->data_dir . '/pg_hba.conf' or die $!;
+print $hba "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+close $hba;
+$node->reload;
 
 my $port = PostgreSQL::Test::Cluster::get_free_port();
 my %database = (PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres');
 local @ENV{ keys %database } = values %database;
+my ($program) = grep { -x } map { "$_/bm_webhook_console" } split /:/, $ENV{PATH};
+my @command = $program ? ($program, '--dbhost', '127.0.0.1', '--dbport', $node->port, '--dbname', 'postgres', '--port', $port) : ('node', 'test/console/serve.mjs', $port);
+diag("served by $command[0]");
 my $out = '';
-my $console = IPC::Run::start([ 'node', 'test/console/serve.mjs', $port ], '<', \undef, '>', \$out, IPC::Run::timeout(600));
-$console->pump until $out =~ /listening/;
+my $console = IPC::Run::start(\@command, '<', \undef, '>', \$out, '2>', \$out, IPC::Run::timeout(600));
+wait_until('the console listens', sub { $console->pump_nb; $out =~ /listening/ });
 
 my $config = JSON::PP->new->encode({ url => "http://127.0.0.1:$port", receiver => $bmw->receiver->url(''), database => \%database,
 	screenshots => $ENV{BMW_SCREENSHOTS} });
