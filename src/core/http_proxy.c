@@ -77,9 +77,12 @@ bmw_http_proxy_is_at_fault(const BmwTransfer *transfer)
 	if (transfer->code == CURLE_COULDNT_RESOLVE_PROXY || transfer->code == CURLE_COULDNT_CONNECT ||
 		transfer->code == CURLE_PROXY)
 		return true;
+	if (transfer->http->config.egress->proxy.is_socks || transfer->sends > 0 ||
+		transfer->code == CURLE_OPERATION_TIMEDOUT)
+		return false;
+	/* with a status of success its answer may still have been cut short, or have had no end */
 	curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &status);
-	return !transfer->http->config.egress->proxy.is_socks && transfer->sends == 0 &&
-		   status / 100 != 2 && transfer->code != CURLE_OPERATION_TIMEDOUT;
+	return status / 100 != 2 || transfer->code == CURLE_RECV_ERROR;
 }
 
 void
@@ -92,7 +95,7 @@ bmw_http_proxy_describe(const BmwTransfer *transfer, char *error, size_t size)
 	curl_easy_getinfo(transfer->easy, CURLINFO_PROXY_ERROR, &reply);
 	if (transfer->code == CURLE_COULDNT_RESOLVE_PROXY)
 		snprintf(error, size, "the name of the proxy could not be resolved");
-	else if (status != 0)
+	else if (status != 0 && status / 100 != 2)
 		snprintf(error, size, "the proxy answered CONNECT with HTTP status %ld", status);
 	else if (transfer->code == CURLE_COULDNT_CONNECT)
 		snprintf(error, size, "the proxy could not be reached");
