@@ -47,8 +47,14 @@ sub start_console
 sub ask
 {
 	my ($method, $path, $body, %headers) = @_;
-	my $answer = HTTP::Tiny->new(timeout => 60)->request($method, $url . $path,
-		{ headers => { 'content-type' => 'application/json', %headers }, defined $body ? (content => $body) : () });
+	my $answer;
+
+	# Without an answer (599) the console has as many connections of ours as it takes from one address.
+	wait_until("an answer to $path", sub {
+		$answer = HTTP::Tiny->new(timeout => 60)->request($method, $url . $path,
+			{ headers => { 'content-type' => 'application/json', %headers }, defined $body ? (content => $body) : () });
+		return $answer->{status} != 599;
+	});
 	my $json = eval { decode_json($answer->{content}) } // {};
 	return ($answer->{status}, $json, $answer->{headers}, $answer->{content});
 }
