@@ -5,6 +5,8 @@
 # make console      a private server with three tenants, traffic and trouble, and the console on it
 # make test          everything: unit, SQL and TAP tests in a private server, never as root
 # make test-versions the same with PostgreSQL 17 and 18, in Debian chroots; slow, as root
+# make test-sanitizers  SQL and TAP tests with the undefined-behaviour sanitizer; BMW_TAP='test/t/00*.pl' chooses
+# make test-valgrind the same with the server run by valgrind; slow, and tests that measure time fail
 # make unit          the unit tests of src/core alone
 # make fuzz          its parsers under arbitrary input, FUZZ_SECONDS=60 for each; needs clang
 # make simulate      its scheduler against simulated crashes, clocks and receivers, SECONDS=60 or SEED=n
@@ -60,6 +62,17 @@ test-fresh:
 test-upgrade:
 	BMW_COMMAND='tools/test-upgrade 15 17' tools/fresh-machines two-servers
 
+test-sanitizers:
+	tools/install-deps build test
+	tools/node-modules
+	BMW_REGRESS="$${BMW_REGRESS-$$($(MAKE) -s --no-print-directory list-regress)}" \
+		BMW_INSTRUMENT=sanitizers PG_TEST_TIMEOUT_DEFAULT=180 tools/private tools/run-tests staged
+
+test-valgrind:
+	tools/install-deps build test valgrind
+	tools/node-modules
+	BMW_INSTRUMENT=valgrind PG_TEST_TIMEOUT_DEFAULT=600 tools/private tools/run-tests staged
+
 unit:
 	$(MAKE) -C test/unit
 	$(MAKE) -C test/fuzz replay
@@ -84,10 +97,10 @@ format:
 	tools/install-deps lint
 	tools/format
 
-.PHONY: all help test test-versions test-fresh test-upgrade demo console bench bench-peers unit fuzz simulate window lint format
+.PHONY: all help test test-versions test-fresh test-upgrade test-sanitizers test-valgrind demo console bench bench-peers unit fuzz simulate window lint format
 
 # The targets above must work before a server is installed, the ones below need its PGXS.
-no_server_goals := help test test-versions test-fresh test-upgrade demo console bench bench-peers unit fuzz simulate window lint format
+no_server_goals := help test test-versions test-fresh test-upgrade test-sanitizers test-valgrind demo console bench bench-peers unit fuzz simulate window lint format
 ifneq (,$(filter-out $(no_server_goals),$(or $(MAKECMDGOALS),all)))
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)

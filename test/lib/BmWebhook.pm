@@ -413,7 +413,7 @@ sub finish
 	# Lines of sessions have the application's name before the level.
 	my @wrong = grep {
 		/^\S+ \S+ \S+ \[\d+\] (ERROR|FATAL|PANIC|WARNING):/
-		  || /was terminated by signal|exited with exit code [^01]|TRAP:|Sanitizer|stack smashing/
+		  || /was terminated by signal|exited with exit code [^01]|TRAP:|Sanitizer|stack smashing|runtime error:|^==\d+== +\S/
 	} split /\n/, PostgreSQL::Test::Utils::slurp_file($self->{node}->logfile);
 	@wrong = grep { !/$expected/ && !/autovacuum|due to administrator command|the database system is/ } @wrong;
 	is_deeply(\@wrong, [], 'the log has no error that nobody expected');
