@@ -103,7 +103,7 @@ export function useTail(isOn, onEvents, onOpen = () => {}) {
 		const open = () => {
 			source?.close();
 			source = document.hidden ? null : new EventSource('/api/live?a={}');
-			source?.addEventListener('message', (event) => handler.current.onEvents(JSON.parse(event.data)));
+			source?.addEventListener('tail', (event) => handler.current.onEvents(JSON.parse(event.data)));
 			source?.addEventListener('open', () => handler.current.onOpen());
 		};
 		open();

@@ -35,7 +35,7 @@ async function live(request, response, role) {
 			.split('\t');
 		if (!next) break;
 		cursor = next;
-		if (data) response.write(`id: ${cursor}\ndata: ${data}\n\n`);
+		if (data) response.write(`id: ${cursor}\nevent: tail\ndata: ${data}\n\n`);
 		await new Promise((resolve) => setTimeout(resolve, 1000));
 	}
 	response.end();
