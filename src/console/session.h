@@ -38,7 +38,7 @@ typedef struct BmwSession
 	BmwStep step;
 	BmwRequest *running; /* NULL while is_busy: its client has left */
 	BmwRequest *stream;	 /* the events that it follows; one at a time */
-	TAILQ_HEAD(, BmwRequest) queue;
+	TAILQ_HEAD(BmwRequestQueue, BmwRequest) queue;
 	int queued;
 	time_t begun_at, used_at, asked_at;
 } BmwSession;
