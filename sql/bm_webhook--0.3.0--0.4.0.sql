@@ -1276,8 +1276,6 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS 
 		('cancel', '{owner}'), ('recover', '{owner}'), ('redeliver', '{owner}'), ('put_back', '{owner}'),
 		('set_aside', '{owner}'), ('public_key', '{owner,operator}'), ('jwks', '{owner,operator}'),
 		('explain_delivery', '{owner,operator}'), ('message_history', '{owner,operator}'),
-		('message_rate', '{owner,operator}'), ('latency', '{owner,operator}'), ('delivery_rate', '{owner,operator}'), ('status', '{operator}'),
-		('message_rate', '{owner,operator}'), ('delivery_rate', '{owner,operator}'), ('status', '{operator}'),
 		('message_rate', '{owner,operator}'), ('latency', '{owner,operator}'), ('delivery_rate', '{owner,operator}'),
 		('status', '{operator}'),
 		('redeliver_one', '{owner}')
