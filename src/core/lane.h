@@ -154,5 +154,8 @@ extern void bmw_lanes_shift(BmwLanes *lanes, int64_t by_us, int64_t now_us);
 /* Visits every lane; fn may close the lane it is given. */
 extern void bmw_lanes_each(BmwLanes *lanes, void (*fn)(BmwLane *lane, void *context),
 						   void *context);
+/* Visits those whose queue of new jobs is not empty, whatever the number of the others; fn may take jobs out. */
+extern void bmw_lanes_each_new(BmwLanes *lanes, void (*fn)(BmwLane *lane, void *context),
+							   void *context);
 
 #endif

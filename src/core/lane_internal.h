@@ -47,6 +47,8 @@ struct BmwLane
 	BmwLane *noted_next;  /* in lanes->noted */
 	BmwLane **noted_link; /* what points to it; NULL: it is not in it */
 	BmwLaneReported reported;
+	BmwLane *new_next;	/* in lanes->with_new */
+	BmwLane **new_link; /* what points to it; NULL: it has no new jobs */
 };
 
 struct BmwLanes
@@ -62,6 +64,7 @@ struct BmwLanes
 	BmwJobCheck check; /* NULL: all are to be sent */
 	void *check_context;
 	BmwLane *noted; /* there may be something new to say of them */
+	BmwLane *with_new; /* have new jobs in their queue */
 	BmwLaneCounts total;
 	int64_t now_us; /* the latest that a caller said */
 };

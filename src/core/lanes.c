@@ -14,6 +14,7 @@
 static void end_holds(BmwLanes *lanes);
 static BmwLane *next_lane(const BmwLanes *lanes);
 static bool is_to_be_sent(const BmwLanes *lanes, BmwJob *job);
+static void list_new(BmwLane *lane);
 static bool has_jobs(const BmwLane *lane);
 static bool wants_due(const BmwLane *lane);
 static void set_or_remove(BmwHeap *heap, BmwHeapNode *node, bool is_in, int64_t key);
@@ -187,6 +188,16 @@ bmw_lanes_each(BmwLanes *lanes, void (*fn)(BmwLane *lane, void *context), void *
 }
 
 void
+bmw_lanes_each_new(BmwLanes *lanes, void (*fn)(BmwLane *lane, void *context), void *context)
+{
+	for (BmwLane *lane = lanes->with_new, *next; lane != NULL; lane = next)
+	{
+		next = lane->new_next;
+		fn(lane, context);
+	}
+}
+
+void
 bmw_lanes_shift(BmwLanes *lanes, int64_t by_us, int64_t now_us)
 {
 	lanes->now_us = now_us;
@@ -202,6 +213,7 @@ bmw_lane_refresh(BmwLane *lane)
 	BmwLanes *lanes = lane->lanes;
 	const bool may_send = has_jobs(lane) && !lane->is_stopped;
 
+	list_new(lane);
 	lane->open_us = bmw_window_next_us(&lane->window, lane->in_flight);
 	if (lane->open_us < lane->hold_until_us)
 		lane->open_us = lane->hold_until_us;
@@ -236,6 +248,29 @@ static bool
 is_to_be_sent(const BmwLanes *lanes, BmwJob *job)
 {
 	return lanes->check == NULL || lanes->check(job, lanes->check_context);
+}
+
+/* A look at those with new jobs costs nothing for the many that have none. */
+static void
+list_new(BmwLane *lane)
+{
+	BmwLane **first = &lane->lanes->with_new;
+
+	if ((lane->fresh.length > 0) == (lane->new_link != NULL))
+		return;
+	if (lane->new_link != NULL)
+	{
+		*lane->new_link = lane->new_next;
+		if (lane->new_next != NULL)
+			lane->new_next->new_link = lane->new_link;
+		lane->new_link = NULL;
+		return;
+	}
+	lane->new_next = *first;
+	lane->new_link = first;
+	if (*first != NULL)
+		(*first)->new_link = &lane->new_next;
+	*first = lane;
 }
 
 static bool

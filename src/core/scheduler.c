@@ -203,7 +203,7 @@ static void
 every_second(BmwScheduler *scheduler)
 {
 	scheduler->next_second_us = scheduler->now_us + BMW_SECOND_US;
-	bmw_lanes_each(scheduler->lanes, park_if_stuck, scheduler);
+	bmw_lanes_each_new(scheduler->lanes, park_if_stuck, scheduler);
 }
 
 /* What waits for long goes to the table, so that the cursor can move on. */

@@ -778,6 +778,33 @@ test_each(void)
 	end();
 }
 
+static void
+take_all(BmwLane *lane, void *context)
+{
+	++*(int *) context;
+	CHECK(bmw_lane_oldest_us(lane) != BMW_NEVER_US);
+	while (bmw_lane_take_new(lane) != NULL)
+		;
+}
+
+static void
+test_each_new(void)
+{
+	int visited = 0;
+
+	begin(100);
+	for (int i = 0; i < 1000; i++)
+		CHECK(bmw_lanes_open(lanes, i, 8) != NULL);
+	for (int i = 0; i < 3; i++)
+		push_new(bmw_lanes_find(lanes, i * 100), i * 2, 2);
+	push_due(bmw_lanes_find(lanes, 500), 10, 1);
+	bmw_lanes_each_new(lanes, take_all, &visited);
+	CHECK_INT(visited, 3);
+	bmw_lanes_each_new(lanes, take_all, &visited);
+	CHECK_INT(visited, 3);
+	end();
+}
+
 /* A lane whose neighbours have far more to do gets its turn after one round. */
 static void
 test_fair_among_many(void)
@@ -1183,8 +1210,17 @@ model_wakeup(void)
 }
 
 static void
+count(BmwLane *lane, void *context)
+{
+	CHECK(models[bmw_lane_endpoint(lane)].fresh_length > 0);
+	++*(int *) context;
+}
+
+static void
 check_invariants(void)
 {
+	int with_new = 0;
+	int visited = 0;
 	int queued = 0;
 	int in_flight = 0;
 
@@ -1200,12 +1236,15 @@ check_invariants(void)
 		CHECK_INT(bmw_lane_hold_until_us(model->lane), model->hold_until);
 		/* it goes to the end of another queue when another rule holds for it, so it is more than a round */
 		CHECK(model->passed_over <= 6 * MODEL_LANES);
+		with_new += model->fresh_length > 0;
 		queued += model->fresh_length + model->due_length;
 		in_flight += model->in_flight;
 	}
 	CHECK(in_flight <= 2 * MODEL_LIMIT);
 	CHECK_INT(bmw_lanes_counts(lanes).queued, queued);
 	CHECK_INT(bmw_lanes_counts(lanes).in_flight, in_flight);
+	bmw_lanes_each_new(lanes, count, &visited);
+	CHECK_INT(visited, with_new);
 }
 
 static void
@@ -1276,6 +1315,7 @@ main(void)
 	test_give_back();
 	test_health();
 	test_each();
+	test_each_new();
 	test_fair_among_many();
 	for (uint64_t start = 1; start <= 5; start++)
 		test_random(start);
