@@ -27,6 +27,16 @@ LOCK TABLE bm_webhook.application, bm_webhook.endpoint, bm_webhook.endpoint_stat
 	bm_webhook.event, bm_webhook.delivery, bm_webhook.failed_attempt, bm_webhook.redelivery, bm_webhook.set_aside
 	IN ACCESS EXCLUSIVE MODE;
 
+-- What there is has no limit that it did not have.
+ALTER TABLE bm_webhook.application ADD COLUMN max_endpoints integer, ALTER COLUMN max_endpoints SET DEFAULT 1000,
+	ADD COLUMN max_event_types integer, ADD COLUMN max_secrets integer;
+COMMENT ON COLUMN bm_webhook.application.max_endpoints IS
+	'endpoints that it may have, deleted ones not counted; NULL: no limit';
+COMMENT ON COLUMN bm_webhook.application.max_event_types IS
+	'patterns that event_types of each of its endpoints may have, 1 to 100; NULL: 100';
+COMMENT ON COLUMN bm_webhook.application.max_secrets IS
+	'secrets that each of its endpoints may have, 2 to 16; NULL: 16';
+
 ALTER TABLE bm_webhook.endpoint ADD COLUMN use_proxy boolean, ALTER COLUMN use_proxy SET DEFAULT true;
 COMMENT ON COLUMN bm_webhook.endpoint.use_proxy IS
 	'through bm_webhook.proxy, if there is one (NULL: likewise); only an administrator can change it';

@@ -11,7 +11,10 @@ CREATE TABLE bm_webhook.application (
 	deleted_at timestamptz,
 	paused_at timestamptz,
 	rate_limit integer,
-	rate_burst integer
+	rate_burst integer,
+	max_endpoints integer DEFAULT 1000,
+	max_event_types integer,
+	max_secrets integer
 );
 COMMENT ON TABLE bm_webhook.application IS 'a customer or product that owns endpoints';
 COMMENT ON COLUMN bm_webhook.application.muted_event_types IS
@@ -26,6 +29,12 @@ COMMENT ON COLUMN bm_webhook.application.rate_limit IS
 	'requests a second to all its endpoints together; 1 to 10000; null: no limit';
 COMMENT ON COLUMN bm_webhook.application.rate_burst IS
 	'requests that may start at once after a pause, 1 to 10000; null: one';
+COMMENT ON COLUMN bm_webhook.application.max_endpoints IS
+	'endpoints that it may have, deleted ones not counted; NULL: no limit';
+COMMENT ON COLUMN bm_webhook.application.max_event_types IS
+	'patterns that event_types of each of its endpoints may have, 1 to 100; NULL: 100';
+COMMENT ON COLUMN bm_webhook.application.max_secrets IS
+	'secrets that each of its endpoints may have, 2 to 16; NULL: 16';
 
 CREATE TABLE bm_webhook.endpoint (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

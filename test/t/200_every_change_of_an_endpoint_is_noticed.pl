@@ -15,7 +15,7 @@ my $many = 5_000;
 my $slow = $bmw->session;
 my $n = 0;
 
-$bmw->sql("INSERT INTO bm_webhook.application (name) VALUES ('shop'), ('bank'), ('many');
+$bmw->sql("INSERT INTO bm_webhook.application (name, max_endpoints) VALUES ('shop', NULL), ('bank', 1000), ('many', NULL);
 	INSERT INTO bm_webhook.endpoint (url, application) SELECT '" . $receiver->url('/ok/shop') . "', 'shop' FROM generate_series(1, $many)");
 my $id = $bmw->endpoint('/ok/a', application => 'bank', event_types => '{test.*}');
 $bmw->share_secrets($id, $_) for qw(b c d e f);

@@ -17,6 +17,7 @@
 #include "core/name.h"
 #include "pg/server/compat.h"
 #include "pg/sql/interval.h"
+#include "pg/sql/limits.h"
 #include "pg/sql/endpoint_filter.h"
 #include "pg/sql/endpoint_headers.h"
 #include "pg/sql/endpoint_pace.h"
@@ -78,6 +79,7 @@ bm_webhook_check_application(PG_FUNCTION_ARGS)
 	check_changed(&row, "muted_event_types", check_patterns);
 	if (bmw_row_has_column(&row, "rate_limit"))
 		check_rate(&row);
+	bmw_limits_check_application(&row);
 	bmw_row_keep_created_at(&row);
 	return bmw_row_end(&row);
 }
@@ -120,6 +122,7 @@ bm_webhook_check_endpoint(PG_FUNCTION_ARGS)
 	check_changed(&row, "payload", bmw_endpoint_payload_check);
 	bmw_endpoint_signature_check(&row);
 	check_changed(&row, "ca_certificates", check_ca_certificates);
+	bmw_limits_check_endpoint(&row);
 	keep_times(&row);
 	return bmw_row_end(&row);
 }

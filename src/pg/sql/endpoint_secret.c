@@ -15,6 +15,7 @@
 #include "core/secret.h"
 #include "pg/sql/identity.h"
 #include "pg/sql/key.h"
+#include "pg/sql/limits.h"
 #include "pg/sql/ownership.h"
 #include "pg/sql/row.h"
 #include "pg/sql/sealed.h"
@@ -221,6 +222,7 @@ check_count(const BmwRow *row)
 	BmwIdentity before = bmw_identity_become(row->relation->rd_rel->relowner);
 	bool is_deleted = false;
 	int64 length = 0;
+	int most;
 
 	SPI_connect();
 	if (bmw_statement_run(&count, values) > 0)
@@ -234,9 +236,11 @@ check_count(const BmwRow *row)
 	bmw_identity_return(before);
 	if (is_deleted)
 		bmw_ownership_refuse(endpoint_id);
-	if (length >= BMW_MAX_SECRETS)
+	/* of another's endpoint nothing was counted */
+	most = length > 0 ? bmw_limits_secrets(endpoint_id, row->relation->rd_rel->relowner) : 1;
+	if (length >= most)
 		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				errmsg("the endpoint has too many secrets"),
 				errhint("At most %d are allowed: delete old ones by bm_webhook.delete_secret().",
-						BMW_MAX_SECRETS));
+						most));
 }
