@@ -39,7 +39,7 @@ sub latencies_of
 	return @latencies;
 }
 
-$bmw->sql("INSERT INTO bm_webhook.application (name) VALUES ('bank'), ('shop')");
+$bmw->sql("INSERT INTO bm_webhook.application (name, max_endpoints) VALUES ('bank', NULL), ('shop', NULL)");
 $bmw->endpoint('/ok/bank', application => 'bank');
 my $pid = $bmw->dispatcher;
 latencies_of('few', 5);
