@@ -71,7 +71,7 @@ BEGIN
 	RETURN QUERY SELECT 'drop', p.parent::text, p.name::text, p.since, p.until,
 			coalesce(p.until <= asked_with_waiting, false)
 		FROM bm_webhook_internal.partitions() p WHERE p.until <= greatest(expired, asked)
-		ORDER BY p.since, p.parent = 'event', p.parent;
+		ORDER BY p.parent = 'event', p.since, p.parent;
 	RETURN QUERY SELECT 'close', p.parent::text, p.name::text, p.since, p.until, false
 		FROM bm_webhook_internal.partitions() p
 			JOIN pg_class c ON c.relnamespace = 'bm_webhook_internal'::regnamespace AND c.relname = p.name
@@ -198,7 +198,8 @@ CREATE FUNCTION bm_webhook_internal.end_drops(has_failed boolean, seen pg_snapsh
 			error = CASE WHEN p.left > 0 AND NOT has_failed
 				THEN format('%s partitions stay, as something in them waits: %s', p.left, p.why) END
 		FROM bm_webhook.operation x CROSS JOIN LATERAL (SELECT count(*) AS left,
-			max(bm_webhook_internal.what_waits(q.since, q.until)) AS why
+			coalesce(max(bm_webhook_internal.what_waits(q.since, q.until)),
+				'deliveries of its events are still there') AS why
 			FROM bm_webhook_internal.partitions() q WHERE q.until <= x.until) p
 		WHERE x.id = o.id AND o.kind = 'drop_before' AND o.ended_at IS NULL AND pg_visible_in_snapshot(o.xid, seen)
 $$;

@@ -141,6 +141,16 @@ read_string(Input *in, char *data, size_t size)
 	return in->at < in->end && *in->at++ == '"';
 }
 
+/* It is written to the log, where a line of its own would look like ours. */
+static bool
+is_printable(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char) *text < 0x20 || *text == 0x7F)
+			return false;
+	return true;
+}
+
 static bool
 read_member(Input *in, BmwCredentials *out)
 {
@@ -149,7 +159,7 @@ read_member(Input *in, BmwCredentials *out)
 	if (!read_string(in, name, sizeof(name)) || !accept(in, ':'))
 		return false;
 	if (strcmp(name, "user") == 0)
-		return read_string(in, out->user, sizeof(out->user));
+		return read_string(in, out->user, sizeof(out->user)) && is_printable(out->user);
 	if (strcmp(name, "password") == 0)
 		return read_string(in, out->password, sizeof(out->password));
 	return false;

@@ -63,7 +63,7 @@ struct BmwLanes
 	int max_in_flight;
 	BmwJobCheck check; /* NULL: all are to be sent */
 	void *check_context;
-	BmwLane *noted; /* there may be something new to say of them */
+	BmwLane *noted;	   /* there may be something new to say of them */
 	BmwLane *with_new; /* have new jobs in their queue */
 	BmwLaneCounts total;
 	int64_t now_us; /* the latest that a caller said */

@@ -109,6 +109,7 @@ my @wrong = map { [ @{$_}[ 0, 1 ] ] } map { [ sign_in(@$_) ] } [ 'olga', 'x' ], 
 is($_->[0], 401, 'a wrong user or password') for @wrong;
 is_deeply($_->[1], $wrong[0][1], 'with the same words') for @wrong;
 is((ask('POST', '/api/login', '{"user": "olga"'))[0], 401, 'a broken body signs nobody in');
+ask('POST', '/api/login', q({"user": "x\nbm_webhook_console: forged", "password": "p"}));
 
 my @statuses = map { (sign_in('anna', "wrong$_"))[0] } 1 .. 6;
 is_deeply(\@statuses, [ (401) x 5, 429 ], 'the sixth try within a minute is not tried');

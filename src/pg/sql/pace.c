@@ -50,7 +50,8 @@ bm_webhook_endpoint_paces(PG_FUNCTION_ARGS)
 	ids = palloc(sizeof(*ids) * length);
 	for (int i = 0; i < length; i++)
 		ids[i] = reports[i].endpoint_id;
-	visible_length = has_privs_of_role(GetUserId(), ROLE_PG_MONITOR)
+	/* pg_monitor needs no right to endpoints, as stat_endpoint leaves out those that are deleted */
+	visible_length = !superuser() && has_privs_of_role(GetUserId(), ROLE_PG_MONITOR)
 						 ? length
 						 : bmw_visible_endpoints(ids, length, ids);
 	for (int i = 0, k = 0; i < length && k < visible_length; i++)
