@@ -233,4 +233,5 @@ is((sign_in('olga', 'o\"lg\\\\\u00e4'))[0], 200, 'and signs in when it is back')
 $console->signal('TERM');
 $console->finish;
 is($console->result(0), 0, 'it ends cleanly');
+unlike($log, qr/^bm_webhook_console: forged/m, 'nobody writes lines into its log');
 $bmw->finish;
