@@ -15,7 +15,6 @@
 #include "core/pattern.h"
 #include "fmgr.h"
 #include "core/name.h"
-#include "pg/server/compat.h"
 #include "pg/sql/interval.h"
 #include "pg/sql/limits.h"
 #include "pg/sql/endpoint_filter.h"
@@ -28,7 +27,6 @@
 #include "pg/sql/sql_row.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/syscache.h"
 
