@@ -6,11 +6,9 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "pg/server/notify.h"
+#include "pg/sql/as_owner.h"
 #include "pg/sql/call.h"
-#include "pg/sql/identity.h"
-#include "pg/sql/insert.h"
 #include "pg/sql/ownership.h"
-#include "pg/sql/statement.h"
 #include "utils/timestamp.h"
 
 #define HINT                                                                                       \
@@ -30,22 +28,13 @@ static void check(FunctionCallInfo fcinfo);
 Datum
 bm_webhook_drop_before(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = CurrentMemoryContext;
 	Datum values[4] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2),
 					   bmw_ownership_caller_name()};
-	BmwIdentity before;
 	Datum columns[2];
 	bool nulls[2];
 
 	check(fcinfo);
-	before = bmw_identity_become(bmw_event_store_owner());
-	SPI_connect();
-	bmw_statement_run(&begin_drop, values);
-	MemoryContextSwitchTo(context);
-	for (int i = 0; i < 2; i++)
-		columns[i] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &nulls[i]);
-	SPI_finish();
-	bmw_identity_return(before);
+	(void) bmw_as_owner_run(&begin_drop, values, NULL, columns, nulls);
 	bmw_notify_operation();
 	return bmw_call_row(fcinfo, columns, nulls);
 }
@@ -53,16 +42,11 @@ bm_webhook_drop_before(PG_FUNCTION_ARGS)
 static void
 check(FunctionCallInfo fcinfo)
 {
-	BmwCaller caller = bmw_ownership_caller();
-
 	bmw_call_require(fcinfo, 0, "before", HINT);
 	bmw_call_require(fcinfo, 1, "with_waiting", "It says whether what waits is dropped, too.");
 	bmw_call_require(fcinfo, 2, "dry_run", "Leave it out to drop.");
 	if (PG_GETARG_TIMESTAMPTZ(0) > GetCurrentTimestamp())
 		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				errmsg("\"before\" must not lie in the future"), errhint(HINT));
-	if (!DatumGetBool(caller.is_unbound))
-		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				errmsg("only an administrator can drop what the log has"),
-				errhint("It takes a role with BYPASSRLS."));
+	bmw_ownership_require_administrator("drop what the log has");
 }

@@ -7,11 +7,9 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "pg/sql/as_owner.h"
 #include "pg/sql/call.h"
-#include "pg/sql/identity.h"
-#include "pg/sql/insert.h"
 #include "pg/sql/ownership.h"
-#include "pg/sql/statement.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_erase);
@@ -45,7 +43,6 @@ run(FunctionCallInfo fcinfo)
 	Datum columns[COLUMNS];
 	char nulls[] = "      ";
 	bool is_null[COLUMNS];
-	BmwIdentity before;
 
 	for (int i = 0; i < 3; i++)
 		if (PG_ARGISNULL(i))
@@ -55,13 +52,6 @@ run(FunctionCallInfo fcinfo)
 	values[3] = caller.role;
 	values[4] = caller.is_unbound;
 	values[5] = bmw_ownership_caller_name();
-	before = bmw_identity_become(bmw_event_store_owner());
-	SPI_connect();
-	(void) bmw_statement_run_with(&erase, values, nulls, 0);
-	for (int i = 0; i < COLUMNS; i++)
-		columns[i] =
-			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &is_null[i]);
-	SPI_finish();
-	bmw_identity_return(before);
+	(void) bmw_as_owner_run(&erase, values, nulls, columns, is_null);
 	return bmw_call_row(fcinfo, columns, is_null);
 }

@@ -24,6 +24,15 @@ bmw_ownership_caller_name(void)
 }
 
 void
+bmw_ownership_require_administrator(const char *what)
+{
+	if (!DatumGetBool(bmw_ownership_caller().is_unbound))
+		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				errmsg("only an administrator can %s", what),
+				errhint("It takes a role with BYPASSRLS."));
+}
+
+void
 bmw_ownership_refuse(int64 endpoint_id)
 {
 	ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),

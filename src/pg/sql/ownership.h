@@ -33,6 +33,9 @@ extern BmwCaller bmw_ownership_caller(void);
 /* His name, for the record. */
 extern Datum bmw_ownership_caller_name(void);
 
+/* 42501 unless policies do not bind him: "only an administrator can ...". */
+extern void bmw_ownership_require_administrator(const char *what);
+
 /* 42704: it does not exist, was deleted, or is not the caller's. */
 pg_noreturn extern void bmw_ownership_refuse(int64 endpoint_id);
 

@@ -8,10 +8,8 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "pg/sql/identity.h"
-#include "pg/sql/insert.h"
+#include "pg/sql/as_owner.h"
 #include "pg/sql/ownership.h"
-#include "pg/sql/statement.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_pause);
@@ -63,26 +61,16 @@ change(FunctionCallInfo fcinfo, bool is_paused)
 					   PG_GETARG_DATUM(REASON),
 					   bmw_ownership_caller_name()};
 	char nulls[8] = "       ";
-	BmwIdentity before;
-	int64 changed = -1;
+	Datum changed;
+	bool is_null;
 
 	check_arguments(fcinfo);
 	nulls[0] = PG_ARGISNULL(ENDPOINT) ? 'n' : ' ';
 	nulls[4] = PG_ARGISNULL(APPLICATION) ? 'n' : ' ';
 	nulls[5] = PG_ARGISNULL(REASON) ? 'n' : ' ';
-	before = bmw_identity_become(bmw_event_store_owner());
-	SPI_connect();
-	if (bmw_statement_run_with(&set_paused, values, nulls, 0) > 0)
-	{
-		BmwSqlRow row = {SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
-
-		changed = bmw_sql_int64(&row, 1);
-	}
-	SPI_finish();
-	bmw_identity_return(before);
-	if (changed < 0)
+	if (bmw_as_owner_run(&set_paused, values, nulls, &changed, &is_null) == 0)
 		refuse(fcinfo);
-	PG_RETURN_INT64(changed);
+	return changed;
 }
 
 static void

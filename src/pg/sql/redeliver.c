@@ -7,11 +7,9 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "pg/sql/as_owner.h"
 #include "pg/sql/call.h"
-#include "pg/sql/identity.h"
-#include "pg/sql/insert.h"
 #include "pg/sql/ownership.h"
-#include "pg/sql/statement.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_redeliver_one);
 
@@ -29,9 +27,8 @@ Datum
 bm_webhook_redeliver_one(PG_FUNCTION_ARGS)
 {
 	BmwCaller caller = bmw_ownership_caller();
-	BmwIdentity before;
 	Datum arguments[ARGUMENTS];
-	int32 made_due;
+	Datum made_due;
 	bool is_null;
 
 	bmw_call_require(fcinfo, EVENT, "event", WHAT_TO_NAME);
@@ -40,13 +37,7 @@ bm_webhook_redeliver_one(PG_FUNCTION_ARGS)
 	arguments[1] = caller.role;
 	arguments[2] = caller.is_unbound;
 	arguments[3] = PG_GETARG_DATUM(EVENT);
-	before = bmw_identity_become(bmw_event_store_owner());
-	SPI_connect();
-	if (bmw_statement_run_with(&redeliver, arguments, NULL, 0) == 0)
+	if (bmw_as_owner_run(&redeliver, arguments, NULL, &made_due, &is_null) == 0)
 		bmw_ownership_refuse(PG_GETARG_INT64(ENDPOINT));
-	made_due =
-		DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
-	SPI_finish();
-	bmw_identity_return(before);
-	PG_RETURN_INT32(made_due);
+	return made_due;
 }

@@ -7,14 +7,12 @@
 #include "fmgr.h"
 #include "pg/server/key_file.h"
 #include "pg/server/notify.h"
+#include "pg/sql/as_owner.h"
 #include "pg/sql/call.h"
-#include "pg/sql/identity.h"
-#include "pg/sql/insert.h"
 #include "pg/sql/key.h"
 #include "pg/sql/ownership.h"
 #include "pg/sql/sealed.h"
 #include "pg/sql/sealed_headers.h"
-#include "pg/sql/statement.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_rekey);
@@ -32,32 +30,19 @@ static BmwStatement begin_rekey = {
 Datum
 bm_webhook_rekey(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = CurrentMemoryContext;
 	const char *key_id = bmw_sealed_key_id();
-	BmwCaller caller = bmw_ownership_caller();
 	Datum values[3] = {0, PG_GETARG_DATUM(0), bmw_ownership_caller_name()};
-	BmwIdentity before;
 	Datum columns[2];
 	bool nulls[2];
 
 	bmw_call_require(fcinfo, 0, "dry_run", "Leave it out to encrypt.");
-	if (!DatumGetBool(caller.is_unbound))
-		ereport(ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				errmsg("only an administrator can encrypt all secrets anew"),
-				errhint("It takes a role with BYPASSRLS."));
+	bmw_ownership_require_administrator("encrypt all secrets anew");
 	if (key_id == NULL)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("there is no key to encrypt secrets with"),
 				errhint("Set bm_webhook.secret_key_file, and reload the configuration."));
 	values[0] = CStringGetTextDatum(key_id);
-	before = bmw_identity_become(bmw_event_store_owner());
-	SPI_connect();
-	bmw_statement_run(&begin_rekey, values);
-	MemoryContextSwitchTo(context);
-	for (int i = 0; i < 2; i++)
-		columns[i] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &nulls[i]);
-	SPI_finish();
-	bmw_identity_return(before);
+	(void) bmw_as_owner_run(&begin_rekey, values, NULL, columns, nulls);
 	bmw_notify_operation();
 	return bmw_call_row(fcinfo, columns, nulls);
 }

@@ -9,11 +9,9 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "pg/server/notify.h"
+#include "pg/sql/as_owner.h"
 #include "pg/sql/call.h"
-#include "pg/sql/identity.h"
-#include "pg/sql/insert.h"
 #include "pg/sql/ownership.h"
-#include "pg/sql/statement.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_set_aside);
 PG_FUNCTION_INFO_V1(bm_webhook_put_back);
@@ -68,7 +66,6 @@ static void
 run(FunctionCallInfo fcinfo, BmwStatement *statement, Datum *values, bool *nulls)
 {
 	BmwCaller caller = bmw_ownership_caller();
-	BmwIdentity before;
 	Datum arguments[ARGUMENTS];
 	char null_flags[ARGUMENTS + 1] = "      ";
 
@@ -81,12 +78,6 @@ run(FunctionCallInfo fcinfo, BmwStatement *statement, Datum *values, bool *nulls
 	arguments[4] = PG_GETARG_DATUM(REASON);
 	arguments[5] = bmw_ownership_caller_name();
 	null_flags[4] = PG_ARGISNULL(REASON) ? 'n' : ' ';
-	before = bmw_identity_become(bmw_event_store_owner());
-	SPI_connect();
-	if (bmw_statement_run_with(statement, arguments, null_flags, 0) == 0)
+	if (bmw_as_owner_run(statement, arguments, null_flags, values, nulls) == 0)
 		bmw_ownership_refuse(PG_GETARG_INT64(ENDPOINT));
-	for (int i = 0; i < SPI_tuptable->tupdesc->natts; i++)
-		values[i] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &nulls[i]);
-	SPI_finish();
-	bmw_identity_return(before);
 }
