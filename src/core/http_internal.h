@@ -70,9 +70,12 @@ struct BmwHttp
 	BmwTransfer *finished_tail;
 	BmwTransfer *handed_out; /* its result is with the caller */
 	int in_flight;
+	bool keeps_handles; /* for another request: libcurl is new enough (http_transfer.c) */
 	BmwHttpResult result;
 };
 
+/* Can handles of this libcurl be used again? */
+extern bool bmw_http_transfer_keeps_handles(void);
 /* One to be used, from the pool or new; NULL: no memory. */
 extern BmwTransfer *bmw_http_transfer_take(BmwHttp *http);
 /* Makes it the transfer of this request. */

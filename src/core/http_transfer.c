@@ -28,6 +28,12 @@ static struct curl_slist *make_headers(const BmwHttpRequest *request);
 static bool append_header(struct curl_slist **list, const char *line);
 static size_t on_response(char *bytes, size_t size, size_t count, void *context);
 
+bool
+bmw_http_transfer_keeps_handles(void)
+{
+	return curl_version_info(CURLVERSION_NOW)->version_num >= CAN_USE_HANDLES_AGAIN;
+}
+
 BmwTransfer *
 bmw_http_transfer_take(BmwHttp *http)
 {
@@ -42,7 +48,7 @@ bmw_http_transfer_take(BmwHttp *http)
 void
 bmw_http_transfer_put_back(BmwHttp *http, BmwTransfer *transfer)
 {
-	if (curl_version_info(CURLVERSION_NOW)->version_num < CAN_USE_HANDLES_AGAIN)
+	if (!http->keeps_handles)
 	{
 		curl_easy_cleanup(transfer->easy);
 		transfer->easy = NULL;
