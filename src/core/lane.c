@@ -193,26 +193,19 @@ bmw_lane_hand_out(BmwLane *lane, int64_t now_us)
 void
 bmw_lane_note(BmwLane *lane)
 {
-	BmwLanes *lanes = lane->lanes;
-
-	if (lane->noted_link != NULL)
+	if (lane->is_noted)
 		return;
-	lane->noted_next = lanes->noted;
-	lane->noted_link = &lanes->noted;
-	if (lanes->noted != NULL)
-		lanes->noted->noted_link = &lane->noted_next;
-	lanes->noted = lane;
+	LIST_INSERT_HEAD(&lane->lanes->noted, lane, noted);
+	lane->is_noted = true;
 }
 
 void
 bmw_lane_forget_note(BmwLane *lane)
 {
-	if (lane->noted_link == NULL)
+	if (!lane->is_noted)
 		return;
-	*lane->noted_link = lane->noted_next;
-	if (lane->noted_next != NULL)
-		lane->noted_next->noted_link = lane->noted_link;
-	lane->noted_link = NULL;
+	LIST_REMOVE(lane, noted);
+	lane->is_noted = false;
 }
 
 void

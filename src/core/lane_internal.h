@@ -8,6 +8,8 @@
 #ifndef BMW_CORE_LANE_INTERNAL_H
 #define BMW_CORE_LANE_INTERNAL_H
 
+#include <sys/queue.h>
+
 #include "core/heap.h"
 #include "core/lane.h"
 #include "core/lane_queue.h"
@@ -39,16 +41,16 @@ struct BmwLane
 	BmwRateLimit rate_limit;
 	unsigned turn;
 	bool is_stopped;
+	bool is_noted;
+	bool has_new;
 	int64_t hold_until_us;
 	int64_t open_us; /* a request may start, if there is a job */
 	int64_t due_us;	 /* first waiting row of the table */
 	int64_t last_success_us;
 	int64_t failing_since_us;
-	BmwLane *noted_next;  /* in lanes->noted */
-	BmwLane **noted_link; /* what points to it; NULL: it is not in it */
+	LIST_ENTRY(BmwLane) noted;	  /* in lanes->noted, while is_noted */
+	LIST_ENTRY(BmwLane) with_new; /* in lanes->with_new, while has_new */
 	BmwLaneReported reported;
-	BmwLane *new_next;	/* in lanes->with_new */
-	BmwLane **new_link; /* what points to it; NULL: it has no new jobs */
 };
 
 struct BmwLanes
@@ -63,8 +65,8 @@ struct BmwLanes
 	int max_in_flight;
 	BmwJobCheck check; /* NULL: all are to be sent */
 	void *check_context;
-	BmwLane *noted;	   /* there may be something new to say of them */
-	BmwLane *with_new; /* have new jobs in their queue */
+	LIST_HEAD(BmwNotedLanes, BmwLane) noted;  /* there may be something new to say of them */
+	LIST_HEAD(BmwNewLanes, BmwLane) with_new; /* have new jobs in their queue */
 	BmwLaneCounts total;
 	int64_t now_us; /* the latest that a caller said */
 };

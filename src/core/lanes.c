@@ -190,9 +190,9 @@ bmw_lanes_each(BmwLanes *lanes, void (*fn)(BmwLane *lane, void *context), void *
 void
 bmw_lanes_each_new(BmwLanes *lanes, void (*fn)(BmwLane *lane, void *context), void *context)
 {
-	for (BmwLane *lane = lanes->with_new, *next; lane != NULL; lane = next)
+	for (BmwLane *lane = LIST_FIRST(&lanes->with_new), *next; lane != NULL; lane = next)
 	{
-		next = lane->new_next;
+		next = LIST_NEXT(lane, with_new);
 		fn(lane, context);
 	}
 }
@@ -254,23 +254,13 @@ is_to_be_sent(const BmwLanes *lanes, BmwJob *job)
 static void
 list_new(BmwLane *lane)
 {
-	BmwLane **first = &lane->lanes->with_new;
+	const bool has_new = lane->fresh.length > 0;
 
-	if ((lane->fresh.length > 0) == (lane->new_link != NULL))
-		return;
-	if (lane->new_link != NULL)
-	{
-		*lane->new_link = lane->new_next;
-		if (lane->new_next != NULL)
-			lane->new_next->new_link = lane->new_link;
-		lane->new_link = NULL;
-		return;
-	}
-	lane->new_next = *first;
-	lane->new_link = first;
-	if (*first != NULL)
-		(*first)->new_link = &lane->new_next;
-	*first = lane;
+	if (has_new && !lane->has_new)
+		LIST_INSERT_HEAD(&lane->lanes->with_new, lane, with_new);
+	else if (!has_new && lane->has_new)
+		LIST_REMOVE(lane, with_new);
+	lane->has_new = has_new;
 }
 
 static bool

@@ -17,7 +17,7 @@ static bool is_new(const BmwLane *lane, const BmwReport *report);
 bool
 bmw_report_is_due(const BmwScheduler *scheduler)
 {
-	return scheduler->lanes->noted != NULL;
+	return !LIST_EMPTY(&scheduler->lanes->noted);
 }
 
 bool
@@ -25,7 +25,7 @@ bmw_report_next(BmwScheduler *scheduler, BmwReport *report)
 {
 	BmwLane *lane;
 
-	while ((lane = scheduler->lanes->noted) != NULL)
+	while ((lane = LIST_FIRST(&scheduler->lanes->noted)) != NULL)
 	{
 		bmw_lane_forget_note(lane);
 		*report = make(lane, scheduler->now_us);
