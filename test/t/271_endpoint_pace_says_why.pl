@@ -14,7 +14,7 @@ my %path = (limits => '/partly/50/429/limits', refuses => '/partly/40/503/refuse
 	waits => '/retry-after/100/waits');
 my %id;
 
-$bmw->sql(q{CREATE ROLE shop; CREATE ROLE bank; INSERT INTO bm_webhook.application (name, owner) VALUES ('shop', 'shop'), ('bank', 'bank');
+$bmw->sql(q{CREATE ROLE shop; CREATE ROLE bank; CREATE ROLE monitor IN ROLE pg_monitor; INSERT INTO bm_webhook.application (name, owner) VALUES ('shop', 'shop'), ('bank', 'bank');
 	GRANT USAGE ON SCHEMA bm_webhook, bm_webhook_internal TO shop, bank; GRANT SELECT (name, owner) ON bm_webhook.application TO shop, bank;
 	GRANT SELECT (id, application, deleted_at) ON bm_webhook.endpoint TO shop, bank; GRANT SELECT ON bm_webhook.endpoint_pace TO shop, bank});
 for my $name (sort keys %path)
@@ -60,6 +60,9 @@ $bmw->wait_for_sql('it is said no more', qq{SELECT reason IS DISTINCT FROM 'noth
 is(pace('hangs', 'held_until IS NULL'), 't', 'it is not held any more');
 $bmw->sql("SELECT bm_webhook.delete_endpoint($id{hangs})");
 is(pace('hangs', 'count(*)'), 0, 'what was deleted is not shown');
+is($bmw->sql("SET ROLE monitor; SELECT count(*) FROM bm_webhook_internal.endpoint_paces() WHERE endpoint_id = $id{hangs}"), 0,
+	'nor to who monitors');
+is($bmw->sql("SET ROLE monitor; SELECT count(*) > 0 FROM bm_webhook_internal.endpoint_paces()"), 't', 'who sees the others');
 
 $bmw->node->restart;
 is($bmw->sql("SELECT count(*) FROM bm_webhook.endpoint_pace WHERE endpoint_id = $id{fine}"), 0, 'after a restart nothing is known');

@@ -6,14 +6,12 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_authid.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "pg/server/shared_reports.h"
 #include "pg/sql/interval.h"
 #include "pg/sql/visible.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 
 #define COLUMNS 6
@@ -50,10 +48,7 @@ bm_webhook_endpoint_paces(PG_FUNCTION_ARGS)
 	ids = palloc(sizeof(*ids) * length);
 	for (int i = 0; i < length; i++)
 		ids[i] = reports[i].endpoint_id;
-	/* pg_monitor needs no right to endpoints, as stat_endpoint leaves out those that are deleted */
-	visible_length = !superuser() && has_privs_of_role(GetUserId(), ROLE_PG_MONITOR)
-						 ? length
-						 : bmw_visible_endpoints(ids, length, ids);
+	visible_length = bmw_visible_endpoints(ids, length, ids);
 	for (int i = 0, k = 0; i < length && k < visible_length; i++)
 		if (reports[i].endpoint_id == ids[k])
 		{

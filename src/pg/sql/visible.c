@@ -5,10 +5,15 @@
 
 #include "pg/sql/visible.h"
 
+#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
+#include "pg/sql/identity.h"
+#include "pg/sql/insert.h"
 #include "pg/sql/sql_row.h"
 #include "pg/sql/statement.h"
+#include "utils/acl.h"
 
 static BmwStatement visible_ids = {
 	"SELECT id FROM bm_webhook.endpoint WHERE id = ANY ($1) AND deleted_at IS NULL ORDER BY id",
@@ -19,7 +24,9 @@ static BmwStatement visible_ids = {
 int
 bmw_visible_endpoints(const int64 *ids, int length, int64 *visible)
 {
+	const bool is_monitor = has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
 	BmwSqlColumn column;
+	BmwIdentity before;
 	Datum value;
 	int found;
 
@@ -27,10 +34,14 @@ bmw_visible_endpoints(const int64 *ids, int length, int64 *visible)
 	for (int i = 0; i < length; i++)
 		bmw_sql_column_add(&column, Int64GetDatum(ids[i]));
 	value = bmw_sql_column_array(&column);
+	if (is_monitor)
+		before = bmw_identity_become(bmw_event_store_owner());
 	SPI_connect();
 	found = bmw_statement_run(&visible_ids, &value);
 	for (int i = 0; i < found; i++)
 		visible[i] = bmw_sql_int64(&(BmwSqlRow){SPI_tuptable->vals[i], SPI_tuptable->tupdesc}, 1);
 	SPI_finish();
+	if (is_monitor)
+		bmw_identity_return(before);
 	return found;
 }
