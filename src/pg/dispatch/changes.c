@@ -10,6 +10,7 @@
 
 #include "nodes/pg_list.h"
 #include "pg/dispatch/store.h"
+#include "pg/sql/ids.h"
 #include "utils/memutils.h"
 
 #define MAX_NOTES 5000		  /* at once; more mean all */
@@ -30,8 +31,6 @@ static void want_all(BmwChanges *changes);
 static void begin_round(BmwChanges *changes, BmwRound round);
 static void collect(const BmwChange *change, void *context);
 static int step(BmwChanges *changes, int64 *ids, int room);
-static int sort_once(int64 *ids, int length);
-static int compare(const void *a, const void *b);
 
 void
 bmw_changes_init(BmwChanges *changes)
@@ -106,7 +105,7 @@ bmw_changes_next(BmwChanges *changes, int64 now_ms, int64 *ids)
 						(changes->round == BMW_ROUND_CHECK && now_ms >= changes->at_ms));
 	if (changes->is_step)
 		length += step(changes, ids + length, BMW_CHANGES_AT_ONCE - length);
-	return sort_once(ids, length);
+	return bmw_ids_sort_once(ids, length);
 }
 
 bool
@@ -203,25 +202,4 @@ step(BmwChanges *changes, int64 *ids, int room)
 	changes->is_last_step = length < room;
 	changes->step_id = length > 0 ? ids[length - 1] : changes->after_id;
 	return length;
-}
-
-static int
-sort_once(int64 *ids, int length)
-{
-	int kept = 0;
-
-	qsort(ids, length, sizeof(*ids), compare);
-	for (int i = 0; i < length; i++)
-		if (kept == 0 || ids[kept - 1] != ids[i])
-			ids[kept++] = ids[i];
-	return kept;
-}
-
-static int
-compare(const void *a, const void *b)
-{
-	int64 left = *(const int64 *) a;
-	int64 right = *(const int64 *) b;
-
-	return (left > right) - (left < right);
 }

@@ -10,7 +10,7 @@
 
 #include "pg/dispatch/store_upkeep.h"
 #include "pg/server/settings.h"
-#include "postmaster/bgworker.h"
+#include "pg/server/start.h"
 #include "storage/spin.h"
 
 #define SECOND_US INT64CONST(1000000)
@@ -78,16 +78,8 @@ is_at_work(BmwSlot *slot)
 static bool
 start(BmwSlot *slot)
 {
-	BackgroundWorker worker = {
-		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
-		.bgw_start_time = BgWorkerStart_RecoveryFinished,
-		.bgw_restart_time = BGW_NEVER_RESTART,
-		.bgw_name = "bm_webhook keeper",
-		.bgw_type = "bm_webhook keeper",
-		.bgw_library_name = "bm_webhook",
-		.bgw_function_name = "bmw_keeper_main",
-		.bgw_main_arg = Int32GetDatum((int) (slot - bmw_shared->slots)),
-	};
+	BackgroundWorker worker =
+		bmw_start_worker("bm_webhook keeper", "bmw_keeper_main", (int) (slot - bmw_shared->slots));
 
 	memcpy(worker.bgw_extra, &slot->database, sizeof(slot->database));
 	return RegisterDynamicBackgroundWorker(&worker, NULL);

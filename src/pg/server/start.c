@@ -1,5 +1,5 @@
 /*
- * pg/server/start.c - the start of a dispatcher, for the launcher.
+ * pg/server/start.c - the start of a dispatcher, for the launcher; what all workers of a database have in common.
  */
 #include "postgres.h"
 
@@ -16,23 +16,32 @@
 static void refused(BmwStart *start, int slot);
 static void accepted(BmwStart *start, int slot);
 
-bool
-bmw_start_dispatcher(BmwStart *start, int slot)
+BackgroundWorker
+bmw_start_worker(const char *name, const char *function, int slot)
 {
 	BackgroundWorker worker = {
 		.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION,
 		.bgw_start_time = BgWorkerStart_RecoveryFinished,
 		.bgw_restart_time = BGW_NEVER_RESTART,
-		.bgw_name = "bm_webhook dispatcher",
-		.bgw_type = "bm_webhook dispatcher",
 		.bgw_library_name = "bm_webhook",
-		.bgw_function_name = "bmw_worker_main",
 		.bgw_main_arg = Int32GetDatum(slot),
-		.bgw_notify_pid = MyProcPid,
 	};
-	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
-	bool is_accepted = RegisterDynamicBackgroundWorker(&worker, &start->handle);
 
+	strlcpy(worker.bgw_name, name, sizeof(worker.bgw_name));
+	strlcpy(worker.bgw_type, name, sizeof(worker.bgw_type));
+	strlcpy(worker.bgw_function_name, function, sizeof(worker.bgw_function_name));
+	return worker;
+}
+
+bool
+bmw_start_dispatcher(BmwStart *start, int slot)
+{
+	BackgroundWorker worker = bmw_start_worker("bm_webhook dispatcher", "bmw_worker_main", slot);
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+	bool is_accepted;
+
+	worker.bgw_notify_pid = MyProcPid;
+	is_accepted = RegisterDynamicBackgroundWorker(&worker, &start->handle);
 	MemoryContextSwitchTo(caller);
 	if (is_accepted)
 		accepted(start, slot);

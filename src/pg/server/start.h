@@ -1,5 +1,5 @@
 /*
- * pg/server/start.h - the start of a dispatcher, for the launcher.
+ * pg/server/start.h - the start of a dispatcher, for the launcher; what all workers of a database have in common.
  */
 #ifndef BMW_PG_SERVER_START_H
 #define BMW_PG_SERVER_START_H
@@ -19,6 +19,8 @@ typedef struct BmwStart
 	bool is_asked_again; /* somebody asked after it had started */
 } BmwStart;
 
+/* A worker for the database of this slot, which is not started again by itself. */
+extern BackgroundWorker bmw_start_worker(const char *name, const char *function, int slot);
 /* False: there is no worker to be had now; the log is told when that lasts. */
 extern bool bmw_start_dispatcher(BmwStart *start, int slot);
 

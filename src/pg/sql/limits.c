@@ -16,6 +16,7 @@
 #include "core/pattern.h"
 #include "core/secret.h"
 #include "pg/sql/identity.h"
+#include "pg/sql/ids.h"
 #include "pg/sql/ownership.h"
 #include "pg/sql/statement.h"
 #include "utils/array.h"
@@ -68,7 +69,6 @@ static void check_event_types(const BmwRow *row, int most);
 static bool is_new_there(const BmwRow *row);
 static void check_endpoints(const BmwRow *row, int most);
 static int count_endpoints(const BmwRow *row);
-static int compare_ids(const void *a, const void *b);
 
 void
 bmw_limits_check_application(BmwRow *row)
@@ -194,11 +194,11 @@ count_endpoints(const BmwRow *row)
 {
 	Relation relation = row->relation;
 	Oid index = get_relname_relid("endpoint_application_idx", RelationGetNamespace(relation));
+	AttrNumber id = SPI_fnumber(row->desc, "id");
 	AttrNumber deleted_at = SPI_fnumber(row->desc, "deleted_at");
 	int64 *ids = palloc(sizeof(int64) * 64);
 	int room = 64;
 	int length = 0;
-	int count = 0;
 	SnapshotData dirty;
 	ScanKeyData key;
 	SysScanDesc scan;
@@ -217,21 +217,8 @@ count_endpoints(const BmwRow *row)
 			continue;
 		if (length == room)
 			ids = repalloc(ids, sizeof(int64) * (room *= 2));
-		ids[length++] =
-			DatumGetInt64(heap_getattr(tuple, SPI_fnumber(row->desc, "id"), row->desc, &is_null));
+		ids[length++] = DatumGetInt64(heap_getattr(tuple, id, row->desc, &is_null));
 	}
 	systable_endscan(scan);
-	qsort(ids, length, sizeof(int64), compare_ids);
-	for (int i = 0; i < length; i++)
-		count += i == 0 || ids[i] != ids[i - 1];
-	return count;
-}
-
-static int
-compare_ids(const void *a, const void *b)
-{
-	const int64 x = *(const int64 *) a;
-	const int64 y = *(const int64 *) b;
-
-	return x < y ? -1 : x > y;
+	return bmw_ids_sort_once(ids, length);
 }
