@@ -121,6 +121,7 @@ like(PostgreSQL::Test::Utils::slurp_file("$archive/database"), qr/\A(postgres\n)
 # One that fails keeps the partition.
 $bmw->set('bm_webhook.archive_format', 'csv');
 $bmw->set('bm_webhook.archive_command', 'exit 7');
+$bmw->wait_for_sql('a new process has it', q{SELECT current_setting('bm_webhook.archive_command') = 'exit 7'});
 make_day(41, 10, 0);
 $bmw->set('bm_webhook.retention', '31d');
 $bmw->wait_for_sql('status() says why', q{SELECT reason LIKE '%could not archive delivery\_%: program "exit 7" failed' FROM bm_webhook.status()});
