@@ -49,13 +49,14 @@ void
 bmw_partitions_shift(BmwPartitions *partitions, int64 back_us)
 {
 	partitions->look_at_us -= back_us;
-	partitions->upkeep.looked_at_us -= back_us;
+	bmw_upkeep_shift(&partitions->upkeep, back_us);
 }
 
 void
 bmw_partitions_reload(BmwPartitions *partitions)
 {
-	partitions->look_at_us = partitions->upkeep.looked_at_us = 0;
+	partitions->look_at_us = 0;
+	bmw_upkeep_reload(&partitions->upkeep);
 }
 
 static void

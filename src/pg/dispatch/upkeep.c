@@ -30,23 +30,40 @@ bmw_upkeep_init(BmwUpkeep *upkeep, BmwSlot *slot)
 	*upkeep = (BmwUpkeep){.slot = slot};
 }
 
+void
+bmw_upkeep_reload(BmwUpkeep *upkeep)
+{
+	upkeep->looked_at_us = upkeep->check_at_us = 0;
+}
+
+void
+bmw_upkeep_shift(BmwUpkeep *upkeep, int64 back_us)
+{
+	upkeep->looked_at_us -= back_us;
+	upkeep->check_at_us -= back_us;
+}
+
 int64
 bmw_upkeep_wakeup_us(const BmwUpkeep *upkeep)
 {
-	if (upkeep->slot->shard != 0 || is_at_work(upkeep->slot))
-		return PG_INT64_MAX;
-	return upkeep->looked_at_us + (upkeep->has_no_worker ? NO_WORKER_US : pause_us(upkeep->slot));
+	return upkeep->is_idle ? PG_INT64_MAX : upkeep->looked_at_us + upkeep->pause_us;
 }
 
+/* Asks shared memory, which the keeper changes too, only so often: this is called in each turn. */
 void
 bmw_upkeep_run(BmwUpkeep *upkeep, int64 now_us)
 {
 	bool is_asked = pg_atomic_read_u32(&upkeep->slot->has_upkeep) != 0;
 
-	if (upkeep->slot->shard != 0 || (now_us < bmw_upkeep_wakeup_us(upkeep) && !is_asked))
+	if (upkeep->slot->shard != 0 || (now_us < upkeep->check_at_us && !is_asked))
 		return;
+	upkeep->check_at_us = now_us + SECOND_US;
 	/* one that runs may have looked before it was asked; when it ends, it wakes us */
-	if (is_at_work(upkeep->slot))
+	upkeep->is_idle = is_at_work(upkeep->slot);
+	if (upkeep->is_idle)
+		return;
+	upkeep->pause_us = upkeep->has_no_worker ? NO_WORKER_US : pause_us(upkeep->slot);
+	if (now_us < bmw_upkeep_wakeup_us(upkeep) && !is_asked)
 		return;
 	/* before it looks: what comes in between is looked for again */
 	pg_atomic_write_u32(&upkeep->slot->has_upkeep, 0);
@@ -54,6 +71,9 @@ bmw_upkeep_run(BmwUpkeep *upkeep, int64 now_us)
 	(void) bmw_transaction_run(upkeep->slot, &upkeep->streak, look, upkeep);
 	upkeep->looked_at_us = now_us;
 	upkeep->has_no_worker = upkeep->is_due && !start(upkeep->slot);
+	/* soon, what has been started is at work, or has ended */
+	if (upkeep->is_due)
+		upkeep->pause_us = upkeep->has_no_worker ? NO_WORKER_US : SECOND_US;
 }
 
 static void
