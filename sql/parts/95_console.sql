@@ -64,31 +64,6 @@ CREATE FUNCTION bm_webhook.console_session(a jsonb) RETURNS jsonb
 $$;
 COMMENT ON FUNCTION bm_webhook.console_session(jsonb) IS 'who is asking, and for which applications he may act';
 
--- What happened to an endpoint, worst first; a delay of what waits is seen where it is over five minutes.
-CREATE FUNCTION bm_webhook_internal.console_attention() RETURNS jsonb
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
-		SET plan_cache_mode = force_custom_plan AS $$
-DECLARE
-	first uuid = bm_webhook.uuid_floor(clock_timestamp() - interval '1 hour');
-BEGIN
-	RETURN (SELECT coalesce(jsonb_agg(to_jsonb(x) - 'rank' ORDER BY x.rank, x.since), '[]') FROM (
-		SELECT array_position('{disabled,failing,gives up,waiting,paused}', r.state) AS rank, r.state, p.id AS endpoint,
-			p.application, bm_webhook_internal.console_url(p.url) AS url, s.disabled_reason AS reason, f.failed,
-			b.pending + b.not_taken AS waiting, coalesce(s.disabled_at, s.failing_since, p.paused_at, b.oldest) AS since,
-			bm_webhook_internal.console_may_change(p.application) AS may_change
-		FROM bm_webhook.backlog b JOIN bm_webhook.endpoint p ON p.id = b.endpoint_id
-			LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
-			CROSS JOIN LATERAL (SELECT count(*) AS failed FROM (SELECT FROM bm_webhook.delivery d
-				WHERE d.endpoint_id = p.id AND d.status = 'failed' AND d.event_id >= first LIMIT 100) x) f
-			CROSS JOIN LATERAL (SELECT CASE WHEN s.disabled_reason IS NOT NULL THEN 'disabled'
-				WHEN s.failing_since IS NOT NULL THEN 'failing' WHEN f.failed > 0 THEN 'gives up'
-				WHEN p.paused_at IS NOT NULL THEN 'paused'
-				WHEN p.enabled AND b.oldest < clock_timestamp() - interval '5 min' THEN 'waiting' END AS state) r
-		WHERE r.state IS NOT NULL ORDER BY 1, since LIMIT 20) x);
-END
-$$;
-COMMENT ON FUNCTION bm_webhook_internal.console_attention() IS 'the endpoints that need somebody, worst first';
-
 -- The newest deliveries of the hour, by minute: at most so many that it stays quick.
 CREATE FUNCTION bm_webhook_internal.console_minutes(endpoint bigint) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -131,16 +106,38 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_dispatchers() IS
 	'the dispatchers of this database; NULL for who may not see them';
 
+-- What needs somebody, worst first; a delay of what waits is seen where it is over five minutes. backlog is read once.
 CREATE FUNCTION bm_webhook.console_overview(a jsonb) RETURNS jsonb
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
-	SELECT bm_webhook_internal.console_minutes(NULL) || jsonb_build_object(
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+		SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	first uuid = bm_webhook.uuid_floor(clock_timestamp() - interval '1 hour');
+BEGIN
+	RETURN bm_webhook_internal.console_minutes(NULL) || (WITH b AS MATERIALIZED (SELECT * FROM bm_webhook.backlog),
+	attention AS (
+		SELECT array_position('{disabled,failing,gives up,waiting,paused}', r.state) AS rank, r.state, p.id AS endpoint,
+			p.application, bm_webhook_internal.console_url(p.url) AS url, s.disabled_reason AS reason, f.failed,
+			b.pending + b.not_taken AS waiting, coalesce(s.disabled_at, s.failing_since, p.paused_at, b.oldest) AS since,
+			bm_webhook_internal.console_may_change(p.application) AS may_change
+		FROM b JOIN bm_webhook.endpoint p ON p.id = b.endpoint_id
+			LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
+			CROSS JOIN LATERAL (SELECT count(*) AS failed FROM (SELECT FROM bm_webhook.delivery d
+				WHERE d.endpoint_id = p.id AND d.status = 'failed' AND d.event_id >= first LIMIT 100) x) f
+			CROSS JOIN LATERAL (SELECT CASE WHEN s.disabled_reason IS NOT NULL THEN 'disabled'
+				WHEN s.failing_since IS NOT NULL THEN 'failing' WHEN f.failed > 0 THEN 'gives up'
+				WHEN p.paused_at IS NOT NULL THEN 'paused'
+				WHEN p.enabled AND b.oldest < clock_timestamp() - interval '5 min' THEN 'waiting' END AS state) r
+		WHERE r.state IS NOT NULL ORDER BY 1, since LIMIT 20
+	)
+	SELECT jsonb_build_object(
 		'now', clock_timestamp(),
 		'endpoints', (SELECT count(*) FROM (SELECT FROM bm_webhook.endpoint p WHERE p.deleted_at IS NULL LIMIT 1000) x),
 		'waiting', coalesce(sum(b.pending + b.not_taken), 0), 'retrying', coalesce(sum(b.retrying), 0),
 		'oldest', min(b.oldest),
-		'attention', bm_webhook_internal.console_attention(),
+		'attention', (SELECT coalesce(jsonb_agg(to_jsonb(x) - 'rank' ORDER BY x.rank, x.since), '[]') FROM attention x),
 		'dispatchers', bm_webhook_internal.console_dispatchers())
-	FROM bm_webhook.backlog b
+	FROM b);
+END
 $$;
 COMMENT ON FUNCTION bm_webhook.console_overview(jsonb) IS
 	'the last hour, what waits, which endpoints need somebody, and the dispatchers';
