@@ -12,6 +12,7 @@
 
 static void fill_times(BmwHttpTimes *times, const BmwTransfer *transfer);
 static int64_t time_us(const BmwTransfer *transfer, CURLINFO info);
+static int status_of(const BmwTransfer *transfer);
 static BmwTransport transport_of(const BmwTransfer *transfer);
 static bool has_name(CURL *easy);
 static bool has_too_many_headers(CURL *easy);
@@ -20,13 +21,10 @@ static int64_t retry_after_us(CURL *easy);
 void
 bmw_http_result_fill(BmwHttpResult *result, BmwTransfer *transfer)
 {
-	long http_status = 0;
-
-	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http_status);
 	result->tag = transfer->tag;
 	result->transport = transport_of(transfer);
 	result->is_source_fault = transfer->is_source_fault;
-	result->http_status = result->transport == BMW_TRANSPORT_PROXY ? 0 : (int) http_status;
+	result->http_status = result->transport == BMW_TRANSPORT_PROXY ? 0 : status_of(transfer);
 	result->retry_after_us = retry_after_us(transfer->easy);
 	result->resent = transfer->sends > 1 ? transfer->sends - 1 : 0;
 	fill_times(&result->times, transfer);
@@ -36,6 +34,8 @@ bmw_http_result_fill(BmwHttpResult *result, BmwTransfer *transfer)
 	else if (transfer->code != CURLE_OK)
 		snprintf(result->error, sizeof(result->error), "%s",
 				 transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(transfer->code));
+	else if (result->transport == BMW_TRANSPORT_PROTOCOL)
+		snprintf(result->error, sizeof(result->error), "the answer has no valid status");
 	transfer->response[transfer->kept] = '\0';
 	result->response = transfer->response;
 	result->response_len = transfer->kept;
@@ -61,6 +61,16 @@ time_us(const BmwTransfer *transfer, CURLINFO info)
 	return value > 0 && transfer->stage == BMW_STAGE_PROXY ? value + transfer->name_us : value;
 }
 
+/* 0: none. For libcurl the status of "HTTP/22221.1" is 2221. */
+static int
+status_of(const BmwTransfer *transfer)
+{
+	long status = 0;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+	return status >= 0 && status <= 999 ? (int) status : 0;
+}
+
 static BmwTransport
 transport_of(const BmwTransfer *transfer)
 {
@@ -78,7 +88,7 @@ transport_of(const BmwTransfer *transfer)
 	switch (transfer->code)
 	{
 		case CURLE_OK:
-			return BMW_TRANSPORT_OK;
+			return status_of(transfer) != 0 ? BMW_TRANSPORT_OK : BMW_TRANSPORT_PROTOCOL;
 		case CURLE_COULDNT_RESOLVE_HOST:
 			return BMW_TRANSPORT_NAME;
 		case CURLE_COULDNT_CONNECT:

@@ -21,6 +21,8 @@ my %answer = (
 	retry => "HTTP/1.1 503 No\r\nRetry-After: -99999999999999999999\r\nRetry-After: Fri, 99 Foo 99999\r\nContent-Length: 0\r\n\r\n",
 	status => "HTTP/1.1 2000 OK\r\n\r\n",
 	text => "HTTP/1.1 500 No\r\nContent-Length: 8\r\n\r\n\xff\xfe\xed\xa0\x80\0\x1b[",
+	version => "HTTP/22221.1 \nContent-Length: 0\r\n\r\n",
+	negative => "HTTP/2-5\r\nContent-Length: 0\r\n\r\n",
 	tls => "\x15\x03\x01\x00\x02\x02\x28",
 	nothing => '');
 my $fine = $bmw->endpoint('/ok/fine');
@@ -57,5 +59,7 @@ is($bmw->sql(qq{SELECT DISTINCT status FROM bm_webhook.delivery WHERE endpoint_i
 is($bmw->sql(qq{SELECT count(*) FROM bm_webhook.delivery
 		WHERE endpoint_id IN ($hostile{folded1}, $hostile{folded9}, $hostile{nul}) AND status = 'delivered'}),
 	0, 'what is no answer of HTTP is no success');
+is($bmw->sql(qq{SELECT DISTINCT error_class, http_status IS NULL FROM bm_webhook.delivery WHERE endpoint_id IN ($hostile{version}, $hostile{negative})}),
+	'protocol|t', 'a status has three digits, or is none');
 
 $bmw->finish;
