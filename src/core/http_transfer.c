@@ -21,7 +21,7 @@ static BmwTransfer *make_transfer(BmwHttp *http);
 static bool has_handle(BmwTransfer *transfer);
 static void set_fixed_options(BmwTransfer *transfer);
 static void set_proxy_options(CURL *easy, const BmwProxy *proxy);
-static void set_escaped(CURL *easy, CURLoption option, const char *text);
+static void set_credentials(CURL *easy, const BmwProxy *proxy);
 static bool set_tls(CURL *easy, const BmwHttpRequest *request);
 static bool set_blob(CURL *easy, CURLoption option, const char *text);
 static struct curl_slist *make_headers(const BmwHttpRequest *request);
@@ -179,21 +179,29 @@ set_proxy_options(CURL *easy, const BmwProxy *proxy)
 	curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long) CURLHEADER_SEPARATE);
 	curl_easy_setopt(easy, CURLOPT_PROXYAUTH, (long) CURLAUTH_BASIC);
 	curl_easy_setopt(easy, CURLOPT_SOCKS5_AUTH, (long) CURLAUTH_BASIC);
-	if (proxy->user[0] == '\0')
-		return;
-	set_escaped(easy, CURLOPT_PROXYUSERNAME, proxy->user);
-	set_escaped(easy, CURLOPT_PROXYPASSWORD, proxy->password);
+	if (proxy->user[0] != '\0')
+		set_credentials(easy, proxy);
 }
 
-/* libcurl decodes the credentials of a proxy, wherever it has them from. */
+/*
+ * In one text, which every libcurl decodes: before 8.8 it also decoded them when they were set
+ * apart, afterwards it does not.
+ */
 static void
-set_escaped(CURL *easy, CURLoption option, const char *text)
+set_credentials(CURL *easy, const BmwProxy *proxy)
 {
-	char *escaped = curl_easy_escape(easy, text, 0);
+	char *user = curl_easy_escape(easy, proxy->user, 0);
+	char *password = curl_easy_escape(easy, proxy->password, 0);
+	char both[2 * 3 * BMW_PROXY_WORD_SIZE];
 
-	if (escaped != NULL)
-		curl_easy_setopt(easy, option, escaped);
-	curl_free(escaped);
+	if (user != NULL && password != NULL)
+	{
+		snprintf(both, sizeof(both), "%s:%s", user, password);
+		curl_easy_setopt(easy, CURLOPT_PROXYUSERPWD, both);
+		explicit_bzero(both, sizeof(both));
+	}
+	curl_free(user);
+	curl_free(password);
 }
 
 static struct curl_slist *
