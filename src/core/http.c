@@ -40,7 +40,7 @@ bmw_http_create(const BmwHttpConfig *config)
 	block_signals(&saved);
 	is_up = curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK && bmw_sockets_init(&http->sockets) &&
 			bmw_http_pools_make(http);
-	http->keeps_handles = bmw_http_transfer_keeps_handles();
+	http->shows_head = bmw_http_answer_shows_head();
 	restore_signals(&saved);
 	if (is_up)
 		return http;

@@ -29,6 +29,15 @@ typedef enum BmwStage
 	BMW_STAGE_PROXY /* the proxy is asked for a tunnel to it, and the rest */
 } BmwStage;
 
+/* What the next line of an answer's head is, where libcurl shows it to us (http_answer.c). */
+typedef enum BmwHead
+{
+	BMW_HEAD_STATUS,
+	BMW_HEAD_FIRST_LINE,
+	BMW_HEAD_LINES,
+	BMW_HEAD_READ /* none: the body follows */
+} BmwHead;
+
 typedef struct BmwTransfer
 {
 	struct BmwTransfer *next;	   /* in the pool, or among the finished */
@@ -49,6 +58,8 @@ typedef struct BmwTransfer
 	bool is_source_fault; /* it was about the source address */
 	bool is_too_large;
 	int sends; /* how often the request was put on a connection */
+	BmwHead head;
+	bool head_is_in_line; /* the last piece did not end its line */
 	size_t received;
 	size_t kept;
 	void *tag;
@@ -70,12 +81,10 @@ struct BmwHttp
 	BmwTransfer *finished_tail;
 	BmwTransfer *handed_out; /* its result is with the caller */
 	int in_flight;
-	bool keeps_handles; /* for another request: libcurl is new enough (http_transfer.c) */
+	bool shows_head; /* of answers, before libcurl looks at it (http_answer.c) */
 	BmwHttpResult result;
 };
 
-/* Can handles of this libcurl be used again? */
-extern bool bmw_http_transfer_keeps_handles(void);
 /* One to be used, from the pool or new; NULL: no memory. */
 extern BmwTransfer *bmw_http_transfer_take(BmwHttp *http);
 /* Makes it the transfer of this request. */
@@ -117,6 +126,11 @@ extern int bmw_http_connection_want(CURL *easy, curl_socket_t fd, int what, void
 /* Runs before every request, also on a connection that is used again. */
 extern int bmw_http_connection_check(void *context, char *remote_ip, char *local_ip,
 									 int remote_port, int local_port);
+
+/* Must this libcurl show us the head of answers, so that handles can be used again? */
+extern bool bmw_http_answer_shows_head(void);
+/* Answers come into the transfer. */
+extern void bmw_http_answer_set(BmwTransfer *transfer);
 
 extern void bmw_http_result_fill(BmwHttpResult *result, BmwTransfer *transfer);
 

@@ -3,9 +3,7 @@
  *
  * They are made once and used again; what never differs between requests is set
  * when the handle is made (set_fixed_options), the rest in bmw_http_transfer_set.
- * Needs libcurl 7.87 (CURLOPT_QUICK_EXIT). Before 8.1.1 a handle that is used again
- * keeps a pointer to the last header of its former answer, which is freed: an answer that
- * begins with a folded header writes there. With these each request has a new handle.
+ * Needs libcurl 7.87 (CURLOPT_QUICK_EXIT).
  */
 #include "core/http_internal.h"
 
@@ -15,10 +13,8 @@
 
 #define HEADER_LINE_SIZE 9216 /* longer than any header that can be registered */
 #define CONNECTION_LIFETIME_S 3600L
-#define CAN_USE_HANDLES_AGAIN 0x080101u /* libcurl 8.1.1 */
 
 static BmwTransfer *make_transfer(BmwHttp *http);
-static bool has_handle(BmwTransfer *transfer);
 static void set_fixed_options(BmwTransfer *transfer);
 static void set_proxy_options(CURL *easy, const BmwProxy *proxy);
 static void set_credentials(CURL *easy, const BmwProxy *proxy);
@@ -26,21 +22,14 @@ static bool set_tls(CURL *easy, const BmwHttpRequest *request);
 static bool set_blob(CURL *easy, CURLoption option, const char *text);
 static struct curl_slist *make_headers(const BmwHttpRequest *request);
 static bool append_header(struct curl_slist **list, const char *line);
-static size_t on_response(char *bytes, size_t size, size_t count, void *context);
-
-bool
-bmw_http_transfer_keeps_handles(void)
-{
-	return curl_version_info(CURLVERSION_NOW)->version_num >= CAN_USE_HANDLES_AGAIN;
-}
 
 BmwTransfer *
 bmw_http_transfer_take(BmwHttp *http)
 {
-	BmwTransfer *transfer = http->pool != NULL ? http->pool : make_transfer(http);
+	BmwTransfer *transfer = http->pool;
 
-	if (transfer == NULL || !has_handle(transfer))
-		return NULL;
+	if (transfer == NULL)
+		return make_transfer(http);
 	http->pool = transfer->next;
 	return transfer;
 }
@@ -48,11 +37,6 @@ bmw_http_transfer_take(BmwHttp *http)
 void
 bmw_http_transfer_put_back(BmwHttp *http, BmwTransfer *transfer)
 {
-	if (!http->keeps_handles)
-	{
-		curl_easy_cleanup(transfer->easy);
-		transfer->easy = NULL;
-	}
 	curl_slist_free_all(transfer->headers);
 	transfer->headers = NULL;
 	transfer->next = http->pool;
@@ -69,6 +53,8 @@ bmw_http_transfer_set(BmwTransfer *transfer, const BmwHttpRequest *request)
 	transfer->is_aborted = transfer->is_source_fault = false;
 	transfer->sends = 0;
 	transfer->received = transfer->kept = 0;
+	transfer->head = BMW_HEAD_STATUS;
+	transfer->head_is_in_line = false;
 	transfer->tag = request->tag;
 	transfer->error[0] = '\0';
 	transfer->headers = make_headers(request);
@@ -103,7 +89,6 @@ set_blob(CURL *easy, CURLoption option, const char *text)
 	return curl_easy_setopt(easy, option, &blob) == CURLE_OK;
 }
 
-/* Into the pool. */
 static BmwTransfer *
 make_transfer(BmwHttp *http)
 {
@@ -112,22 +97,16 @@ make_transfer(BmwHttp *http)
 	if (transfer == NULL)
 		return NULL;
 	transfer->http = http;
-	transfer->next_made = http->made;
-	http->made = transfer;
-	http->pool = transfer;
-	return transfer;
-}
-
-static bool
-has_handle(BmwTransfer *transfer)
-{
-	if (transfer->easy != NULL)
-		return true;
 	transfer->easy = curl_easy_init();
 	if (transfer->easy == NULL)
-		return false;
+	{
+		free(transfer);
+		return NULL;
+	}
 	set_fixed_options(transfer);
-	return true;
+	transfer->next_made = http->made;
+	http->made = transfer;
+	return transfer;
 }
 
 /* What guards us holds for every request: see the comment of each group. */
@@ -164,8 +143,7 @@ set_fixed_options(BmwTransfer *transfer)
 	curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, BMW_HTTP_IDLE_S);
 	curl_easy_setopt(easy, CURLOPT_POST, 1L);
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, config->user_agent);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_response);
-	curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+	bmw_http_answer_set(transfer);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 }
@@ -239,21 +217,4 @@ append_header(struct curl_slist **list, const char *line)
 	}
 	*list = longer;
 	return true;
-}
-
-static size_t
-on_response(char *bytes, size_t size, size_t count, void *context)
-{
-	BmwTransfer *transfer = context;
-	size_t len = size * count;
-	size_t room = BMW_HTTP_RESPONSE_KEEP - transfer->kept;
-	size_t keep = len < room ? len : room;
-
-	memcpy(transfer->response + transfer->kept, bytes, keep);
-	transfer->kept += keep;
-	transfer->received += len;
-	if (transfer->received <= BMW_HTTP_RESPONSE_MAX)
-		return len;
-	transfer->is_too_large = true;
-	return 0;
 }

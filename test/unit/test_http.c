@@ -445,6 +445,17 @@ static const Case cases[] = {
 	 BMW_TRANSPORT_PROTOCOL,
 	 200,
 	 ""},
+	{{.reply =
+		  "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n\tfolded\r\nContent-Length: 2\r\n\r\nok"},
+	 BMW_TRANSPORT_PROTOCOL,
+	 200,
+	 ""},
+	/* what is folded later is, and the body is the body alone */
+	{{.reply =
+		  "HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n folded\r\nContent-Length: 2\r\n\r\nok"},
+	 BMW_TRANSPORT_OK,
+	 200,
+	 "ok"},
 	{{ANSWER_AND_CLOSE, "HTTP/7.3 200 OK\r\n\r\n", 0, NULL}, BMW_TRANSPORT_PROTOCOL, 0, ""},
 	{{REPEAT, "HTTP/1.1 200 OK\r\n\r\n", 0,
 	  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"},
