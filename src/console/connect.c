@@ -125,6 +125,7 @@ welcome(BmwSession *session)
 	session->running = NULL;
 	session->is_connecting = false;
 	bmw_failure_take_back(session->user, session->address);
+	bmw_session_make_way(session);
 	PQsetnonblocking(session->db, 1);
 	PQsetErrorVerbosity(session->db, PQERRORS_DEFAULT);
 	bmw_loop_watch(session, EPOLLIN);

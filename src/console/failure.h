@@ -1,5 +1,5 @@
 /*
- * console/failure.h - how often a sign-in has failed, by user and address.
+ * console/failure.h - how often a sign-in has failed, by user and address, and by address alone.
  */
 #ifndef BMW_CONSOLE_FAILURE_H
 #define BMW_CONSOLE_FAILURE_H
@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <time.h>
 
-/* Has this user failed so often from this address within a minute that he has to wait? */
+/* Has this user, or the address, failed so often within a minute that he has to wait? */
 extern bool bmw_failure_is_barred(const char *user, const char *address);
 /* Counted when a password is tried, and taken back when it was not wrong. */
 extern void bmw_failure_count(const char *user, const char *address);

@@ -18,11 +18,13 @@
 #define LONGEST_S 43200
 #define CONNECT_S 10
 #define MOST_CONNECTING 8
+#define MOST_OF_USER 4
 #define MOST_QUEUED 32
 #define ASK_AGAIN_S 2
 #define BEAT_S 15
 
 static BmwSession *sessions;
+static uint64_t uses;
 
 void
 bmw_sessions_create(void)
@@ -41,6 +43,13 @@ make_token(char *token)
 		err(1, "no random bytes");
 	for (size_t i = 0; i < sizeof(random); i++)
 		snprintf(token + 2 * i, 3, "%02x", random[i]);
+}
+
+static void
+use(BmwSession *session)
+{
+	session->used_at = time(NULL);
+	session->used = ++uses;
 }
 
 /* NULL: too many are in use, or being connected by who has not shown a password yet. */
@@ -74,7 +83,8 @@ bmw_session_open(BmwRequest *request, BmwCredentials *credentials, const char *a
 	memset(session, 0, sizeof(*session));
 	TAILQ_INIT(&session->queue);
 	session->fd = -1;
-	session->begun_at = session->used_at = time(NULL);
+	session->begun_at = time(NULL);
+	use(session);
 	make_token(session->token);
 	make_token(session->csrf);
 	snprintf(session->user, sizeof(session->user), "%s", credentials->user);
@@ -82,6 +92,26 @@ bmw_session_open(BmwRequest *request, BmwCredentials *credentials, const char *a
 	session->running = request;
 	request->session = session;
 	bmw_connect_begin(session, credentials);
+}
+
+/* The old one ends, not the new one: who forgets to sign out is not kept out until all are idle. */
+void
+bmw_session_make_way(const BmwSession *session)
+{
+	BmwSession *longest_unused = NULL;
+	int of_user = 0;
+
+	for (BmwSession *other = sessions; other < sessions + bmw_options.max_sessions; other++)
+	{
+		if (other == session || other->db == NULL || other->is_connecting ||
+			strcmp(other->user, session->user) != 0)
+			continue;
+		of_user++;
+		if (longest_unused == NULL || other->used < longest_unused->used)
+			longest_unused = other;
+	}
+	if (of_user >= MOST_OF_USER)
+		bmw_session_close(longest_unused, "this user has signed in elsewhere, too often");
 }
 
 /* In the same time, whatever the first difference is. */
@@ -107,7 +137,7 @@ bmw_session_find(const char *token)
 			is_same(sessions[i].token, token))
 			found = &sessions[i];
 	if (found != NULL)
-		found->used_at = time(NULL);
+		use(found);
 	return found;
 }
 

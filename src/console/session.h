@@ -9,6 +9,7 @@
 
 #include <libpq-fe.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/queue.h>
 #include <time.h>
 
@@ -41,11 +42,14 @@ typedef struct BmwSession
 	TAILQ_HEAD(BmwRequestQueue, BmwRequest) queue;
 	int queued;
 	time_t begun_at, used_at, asked_at;
+	uint64_t used; /* which of all uses of sessions was its last */
 } BmwSession;
 
 extern void bmw_sessions_create(void);
 /* Begins to connect, and answers the request when that is over. */
 extern void bmw_session_open(BmwRequest *request, BmwCredentials *credentials, const char *address);
+/* Its user has shown the password: of his other sessions the one that was not used for longest may end. */
+extern void bmw_session_make_way(const BmwSession *session);
 /* NULL: there is none of this token. */
 extern BmwSession *bmw_session_find(const char *token);
 /* Requests of it that are not answered fail with this sentence. */

@@ -19,11 +19,12 @@ my $bmw = BmWebhook->new(conf => "listen_addresses = '127.0.0.1'\npassword_encry
 my $node = $bmw->node;
 $bmw->sql(q{
 	CREATE ROLE olga LOGIN PASSWORD 'o"lg\ä';
+	CREATE ROLE olaf LOGIN PASSWORD 'olaf';
 	CREATE ROLE anna LOGIN PASSWORD 'anna';
 	CREATE ROLE boss LOGIN SUPERUSER PASSWORD 'boss';
 	CREATE ROLE open LOGIN;
 	INSERT INTO bm_webhook.application (name) VALUES ('shop');
-	SELECT bm_webhook.grant_operator('olga'), bm_webhook.grant_owner('shop', 'anna')});
+	SELECT bm_webhook.grant_operator('olga'), bm_webhook.grant_operator('olaf'), bm_webhook.grant_owner('shop', 'anna')});
 my $hba = "local all all trust\nhost all open 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
 PostgreSQL::Test::Utils::append_to_file($node->data_dir . '/pg_hba.new', $hba);
 rename $node->data_dir . '/pg_hba.new', $node->data_dir . '/pg_hba.conf';
@@ -31,7 +32,7 @@ $node->reload;
 
 my @program = ('bm_webhook_console', '--dbhost', '127.0.0.1', '--dbport', $node->port, '--dbname', 'postgres');
 my $port = PostgreSQL::Test::Cluster::get_free_port();
-my $url = "http://127.0.0.1:$port";
+our $url = "http://127.0.0.1:$port";
 my $log = '';
 my $console = start_console('--port', $port, '--max-sessions', 6);
 
@@ -61,8 +62,8 @@ sub ask
 
 sub sign_in
 {
-	my ($user, $password) = @_;
-	my ($status, $json, $headers) = ask('POST', '/api/login', qq({"user": "$user", "password": "$password"}));
+	my ($user, $password, %headers) = @_;
+	my ($status, $json, $headers) = ask('POST', '/api/login', qq({"user": "$user", "password": "$password"}), %headers);
 	my ($cookie) = ($headers->{'set-cookie'} // '') =~ /^([^;]*)/;
 	return ($status, $json, $cookie, $headers);
 }
@@ -114,6 +115,27 @@ ask('POST', '/api/login', q({"user": "x\nbm_webhook_console: forged", "password"
 my @statuses = map { (sign_in('anna', "wrong$_"))[0] } 1 .. 6;
 is_deeply(\@statuses, [ (401) x 5, 429 ], 'the sixth try within a minute is not tried');
 is((sign_in('anna', 'anna'))[0], 429, 'not even the right one');
+
+# Behind a proxy, which says from where a request comes.
+my $proxied_port = PostgreSQL::Test::Cluster::get_free_port();
+$log = '';
+my $proxied = start_console('--port', $proxied_port, '--behind-proxy', '--public-name', "127.0.0.1:$proxied_port");
+{
+	local $url = "http://127.0.0.1:$proxied_port";
+	my $from = sub { map { $_ => shift } 'x-forwarded-for' };
+	for my $addresses ([ 'an address', sub { '192.0.2.1' }, '192.0.2.2' ],
+		[ 'a network of IPv6', sub { sprintf '2001:db8::%x', $_[0] }, '2001:db8:0:1::1' ])
+	{
+		my ($what, $address_of, $other) = @$addresses;
+		my %count;
+		$count{ (sign_in("name$_", 'x', $from->($address_of->($_))))[0] }++ for 1 .. 31;
+		is_deeply(\%count, { 401 => 30, 429 => 1 }, "$what has so many tries in all, whatever the names");
+		is((sign_in('olaf', 'olaf', $from->($address_of->(99))))[0], 429, 'and no right one either');
+		is((sign_in('olaf', 'olaf', $from->($other)))[0], 200, 'others go on');
+	}
+}
+$proxied->signal('TERM');
+$proxied->finish;
 
 ###############################################################################
 # Calls
@@ -206,13 +228,14 @@ for my $i (1 .. 10_000)
 wait_until('it serves after ten thousand hostile requests',
 	sub { (ask('GET', '/api/overview', undef, cookie => $cookie))[0] == 200 });
 
-my @cookies;
-wait_until('no more sessions can begin', sub {
-	($status, $json, my $new) = sign_in('olga', 'o\"lg\\\\\u00e4');
-	push @cookies, $new if $status == 200;
-	return $status == 503;
-});
-is(@cookies, 5, 'than allowed');
+my @cookies = map { (sign_in('olga', 'o\"lg\\\\\u00e4'))[2] } 1 .. 3;
+is((ask('GET', '/api/session', undef, cookie => $cookie))[0], 200, 'a user has four sessions');
+push @cookies, (sign_in('olga', 'o\"lg\\\\\u00e4'))[2];
+is((ask('GET', '/api/session', undef, cookie => shift @cookies))[0], 401, 'with the fifth the one that was unused for longest ends');
+is((ask('GET', '/api/session', undef, cookie => $_))[0], 200, 'and no other') for $cookie, @cookies;
+is((sign_in('olaf', 'olaf'))[0], 200, 'another user has sessions of his own') for 1 .. 2;
+($status, $json) = sign_in('olaf', 'olaf');
+is($status, 503, 'but all of them have no more than allowed');
 like($json->{message}, qr/too many sessions/, 'in words');
 is((ask('POST', '/api/logout', '{}', %with))[0], 200, 'signed out');
 is((ask('GET', '/api/session', undef, cookie => $cookie))[0], 401, 'the cookie is worth nothing');
