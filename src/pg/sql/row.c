@@ -17,11 +17,13 @@
 #include "utils/acl.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 static bool is_table(Relation relation, const char *table);
 static bool is_generated(const BmwRow *row, BmwLastId *last);
 static bool was_given_last(Oid sequence, Oid owner, int64 id);
+static void release_resources(ResourceOwner parent);
 static int number_of(const BmwRow *row, const char *column);
 
 TriggerData *
@@ -41,7 +43,10 @@ bmw_row_trigger(FunctionCallInfo fcinfo, TriggerEvent timing, const char *table)
 static bool
 is_table(Relation relation, const char *table)
 {
-	return RelationGetNamespace(relation) == get_namespace_oid("bm_webhook", true) &&
+	Oid schema = RelationGetNamespace(relation);
+
+	return (schema == get_namespace_oid("bm_webhook", true) ||
+			schema == get_namespace_oid("bm_webhook_internal", true)) &&
 		   (table == NULL || strcmp(RelationGetRelationName(relation), table) == 0);
 }
 
@@ -213,8 +218,11 @@ was_given_last(Oid sequence, Oid owner, int64 id)
 {
 	volatile bool is_last = false;
 	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner resources = CurrentResourceOwner;
 	BmwIdentity before = bmw_identity_become(owner);
 
+	/* of its own: when it fails, the sequence stays open */
+	CurrentResourceOwner = ResourceOwnerCreate(resources, "bm_webhook currval");
 	PG_TRY();
 	{
 		is_last = DatumGetInt64(DirectFunctionCall1(currval_oid, ObjectIdGetDatum(sequence))) == id;
@@ -228,8 +236,22 @@ was_given_last(Oid sequence, Oid owner, int64 id)
 		FlushErrorState();
 	}
 	PG_END_TRY();
+	release_resources(resources);
 	bmw_identity_return(before);
 	return is_last;
+}
+
+/* Those of the current owner, which goes; then it is this one again. */
+static void
+release_resources(ResourceOwner parent)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+
+	CurrentResourceOwner = parent;
+	ResourceOwnerRelease(owner, RESOURCE_RELEASE_BEFORE_LOCKS, false, false);
+	ResourceOwnerRelease(owner, RESOURCE_RELEASE_LOCKS, false, false);
+	ResourceOwnerRelease(owner, RESOURCE_RELEASE_AFTER_LOCKS, false, false);
+	ResourceOwnerDelete(owner);
 }
 
 static int
