@@ -687,6 +687,231 @@ END
 $$;
 COMMENT ON FUNCTION bm_webhook.console_delete_secret(jsonb) IS 'calls delete_secret()';
 -------------------------------------------------------------------------------
+-- Home: is this the database that is to send, or a copy of it?
+-------------------------------------------------------------------------------
+
+-- One row is here from the beginning. A dump adds its own, so there are two; a copy of the database has one with the
+-- oid of another; a server that was started from a backup knows when that was. pg_upgrade keeps what is compared.
+CREATE TABLE bm_webhook_internal.home (
+	database oid NOT NULL,
+	backup_start text,
+	dropping boolean NOT NULL DEFAULT false
+);
+ALTER TABLE bm_webhook_internal.home OWNER TO bm_webhook;
+COMMENT ON TABLE bm_webhook_internal.home IS
+	'which database may send: one row, for this one; in a copy it is another row, or there are two';
+COMMENT ON COLUMN bm_webhook_internal.home.backup_start IS
+	'the last start of the server from a backup, when this was written; NULL: none was known';
+COMMENT ON COLUMN bm_webhook_internal.home.dropping IS 'adopt() was told to drop what waits, and that goes on';
+SELECT pg_catalog.pg_extension_config_dump('bm_webhook_internal.home', '');
+
+CREATE TRIGGER home_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON bm_webhook_internal.home
+	FOR EACH STATEMENT EXECUTE FUNCTION bm_webhook_internal.paused_changed();
+ALTER TABLE bm_webhook_internal.home ENABLE ALWAYS TRIGGER home_changed;
+COMMENT ON TRIGGER home_changed ON bm_webhook_internal.home IS 'tells the dispatcher';
+
+CREATE FUNCTION bm_webhook_internal.backup_start() RETURNS text
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_backup_start';
+COMMENT ON FUNCTION bm_webhook_internal.backup_start() IS
+	'when the server was last started from a backup; NULL: it never was, as far as is known';
+
+CREATE FUNCTION bm_webhook_internal.why_not_adopted() RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN count(*) <> 1 OR bool_or(h.database <> d.oid)
+			THEN 'this database is a copy, or from a dump: nothing is sent until adopt() is called in it'
+		WHEN min(s.time) <> coalesce(min(h.backup_start), '')
+			THEN format('the server was started from a backup (%s): nothing is sent until adopt() is called in this database',
+				min(s.time))
+		WHEN bool_or(h.dropping)
+			THEN 'adopt() drops what waits, before anything is sent: bm_webhook.operation shows how far that is'
+		END
+	FROM bm_webhook_internal.home h, pg_database d, bm_webhook_internal.backup_start() s (time)
+	WHERE d.datname = current_database()
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.why_not_adopted() IS 'why nothing is sent from this database; NULL: it may be';
+
+CREATE FUNCTION bm_webhook_internal.settle(dropping boolean) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	DELETE FROM bm_webhook_internal.home;
+	INSERT INTO bm_webhook_internal.home
+		SELECT d.oid, bm_webhook_internal.backup_start(), settle.dropping
+		FROM pg_database d WHERE d.datname = current_database();
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.settle(boolean) IS 'this database is at home here';
+
+-- Called by C as the owner of the log, who has seen that the caller may ask for it. What was to be dropped when it was
+-- called before, and was not yet, is dropped or kept as is said now.
+CREATE FUNCTION bm_webhook_internal.adopt(drop boolean, acting_as name) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	dropped bigint = 0;
+BEGIN
+	LOCK TABLE bm_webhook_internal.home IN SHARE ROW EXCLUSIVE MODE;
+	IF bm_webhook_internal.why_not_adopted() IS NULL THEN
+		RAISE NOTICE 'this database sends already: there is nothing to adopt'
+			USING HINT = 'cancel() cancels what waits.';
+		RETURN 0;
+	END IF;
+	UPDATE bm_webhook.operation o SET ended_at = clock_timestamp(), error = 'adopt() was called again'
+		WHERE o.kind = 'adopt' AND o.ended_at IS NULL;
+	IF drop THEN
+		SELECT coalesce(sum(b.matched), 0) INTO dropped
+			FROM bm_webhook.endpoint p CROSS JOIN LATERAL bm_webhook_internal.begin_operation('adopt', p.id, NULL, NULL, NULL,
+				NULL, NULL, NULL, false, adopt.acting_as) b
+			WHERE p.deleted_at IS NULL;
+	END IF;
+	IF dropped = 0 THEN
+		INSERT INTO bm_webhook.operation (kind, matched, asked_by, acting_as, ended_at)
+			VALUES ('adopt', 0, session_user, adopt.acting_as, clock_timestamp());
+	END IF;
+	PERFORM bm_webhook_internal.settle(dropped > 0);
+	RETURN dropped;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.adopt(boolean, name) IS
+	'lets a copy send, when what waits has been dropped if that is wanted; returns how much that is';
+
+-- Only one of two that end at the same time can see that it is the last. What could not be dropped is not sent:
+-- somebody has to say what becomes of it.
+CREATE FUNCTION bm_webhook_internal.end_drop(o bm_webhook.operation) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	LOCK TABLE bm_webhook_internal.home IN SHARE ROW EXCLUSIVE MODE;
+	IF NOT EXISTS (SELECT FROM bm_webhook.operation x
+		WHERE x.kind = 'adopt' AND x.xid = o.xid AND (x.ended_at IS NULL OR x.error IS NOT NULL))
+	THEN
+		UPDATE bm_webhook_internal.home SET dropping = false WHERE dropping;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.end_drop(bm_webhook.operation) IS
+	'lets a copy send, when all that was to be dropped has been';
+
+CREATE FUNCTION bm_webhook.adopt(drop boolean = false) RETURNS bigint
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_adopt';
+COMMENT ON FUNCTION bm_webhook.adopt(boolean) IS
+	'lets this database send, which is a copy: restored from a dump, made from another database, or of a server that was '
+	'started from a backup. What waits is sent, or dropped first (canceled). Returns how many deliveries are dropped; '
+	'22004, 42501';
+
+-- What sends until now goes on; but for a server that was started from a backup with this library: there, somebody says.
+INSERT INTO bm_webhook_internal.home (database) SELECT oid FROM pg_database WHERE datname = current_database();
+REVOKE ALL ON bm_webhook_internal.home FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.cancel_some(o bm_webhook.operation, most bigint) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	before uuid = bm_webhook.uuid_floor(o.until);
+	changed bigint;
+BEGIN
+	WITH waiting AS MATERIALIZED (
+		SELECT d.event_id, d.attempts FROM bm_webhook.delivery d
+			WHERE d.endpoint_id = o.endpoint_id AND d.status = 'pending' AND d.event_id < before
+				AND (o.event_id IS NULL OR d.event_id = o.event_id)
+				AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s
+					WHERE s.event_id = d.event_id AND s.endpoint_id = d.endpoint_id)
+			LIMIT most FOR NO KEY UPDATE
+	), counted AS (
+		INSERT INTO bm_webhook_internal.pending_change
+			SELECT o.endpoint_id, -count(*), -count(*) FILTER (WHERE w.attempts > 0) FROM waiting w HAVING count(*) > 0
+	)
+	INSERT INTO bm_webhook.delivery AS d (event_id, endpoint_id, status, attempts, error)
+		SELECT w.event_id, o.endpoint_id, 'canceled', 0,
+			CASE o.kind WHEN 'adopt' THEN 'dropped by adopt()' ELSE 'canceled by cancel()' END FROM waiting w
+		ON CONFLICT (event_id, endpoint_id) DO UPDATE
+			SET status = excluded.status, next_attempt_at = NULL, error = excluded.error;
+	GET DIAGNOSTICS changed = ROW_COUNT;
+	RETURN changed;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.operation_step(operation bigint, most bigint, still_to_come boolean,
+		in_memory uuid[], OUT has_ended boolean, OUT is_waiting boolean)
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	o bm_webhook.operation;
+	events uuid[] = '{}';
+	changed bigint = 0;
+BEGIN
+	SELECT * INTO o FROM bm_webhook.operation x WHERE x.id = operation_step.operation AND x.ended_at IS NULL FOR UPDATE;
+	IF NOT FOUND THEN
+		has_ended = true;
+		RETURN;
+	END IF;
+	-- each evaluation of a filter has its 5 ms, in which nothing is sent
+	IF EXISTS (SELECT FROM bm_webhook.endpoint p WHERE o.kind = 'recover' AND p.id = o.endpoint_id
+		AND p.filter IS NOT NULL)
+	THEN
+		most = least(most, 20);
+	END IF;
+	IF o.kind = 'rekey' THEN
+		has_ended = bm_webhook_internal.rekey_step(o, most);
+		RETURN;
+	ELSIF o.kind IN ('cancel', 'adopt') THEN
+		changed = bm_webhook_internal.cancel_some(o, most);
+		is_waiting = changed = 0;
+		has_ended = changed = 0 AND NOT still_to_come;
+	ELSIF o.kind = 'set_aside' THEN
+		changed = bm_webhook_internal.set_one_aside(o);
+		has_ended = changed > 0 OR NOT still_to_come;
+		is_waiting = NOT has_ended;
+	ELSIF still_to_come THEN
+		is_waiting = true;
+	ELSE
+		events = ARRAY(SELECT bm_webhook_internal.walk(o, most));
+		IF cardinality(events) > 0 THEN
+			changed = CASE o.kind WHEN 'recover' THEN bm_webhook_internal.recover_some(o, events, in_memory)
+				ELSE bm_webhook_internal.redeliver_some(o, events) END;
+		END IF;
+		has_ended = cardinality(events) < most OR coalesce(o.done + changed >= o.max_rows, false);
+	END IF;
+	UPDATE bm_webhook.operation x SET done = o.done + changed,
+			reached = coalesce(events[cardinality(events)], o.reached),
+			ended_at = CASE WHEN has_ended THEN clock_timestamp() END
+		WHERE x.id = o.id AND (changed > 0 OR cardinality(events) > 0 OR has_ended);
+	IF o.kind = 'adopt' AND has_ended THEN
+		PERFORM bm_webhook_internal.end_drop(o);
+	END IF;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.begin_operation(kind text, endpoint bigint, event uuid, since timestamptz,
+		until timestamptz, status text[], error_class text[], max_rows bigint, dry_run boolean, acting_as name,
+		OUT operation bigint, OUT matched bigint)
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	o bm_webhook.operation;
+BEGIN
+	o.kind = kind;
+	o.endpoint_id = endpoint;
+	o.event_id = event;
+	o.since = greatest(since, '1970-01-01 UTC');
+	o.asked_at = clock_timestamp();
+	o.until = greatest(least(until, o.asked_at), o.since, '1970-01-01 UTC');
+	o.status = ARRAY(SELECT DISTINCT s FROM unnest(status) s ORDER BY s);
+	o.error_class = error_class;
+	o.max_rows = max_rows;
+	o.done = 0;
+	matched = CASE WHEN kind IN ('cancel', 'adopt') THEN bm_webhook_internal.count_waiting(o)
+		WHEN kind = 'recover' THEN bm_webhook_internal.count_recoverable(o)
+		ELSE bm_webhook_internal.count_redeliverable(o) END;
+	IF dry_run OR matched = 0 THEN
+		RETURN;
+	END IF;
+	INSERT INTO bm_webhook.operation (kind, endpoint_id, event_id, since, until, status, error_class, max_rows, matched,
+		asked_at, asked_by, acting_as, application)
+		VALUES (o.kind, o.endpoint_id, o.event_id, o.since, o.until, o.status, o.error_class, o.max_rows,
+			begin_operation.matched, o.asked_at, session_user, begin_operation.acting_as,
+			(SELECT p.application FROM bm_webhook.endpoint p WHERE p.id = o.endpoint_id))
+		RETURNING id INTO operation;
+	IF kind = 'recover' THEN
+		UPDATE bm_webhook.endpoint p SET events_since = o.since
+			WHERE p.id = o.endpoint_id AND coalesce(p.events_since, p.created_at) > o.since;
+	END IF;
+END
+$$;
+
+-------------------------------------------------------------------------------
 -- Statistics and health
 -------------------------------------------------------------------------------
 
@@ -847,25 +1072,29 @@ CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
 	LEFT JOIN bm_webhook_internal.endpoint_paces() c ON c.endpoint_id = p.id
 	LEFT JOIN LATERAL (SELECT y.error_class FROM bm_webhook_internal.endpoint_failure y WHERE y.endpoint_id = p.id
 		ORDER BY y.last_at DESC LIMIT 1) f ON true
+	LEFT JOIN LATERAL (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
+		JOIN pg_catalog.pg_database b ON b.oid = d.database
+		WHERE b.datname = pg_catalog.current_database() AND d.state = 'not adopted' LIMIT 1) n ON true
 	CROSS JOIN LATERAL (SELECT * FROM (VALUES
 		(1, NOT p.enabled, 'disabled', s.disabled_at, coalesce(s.disabled_reason, 'somebody has set enabled to false'),
 			'When the receiver is well, set enabled to true, and call recover() for what was missed.'),
-		(2, e.everything, 'paused', e.paused_at, pg_catalog.concat_ws(': ', 'everything is paused', e.reason),
+		(2, n.reason IS NOT NULL, 'paused', NULL, n.reason, 'Call adopt(), if it is to send.'),
+		(3, e.everything, 'paused', e.paused_at, pg_catalog.concat_ws(': ', 'everything is paused', e.reason),
 			'Call resume(everything => true).'),
-		(3, a.paused_at IS NOT NULL, 'paused', a.paused_at, 'its application is paused', 'Call resume(application => ...).'),
-		(4, p.paused_at IS NOT NULL, 'paused', p.paused_at, 'it is paused', 'Call resume(endpoint => ...).'),
-		(5, s.failing_since IS NOT NULL OR h.last_failure_at > coalesce(h.last_success_at, '-infinity'), 'failing',
+		(4, a.paused_at IS NOT NULL, 'paused', a.paused_at, 'its application is paused', 'Call resume(application => ...).'),
+		(5, p.paused_at IS NOT NULL, 'paused', p.paused_at, 'it is paused', 'Call resume(endpoint => ...).'),
+		(6, s.failing_since IS NOT NULL OR h.last_failure_at > coalesce(h.last_success_at, '-infinity'), 'failing',
 			coalesce(s.failing_since, h.last_failure_at),
 			pg_catalog.concat_ws(': ', 'its last attempts have failed', f.error_class),
 			'See error and response in bm_webhook.attempt. What waits is sent when the receiver is back.'),
-		(6, c.held_until > pg_catalog.clock_timestamp(), 'held', c.as_of, coalesce(c.reason, 'the receiver asks to wait'),
+		(7, c.held_until > pg_catalog.clock_timestamp(), 'held', c.as_of, coalesce(c.reason, 'the receiver asks to wait'),
 			'Nothing: it is sent to again by itself.'),
-		(7, c.reason IS NOT NULL, 'slowed', c.as_of, c.reason,
+		(8, c.reason IS NOT NULL, 'slowed', c.as_of, c.reason,
 			'Nothing, as long as nothing waits; else the receiver needs more capacity.'),
-		(8, h.lag_seconds > 300, 'behind', pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => h.lag_seconds),
+		(9, h.lag_seconds > 300, 'behind', pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => h.lag_seconds),
 			'what waits is older than five minutes',
 			'See next_attempt_at in bm_webhook.delivery: max_in_flight or rate_limit may be too low.'),
-		(9, true, 'healthy', NULL, NULL, NULL)
+		(10, true, 'healthy', NULL, NULL, NULL)
 		) v (n, applies, state, since, reason, advice) WHERE v.applies ORDER BY v.n LIMIT 1) x;
 COMMENT ON VIEW bm_webhook.endpoint_health IS
 	'how each endpoint is: disabled, paused, failing, held, slowed, behind or healthy; since when, why, what waits, and '
@@ -1222,7 +1451,7 @@ END
 $$;
 ALTER TABLE bm_webhook.operation DROP CONSTRAINT operation_kind_check,
 	ADD CONSTRAINT operation_kind_check CHECK (kind IN ('redeliver', 'recover', 'cancel', 'pause', 'resume', 'erase',
-		'rotate_secret', 'show_secret', 'rekey', 'set_aside', 'put_back', 'drop_before'));
+		'rotate_secret', 'show_secret', 'rekey', 'set_aside', 'put_back', 'drop_before', 'adopt'));
 CREATE OR REPLACE FUNCTION bm_webhook_internal.open_operations(most bigint)
 	RETURNS TABLE (id bigint, endpoint_id bigint, application text, rank bigint)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$

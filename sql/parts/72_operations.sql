@@ -5,7 +5,7 @@
 CREATE TABLE bm_webhook.operation (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	kind text NOT NULL CHECK (kind IN ('redeliver', 'recover', 'cancel', 'pause', 'resume', 'erase',
-		'rotate_secret', 'show_secret', 'rekey', 'set_aside', 'put_back', 'drop_before')),
+		'rotate_secret', 'show_secret', 'rekey', 'set_aside', 'put_back', 'drop_before', 'adopt')),
 	endpoint_id bigint,
 	event_id uuid,
 	since timestamptz,
@@ -164,7 +164,8 @@ BEGIN
 			SELECT o.endpoint_id, -count(*), -count(*) FILTER (WHERE w.attempts > 0) FROM waiting w HAVING count(*) > 0
 	)
 	INSERT INTO bm_webhook.delivery AS d (event_id, endpoint_id, status, attempts, error)
-		SELECT w.event_id, o.endpoint_id, 'canceled', 0, 'canceled by cancel()' FROM waiting w
+		SELECT w.event_id, o.endpoint_id, 'canceled', 0,
+			CASE o.kind WHEN 'adopt' THEN 'dropped by adopt()' ELSE 'canceled by cancel()' END FROM waiting w
 		ON CONFLICT (event_id, endpoint_id) DO UPDATE
 			SET status = excluded.status, next_attempt_at = NULL, error = excluded.error;
 	GET DIAGNOSTICS changed = ROW_COUNT;
@@ -255,7 +256,7 @@ BEGIN
 	IF o.kind = 'rekey' THEN
 		has_ended = bm_webhook_internal.rekey_step(o, most);
 		RETURN;
-	ELSIF o.kind = 'cancel' THEN
+	ELSIF o.kind IN ('cancel', 'adopt') THEN
 		changed = bm_webhook_internal.cancel_some(o, most);
 		is_waiting = changed = 0;
 		has_ended = changed = 0 AND NOT still_to_come;
@@ -277,6 +278,9 @@ BEGIN
 			reached = coalesce(events[cardinality(events)], o.reached),
 			ended_at = CASE WHEN has_ended THEN clock_timestamp() END
 		WHERE x.id = o.id AND (changed > 0 OR cardinality(events) > 0 OR has_ended);
+	IF o.kind = 'adopt' AND has_ended THEN
+		PERFORM bm_webhook_internal.end_drop(o);
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.operation_step(bigint, bigint, boolean, uuid[]) IS
@@ -323,8 +327,8 @@ BEGIN
 	o.error_class = error_class;
 	o.max_rows = max_rows;
 	o.done = 0;
-	matched = CASE kind WHEN 'cancel' THEN bm_webhook_internal.count_waiting(o)
-		WHEN 'recover' THEN bm_webhook_internal.count_recoverable(o)
+	matched = CASE WHEN kind IN ('cancel', 'adopt') THEN bm_webhook_internal.count_waiting(o)
+		WHEN kind = 'recover' THEN bm_webhook_internal.count_recoverable(o)
 		ELSE bm_webhook_internal.count_redeliverable(o) END;
 	IF dry_run OR matched = 0 THEN
 		RETURN;

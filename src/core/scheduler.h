@@ -361,6 +361,7 @@ typedef struct BmwCancellation
 	bool has_event; /* this one alone; otherwise all with an id below before */
 	BmwUuid event_id;
 	BmwUuid before;
+	bool is_drop; /* of a copy, which is only then to send */
 } BmwCancellation;
 
 /*

@@ -25,7 +25,8 @@ typedef struct Counting
 
 static void sift(BmwScheduler *scheduler, BmwTarget *target, const BmwCancellation *cancellation,
 				 bool has_row);
-static void drop(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery);
+static void drop(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery,
+				 const char *reason);
 static void list(BmwScheduler *scheduler, BmwDelivery *delivery, void *context);
 static void count(BmwScheduler *scheduler, BmwDelivery *delivery, void *context);
 static bool is_meant(const BmwCancellation *cancellation, const BmwUuid *event_id);
@@ -91,7 +92,8 @@ sift(BmwScheduler *scheduler, BmwTarget *target, const BmwCancellation *cancella
 
 		if (is_meant(cancellation, &delivery->event_id))
 		{
-			drop(scheduler, target, delivery);
+			drop(scheduler, target, delivery,
+				 cancellation->is_drop ? BMW_DROPPED_BY_USER : BMW_CANCELED_BY_USER);
 			continue;
 		}
 		job->next = NULL;
@@ -106,11 +108,11 @@ sift(BmwScheduler *scheduler, BmwTarget *target, const BmwCancellation *cancella
 }
 
 static void
-drop(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery)
+drop(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery, const char *reason)
 {
 	if (!delivery->job.has_row)
 	{
-		bmw_scheduler_record_cancel(scheduler, delivery, BMW_CANCELED_BY_USER);
+		bmw_scheduler_record_cancel(scheduler, delivery, reason);
 		return;
 	}
 	/* should its row not be canceled after all, it is found again */

@@ -313,6 +313,7 @@ extern void bmw_errand_destroy(BmwScheduler *scheduler);
 #define BMW_ENDPOINT_REPLACED "the endpoint was deleted, or is for another application now"
 #define BMW_EVENT_GONE "the event is gone"
 #define BMW_CANCELED_BY_USER "canceled by cancel()"
+#define BMW_DROPPED_BY_USER "dropped by adopt()"
 #define BMW_EXPIRED "expired"
 
 #endif

@@ -64,6 +64,7 @@ $bmw->wait_for_delivery($bmw->emit('test.served', database => 'second'), 'second
 $bmw->sql('CREATE DATABASE site');
 $bmw->sql('CREATE EXTENSION bm_webhook', 'site');
 in_time('CREATE DATABASE fourth TEMPLATE site');
+$bmw->sql('SELECT bm_webhook.adopt()', 'fourth');
 is_served('fourth', 'fourth');
 
 # Renamed.

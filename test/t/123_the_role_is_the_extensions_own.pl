@@ -58,6 +58,7 @@ $bmw->sql('DROP EXTENSION bm_webhook; DROP ROLE bm_webhook');
 $node->command_checks_all([ 'psql', '-X', '-f', $roles, 'postgres' ], 0, [qr/CREATE ROLE/], [qr//], 'the roles of the dump');
 $bmw->sql('CREATE DATABASE third');
 $node->command_ok([ 'pg_restore', '--exit-on-error', '-d', 'third', $dump ], 'pg_restore after them');
+$bmw->sql('SELECT bm_webhook.adopt()', 'third');
 $bmw->emit('restored.well', database => 'third', endpoint => $bmw->endpoint('/ok/after', database => 'third'));
 $bmw->wait_for_requests('after', 1);
 

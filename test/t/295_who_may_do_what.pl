@@ -94,7 +94,7 @@ my @functions = (
 	[ "console_save_endpoint(jsonb_build_object('id', :endpoint, 'description', 'x'))", 'owners' ],
 	[ "redeliver(:event)", 'administrators' ], [ "retry_set_aside()", 'administrators' ], [ "rekey()", 'administrators' ], [ "wait_for_delivery(:event, '1 ms')", 'administrators' ],
 	[ "delete_application(:application)", 'administrators' ],
-	[ "drop_before('2000-01-01')", 'administrators' ],
+	[ "drop_before('2000-01-01')", 'administrators' ], [ "adopt()", 'administrators' ],
 	[ "grant_owner(:application, 'owner')", 'administrators' ], [ "revoke_owner(:application)", 'administrators' ],
 	(map { ([ "grant_$_('stranger')", 'administrators' ], [ "revoke_$_('$_')", 'administrators' ]) } qw(operator writer watcher)),
 	[ "sign('whsec_' || encode(repeat('x', 24)::bytea, 'base64'), 'a', now(), '')", 'everybody' ], [ "verify('{}', 'x'::text, 'whsec_' || encode(repeat('x', 24)::bytea, 'base64'))", 'everybody' ],

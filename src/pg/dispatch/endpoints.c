@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "common/hashfn.h"
+#include "pg/dispatch/adoption.h"
 #include "pg/dispatch/clock.h"
 #include "pg/dispatch/endpoint.h"
 #include "pg/dispatch/store.h"
@@ -163,7 +164,7 @@ look(BmwEndpoints *endpoints, int64 now_ms)
 		bmw_changes_add_all(&endpoints->changes);
 	endpoints->keys = bmw_key_file_version();
 	bmw_changes_look(&endpoints->changes, read_application, endpoints);
-	bmw_scheduler_set_paused(endpoints->scheduler, bmw_store_is_paused());
+	bmw_adoption_look(endpoints->scheduler, endpoints->slot);
 	if (now_ms < endpoints->look_at_ms)
 		return;
 	bmw_changes_check_triggers(&endpoints->changes);

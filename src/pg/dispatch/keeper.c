@@ -223,10 +223,15 @@ drop(Keeper *keeper)
 	keeper->dropped_until = Max(keeper->dropped_until, keeper->task->until);
 }
 
+/* What a copy would archive, the original does; and theirs have the same names. */
 static void
 look(void *context)
 {
-	drop_or_look(context, true);
+	Keeper *keeper = context;
+
+	drop_or_look(keeper, true);
+	if (keeper->waits == NULL && *bmw_store_why_not_adopted() != '\0')
+		keeper->waits = "nothing of a copy is archived before adopt() is called in it";
 }
 
 static void

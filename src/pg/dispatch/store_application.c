@@ -1,5 +1,5 @@
 /*
- * pg/dispatch/store_application.c - the statements about applications, and about the pause of everything.
+ * pg/dispatch/store_application.c - the statements about applications, and about what keeps all of them waiting.
  */
 #include "postgres.h"
 
@@ -10,6 +10,8 @@
 
 /* With a new snapshot: what was announced since the transaction began is not announced again. */
 static BmwStatement is_paused = {"SELECT FROM bm_webhook.paused"};
+static BmwStatement why_not_adopted = {
+	"SELECT coalesce(bm_webhook_internal.why_not_adopted(), '')"};
 
 static BmwStatement muted = {
 	"SELECT name, muted_event_types FROM bm_webhook.application WHERE muted_event_types <> '{}'"};
@@ -26,6 +28,14 @@ bool
 bmw_store_is_paused(void)
 {
 	return bmw_statement_run(&is_paused, NULL) > 0;
+}
+
+const char *
+bmw_store_why_not_adopted(void)
+{
+	bmw_statement_run(&why_not_adopted, NULL);
+	return pstrdup(
+		bmw_sql_text(&(BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc}, 1, NULL));
 }
 
 int

@@ -17,8 +17,8 @@ static BmwStatement open_operations = {
 	{INT8OID}};
 
 static BmwStatement operation = {
-	"SELECT kind IN ('cancel', 'set_aside'), endpoint_id, event_id IS NOT NULL, event_id, bm_webhook.uuid_floor(until), xid,"
-	" kind = 'recover', coalesce(reached, bm_webhook.uuid_floor(since))"
+	"SELECT kind IN ('cancel', 'adopt', 'set_aside'), endpoint_id, event_id IS NOT NULL, event_id, bm_webhook.uuid_floor(until), xid,"
+	" kind = 'recover', coalesce(reached, bm_webhook.uuid_floor(since)), kind = 'adopt'"
 	" FROM bm_webhook.operation WHERE id = $1 AND ended_at IS NULL",
 	1,
 	{INT8OID}};
@@ -75,6 +75,7 @@ bmw_store_operation(int64 id, BmwOperationRow *row)
 	row->cancellation.before = bmw_sql_uuid(&found, 5);
 	row->xid = bmw_sql_xid8(&found, 6);
 	row->is_recovery = bmw_sql_bool(&found, 7);
+	row->cancellation.is_drop = bmw_sql_bool(&found, 9);
 	if (row->is_recovery)
 		row->reached = bmw_sql_uuid(&found, 8);
 	return true;

@@ -13,6 +13,7 @@
 
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "pg/server/backup.h"
 #include "pg/server/settings.h"
 #include "pg/server/launcher.h"
 #include "pg/server/notify.h"
@@ -30,6 +31,7 @@ _PG_init(void)
 	bmw_notify_init();
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
+	bmw_backup_note_start();
 	bmw_shmem_init();
 	bmw_utility_init();
 	bmw_launcher_register();

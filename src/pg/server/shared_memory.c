@@ -133,6 +133,18 @@ bmw_shmem_upkeep(BmwSlot *slot, int kept, int failures, const char *problem)
 	return is_new;
 }
 
+bool
+bmw_shmem_not_adopted(BmwSlot *slot, const char *why_not)
+{
+	bool is_new;
+
+	SpinLockAcquire(&slot->mutex);
+	is_new = (*slot->not_adopted == '\0') != (*why_not == '\0');
+	copy_text(slot->not_adopted, why_not);
+	SpinLockRelease(&slot->mutex);
+	return is_new;
+}
+
 void
 bmw_shmem_capture_failed(Oid database, const char *message)
 {

@@ -91,7 +91,8 @@ typedef struct BmwSlot
 		capture_failures; /* rows that could not be captured; of the database, in its first slot */
 	TimestampTz capture_failed_at; /* 0: none */
 	char capture_error[BMW_LAST_ERROR_SIZE];
-	BmwUpkeepReport upkeep; /* of the database, in its first slot */
+	BmwUpkeepReport upkeep;				   /* of the database, in its first slot */
+	char not_adopted[BMW_LAST_ERROR_SIZE]; /* why nothing is sent from this copy; '': it may be */
 } BmwSlot;
 
 /* The rate limits of some applications. */
@@ -152,6 +153,8 @@ extern int bmw_shmem_take_due(BmwSlot *slot, int64 *endpoints);
 extern void bmw_shmem_error(BmwSlot *slot, const char *message);
 /* What became of a run of the keeper; problem: '' for none. Returns whether it is another than before. */
 extern bool bmw_shmem_upkeep(BmwSlot *slot, int kept, int failures, const char *problem);
+/* Why nothing is sent from a copy; '': it may be. Returns whether that is new. */
+extern bool bmw_shmem_not_adopted(BmwSlot *slot, const char *why_not);
 /* Counts a row that could not be captured; status() shows the count and the last message. */
 extern void bmw_shmem_capture_failed(Oid database, const char *message);
 /* The slot of shard 0 of a database, which stays when their number changes; NULL: there is none. */

@@ -235,6 +235,7 @@ forget_numbers(BmwSlot *slot)
 	memset(&slot->numbers, 0, sizeof(slot->numbers));
 	slot->last_error_at = 0;
 	slot->upkeep = (BmwUpkeepReport){0};
+	*slot->not_adopted = '\0';
 	SpinLockRelease(&slot->mutex);
 }
 

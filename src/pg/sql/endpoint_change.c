@@ -74,11 +74,11 @@ bm_webhook_endpoint_changed(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* The row of bm_webhook.paused came or went: dispatchers look at it whenever something has changed. */
+/* What keeps everything waiting has come or gone: dispatchers look at it whenever something has changed. */
 Datum
 bm_webhook_paused_changed(PG_FUNCTION_ARGS)
 {
-	(void) bmw_row_trigger(fcinfo, TRIGGER_EVENT_AFTER, "paused");
+	(void) bmw_row_trigger(fcinfo, TRIGGER_EVENT_AFTER, NULL);
 	bmw_notify_endpoint();
 	return PointerGetDatum(NULL);
 }

@@ -197,6 +197,7 @@ put_slot(ReturnSetInfo *result, const BmwSlot *slot, bool is_whole)
 	BmwSlot copy;
 	const char *reason = state_texts[slot->state].reason;
 	bool is_recording;
+	bool is_adopted;
 
 	SpinLockAcquire((slock_t *) &slot->mutex);
 	copy = *slot;
@@ -214,6 +215,9 @@ put_slot(ReturnSetInfo *result, const BmwSlot *slot, bool is_whole)
 	else if (slot->state == BMW_SLOT_RUNNING && *copy.upkeep.problem != '\0')
 		reason = is_whole ? psprintf("the log is not kept in order: %s", copy.upkeep.problem)
 						  : "the log is not kept in order";
+	is_adopted = slot->state != BMW_SLOT_RUNNING || *copy.not_adopted == '\0';
+	if (!is_adopted)
+		reason = copy.not_adopted;
 	is_recording = slot->state != BMW_SLOT_RUNNING || copy.numbers.unrecorded_since == 0;
 	if (!is_recording)
 		reason =
@@ -221,7 +225,9 @@ put_slot(ReturnSetInfo *result, const BmwSlot *slot, bool is_whole)
 					 copy.numbers.unrecorded);
 	values[0] = ObjectIdGetDatum(slot->database);
 	values[1] = Int32GetDatum(slot->shard);
-	values[2] = CStringGetTextDatum(is_recording ? state_texts[slot->state].name : "not recording");
+	values[2] = CStringGetTextDatum(!is_recording ? "not recording"
+									: !is_adopted ? "not adopted"
+												  : state_texts[slot->state].name);
 	values[3] = text_or_null(reason, &nulls[3]);
 	values[4] = TimestampTzGetDatum(is_recording ? slot->since : copy.numbers.unrecorded_since);
 	values[5] = Int32GetDatum(slot->pid);
@@ -283,6 +289,8 @@ why_not_delivered(BmwEventState state, const BmwSlot *slot)
 		return "no enabled endpoint matches the event";
 	if (slot == NULL || slot->state != BMW_SLOT_RUNNING)
 		return "no dispatcher runs in this database: see bm_webhook.status()";
+	if (*slot->not_adopted != '\0')
+		return "nothing is sent before adopt() is called in this database: see bm_webhook.status()";
 	if (!bmw_enabled)
 		return "nothing is sent while bm_webhook.enabled is off";
 	return "a delivery of the event still waits: see bm_webhook.delivery and bm_webhook.backlog";

@@ -1,0 +1,35 @@
+#include "postgres.h"
+
+#include "pg/dispatch/adoption.h"
+
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "pg/dispatch/store.h"
+
+static void tell(const char *why_not);
+
+void
+bmw_adoption_look(BmwScheduler *scheduler, BmwSlot *slot)
+{
+	const char *why_not = bmw_store_why_not_adopted();
+
+	bmw_scheduler_set_paused(scheduler, *why_not != '\0' || bmw_store_is_paused());
+	if (bmw_shmem_not_adopted(slot, why_not) && slot->shard == 0)
+		tell(why_not);
+}
+
+static void
+tell(const char *why_not)
+{
+	const char *database = get_database_name(MyDatabaseId);
+
+	if (*why_not == '\0')
+		ereport(LOG, errmsg("bm_webhook sends from database \"%s\": it was adopted", database));
+	else
+		ereport(
+			LOG, errmsg("bm_webhook does not send from database \"%s\"", database),
+			errdetail("%s.", why_not),
+			errhint(
+				"If it is to send, call bm_webhook.adopt() in it; adopt(drop => true) drops what "
+				"waits before."));
+}

@@ -1,0 +1,13 @@
+/*
+ * pg/dispatch/adoption.h - whether a dispatcher may send at all: a copy of a database may not, before somebody adopts it.
+ */
+#ifndef BMW_PG_DISPATCH_ADOPTION_H
+#define BMW_PG_DISPATCH_ADOPTION_H
+
+#include "core/scheduler.h"
+#include "pg/server/shared_memory.h"
+
+/* Pauses the scheduler, or lets it go on; tells status() and the server's log. In a transaction. */
+extern void bmw_adoption_look(BmwScheduler *scheduler, BmwSlot *slot);
+
+#endif
