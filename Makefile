@@ -155,7 +155,7 @@ parts := $(sort $(wildcard $(here)/sql/parts/*.sql))
 build/bm_webhook--$(version).sql: $(parts) bm_webhook.control
 	cat $(parts) >$@
 
-# The console is a program of its own, built where its two libraries are.
+# The console is a program of its own, built where its two libraries are. It signs and sends with src/core.
 ifeq (yes,$(shell pkg-config --exists libmicrohttpd libpq 2>/dev/null && echo yes))
 console_program := build/bm_webhook_console
 else
@@ -169,10 +169,13 @@ all: $(console_program)
 build/console_web.c: $(here)/console/embed $(web_files)
 	$(here)/console/embed $(here)/console/web >$@
 
-build/bm_webhook_console: $(console_sources) $(wildcard $(here)/src/console/*.h) build/console_web.c Makefile
-	$(CC) -std=gnu11 -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -Wall -Wextra $(WERROR) -I$(here)/src \
-		$(shell pkg-config --cflags libmicrohttpd libpq) -o $@ $(console_sources) build/console_web.c \
-		-Wl,-z,relro,-z,now $(shell pkg-config --libs libmicrohttpd libpq)
+core_objects := $(filter src/core/%,$(OBJS))
+
+build/bm_webhook_console: $(console_sources) $(wildcard $(here)/src/console/*.h) build/console_web.c $(core_objects) Makefile
+	$(CC) -std=gnu11 -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -Wall -Wextra $(WERROR) $(COPT) \
+		-DBMW_VERSION='"$(version)"' -I$(here)/src $(shell pkg-config --cflags libmicrohttpd libpq) -o $@ \
+		$(console_sources) build/console_web.c $(core_objects) \
+		-Wl,-z,relro,-z,now $(shell pkg-config --libs libmicrohttpd libpq) $(shell curl-config --libs) -lcrypto -lm
 
 ifneq (,$(console_program))
 install: install-console

@@ -1,5 +1,5 @@
 /*
- * console/main.c - bm_webhook_console: the console's HTTP server.
+ * console/main.c - bm_webhook_console: the console's HTTP server, or "listen".
  *
  * A program of its own beside the server, with one thread: nothing it does can restart the database.
  */
@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 
 #include "console/connect.h"
+#include "console/listen.h"
 #include "console/loop.h"
 #include "console/options.h"
 #include "console/request.h"
@@ -94,8 +95,13 @@ main(int argc, char **argv)
 	char *certificate, *key;
 	struct MHD_Daemon *http;
 
-	bmw_options_parse(argc, argv);
 	forbid_core_dumps();
+	if (argc > 1 && strcmp(argv[1], "listen") == 0)
+	{
+		bmw_listen_run(argc - 1, argv + 1);
+		return 0;
+	}
+	bmw_options_parse(argc, argv);
 	bmw_connect_probe();
 	bmw_sessions_create();
 	certificate = read_file(bmw_options.certificate);

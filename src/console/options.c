@@ -15,6 +15,7 @@ BmwOptions bmw_options = {.address = "127.0.0.1", .port = 8088, .max_sessions = 
 
 static const char usage[] =
 	"usage: bm_webhook_console [OPTION]...\n"
+	"       bm_webhook_console listen [OPTION]... --forward-to URL\n"
 	"\n"
 	"  -d, --dbname NAME         the database (PGDATABASE)\n"
 	"  -H, --dbhost HOST         its server: an address or the folder of a socket (PGHOST)\n"

@@ -86,7 +86,7 @@ my @functions = (
 	(map { [ "console_$_('{}')", 'readers' ] } qw(session overview endpoints deliveries event_types operations message_rates delivery_rates)), [ "console_system('{}')", 'operators' ],
 	(map { [ "console_$_(jsonb_build_object('endpoint', :endpoint))", 'explains' ] } qw(endpoint causes)), [ "console_event(jsonb_build_object('event', :event))", 'explains' ],
 	[ "console_delivery(jsonb_build_object('event', :event, 'endpoint', :endpoint))", 'explains' ], [ "console_message(jsonb_build_object('message_id', 'm-shop'))", 'explains' ],
-	[ "console_export(jsonb_build_object('what', 'deliveries'))", 'readers' ], [ "console_tail('{}')", 'readers' ],
+	[ "console_export(jsonb_build_object('what', 'deliveries'))", 'readers' ], [ "console_tail('{}')", 'readers' ], [ "console_listen('{}')", 'readers' ],
 	(map { [ "console_$_(jsonb_build_object('event', :event, 'endpoint', :endpoint, 'since', '-infinity'))", 'owners' ] }
 		qw(preview ping redeliver redeliver_since recover pause resume secret rotate_secret delete_endpoint)),
 	[ "console_cancel(jsonb_build_object('endpoint', :endpoint))", 'owners' ], [ "console_delete_secret(jsonb_build_object('secret', :secret))", 'owners' ],
