@@ -52,6 +52,7 @@ wait_until() {
 		FOR i IN 1..36000 LOOP
 			IF ($1) THEN RETURN; END IF;
 			PERFORM pg_sleep(0.005);
+			PERFORM pg_stat_clear_snapshot();
 		END LOOP;
 		RAISE 'this did not become true within three minutes: %', \$q\$$1\$q\$;
 	END \$\$"
