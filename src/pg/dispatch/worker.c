@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "pg/server/compat.h"
 #include "pg/dispatch/cycle.h"
+#include "pg/dispatch/fence.h"
 #include "pg/dispatch/store.h"
 #include "pg/dispatch/transaction.h"
 #include "pgstat.h"
@@ -38,6 +39,8 @@ static void detach(int code, Datum slot);
 static void set_state(BmwSlot *slot, BmwSlotState state);
 static bool may_run(BmwSlot *slot);
 static bool own_shard(BmwSlot *slot, Oid cursor);
+static bool pass_fence(BmwSlot *slot);
+static WaitEventSet *create_events(int more);
 static void run(BmwSlot *slot);
 static void stop(BmwSlot *slot, BmwCycle *cycle, WaitEventSet *events);
 static int stop_ms(const BmwSlot *slot);
@@ -58,8 +61,10 @@ bmw_worker_main(Datum arg)
 	bmw_transaction_init();
 	if (!may_run(slot))
 		proc_exit(0);
-	set_state(slot, BMW_SLOT_RUNNING);
-	run(slot);
+	if (pass_fence(slot))
+		run(slot);
+	else
+		set_state(slot, BMW_SLOT_HELD);
 	proc_exit(0);
 }
 
@@ -160,14 +165,49 @@ own_shard(BmwSlot *slot, Oid cursor)
 	return false;
 }
 
-static void
-run(BmwSlot *slot)
+/* Waits until this server may send. False: it is asked to stop. */
+static bool
+pass_fence(BmwSlot *slot)
 {
-	BmwCycle *cycle = bmw_cycle_create(slot);
-	WaitEventSet *events = bmw_create_wait_event_set(3);
+	WaitEventSet *events = create_events(0);
+	BmwFence fence = {0};
+	bool is_open;
+
+	while (!(is_open = bmw_fence_is_open(&fence, slot)) && !ShutdownRequestPending)
+	{
+		if (fence.is_refused && slot->state != BMW_SLOT_FENCED)
+			set_state(slot, BMW_SLOT_FENCED);
+		wait(events, bmw_fence_wait_ms(&fence));
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+			bmw_fence_reload(&fence);
+		}
+	}
+	bmw_fence_end(&fence);
+	FreeWaitEventSet(events);
+	return is_open;
+}
+
+static WaitEventSet *
+create_events(int more)
+{
+	WaitEventSet *events = bmw_create_wait_event_set(2 + more);
 
 	AddWaitEventToSet(events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	return events;
+}
+
+static void
+run(BmwSlot *slot)
+{
+	BmwCycle *cycle;
+	WaitEventSet *events = create_events(1);
+
+	set_state(slot, BMW_SLOT_RUNNING);
+	cycle = bmw_cycle_create(slot);
 	AddWaitEventToSet(events, WL_SOCKET_READABLE, bmw_cycle_fd(cycle), NULL, NULL);
 	pgstat_report_activity(STATE_RUNNING, "bm_webhook: sending");
 	while (!ShutdownRequestPending && bmw_cycle_has_extension(cycle))

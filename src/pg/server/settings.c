@@ -33,6 +33,7 @@ char *bmw_partition_interval = NULL;
 char *bmw_archive_command = NULL;
 char *bmw_archive_format = NULL;
 char *bmw_ca_file = NULL;
+char *bmw_fence_command = NULL;
 char *bmw_secret_key_file = NULL;
 
 typedef struct BoolSetting
@@ -117,6 +118,9 @@ static const TextSetting text_settings[] = {
 	 check_file},
 	{"bm_webhook.denied_networks", "Networks that are closed whatever else allows them.",
 	 &bmw_denied_networks, "", check_networks},
+	{"bm_webhook.fence_command",
+	 "Shell command that says at the start of a dispatcher whether this server may send.",
+	 &bmw_fence_command, "", NULL, NULL},
 	{"bm_webhook.partition_interval",
 	 "What new partitions of the log are for: a day, a week or a month.", &bmw_partition_interval,
 	 "day", check_partition_interval, NULL},

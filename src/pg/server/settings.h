@@ -22,6 +22,7 @@ extern int bmw_disable_after;	   /* s of unbroken failure; 0: never */
 extern int bmw_retention;		   /* s that the log is kept; 0: for ever */
 extern char *bmw_partition_interval; /* day, week or month */
 extern char *bmw_archive_command;	 /* '': none; core/archive.h */
+extern char *bmw_fence_command;		 /* '': none */
 extern char *bmw_archive_format;	 /* jsonl or csv */
 extern char *bmw_ca_file;			 /* '': libcurl's default */
 extern char *bmw_secret_key_file;	 /* '': secrets are not encrypted; pg/server/key_file.h */

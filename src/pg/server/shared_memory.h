@@ -33,7 +33,8 @@ typedef enum BmwSlotState
 	BMW_SLOT_HELD,		/* a command needs the database or the extension alone */
 	BMW_SLOT_NO_WORKER, /* max_worker_processes is used up */
 	BMW_SLOT_FAILED,	/* ended by an error, starts again */
-	BMW_SLOT_OUTDATED	/* the extension's version is not the library's */
+	BMW_SLOT_OUTDATED,	/* the extension's version is not the library's */
+	BMW_SLOT_FENCED		/* bm_webhook.fence_command does not let it send */
 } BmwSlotState;
 
 typedef struct BmwSlotNumbers

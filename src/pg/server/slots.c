@@ -313,6 +313,7 @@ ended(int index)
 		case BMW_SLOT_RUNNING:
 		case BMW_SLOT_NO_WORKER:
 		case BMW_SLOT_FAILED:
+		case BMW_SLOT_FENCED:
 			delay = delay_after_failure(index);
 			set_state(slot, BMW_SLOT_FAILED);
 			break;

@@ -59,6 +59,9 @@ static const StateText state_texts[] = {
 	[BMW_SLOT_HELD] = {"held", "a command needs the database or the extension alone"},
 	[BMW_SLOT_NO_WORKER] = {"no worker", "max_worker_processes is used up"},
 	[BMW_SLOT_FAILED] = {"failed", "ended by an error; it is started again"},
+	[BMW_SLOT_FENCED] =
+		{"fenced",
+		 "bm_webhook.fence_command does not allow this server to send: it is asked again every 10 seconds"},
 	[BMW_SLOT_OUTDATED] =
 		{"outdated",
 		 "the extension's version is not the library's: ALTER EXTENSION bm_webhook UPDATE, or restart the server"},
