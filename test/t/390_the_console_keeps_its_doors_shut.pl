@@ -5,17 +5,14 @@ use strict;
 use warnings FATAL => 'all';
 
 use BmWebhook;
-use HTTP::Tiny;
+use BmWebhook::Console;
 use IO::Socket::INET;
 use IPC::Run ();
-use JSON::PP qw(decode_json);
-use PostgreSQL::Test::Cluster;
 use Test::More;
 
-plan skip_all => 'bm_webhook_console is not built: it needs libmicrohttpd'
-  unless grep { -x "$_/bm_webhook_console" } split /:/, $ENV{PATH};
+plan skip_all => 'bm_webhook_console is not built: it needs libmicrohttpd' unless BmWebhook::Console::is_built();
 
-my $bmw = BmWebhook->new(conf => "listen_addresses = '127.0.0.1'\npassword_encryption = 'scram-sha-256'\n");
+my $bmw = BmWebhook->new(conf => $BmWebhook::Console::conf);
 my $node = $bmw->node;
 $bmw->sql(q{
 	CREATE ROLE olga LOGIN PASSWORD 'o"lg\ä';
@@ -25,53 +22,17 @@ $bmw->sql(q{
 	CREATE ROLE open LOGIN;
 	INSERT INTO bm_webhook.application (name) VALUES ('shop');
 	SELECT bm_webhook.grant_operator('olga'), bm_webhook.grant_operator('olaf'), bm_webhook.grant_owner('shop', 'anna')});
-my $hba = "local all all trust\nhost all open 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
-PostgreSQL::Test::Utils::append_to_file($node->data_dir . '/pg_hba.new', $hba);
-rename $node->data_dir . '/pg_hba.new', $node->data_dir . '/pg_hba.conf';
-$node->reload;
+BmWebhook::Console::ask_for_passwords($bmw, "host all open 127.0.0.1/32 trust\n");
 
-my @program = ('bm_webhook_console', '--dbhost', '127.0.0.1', '--dbport', $node->port, '--dbname', 'postgres');
-my $port = PostgreSQL::Test::Cluster::get_free_port();
-our $url = "http://127.0.0.1:$port";
-my $log = '';
-my $console = start_console('--port', $port, '--max-sessions', 6);
-
-sub start_console
-{
-	my @options = @_;
-	my $h = IPC::Run::start([ @program, @options ], '<', \undef, '>', \my $out, '2>', \$log);
-	wait_until('the console listens', sub { $h->pump_nb; $log =~ /listening/ });
-	return $h;
-}
-
-# ask METHOD PATH BODY HEADER => VALUE...: the status and what the JSON says
-sub ask
-{
-	my ($method, $path, $body, %headers) = @_;
-	my $answer;
-
-	# Without an answer (599) the console has as many connections of ours as it takes from one address.
-	wait_until("an answer to $path", sub {
-		$answer = HTTP::Tiny->new(timeout => 60)->request($method, $url . $path,
-			{ headers => { 'content-type' => 'application/json', %headers }, defined $body ? (content => $body) : () });
-		return $answer->{status} != 599;
-	});
-	my $json = eval { decode_json($answer->{content}) } // {};
-	return ($answer->{status}, $json, $answer->{headers}, $answer->{content});
-}
-
-sub sign_in
-{
-	my ($user, $password, %headers) = @_;
-	my ($status, $json, $headers) = ask('POST', '/api/login', qq({"user": "$user", "password": "$password"}), %headers);
-	my ($cookie) = ($headers->{'set-cookie'} // '') =~ /^([^;]*)/;
-	return ($status, $json, $cookie, $headers);
-}
+my $console = BmWebhook::Console->new($bmw, '--max-sessions', 6);
+my $port = $console->port;
+sub ask { return $console->ask(@_) }
+sub sign_in { return $console->sign_in(@_) }
 
 sub run_and_fail
 {
 	my @options = @_;
-	my $h = IPC::Run::start([ @program, @options ], '<', \undef, '>', \my $out, '2>', \my $error);
+	my $h = IPC::Run::start([ BmWebhook::Console::command($bmw, @options) ], '<', \undef, '>', \my $out, '2>', \my $error);
 	$h->finish;
 	return ($h->result(0), $error);
 }
@@ -117,25 +78,19 @@ is_deeply(\@statuses, [ (401) x 5, 429 ], 'the sixth try within a minute is not 
 is((sign_in('anna', 'anna'))[0], 429, 'not even the right one');
 
 # Behind a proxy, which says from where a request comes.
-my $proxied_port = PostgreSQL::Test::Cluster::get_free_port();
-$log = '';
-my $proxied = start_console('--port', $proxied_port, '--behind-proxy', '--public-name', "127.0.0.1:$proxied_port");
+my $proxied = BmWebhook::Console->new($bmw, '--behind-proxy', '--public-name', '127.0.0.1:PORT');
+for my $addresses ([ 'an address', sub { '192.0.2.1' }, '192.0.2.2' ],
+	[ 'a network of IPv6', sub { sprintf '2001:db8::%x', $_[0] }, '2001:db8:0:1::1' ])
 {
-	local $url = "http://127.0.0.1:$proxied_port";
-	my $from = sub { map { $_ => shift } 'x-forwarded-for' };
-	for my $addresses ([ 'an address', sub { '192.0.2.1' }, '192.0.2.2' ],
-		[ 'a network of IPv6', sub { sprintf '2001:db8::%x', $_[0] }, '2001:db8:0:1::1' ])
-	{
-		my ($what, $address_of, $other) = @$addresses;
-		my %count;
-		$count{ (sign_in("name$_", 'x', $from->($address_of->($_))))[0] }++ for 1 .. 31;
-		is_deeply(\%count, { 401 => 30, 429 => 1 }, "$what has so many tries in all, whatever the names");
-		is((sign_in('olaf', 'olaf', $from->($address_of->(99))))[0], 429, 'and no right one either');
-		is((sign_in('olaf', 'olaf', $from->($other)))[0], 200, 'others go on');
-	}
+	my ($what, $address_of, $other) = @$addresses;
+	my $try = sub { my ($user, $password, $from) = @_; ($proxied->sign_in($user, $password, 'x-forwarded-for' => $from))[0] };
+	my %count;
+	$count{ $try->("name$_", 'x', $address_of->($_)) }++ for 1 .. 31;
+	is_deeply(\%count, { 401 => 30, 429 => 1 }, "$what has so many tries in all, whatever the names");
+	is($try->('olaf', 'olaf', $address_of->(99)), 429, 'and no right one either');
+	is($try->('olaf', 'olaf', $other), 200, 'others go on');
 }
-$proxied->signal('TERM');
-$proxied->finish;
+$proxied->stop;
 
 ###############################################################################
 # Calls
@@ -253,8 +208,6 @@ like($json->{message}, qr/does not answer/, 'it says so');
 $node->start;
 is((sign_in('olga', 'o\"lg\\\\\u00e4'))[0], 200, 'and signs in when it is back');
 
-$console->signal('TERM');
-$console->finish;
-is($console->result(0), 0, 'it ends cleanly');
-unlike($log, qr/^bm_webhook_console: forged/m, 'nobody writes lines into its log');
+is($console->stop, 0, 'it ends cleanly');
+unlike($console->log, qr/^bm_webhook_console: forged/m, 'nobody writes lines into its log');
 $bmw->finish;

@@ -5,15 +5,13 @@ use strict;
 use warnings FATAL => 'all';
 
 use BmWebhook;
+use BmWebhook::Console;
 use IPC::Run ();
-use JSON::PP qw(decode_json);
-use PostgreSQL::Test::Cluster;
 use Test::More;
 
-plan skip_all => 'bm_webhook_console is not built: it needs libmicrohttpd'
-  unless grep { -x "$_/bm_webhook_console" } split /:/, $ENV{PATH};
+plan skip_all => 'bm_webhook_console is not built: it needs libmicrohttpd' unless BmWebhook::Console::is_built();
 
-my $bmw = BmWebhook->new(conf => "listen_addresses = '127.0.0.1'\npassword_encryption = 'scram-sha-256'\n");
+my $bmw = BmWebhook->new(conf => $BmWebhook::Console::conf);
 my $node = $bmw->node;
 my $receiver = $bmw->receiver;
 $bmw->sql(q{
@@ -23,10 +21,7 @@ $bmw->sql(q{
 	GRANT USAGE ON SCHEMA bm_webhook TO stranger;
 	INSERT INTO bm_webhook.application (name) VALUES ('shop'), ('bank');
 	SELECT bm_webhook.grant_operator('olga'), bm_webhook.grant_owner('shop', 'anna')});
-open my $hba, '>', $node->data_dir . '/pg_hba.conf' or die $!;
-print $hba "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
-close $hba;
-$node->reload;
+BmWebhook::Console::ask_for_passwords($bmw);
 
 # Passwords are found as psql finds them.
 my $passwords = PostgreSQL::Test::Utils::tempdir('passwords') . '/pgpass';
