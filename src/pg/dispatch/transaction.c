@@ -46,6 +46,7 @@ static const Setting settings[] = {
 	{"row_security", "on"},
 	{"session_replication_role", "origin"},
 	{"synchronous_commit", "off"},
+	{"standard_conforming_strings", "on"},
 	{"plan_cache_mode", "force_generic_plan"},
 	{"enable_seqscan", "off"},
 	{"enable_bitmapscan", "off"},

@@ -34,7 +34,8 @@ bmw_databases_list(void)
 		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
 		MemoryContext caller;
 
-		if (!database->datallowconn || database->datistemplate)
+		/* below -1: DROP DATABASE was interrupted */
+		if (!database->datallowconn || database->datistemplate || database->datconnlimit < -1)
 			continue;
 		caller = MemoryContextSwitchTo(TopMemoryContext);
 		databases = lappend_oid(databases, database->oid);

@@ -111,6 +111,17 @@ bmw_shmem_take_due(BmwSlot *slot, int64 *endpoints)
 }
 
 void
+bmw_shmem_forget(BmwSlot *slot)
+{
+	SpinLockAcquire(&slot->mutex);
+	memset(&slot->numbers, 0, sizeof(slot->numbers));
+	slot->last_error_at = 0;
+	slot->upkeep = (BmwUpkeepReport){0};
+	*slot->not_adopted = '\0';
+	SpinLockRelease(&slot->mutex);
+}
+
+void
 bmw_shmem_error(BmwSlot *slot, const char *message)
 {
 	SpinLockAcquire(&slot->mutex);

@@ -150,6 +150,8 @@ extern int bmw_shmem_each(Oid database, void (*fn)(BmwSlot *slot));
 extern void bmw_shmem_note_due(BmwSlot *slot, int64 endpoint_id);
 /* Takes them all; room for BMW_MAX_DUE. Returns how many. */
 extern int bmw_shmem_take_due(BmwSlot *slot, int64 *endpoints);
+/* What a slot said of another database. */
+extern void bmw_shmem_forget(BmwSlot *slot);
 /* Records what status() shows as the last error; cut to fit. */
 extern void bmw_shmem_error(BmwSlot *slot, const char *message);
 /* What became of a run of the keeper; problem: '' for none. Returns whether it is another than before. */

@@ -16,7 +16,6 @@
 #include "pg/server/shared_memory.h"
 #include "pg/server/start.h"
 #include "storage/procarray.h"
-#include "storage/spin.h"
 #include "utils/memutils.h"
 
 #define OUTDATED_DELAY_MS 60000
@@ -25,6 +24,7 @@
 
 static BmwStart starts[BMW_MAX_SLOTS];
 
+static void leave_database(int index);
 static void reshard(void);
 static bool is_outnumbered(int index);
 static void ask_to_end(int index);
@@ -34,7 +34,6 @@ static void open_missing(Oid database);
 static bool is_open(Oid database, int shard);
 static void open_slot(Oid database, int shard);
 static void give_out(BmwSlot *slot);
-static void forget_numbers(BmwSlot *slot);
 static BmwSlot *free_slot(void);
 static void close_slot(int index);
 static void watch_running(int index);
@@ -60,9 +59,9 @@ bmw_slots_close_others(List *databases)
 {
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < bmw_shared->slots_length; i++)
-		if (OidIsValid(bmw_shared->slots[i].database) && starts[i].handle == NULL &&
+		if (OidIsValid(bmw_shared->slots[i].database) &&
 			!list_member_oid(databases, bmw_shared->slots[i].database))
-			close_slot(i);
+			leave_database(i);
 	LWLockRelease(bmw_shared->lock);
 }
 
@@ -109,6 +108,17 @@ bmw_slots_delay_ms(long max_ms)
 	return delay;
 }
 
+/* It was dropped, or nobody is to connect to it any more. */
+static void
+leave_database(int index)
+{
+	starts[index].is_unlisted = true;
+	if (is_vacant(index))
+		close_slot(index);
+	else
+		ask_to_end(index);
+}
+
 /*
  * Which endpoints a dispatcher serves depends on their number: those of another one
  * must all have ended before the first of the new ones starts.
@@ -121,7 +131,9 @@ reshard(void)
 	{
 		if (!is_outnumbered(i))
 			continue;
-		ask_to_end(i);
+		if (!bmw_shared->slots[i].is_resharded)
+			ask_to_end(i);
+		bmw_shared->slots[i].is_resharded = true;
 		if (!is_any_busy(bmw_shared->slots[i].database))
 			renumber(bmw_shared->slots[i].database);
 	}
@@ -140,15 +152,10 @@ is_outnumbered(int index)
 static void
 ask_to_end(int index)
 {
-	BmwSlot *slot = &bmw_shared->slots[index];
-
-	if (slot->is_resharded)
-		return;
-	slot->is_resharded = true;
 	if (starts[index].handle != NULL)
 		TerminateBackgroundWorker(starts[index].handle);
-	else if (slot->pid != 0)
-		kill(slot->pid, SIGTERM);
+	else if (bmw_shared->slots[index].pid != 0)
+		kill(bmw_shared->slots[index].pid, SIGTERM);
 }
 
 static bool
@@ -214,7 +221,7 @@ open_slot(Oid database, int shard)
 		return;
 	slot->shard = shard;
 	slot->holder = 0;
-	forget_numbers(slot);
+	bmw_shmem_forget(slot);
 	give_out(slot);
 	slot->database = database;
 }
@@ -226,17 +233,6 @@ give_out(BmwSlot *slot)
 	slot->shards = bmw_shards;
 	slot->is_resharded = false;
 	set_state(slot, BMW_SLOT_STARTING);
-}
-
-static void
-forget_numbers(BmwSlot *slot)
-{
-	SpinLockAcquire(&slot->mutex);
-	memset(&slot->numbers, 0, sizeof(slot->numbers));
-	slot->last_error_at = 0;
-	slot->upkeep = (BmwUpkeepReport){0};
-	*slot->not_adopted = '\0';
-	SpinLockRelease(&slot->mutex);
 }
 
 /* NULL when all are taken: status() then shows nothing for that database. */
@@ -294,6 +290,11 @@ ended(int index)
 	BmwStart *start = &starts[index];
 	long delay = 0;
 
+	if (start->is_unlisted)
+	{
+		close_slot(index);
+		return;
+	}
 	switch (slot->state)
 	{
 		case BMW_SLOT_FREE: /* no extension there, unless it came a moment ago */

@@ -17,6 +17,7 @@ typedef struct BmwStart
 	TimestampTz refused; /* since when no worker could be had; 0: there is one */
 	bool is_refusal_logged;
 	bool is_asked_again; /* somebody asked after it had started */
+	bool is_unlisted;	 /* its database is served no longer */
 } BmwStart;
 
 /* A worker for the database of this slot, which is not started again by itself. */
