@@ -41,6 +41,106 @@ ALTER TABLE bm_webhook.endpoint ADD COLUMN use_proxy boolean, ALTER COLUMN use_p
 COMMENT ON COLUMN bm_webhook.endpoint.use_proxy IS
 	'through bm_webhook.proxy, if there is one (NULL: likewise); only an administrator can change it';
 
+-- Verification: an endpoint proves that its URL is meant to get webhooks. Those that there are need not.
+ALTER TABLE bm_webhook.endpoint_state ADD COLUMN unverified_since timestamptz, ADD COLUMN verified_at timestamptz,
+	ADD COLUMN verification_error text;
+COMMENT ON COLUMN bm_webhook.endpoint_state.unverified_since IS
+	'since when it is to prove that its URL is meant to get webhooks; NULL: it has, or need not';
+COMMENT ON COLUMN bm_webhook.endpoint_state.verified_at IS 'when it has, or mark_verified() was called';
+COMMENT ON COLUMN bm_webhook.endpoint_state.verification_error IS
+	'what came of the last challenge; NULL: there was none, or it was met';
+CREATE FUNCTION bm_webhook_internal.verifies() RETURNS boolean
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_verifies';
+COMMENT ON FUNCTION bm_webhook_internal.verifies() IS 'bm_webhook.verify_endpoints';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.keep_endpoint_state() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF TG_OP = 'INSERT' THEN
+		INSERT INTO bm_webhook.endpoint_state (endpoint_id, disabled_at, unverified_since)
+			VALUES (NEW.id, CASE WHEN NOT NEW.enabled THEN clock_timestamp() END,
+				CASE WHEN bm_webhook_internal.verifies() THEN clock_timestamp() END);
+	ELSIF NEW.enabled THEN
+		UPDATE bm_webhook.endpoint_state SET failing_since = NULL, disabled_at = NULL, disabled_reason = NULL
+			WHERE endpoint_id = NEW.id;
+	ELSE
+		UPDATE bm_webhook.endpoint_state SET disabled_at = clock_timestamp() WHERE endpoint_id = NEW.id;
+	END IF;
+	RETURN NULL;
+END
+$$;
+-- A time of its own for each URL: so what comes of the challenge of another one is told from it.
+CREATE FUNCTION bm_webhook_internal.keep_verification() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE bm_webhook.endpoint_state SET verified_at = NULL, verification_error = NULL,
+		unverified_since = CASE WHEN bm_webhook_internal.verifies() THEN clock_timestamp() END
+		WHERE endpoint_id = NEW.id;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.keep_verification() IS 'asks for a proof of the new URL of an endpoint';
+CREATE TRIGGER keep_verification AFTER UPDATE ON bm_webhook.endpoint
+	FOR EACH ROW WHEN (OLD.url IS DISTINCT FROM NEW.url AND NEW.deleted_at IS NULL)
+	EXECUTE FUNCTION bm_webhook_internal.keep_verification();
+CREATE TRIGGER endpoint_changed AFTER UPDATE ON bm_webhook.endpoint_state
+	FOR EACH ROW WHEN (OLD.unverified_since IS DISTINCT FROM NEW.unverified_since)
+	EXECUTE FUNCTION bm_webhook_internal.endpoint_changed();
+ALTER TABLE bm_webhook.endpoint ENABLE ALWAYS TRIGGER keep_verification;
+ALTER TABLE bm_webhook.endpoint_state ENABLE ALWAYS TRIGGER endpoint_changed;
+COMMENT ON TRIGGER keep_verification ON bm_webhook.endpoint IS 'asks for a proof of a new URL';
+COMMENT ON TRIGGER endpoint_changed ON bm_webhook.endpoint_state IS 'tells the dispatcher of an endpoint that has to '
+	'prove something, or has';
+-- Called by C as the owner of the log, who has seen that the caller may ask for it.
+CREATE FUNCTION bm_webhook_internal.set_verified(is_verified boolean, endpoint bigint, acting_as name) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE bm_webhook.endpoint_state s SET verification_error = NULL,
+		unverified_since = CASE WHEN NOT is_verified THEN clock_timestamp() END,
+		verified_at = CASE WHEN is_verified THEN clock_timestamp() END
+		WHERE s.endpoint_id = set_verified.endpoint;
+	INSERT INTO bm_webhook.operation (kind, endpoint_id, application, matched, done, asked_by, acting_as, ended_at)
+		SELECT CASE WHEN is_verified THEN 'mark_verified' ELSE 'verify_endpoint' END, p.id, p.application, 1, 1,
+			session_user, set_verified.acting_as, clock_timestamp()
+		FROM bm_webhook.endpoint p WHERE p.id = set_verified.endpoint;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.set_verified(boolean, bigint, name) IS
+	'an endpoint is verified, or has to prove its URL';
+
+CREATE FUNCTION bm_webhook.verify_endpoint(endpoint bigint) RETURNS void
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_verify_endpoint';
+COMMENT ON FUNCTION bm_webhook.verify_endpoint(bigint) IS
+	'asks an endpoint at once to prove that its URL is meant to get webhooks; until it has, what is for it waits; 22004, '
+	'42704, 55000 while bm_webhook.verify_endpoints is off';
+CREATE FUNCTION bm_webhook.mark_verified(endpoint bigint) RETURNS void
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_mark_verified';
+COMMENT ON FUNCTION bm_webhook.mark_verified(bigint) IS
+	'takes the URL of an endpoint for proved, until it changes; for administrators; 22004, 42501, 42704';
+COMMENT ON FUNCTION bm_webhook.explain_delivery(uuid) IS
+	'for each of the caller''s endpoints: does it get this event, as it is registered now, and which filter decides? '
+	'reason: deleted, for another endpoint, other application, other channel, captured earlier (than the endpoint gets '
+	'events), other event type, muted, filter, filter failed (and why), disabled; or "paused", "not verified yet" or '
+	'"no secret" if it gets it and it waits. status: of the delivery, or "set aside"; NULL when there is none (yet). '
+	'22004, 42704 unknown event';
+-- The schema of a whole body is as that of another one.
+INSERT INTO bm_webhook.event_type (name, description, schema, example, shipped)
+	SELECT n.name, n.description, o.schema || jsonb_build_object('title', n.name, 'description', n.description,
+			'properties', o.schema -> 'properties' || jsonb_build_object('type', jsonb_build_object('const', n.name),
+				'data', jsonb_build_object('type', 'object', 'required', to_jsonb(n.required), 'properties', n.properties)),
+			'$defs', jsonb_build_object('thin', o.schema #> '{$defs,thin}' || jsonb_build_object('properties',
+				o.schema #> '{$defs,thin,properties}' || jsonb_build_object('type', jsonb_build_object('const', n.name))))),
+		jsonb_build_object('id', '01990f3c-5d1a-7c3e-8f00-0242ac120002', 'type', n.name,
+			'timestamp', '2026-08-07T09:12:03.412Z', 'data', n.example), true
+	FROM (VALUES
+		('webhook.verification', 'sent to a new URL, which proves by its answer that it is meant to get webhooks; in no log',
+			'{endpoint_id,challenge}'::text[],
+			'{"endpoint_id": {"type": "integer"}, "challenge": {"type": "string", "pattern": "^[0-9a-f]{64}$"}}'::jsonb,
+			'{"endpoint_id": 1, "challenge": "8f0c3a5d1be94c7fa2d6e0b3487195ac0d2e4f6a8b1c3d5e7f90a1b2c3d4e5f6"}'::jsonb)
+		) AS n (name, description, required, properties, example)
+	JOIN bm_webhook.event_type o ON o.name = 'webhook.ping'
+	ON CONFLICT (name) DO UPDATE
+		SET description = excluded.description, schema = excluded.schema, example = excluded.example, shipped = true;
+
 CREATE OR REPLACE FUNCTION bm_webhook_internal.console_since(a jsonb, standard interval) RETURNS uuid
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -1130,22 +1230,25 @@ CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
 			'Call resume(everything => true).'),
 		(4, a.paused_at IS NOT NULL, 'paused', a.paused_at, 'its application is paused', 'Call resume(application => ...).'),
 		(5, p.paused_at IS NOT NULL, 'paused', p.paused_at, 'it is paused', 'Call resume(endpoint => ...).'),
-		(6, s.failing_since IS NOT NULL OR h.last_failure_at > coalesce(h.last_success_at, '-infinity'), 'failing',
+		(6, s.unverified_since IS NOT NULL AND bm_webhook_internal.verifies(), 'unverified', s.unverified_since,
+			pg_catalog.concat_ws(': ', 'it has not proved its URL yet', s.verification_error),
+			'The receiver has to answer the challenge; verify_endpoint() asks again at once.'),
+		(7, s.failing_since IS NOT NULL OR h.last_failure_at > coalesce(h.last_success_at, '-infinity'), 'failing',
 			coalesce(s.failing_since, h.last_failure_at),
 			pg_catalog.concat_ws(': ', 'its last attempts have failed', f.error_class),
 			'See error and response in bm_webhook.attempt. What waits is sent when the receiver is back.'),
-		(7, c.held_until > pg_catalog.clock_timestamp(), 'held', c.as_of, coalesce(c.reason, 'the receiver asks to wait'),
+		(8, c.held_until > pg_catalog.clock_timestamp(), 'held', c.as_of, coalesce(c.reason, 'the receiver asks to wait'),
 			'Nothing: it is sent to again by itself.'),
-		(8, c.reason IS NOT NULL, 'slowed', c.as_of, c.reason,
+		(9, c.reason IS NOT NULL, 'slowed', c.as_of, c.reason,
 			'Nothing, as long as nothing waits; else the receiver needs more capacity.'),
-		(9, h.lag_seconds > 300, 'behind', pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => h.lag_seconds),
+		(10, h.lag_seconds > 300, 'behind', pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => h.lag_seconds),
 			'what waits is older than five minutes',
 			'See next_attempt_at in bm_webhook.delivery: max_in_flight or rate_limit may be too low.'),
-		(10, true, 'healthy', NULL, NULL, NULL)
+		(11, true, 'healthy', NULL, NULL, NULL)
 		) v (n, applies, state, since, reason, advice) WHERE v.applies ORDER BY v.n LIMIT 1) x;
 COMMENT ON VIEW bm_webhook.endpoint_health IS
-	'how each endpoint is: disabled, paused, failing, held, slowed, behind or healthy; since when, why, what waits, and '
-	'what to do';
+	'how each endpoint is: disabled, paused, unverified, failing, held, slowed, behind or healthy; since when, why, what '
+	'waits, and what to do';
 COMMENT ON COLUMN bm_webhook.endpoint_health.url IS 'without its query';
 
 REVOKE ALL ON bm_webhook.endpoint_minute, bm_webhook.stat_dispatcher, bm_webhook.stat_endpoint, bm_webhook.endpoint_health,
@@ -1498,7 +1601,8 @@ END
 $$;
 ALTER TABLE bm_webhook.operation DROP CONSTRAINT operation_kind_check,
 	ADD CONSTRAINT operation_kind_check CHECK (kind IN ('redeliver', 'recover', 'cancel', 'pause', 'resume', 'erase',
-		'rotate_secret', 'show_secret', 'rekey', 'set_aside', 'put_back', 'drop_before', 'adopt'));
+		'rotate_secret', 'show_secret', 'rekey', 'set_aside', 'put_back', 'drop_before', 'adopt', 'verify_endpoint',
+		'mark_verified'));
 CREATE OR REPLACE FUNCTION bm_webhook_internal.open_operations(most bigint)
 	RETURNS TABLE (id bigint, endpoint_id bigint, application text, rank bigint)
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off AS $$
@@ -1560,6 +1664,7 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS 
 		('ping', '{owner}'), ('preview', '{owner}'), ('erase', '{owner}'), ('pause', '{owner}'), ('resume', '{owner}'),
 		('cancel', '{owner}'), ('recover', '{owner}'), ('redeliver', '{owner}'), ('put_back', '{owner}'),
 		('set_aside', '{owner}'), ('public_key', '{owner,operator}'), ('jwks', '{owner,operator}'),
+		('verify_endpoint', '{owner}'),
 		('explain_delivery', '{owner,operator}'), ('message_history', '{owner,operator}'),
 		('message_rate', '{owner,operator}'), ('latency', '{owner,operator}'), ('delivery_rate', '{owner,operator}'),
 		('status', '{operator}'),
@@ -1613,6 +1718,8 @@ BEGIN
 END
 $$;
 GRANT EXECUTE ON FUNCTION bm_webhook.redeliver(uuid, bigint) TO bm_webhook;
+GRANT UPDATE (unverified_since, verified_at, verification_error) ON bm_webhook.endpoint_state TO bm_webhook;
+GRANT EXECUTE ON FUNCTION bm_webhook_internal.verifies() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION bm_webhook_internal.console_since, bm_webhook_internal.console_until,
 	bm_webhook_internal.console_url, bm_webhook_internal.console_may_change, bm_webhook_internal.console_require,
 	bm_webhook_internal.console_minutes, bm_webhook_internal.console_dispatchers,

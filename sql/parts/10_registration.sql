@@ -122,13 +122,21 @@ CREATE TABLE bm_webhook.endpoint_state (
 	endpoint_id bigint PRIMARY KEY REFERENCES bm_webhook.endpoint (id) ON DELETE CASCADE,
 	failing_since timestamptz,
 	disabled_at timestamptz,
-	disabled_reason text
+	disabled_reason text,
+	unverified_since timestamptz,
+	verified_at timestamptz,
+	verification_error text
 );
 COMMENT ON TABLE bm_webhook.endpoint_state IS 'what became of each endpoint; written by the extension alone';
 COMMENT ON COLUMN bm_webhook.endpoint_state.failing_since IS
 	'since when every attempt has failed; NULL when the last one succeeded';
 COMMENT ON COLUMN bm_webhook.endpoint_state.disabled_at IS 'when endpoint.enabled became false';
 COMMENT ON COLUMN bm_webhook.endpoint_state.disabled_reason IS 'why the dispatcher disabled it; NULL when a user did';
+COMMENT ON COLUMN bm_webhook.endpoint_state.unverified_since IS
+	'since when it is to prove that its URL is meant to get webhooks; NULL: it has, or need not';
+COMMENT ON COLUMN bm_webhook.endpoint_state.verified_at IS 'when it has, or mark_verified() was called';
+COMMENT ON COLUMN bm_webhook.endpoint_state.verification_error IS
+	'what came of the last challenge; NULL: there was none, or it was met';
 
 CREATE TABLE bm_webhook.endpoint_secret (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

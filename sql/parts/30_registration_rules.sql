@@ -32,13 +32,18 @@ END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.make_endpoint_secret() IS 'gives a new endpoint its first secret';
 
+CREATE FUNCTION bm_webhook_internal.verifies() RETURNS boolean
+	LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_verifies';
+COMMENT ON FUNCTION bm_webhook_internal.verifies() IS 'bm_webhook.verify_endpoints';
+
 -- As the definer: nobody but the extension writes it.
 CREATE FUNCTION bm_webhook_internal.keep_endpoint_state() RETURNS trigger
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF TG_OP = 'INSERT' THEN
-		INSERT INTO bm_webhook.endpoint_state (endpoint_id, disabled_at)
-			VALUES (NEW.id, CASE WHEN NOT NEW.enabled THEN clock_timestamp() END);
+		INSERT INTO bm_webhook.endpoint_state (endpoint_id, disabled_at, unverified_since)
+			VALUES (NEW.id, CASE WHEN NOT NEW.enabled THEN clock_timestamp() END,
+				CASE WHEN bm_webhook_internal.verifies() THEN clock_timestamp() END);
 	ELSIF NEW.enabled THEN
 		UPDATE bm_webhook.endpoint_state SET failing_since = NULL, disabled_at = NULL, disabled_reason = NULL
 			WHERE endpoint_id = NEW.id;
@@ -50,6 +55,18 @@ END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.keep_endpoint_state() IS
 	'gives an endpoint its state, and keeps when it was disabled';
+
+-- A time of its own for each URL: so what comes of the challenge of another one is told from it.
+CREATE FUNCTION bm_webhook_internal.keep_verification() RETURNS trigger
+	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE bm_webhook.endpoint_state SET verified_at = NULL, verification_error = NULL,
+		unverified_since = CASE WHEN bm_webhook_internal.verifies() THEN clock_timestamp() END
+		WHERE endpoint_id = NEW.id;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.keep_verification() IS 'asks for a proof of the new URL of an endpoint';
 
 -- Whoever deletes the application waits for this row, or this waits for him and then sees it. As the
 -- definer: to lock the application takes a right to change it.
@@ -80,6 +97,12 @@ CREATE TRIGGER make_state AFTER INSERT ON bm_webhook.endpoint
 	FOR EACH ROW EXECUTE FUNCTION bm_webhook_internal.keep_endpoint_state();
 CREATE TRIGGER keep_state AFTER UPDATE ON bm_webhook.endpoint
 	FOR EACH ROW WHEN (OLD.enabled <> NEW.enabled) EXECUTE FUNCTION bm_webhook_internal.keep_endpoint_state();
+CREATE TRIGGER keep_verification AFTER UPDATE ON bm_webhook.endpoint
+	FOR EACH ROW WHEN (OLD.url IS DISTINCT FROM NEW.url AND NEW.deleted_at IS NULL)
+	EXECUTE FUNCTION bm_webhook_internal.keep_verification();
+CREATE TRIGGER endpoint_changed AFTER UPDATE ON bm_webhook.endpoint_state
+	FOR EACH ROW WHEN (OLD.unverified_since IS DISTINCT FROM NEW.unverified_since)
+	EXECUTE FUNCTION bm_webhook_internal.endpoint_changed();
 CREATE TRIGGER endpoint_changed AFTER INSERT OR UPDATE OR DELETE ON bm_webhook.endpoint
 	FOR EACH ROW EXECUTE FUNCTION bm_webhook_internal.endpoint_changed();
 CREATE TRIGGER endpoint_truncated AFTER TRUNCATE ON bm_webhook.endpoint
@@ -99,7 +122,9 @@ ALTER TABLE bm_webhook.application ENABLE ALWAYS TRIGGER endpoint_changed;
 ALTER TABLE bm_webhook.application ENABLE ALWAYS TRIGGER endpoint_truncated;
 ALTER TABLE bm_webhook.endpoint ENABLE ALWAYS TRIGGER make_state;
 ALTER TABLE bm_webhook.endpoint ENABLE ALWAYS TRIGGER keep_state;
+ALTER TABLE bm_webhook.endpoint ENABLE ALWAYS TRIGGER keep_verification;
 ALTER TABLE bm_webhook.endpoint ENABLE ALWAYS TRIGGER endpoint_changed;
+ALTER TABLE bm_webhook.endpoint_state ENABLE ALWAYS TRIGGER endpoint_changed;
 ALTER TABLE bm_webhook.endpoint ENABLE ALWAYS TRIGGER endpoint_truncated;
 ALTER TABLE bm_webhook.endpoint_secret ENABLE ALWAYS TRIGGER endpoint_changed;
 ALTER TABLE bm_webhook.endpoint_secret ENABLE ALWAYS TRIGGER endpoint_truncated;
@@ -109,6 +134,9 @@ COMMENT ON TRIGGER keep_application ON bm_webhook.endpoint IS 'keeps its applica
 COMMENT ON TRIGGER make_secret ON bm_webhook.endpoint IS 'gives it its first secret';
 COMMENT ON TRIGGER make_state ON bm_webhook.endpoint IS 'gives it its state';
 COMMENT ON TRIGGER keep_state ON bm_webhook.endpoint IS 'keeps when it was disabled; once enabled it begins anew';
+COMMENT ON TRIGGER keep_verification ON bm_webhook.endpoint IS 'asks for a proof of a new URL';
+COMMENT ON TRIGGER endpoint_changed ON bm_webhook.endpoint_state IS 'tells the dispatcher of an endpoint that has to '
+	'prove something, or has';
 COMMENT ON TRIGGER endpoint_changed ON bm_webhook.endpoint IS 'tells the dispatcher of a row that changed';
 COMMENT ON TRIGGER endpoint_truncated ON bm_webhook.endpoint IS 'tells the dispatcher';
 COMMENT ON TRIGGER endpoint_changed ON bm_webhook.application IS 'tells the dispatcher of a row that changed';

@@ -5,7 +5,8 @@
 CREATE TABLE bm_webhook.operation (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	kind text NOT NULL CHECK (kind IN ('redeliver', 'recover', 'cancel', 'pause', 'resume', 'erase',
-		'rotate_secret', 'show_secret', 'rekey', 'set_aside', 'put_back', 'drop_before', 'adopt')),
+		'rotate_secret', 'show_secret', 'rekey', 'set_aside', 'put_back', 'drop_before', 'adopt', 'verify_endpoint',
+		'mark_verified')),
 	endpoint_id bigint,
 	event_id uuid,
 	since timestamptz,

@@ -26,6 +26,6 @@ CREATE FUNCTION bm_webhook.explain_delivery(event uuid)
 COMMENT ON FUNCTION bm_webhook.explain_delivery(uuid) IS
 	'for each of the caller''s endpoints: does it get this event, as it is registered now, and which filter decides? '
 	'reason: deleted, for another endpoint, other application, other channel, captured earlier (than the endpoint gets '
-	'events), other event type, muted, filter, filter failed (and why), disabled; or "paused" or "no secret" if it gets '
-	'it and it waits. status: of '
-	'the delivery, or "set aside"; NULL when there is none (yet). 22004, 42704 unknown event';
+	'events), other event type, muted, filter, filter failed (and why), disabled; or "paused", "not verified yet" or '
+	'"no secret" if it gets it and it waits. status: of the delivery, or "set aside"; NULL when there is none (yet). '
+	'22004, 42704 unknown event';

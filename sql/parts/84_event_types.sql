@@ -64,6 +64,10 @@ INSERT INTO bm_webhook.event_type (name, description, schema, example)
 	FROM (VALUES
 		('webhook.ping', 'sent by ping() to try an endpoint', '{endpoint_id}'::text[],
 			'{"endpoint_id": {"type": "integer"}}'::jsonb, '{"endpoint_id": 1}'::jsonb),
+		('webhook.verification', 'sent to a new URL, which proves by its answer that it is meant to get webhooks; in no log',
+			'{endpoint_id,challenge}',
+			'{"endpoint_id": {"type": "integer"}, "challenge": {"type": "string", "pattern": "^[0-9a-f]{64}$"}}',
+			'{"endpoint_id": 1, "challenge": "8f0c3a5d1be94c7fa2d6e0b3487195ac0d2e4f6a8b1c3d5e7f90a1b2c3d4e5f6"}'),
 		('webhook.capture_failed', 'a row changed that could not become an event', '{relation,operation,error}',
 			'{"relation": {"type": "string"}, "operation": {"enum": ["INSERT", "UPDATE", "DELETE"]},
 				"type": {"type": "string"}, "message_id": {"type": "string"}, "error": {"type": "string"}}',

@@ -24,20 +24,23 @@ CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
 			'Call resume(everything => true).'),
 		(4, a.paused_at IS NOT NULL, 'paused', a.paused_at, 'its application is paused', 'Call resume(application => ...).'),
 		(5, p.paused_at IS NOT NULL, 'paused', p.paused_at, 'it is paused', 'Call resume(endpoint => ...).'),
-		(6, s.failing_since IS NOT NULL OR h.last_failure_at > coalesce(h.last_success_at, '-infinity'), 'failing',
+		(6, s.unverified_since IS NOT NULL AND bm_webhook_internal.verifies(), 'unverified', s.unverified_since,
+			pg_catalog.concat_ws(': ', 'it has not proved its URL yet', s.verification_error),
+			'The receiver has to answer the challenge; verify_endpoint() asks again at once.'),
+		(7, s.failing_since IS NOT NULL OR h.last_failure_at > coalesce(h.last_success_at, '-infinity'), 'failing',
 			coalesce(s.failing_since, h.last_failure_at),
 			pg_catalog.concat_ws(': ', 'its last attempts have failed', f.error_class),
 			'See error and response in bm_webhook.attempt. What waits is sent when the receiver is back.'),
-		(7, c.held_until > pg_catalog.clock_timestamp(), 'held', c.as_of, coalesce(c.reason, 'the receiver asks to wait'),
+		(8, c.held_until > pg_catalog.clock_timestamp(), 'held', c.as_of, coalesce(c.reason, 'the receiver asks to wait'),
 			'Nothing: it is sent to again by itself.'),
-		(8, c.reason IS NOT NULL, 'slowed', c.as_of, c.reason,
+		(9, c.reason IS NOT NULL, 'slowed', c.as_of, c.reason,
 			'Nothing, as long as nothing waits; else the receiver needs more capacity.'),
-		(9, h.lag_seconds > 300, 'behind', pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => h.lag_seconds),
+		(10, h.lag_seconds > 300, 'behind', pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => h.lag_seconds),
 			'what waits is older than five minutes',
 			'See next_attempt_at in bm_webhook.delivery: max_in_flight or rate_limit may be too low.'),
-		(10, true, 'healthy', NULL, NULL, NULL)
+		(11, true, 'healthy', NULL, NULL, NULL)
 		) v (n, applies, state, since, reason, advice) WHERE v.applies ORDER BY v.n LIMIT 1) x;
 COMMENT ON VIEW bm_webhook.endpoint_health IS
-	'how each endpoint is: disabled, paused, failing, held, slowed, behind or healthy; since when, why, what waits, and '
-	'what to do';
+	'how each endpoint is: disabled, paused, unverified, failing, held, slowed, behind or healthy; since when, why, what '
+	'waits, and what to do';
 COMMENT ON COLUMN bm_webhook.endpoint_health.url IS 'without its query';

@@ -30,6 +30,7 @@ CREATE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS SETOF text
 		('ping', '{owner}'), ('preview', '{owner}'), ('erase', '{owner}'), ('pause', '{owner}'), ('resume', '{owner}'),
 		('cancel', '{owner}'), ('recover', '{owner}'), ('redeliver', '{owner}'), ('put_back', '{owner}'),
 		('set_aside', '{owner}'), ('public_key', '{owner,operator}'), ('jwks', '{owner,operator}'),
+		('verify_endpoint', '{owner}'),
 		('explain_delivery', '{owner,operator}'), ('message_history', '{owner,operator}'),
 		('message_rate', '{owner,operator}'), ('latency', '{owner,operator}'), ('delivery_rate', '{owner,operator}'),
 		('status', '{operator}'),

@@ -20,7 +20,8 @@ GRANT UPDATE (paused_at) ON bm_webhook.application TO bm_webhook;
 GRANT INSERT (endpoint_id, secret, kind), UPDATE (expires_at, key_id) ON bm_webhook.endpoint_secret TO bm_webhook;
 GRANT UPDATE (credentials_key_id) ON bm_webhook.endpoint TO bm_webhook;
 GRANT SELECT, INSERT, DELETE ON bm_webhook.paused TO bm_webhook;
-GRANT UPDATE (failing_since, disabled_reason) ON bm_webhook.endpoint_state TO bm_webhook;
+GRANT UPDATE (failing_since, disabled_reason, unverified_since, verified_at, verification_error)
+	ON bm_webhook.endpoint_state TO bm_webhook;
 -- Their rows are for those who may read or change deliveries. Columns: who has a right to a table may lock it.
 GRANT SELECT ON bm_webhook_internal.pending TO PUBLIC;
 GRANT SELECT (endpoint_id, pending, retrying) ON bm_webhook_internal.pending_count, bm_webhook_internal.pending_change
@@ -39,7 +40,7 @@ GRANT EXECUTE ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea),
 	bm_webhook_internal.filter_says,
 	bm_webhook_internal.fits(bm_webhook.endpoint, bm_webhook.event),
 	bm_webhook.uuid_floor(timestamptz), bm_webhook.uuid_time(uuid), bm_webhook_internal.dispatchers(),
-	bm_webhook_internal.secret_storage(), bm_webhook_internal.partitions(),
+	bm_webhook_internal.secret_storage(), bm_webhook_internal.verifies(), bm_webhook_internal.partitions(),
 	bm_webhook_internal.endpoint_paces(), bm_webhook_internal.first_pending(), bm_webhook_internal.not_taken(),
 	bm_webhook_internal.look(bigint), bm_webhook_internal.sees_all, bm_webhook_internal.sees_statistics(),
 	bm_webhook_internal.own_applications,

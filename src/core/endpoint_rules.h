@@ -23,7 +23,9 @@ typedef struct BmwEndpointRules
 	bool has_secret;		 /* without one everything waits */
 	int64_t secret_until_us; /* when the last of them expires; 0: never */
 	bool is_paused;			 /* so does it then; what is in flight ends as it would have */
-	bool is_ordered;		 /* by message */
+	int64_t
+		unverified_us; /* since when it is to prove that its URL is its own; 0: it is not. Likewise */
+	bool is_ordered;   /* by message */
 	BmwSchedule schedule;
 	int64_t failing_since_us; /* as its row says; 0: not failing */
 	int64_t ttl_us;			  /* events older than that are not sent; 0: however old */

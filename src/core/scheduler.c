@@ -57,6 +57,7 @@ bmw_scheduler_destroy(BmwScheduler *scheduler)
 	if (scheduler->lanes != NULL)
 		bmw_lanes_each(scheduler->lanes, free_target, NULL);
 	bmw_lanes_destroy(scheduler->lanes);
+	bmw_heap_free(&scheduler->trials.waiting);
 	bmw_order_destroy(scheduler->order);
 	free(scheduler);
 }
@@ -185,6 +186,7 @@ clock_went_back(BmwScheduler *scheduler, int64_t by_us)
 		scheduler->errands_at_us = 0;
 	bmw_lanes_shift(scheduler->lanes, by_us, scheduler->now_us);
 	bmw_passes_shift(&scheduler->passes, by_us);
+	bmw_trials_shift(&scheduler->trials, by_us);
 	bmw_scheduler_record_shift(scheduler, by_us);
 	bmw_lanes_each(scheduler->lanes, clamp, scheduler);
 }
@@ -243,6 +245,7 @@ sending_wakeup_us(const BmwScheduler *scheduler)
 {
 	int64_t wakeup = bmw_lanes_wakeup_us(scheduler->lanes, scheduler->now_us);
 
+	wakeup = bmw_scheduler_earlier(wakeup, bmw_trials_wakeup_us(scheduler));
 	if (!bmw_scheduler_fetch_wants_heads(scheduler))
 		return wakeup;
 	return bmw_scheduler_earlier(wakeup, scheduler->heads_at_us);
@@ -254,6 +257,7 @@ free_target(BmwLane *lane, void *context)
 	BmwTarget *target = bmw_lane_tag(lane);
 
 	(void) context;
+	free(target->trial);
 	free((void *) target->rules.application);
 	free((void *) target->rules.schedule.delays_us);
 	free(target);

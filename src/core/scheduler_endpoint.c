@@ -1,8 +1,8 @@
 /*
  * core/scheduler_endpoint.c - endpoints: what happens when one changes or goes.
  *
- * An endpoint is stopped while it is disabled, gone, has no secret, or while the
- * order of its messages is not known yet. What waits in memory is then left to
+ * An endpoint is stopped while it is disabled, gone, paused, has no secret, is not verified, or while
+ * the order of its messages is not known yet. What waits in memory is then left to
  * the table, but for the last case, which lasts a moment.
  */
 #include <stdlib.h>
@@ -55,7 +55,7 @@ bmw_scheduler_set_endpoint(BmwScheduler *scheduler, const BmwEndpointRules *rule
 		stop(scheduler, target);
 	else if (target->is_learnt)
 		start(scheduler, target);
-	return BMW_OK;
+	return bmw_trial_update(scheduler, target) ? BMW_OK : BMW_ERROR_MEMORY;
 }
 
 void
@@ -76,6 +76,7 @@ bmw_scheduler_remove_endpoint(BmwScheduler *scheduler, int64_t endpoint_id)
 	target->rules.is_ordered = false;
 	target->rules.tag = NULL;
 	bmw_order_forget(scheduler->order, endpoint_id);
+	bmw_trial_end(scheduler, target);
 	bmw_target_close_if_gone(scheduler, target);
 }
 
@@ -84,6 +85,16 @@ bmw_target_lose_secret(BmwScheduler *scheduler, BmwTarget *target)
 {
 	target->rules.has_secret = false;
 	stop(scheduler, target);
+	(void) bmw_trial_update(scheduler, target);
+}
+
+void
+bmw_target_verified(BmwScheduler *scheduler, BmwTarget *target)
+{
+	target->rules.unverified_us = 0;
+	bmw_trial_end(scheduler, target);
+	if (may_send(&target->rules) && target->is_learnt)
+		start(scheduler, target);
 }
 
 bool
@@ -160,6 +171,7 @@ bmw_target_disable(BmwScheduler *scheduler, BmwTarget *target)
 		return;
 	target->rules.is_enabled = false;
 	stop(scheduler, target);
+	(void) bmw_trial_update(scheduler, target);
 }
 
 bool
@@ -241,7 +253,7 @@ limit_of(const BmwEndpointRules *rules)
 static bool
 may_send(const BmwEndpointRules *rules)
 {
-	return rules->is_enabled && rules->has_secret && !rules->is_paused;
+	return rules->is_enabled && rules->has_secret && !rules->is_paused && rules->unverified_us == 0;
 }
 
 static BmwStatus

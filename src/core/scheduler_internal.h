@@ -13,12 +13,15 @@
  *   scheduler_durable.c   what has ended and may be lost by a crash
  *   scheduler_errand.c    changes of an endpoint's rows
  *   scheduler_cancel.c    what users cancel while it is in memory
+ *   scheduler_challenge.c when an endpoint is asked for a proof
  */
 #ifndef BMW_CORE_SCHEDULER_INTERNAL_H
 #define BMW_CORE_SCHEDULER_INTERNAL_H
 
 #include <stddef.h>
 
+#include "core/challenge.h"
+#include "core/heap.h"
 #include "core/lane.h"
 #include "core/order.h"
 #include "core/scheduler.h"
@@ -62,11 +65,32 @@ typedef struct BmwTarget
 	bool is_clamped;  /* what a clock that was ahead had planned is not due far off */
 	struct BmwTarget *unlearnt_next; /* of those that are not */
 	struct BmwTarget *unlearnt_previous;
-	int64_t bytes;	 /* of bodies in memory */
-	int loaded;		 /* rows of the table in memory */
-	int64_t from_us; /* what is due before is in memory */
-	int from_length; /* rows due at that time that were seen */
+	struct BmwTrial *trial; /* NULL: it is verified, or need not be */
+	int64_t bytes;			/* of bodies in memory */
+	int loaded;				/* rows of the table in memory */
+	int64_t from_us;		/* what is due before is in memory */
+	int from_length;		/* rows due at that time that were seen */
 } BmwTarget;
+
+/* An endpoint that has to prove that its URL is its own. */
+typedef struct BmwTrial
+{
+	BmwHeapNode node; /* among those that wait, by when it is asked */
+	BmwTarget *target;
+	int64_t unverified_us;
+	int64_t asked_for_us; /* the state that the challenge under way is for; 0: there is none */
+	int64_t asked_us;	  /* the last time */
+	int64_t next_us;
+	int attempts;
+} BmwTrial;
+
+typedef struct BmwTrials
+{
+	BmwHeap waiting;
+	int length; /* waiting or not */
+	BmwChallenge asked[BMW_CHALLENGES_MAX];
+	int asked_length;
+} BmwTrials;
 
 /* All events that one snapshot sees and the one before did not. */
 typedef struct BmwPass
@@ -187,6 +211,7 @@ struct BmwScheduler
 	int deliveries;
 	int64_t bytes;
 	BmwReadings readings;
+	BmwTrials trials;
 	BmwPasses passes;
 	BmwDelivery *kept; /* in the order in which they came */
 	BmwDelivery **kept_end;
@@ -259,6 +284,8 @@ extern void bmw_target_forget_due(BmwScheduler *scheduler, BmwTarget *target);
 /* Its last secret has expired: everything waits. */
 extern void bmw_target_lose_secret(BmwScheduler *scheduler, BmwTarget *target);
 extern void bmw_target_expect(BmwTarget *target, int64_t due_us);
+/* It has proved that its URL is its own: what waits is sent. */
+extern void bmw_target_verified(BmwScheduler *scheduler, BmwTarget *target);
 
 /* scheduler_pass.c */
 extern void bmw_pass_settled(BmwScheduler *scheduler, BmwPass *pass);
@@ -282,6 +309,14 @@ extern void bmw_expiry_cancel(BmwScheduler *scheduler, BmwDelivery *delivery);
 
 /* scheduler_send.c: for the lanes, when it is a job's turn. */
 extern bool bmw_send_check(BmwJob *job, void *context);
+/* The last of its secrets has expired since it was read: then everything waits. */
+extern bool bmw_send_lacks_secret(BmwScheduler *scheduler, BmwTarget *target);
+
+/* scheduler_challenge.c: after each change of a target. False: no memory. */
+extern bool bmw_trial_update(BmwScheduler *scheduler, BmwTarget *target);
+extern void bmw_trial_end(BmwScheduler *scheduler, BmwTarget *target);
+extern int64_t bmw_trials_wakeup_us(const BmwScheduler *scheduler);
+extern void bmw_trials_shift(BmwTrials *trials, int64_t by_us);
 
 /* scheduler_record.c: there is always room. */
 extern BmwRecord *bmw_scheduler_record_add(BmwScheduler *scheduler, BmwDelivery *delivery,

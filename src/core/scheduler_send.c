@@ -24,7 +24,6 @@ static void judge(BmwScheduler *scheduler, BmwTarget *target, const BmwOutcome *
 static void set_failing(BmwScheduler *scheduler, BmwTarget *target, int64_t since_us);
 static void disable(BmwScheduler *scheduler, const BmwTarget *target, const char *reason);
 static bool is_no_attempt(BmwVerdict verdict);
-static bool wait_if_secretless(BmwScheduler *scheduler, BmwTarget *target);
 static bool cancel_if_expired(BmwScheduler *scheduler, const BmwTarget *target,
 							  BmwDelivery *delivery);
 
@@ -57,13 +56,12 @@ bmw_send_check(BmwJob *job, void *context)
 	BmwScheduler *scheduler = context;
 	BmwTarget *target = bmw_lane_tag(job->lane);
 
-	return !wait_if_secretless(scheduler, target) &&
+	return !bmw_send_lacks_secret(scheduler, target) &&
 		   !cancel_if_expired(scheduler, target, (BmwDelivery *) job);
 }
 
-/* The last secret has expired since the endpoint was read. */
-static bool
-wait_if_secretless(BmwScheduler *scheduler, BmwTarget *target)
+bool
+bmw_send_lacks_secret(BmwScheduler *scheduler, BmwTarget *target)
 {
 	const int64_t until_us = target->rules.secret_until_us;
 

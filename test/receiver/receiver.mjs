@@ -20,6 +20,9 @@
 //   /close/NAME           204, and closes the connection
 //   /bytes/BASE64URL/NAME these bytes in place of an answer, and closes the connection
 //   /gone/NAME            410
+//   /challenge/HOW/NAME   204, but for a challenge: HOW is plain or json (the value as such
+//                         or as JSON), late (plain, when released), wrong (another value), echo
+//                         (the request's body) or a status with the value
 //   /redirect/CODE/NAME   CODE with Location: /ok/NAME-redirected
 //   /retry-after/S/NAME   the first request of each webhook-id 503 with
 //                         Retry-After: S, then 204
@@ -39,7 +42,7 @@
 //                                         its connection was; times in us
 //   /_control/behave?name=N[&as=PATH]     behave as the path says, e.g. as=status/500;
 //                                         without `as` as the request's path says
-//   /_control/release?name=N              answers everything that hangs with 204
+//   /_control/release?name=N              answers everything that hangs, with 204
 //   /_control/secret?name=N&secret=S...   the secrets of a name, replacing
 //   /_control/keep?name=N&requests=K      keep headers and bodies of the first K (100)
 //   /_control/reset[?name=N]              forget counts and requests, not secrets
@@ -164,7 +167,7 @@ const behaviours = {
       reply(exchange, Number(exchange.arguments[0]), { 'content-type': 'application/octet-stream' }, Buffer.from(Array.from({ length: 512 }, (_, i) => i & 255))),
   },
   endless: { arguments: 0, answer: answerEndlessly },
-  hang: { arguments: 0, answer: hang },
+  hang: { arguments: 0, answer: (exchange) => hang(exchange) },
   slow: {
     arguments: 1,
     answer: (exchange) => setTimeout(() => reply(exchange, 204), Number(exchange.arguments[0])),
@@ -172,6 +175,7 @@ const behaviours = {
   reset: { arguments: 0, answer: (exchange) => exchange.response.socket.resetAndDestroy() },
   close: { arguments: 0, answer: (exchange) => reply(exchange, 204, { connection: 'close' }) },
   bytes: { arguments: 1, answer: (exchange) => exchange.response.socket?.end(Buffer.from(exchange.arguments[0], 'base64url')) },
+  challenge: { arguments: 1, answer: answerChallenge },
   gone: { arguments: 0, answer: (exchange) => reply(exchange, 410, TEXT, 'gone\n') },
   redirect: {
     arguments: 1,
@@ -183,6 +187,16 @@ const behaviours = {
     answer: (exchange) => holdOff(exchange, new Date(Date.now() + exchange.arguments[0] * 1000 + 999).toUTCString()),
   },
 };
+
+function answerChallenge(exchange) {
+  const event = JSON.parse(exchange.body);
+  const how = exchange.arguments[0];
+  const value = event.data?.challenge;
+  if (event.type !== 'webhook.verification') return reply(exchange, 204);
+  if (how === 'late') return hang(exchange, () => reply(exchange, 200, TEXT, value));
+  const answers = { plain: `${value}\n`, json: JSON.stringify({ challenge: value }), wrong: value.replace(/^./, 'x'), echo: exchange.body };
+  reply(exchange, Number(how) || 200, TEXT, answers[how] ?? value);
+}
 
 /** Not by chance, and not the same ones of each batch. */
 function answerPartly(exchange) {
@@ -210,7 +224,8 @@ function answerEndlessly(exchange) {
   write();
 }
 
-function hang(exchange) {
+function hang(exchange, release = () => reply(exchange, 204)) {
+  exchange.release = release;
   exchange.name.hanging.add(exchange);
   exchange.response.on('close', () => exchange.name.hanging.delete(exchange));
 }
@@ -321,7 +336,7 @@ function take(request, response, route, at, body) {
   }
 
   const { behaviour, arguments: values } = name.override ?? route;
-  const exchange = { name, id, nth: seen.requests, arrival, response, arguments: values };
+  const exchange = { name, id, nth: seen.requests, arrival, response, arguments: values, body: body.toString() };
   if (log) response.on('close', () => writeLog(exchange, request, isKept ? body : null, verified));
 
   if (verified === false) {
@@ -398,7 +413,7 @@ const controls = {
   release: (query) => {
     const { hanging } = nameOf(required(query, 'name'));
     const released = hanging.size;
-    for (const exchange of hanging) reply(exchange, 204);
+    for (const exchange of hanging) exchange.release();
     return { released };
   },
   secret: (query) => {

@@ -26,8 +26,8 @@ sub unique { my %is = map { $_ => 1 } @_; return sort { $a cmp $b } keys %is }
 my ($states) = $operations =~ /^\| `state` \| meaning \|\n(.*?)\n\n/ms;
 is_deeply([ rows('States of a dispatcher') ], [ unique('absent', $states =~ /^\| `([\w ]+)` \|/mg) ], 'states of status()');
 is_deeply([ rows('States of an endpoint') ], [ unique($bmw->sql(q{SELECT pg_get_viewdef('bm_webhook.endpoint_health')})
-	=~ /'(healthy|failing|disabled|paused|held|slowed|behind)'/g) ], 'states of endpoint_health');
-is(scalar(my @cases = $health =~ /^\t\t\(\d+, /mg), 10, 'that are all');
+	=~ /'(healthy|failing|disabled|paused|unverified|held|slowed|behind)'/g) ], 'states of endpoint_health');
+is(scalar(my @cases = $health =~ /^\t\t\(\d+, /mg), 11, 'that are all');
 is_deeply([ rows('Alerts') ], [ unique(slurp_file('monitoring/alerts.yml') =~ /- alert: (\w+)/g) ], 'alerts');
 
 $bmw->endpoint('/ok/first');

@@ -48,6 +48,7 @@ struct BmwCycle
 	BmwIntake intake;
 	BmwFetcher fetcher;
 	BmwSender sender;
+	BmwVerifier verifier;
 	BmwRecorder recorder;
 	BmwPartitions partitions;
 	BmwKeys keys;
@@ -100,7 +101,8 @@ bmw_cycle_create(BmwSlot *slot)
 	bmw_endpoints_init(&cycle->endpoints, cycle->scheduler, slot, &cycle->filters);
 	bmw_intake_init(&cycle->intake, cycle->scheduler, slot, &cycle->endpoints, &cycle->filters);
 	bmw_fetch_init(&cycle->fetcher, cycle->scheduler, slot, is_ours, &cycle->endpoints);
-	bmw_send_init(&cycle->sender, cycle->scheduler, slot);
+	bmw_verify_init(&cycle->verifier, cycle->scheduler, slot);
+	bmw_send_init(&cycle->sender, cycle->scheduler, &cycle->verifier, slot);
 	bmw_statistics_init(&cycle->statistics, slot, cycle->now_us);
 	bmw_record_init(&cycle->recorder, cycle->scheduler, slot, &cycle->statistics);
 	bmw_tally_init(&cycle->tally, slot);
@@ -333,8 +335,9 @@ tally(BmwCycle *cycle)
 	bmw_tally_run(&cycle->tally, cycle->now_us);
 	bmw_statistics_run(&cycle->statistics, cycle->now_us);
 	bmw_filters_tell(&cycle->filters);
+	bmw_verify_write(&cycle->verifier);
 	cycle->has_extension = cycle->tally.has_extension && cycle->statistics.has_extension &&
-						   cycle->filters.has_extension;
+						   cycle->filters.has_extension && cycle->verifier.has_extension;
 }
 
 /* At most once a second. */

@@ -20,6 +20,7 @@
 #include "pg/dispatch/store.h"
 #include "pg/dispatch/transaction.h"
 #include "pg/server/key_file.h"
+#include "pg/server/settings.h"
 #include "storage/spin.h"
 #include "utils/memutils.h"
 
@@ -75,6 +76,7 @@ bmw_endpoints_init(BmwEndpoints *endpoints, BmwScheduler *scheduler, BmwSlot *sl
 	endpoints->muted = bmw_muted_create(TopMemoryContext);
 	bmw_changes_init(&endpoints->changes);
 	endpoints->keys = bmw_key_file_version();
+	endpoints->verifies = bmw_verify_endpoints;
 }
 
 bool
@@ -148,7 +150,8 @@ has_changed(const BmwEndpoints *endpoints, uint64 *generation)
 	pg_read_barrier();
 	*generation = pg_atomic_read_u64(&endpoints->slot->generation);
 	return is_changing || *generation != endpoints->generation ||
-		   endpoints->keys != bmw_key_file_version() || now_ms >= endpoints->look_at_ms ||
+		   endpoints->keys != bmw_key_file_version() ||
+		   endpoints->verifies != bmw_verify_endpoints || now_ms >= endpoints->look_at_ms ||
 		   bmw_changes_are_left(&endpoints->changes) ||
 		   bmw_changes_want_check(&endpoints->changes, now_ms);
 }
@@ -159,10 +162,11 @@ look(BmwEndpoints *endpoints, int64 now_ms)
 {
 	bool is_more = false;
 
-	/* what could not be decrypted may be now */
-	if (endpoints->keys != bmw_key_file_version())
+	/* what could not be decrypted may be now; who had to prove something need not any more */
+	if (endpoints->keys != bmw_key_file_version() || endpoints->verifies != bmw_verify_endpoints)
 		bmw_changes_add_all(&endpoints->changes);
 	endpoints->keys = bmw_key_file_version();
+	endpoints->verifies = bmw_verify_endpoints;
 	bmw_changes_look(&endpoints->changes, read_application, endpoints);
 	bmw_adoption_look(endpoints->scheduler, endpoints->slot);
 	if (now_ms < endpoints->look_at_ms)
@@ -289,6 +293,7 @@ make_rules(const BmwEndpointRow *row, BmwEndpoint *endpoint)
 		.has_secret = endpoint->secrets_length > 0 && !endpoint->is_sealed,
 		.secret_until_us = bmw_endpoint_secret_until_us(endpoint),
 		.is_paused = row->is_paused,
+		.unverified_us = bmw_verify_endpoints ? row->unverified_us : 0,
 		.ttl_us = row->ttl_us,
 		.is_ordered = row->is_ordered,
 		.schedule = {.delays_us = row->delays_us, .length = row->delays_length},

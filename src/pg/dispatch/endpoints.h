@@ -29,8 +29,9 @@ typedef struct BmwEndpoints
 	BmwRouter *router;
 	BmwFilters *filters;
 	BmwMuted *muted;
-	uint32 keys; /* the version of those that secrets were decrypted with */
-	int sealed;	 /* endpoints of which one could not be */
+	uint32 keys;   /* the version of those that secrets were decrypted with */
+	bool verifies; /* as the setting was when they were read */
+	int sealed;	   /* endpoints of which one could not be */
 } BmwEndpoints;
 
 extern void bmw_endpoints_init(BmwEndpoints *endpoints, BmwScheduler *scheduler, BmwSlot *slot,

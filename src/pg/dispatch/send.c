@@ -12,15 +12,31 @@
 #include "pg/dispatch/endpoint.h"
 #include "pg/server/egress.h"
 #include "pg/server/settings.h"
+#include "pg/sql/interval.h"
 #include "storage/spin.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #define CONNECT_TIMEOUT_MS 5000
+#define CHALLENGE_TIMEOUT_MS 10000
+
+/* What a request is made of. */
+typedef struct Sending
+{
+	const BmwEndpoint *endpoint;
+	BmwEvent *event;
+	bool is_thin;
+	int attempt;
+	int64 started_us;
+	int timeout_ms;
+	void *tag;
+} Sending;
 
 static void create_http(BmwSender *sender);
 static void tell_places(BmwSender *sender);
-static bool start(BmwSender *sender, const BmwRequest *request);
+static bool start_delivery(BmwSender *sender, const BmwRequest *request);
+static void start_challenges(BmwSender *sender);
+static bool start(BmwSender *sender, const Sending *sending);
 static bool is_unwanted(const void *tag, void *context);
 static void take_results(BmwSender *sender);
 static void take_result(BmwSender *sender, const BmwHttpResult *result);
@@ -29,9 +45,9 @@ static char *copy_text(const char *bytes, size_t len);
 static bool is_text(const char *bytes, size_t len);
 
 void
-bmw_send_init(BmwSender *sender, BmwScheduler *scheduler, BmwSlot *slot)
+bmw_send_init(BmwSender *sender, BmwScheduler *scheduler, BmwVerifier *verifier, BmwSlot *slot)
 {
-	*sender = (BmwSender){.scheduler = scheduler, .slot = slot};
+	*sender = (BmwSender){.scheduler = scheduler, .verifier = verifier, .slot = slot};
 	pg_prng_seed(&sender->random, (uint64) GetCurrentTimestamp() ^ MyProcPid);
 	sender->ca_file = MemoryContextStrdup(TopMemoryContext, bmw_ca_file);
 	sender->signer = bmw_signer_create();
@@ -68,11 +84,12 @@ bmw_send_start(BmwSender *sender)
 	BmwRequest request;
 
 	while (bmw_scheduler_next_request(sender->scheduler, &request))
-		if (!start(sender, &request))
+		if (!start_delivery(sender, &request))
 		{
 			bmw_scheduler_not_started(sender->scheduler, request.delivery);
 			return;
 		}
+	start_challenges(sender);
 }
 
 void
@@ -137,22 +154,56 @@ tell_places(BmwSender *sender)
 }
 
 static bool
-start(BmwSender *sender, const BmwRequest *request)
+start_delivery(BmwSender *sender, const BmwRequest *request)
 {
 	const BmwEndpoint *endpoint = request->endpoint;
-	BmwRequestSource source = {.event_id = request->event->id_text,
+
+	return start(sender, &(Sending){.endpoint = endpoint,
+									.event = request->event,
+									.is_thin = endpoint->is_thin,
+									.attempt = request->attempt,
+									.started_us = request->started_us,
+									.timeout_ms = endpoint->timeout_ms,
+									.tag = request->delivery});
+}
+
+static void
+start_challenges(BmwSender *sender)
+{
+	int64 now_us = bmw_unix_us(GetCurrentTimestamp());
+	BmwAsked *asked;
+
+	while ((asked = bmw_verify_next(sender->verifier, now_us)) != NULL)
+	{
+		const BmwEndpoint *endpoint = asked->challenge.endpoint;
+
+		if (!start(sender, &(Sending){.endpoint = endpoint,
+									  .event = asked->event,
+									  .attempt = asked->challenge.attempt,
+									  .started_us = now_us,
+									  .timeout_ms = Min(endpoint->timeout_ms, CHALLENGE_TIMEOUT_MS),
+									  .tag = asked}))
+			bmw_verify_not_started(sender->verifier, asked);
+	}
+}
+
+static bool
+start(BmwSender *sender, const Sending *sending)
+{
+	const BmwEndpoint *endpoint = sending->endpoint;
+	BmwRequestSource source = {.event_id = sending->event->id_text,
 							   .headers = endpoint->headers,
 							   .headers_length = endpoint->headers_length,
 							   .secrets = endpoint->secrets,
 							   .secrets_length = endpoint->secrets_length,
-							   .now_us = request->started_us,
-							   .attempt = request->attempt,
+							   .now_us = sending->started_us,
+							   .attempt = sending->attempt,
 							   .scheme = endpoint->scheme_header != NULL ? endpoint->scheme
 																		 : BMW_SCHEME_NONE,
 							   .scheme_header = endpoint->scheme_header};
 	BmwRequestHeaders headers;
 
-	if (!bmw_event_body(request->event, endpoint->is_thin, &source.body))
+	if (!bmw_event_body(sending->event, sending->is_thin, &source.body))
 		return false;
 	if (!bmw_request_headers(sender->signer, &source, &headers))
 	{
@@ -169,9 +220,9 @@ start(BmwSender *sender, const BmwRequest *request)
 							  .authorities = endpoint->authorities,
 							  .client = endpoint->client,
 							  .is_direct = endpoint->is_direct,
-							  .timeout_ms = endpoint->timeout_ms,
-							  .connect_timeout_ms = Min(endpoint->timeout_ms, CONNECT_TIMEOUT_MS),
-							  .tag = request->delivery,
+							  .timeout_ms = sending->timeout_ms,
+							  .connect_timeout_ms = Min(sending->timeout_ms, CONNECT_TIMEOUT_MS),
+							  .tag = sending->tag,
 						  }) == BMW_OK;
 }
 
@@ -180,7 +231,8 @@ is_unwanted(const void *tag, void *context)
 {
 	const BmwSender *sender = context;
 
-	return bmw_scheduler_is_unwanted(sender->scheduler, tag);
+	return !bmw_verify_is_ours(sender->verifier, tag) &&
+		   bmw_scheduler_is_unwanted(sender->scheduler, tag);
 }
 
 static void
@@ -189,7 +241,10 @@ take_results(BmwSender *sender)
 	const BmwHttpResult *result;
 
 	while ((result = bmw_http_next(sender->http)) != NULL)
-		take_result(sender, result);
+		if (bmw_verify_is_ours(sender->verifier, result->tag))
+			bmw_verify_take(sender->verifier, result);
+		else
+			take_result(sender, result);
 }
 
 static void

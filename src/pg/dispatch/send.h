@@ -10,11 +10,13 @@
 #include "core/http.h"
 #include "core/scheduler.h"
 #include "core/sign.h"
+#include "pg/dispatch/verify.h"
 #include "pg/server/shared_memory.h"
 
 typedef struct BmwSender
 {
 	BmwScheduler *scheduler;
+	BmwVerifier *verifier;
 	BmwSlot *slot;
 	BmwAddressPolicy policy;
 	BmwEgress egress; /* what libcurl was given */
@@ -28,7 +30,8 @@ typedef struct BmwSender
 } BmwSender;
 
 /* ereports when libcurl or OpenSSL cannot be set up. */
-extern void bmw_send_init(BmwSender *sender, BmwScheduler *scheduler, BmwSlot *slot);
+extern void bmw_send_init(BmwSender *sender, BmwScheduler *scheduler, BmwVerifier *verifier,
+						  BmwSlot *slot);
 /* Settings have changed; false: they need a new process. */
 extern bool bmw_send_reload(BmwSender *sender);
 /* Starts what may be started. */

@@ -55,6 +55,8 @@ typedef struct BmwEndpointRow
 	int64 ttl_us;			/* 0: none */
 	bool is_paused;			/* itself, or its application */
 	int64 failing_since_us; /* 0: not failing */
+	int64
+		unverified_us; /* since when it has to prove that its URL is its own; 0: it has, or need not */
 	const char **patterns;
 	int patterns_length;
 	const char **header_names;
@@ -212,6 +214,12 @@ extern int bmw_store_cancel(int64 endpoint_id, const char *reason, int limit, bo
 extern bool bmw_store_set_failing(int64 endpoint_id, int64 since_us);
 /* Disables it with a reason and emits endpoint.disabled. Returns likewise. */
 extern bool bmw_store_disable(int64 endpoint_id, const char *reason);
+
+/*
+ * What came of asking an endpoint for a proof since it has to give one; error: UTF-8, NULL: it has. False: it is
+ * asked for another one by now, or its row is locked, and nothing was written.
+ */
+extern bool bmw_store_verification(int64 endpoint_id, int64 unverified_us, const char *error);
 
 /* Emits webhook.filter_failed; error: in the database's encoding, of the last of so many events. */
 extern void bmw_store_filter_failed(int64 endpoint_id, const BmwUuid *event_id, const char *error,

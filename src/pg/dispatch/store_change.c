@@ -48,7 +48,8 @@ static BmwStatement triggers = {
 	{OIDARRAYOID}};
 
 /* With triggers that note changes. */
-static const char *const watched[] = {"application", "endpoint", "endpoint_secret"};
+static const char *const watched[] = {"application", "endpoint", "endpoint_secret",
+									  "endpoint_state"};
 
 static Datum ended_datum(const BmwSnapshot *known, const BmwSnapshot *now, int *length);
 static int hand_out(int rows, BmwChangeFn fn, void *context);

@@ -52,10 +52,10 @@ static BmwStatement ids_after = {
 	2,
 	{INT8OID, INT8OID}};
 
-/* Few have a row here: it is not for a join, whose plan would be one for few endpoints. */
-static BmwStatement failing = {
-	"SELECT endpoint_id, failing_since FROM bm_webhook.endpoint_state"
-	" WHERE endpoint_id = ANY ($1) AND failing_since IS NOT NULL ORDER BY endpoint_id",
+/* Few have something here: it is not for a join, whose plan would be one for few endpoints. */
+static BmwStatement states = {
+	"SELECT endpoint_id, failing_since, unverified_since FROM bm_webhook.endpoint_state WHERE endpoint_id = ANY ($1)"
+	" AND (failing_since IS NOT NULL OR unverified_since IS NOT NULL) ORDER BY endpoint_id",
 	1,
 	{INT8ARRAYOID},
 	.is_stable = true};
@@ -98,7 +98,7 @@ typedef struct Rows
 static Datum ids_datum(const int64 *ids, int length);
 static bool can_change_endpoints(void);
 static void read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint);
-static void read_failing(Rows *all, BmwEndpointRow *endpoint);
+static void read_state(Rows *all, BmwEndpointRow *endpoint);
 static void read_secrets(Rows *all, BmwEndpointRow *endpoint);
 static void skip_to(Rows *all, int64 endpoint_id);
 static bool is_next_of(const Rows *all, int64 endpoint_id);
@@ -127,15 +127,15 @@ bmw_store_endpoints(const int64 *ids, int length, BmwEndpointRowFn fn, void *con
 	MemoryContext row_context = bmw_statement_row_context();
 	MemoryContext caller;
 	SPITupleTable *table;
-	Rows failures;
+	Rows found;
 	Rows all;
 
 	/* one for all: an endpoint is never seen without its secrets */
 	PushActiveSnapshot(GetLatestSnapshot());
 	bmw_statement_run(&endpoints, &wanted);
 	table = SPI_tuptable;
-	bmw_statement_run(&failing, &wanted);
-	failures = (Rows){.table = SPI_tuptable};
+	bmw_statement_run(&states, &wanted);
+	found = (Rows){.table = SPI_tuptable};
 	bmw_store_run_secrets(wanted);
 	all = (Rows){.table = SPI_tuptable};
 	PopActiveSnapshot();
@@ -146,7 +146,7 @@ bmw_store_endpoints(const int64 *ids, int length, BmwEndpointRowFn fn, void *con
 		BmwEndpointRow endpoint;
 
 		read_endpoint(&row, &endpoint);
-		read_failing(&failures, &endpoint);
+		read_state(&found, &endpoint);
 		read_secrets(&all, &endpoint);
 		fn(&endpoint, context);
 		MemoryContextReset(row_context);
@@ -154,7 +154,7 @@ bmw_store_endpoints(const int64 *ids, int length, BmwEndpointRowFn fn, void *con
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(row_context);
 	SPI_freetuptable(table);
-	SPI_freetuptable(failures.table);
+	SPI_freetuptable(found.table);
 	SPI_freetuptable(all.table);
 }
 
@@ -263,13 +263,17 @@ read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint)
 }
 
 static void
-read_failing(Rows *all, BmwEndpointRow *endpoint)
+read_state(Rows *all, BmwEndpointRow *endpoint)
 {
+	BmwSqlRow row;
+
 	skip_to(all, endpoint->id);
-	endpoint->failing_since_us = 0;
-	if (is_next_of(all, endpoint->id))
-		endpoint->failing_since_us =
-			bmw_sql_time(&(BmwSqlRow){all->table->vals[all->next], all->table->tupdesc}, 2);
+	endpoint->failing_since_us = endpoint->unverified_us = 0;
+	if (!is_next_of(all, endpoint->id))
+		return;
+	row = (BmwSqlRow){all->table->vals[all->next], all->table->tupdesc};
+	endpoint->failing_since_us = bmw_sql_time(&row, 2);
+	endpoint->unverified_us = bmw_sql_time(&row, 3);
 }
 
 /* Newest first. */

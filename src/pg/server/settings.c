@@ -19,6 +19,7 @@
 
 bool bmw_enabled = true;
 bool bmw_require_https = true;
+bool bmw_verify_endpoints = false;
 char *bmw_allowed_networks = NULL;
 char *bmw_denied_networks = NULL;
 char *bmw_allowed_ports = NULL;
@@ -78,6 +79,9 @@ static const BoolSetting bool_settings[] = {
 	{"bm_webhook.enabled", "Sends webhooks; off: they are captured and wait.", &bmw_enabled, true},
 	{"bm_webhook.require_https", "Refuses endpoints whose URL is not https.", &bmw_require_https,
 	 true},
+	{"bm_webhook.verify_endpoints",
+	 "Sends nothing to an endpoint that is registered from now on before it has given back a challenge.",
+	 &bmw_verify_endpoints, false},
 };
 
 static const IntSetting int_settings[] = {

@@ -32,7 +32,9 @@ static BmwStatement find = {
 /* What keeps an endpoint from being sent what it gets, is only said of what has not ended. */
 static BmwStatement explain = {
 	"SELECT x.id, x.reason IS NULL, coalesce(x.aside, x.reason, CASE WHEN coalesce(x.status, 'pending') <> 'pending' THEN NULL"
-	"  WHEN x.is_paused THEN 'paused' WHEN NOT EXISTS"
+	"  WHEN x.is_paused THEN 'paused' WHEN bm_webhook_internal.verifies() AND EXISTS"
+	"   (SELECT FROM bm_webhook.endpoint_state t WHERE t.endpoint_id = x.id AND t.unverified_since IS NOT NULL)"
+	"   THEN 'not verified yet' WHEN NOT EXISTS"
 	"   (SELECT FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = x.id"
 	"    AND s.kind <> '" BMW_CLIENT_CERTIFICATE "' AND " BMW_SECRET_LASTS
 	") THEN 'no secret' WHEN EXISTS"
