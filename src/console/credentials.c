@@ -184,10 +184,13 @@ read_object(Input *in, BmwCredentials *out)
 bool
 bmw_credentials_parse(const char *json, size_t len, BmwCredentials *out)
 {
-	Input in = {.at = json, .end = json + len};
+	Input in = {.at = json, .end = json};
 
 	*out = (BmwCredentials){0};
-	if (len > 0 && read_object(&in, out))
+	/* nothing may be NULL, to which nothing can be added */
+	if (len > 0)
+		in.end += len;
+	if (read_object(&in, out))
 		return true;
 	explicit_bzero(out, sizeof(*out));
 	return false;
