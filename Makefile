@@ -11,6 +11,7 @@
 # make unit          the unit tests of src/core alone
 # make fuzz          its parsers under arbitrary input, FUZZ_SECONDS=60 for each; needs clang
 # make simulate      its scheduler against simulated crashes, clocks and receivers, SECONDS=60 or SEED=n
+# make soak        load while receivers and the server do everything wrong now and then, MINUTES=60; a table of what it did
 # make window        the table of its window that tunes itself, against receivers on virtual time
 # make bench         measure in a private server, ROWS="drain tls", QUICK=1; also as build/bench.json
 # make bench-peers   the same work done by graphile-worker and pg-boss, in Node.js
@@ -91,6 +92,11 @@ window:
 	@$(MAKE) --silent --no-print-directory -C test/unit SANITIZE= BUILD=../../build/window ../../build/window/test_window
 	@build/window/test_window table
 
+soak:
+	tools/install-deps build test
+	tools/node-modules
+	BMW_SOAK_SECONDS=$$((60 * $(or $(MINUTES),10))) tools/private perl test/t/380_soak.pl
+
 lint:
 	tools/install-deps build test lint
 	tools/lint
@@ -99,10 +105,10 @@ format:
 	tools/install-deps lint
 	tools/format
 
-.PHONY: all help test test-versions test-fresh test-upgrade test-sanitizers test-valgrind demo console bench bench-peers unit fuzz simulate window lint format
+.PHONY: all help test test-versions test-fresh test-upgrade test-sanitizers test-valgrind demo console bench bench-peers unit fuzz simulate window soak lint format
 
 # The targets above must work before a server is installed, the ones below need its PGXS.
-no_server_goals := help test test-versions test-fresh test-upgrade test-sanitizers test-valgrind demo console bench bench-peers unit fuzz simulate window lint format
+no_server_goals := help test test-versions test-fresh test-upgrade test-sanitizers test-valgrind demo console bench bench-peers unit fuzz simulate window soak lint format
 ifneq (,$(filter-out $(no_server_goals),$(or $(MAKECMDGOALS),all)))
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)

@@ -27,6 +27,7 @@
 //   /retry-after/S/NAME   the first request of each webhook-id 503 with
 //                         Retry-After: S, then 204
 //   /retry-date/S/NAME    the same with a date, S seconds from now, rounded up
+//   /faulty/PERCENT/NAME  204, and each fault of faults.mjs for so many of all requests
 //
 // A request whose signature does not verify gets 401, whatever the path says.
 // Signatures are verified by the npm package standardwebhooks, once the secrets
@@ -45,11 +46,12 @@
 //   /_control/release?name=N              answers everything that hangs, with 204
 //   /_control/secret?name=N&secret=S...   the secrets of a name, replacing
 //   /_control/keep?name=N&requests=K      keep headers and bodies of the first K (100)
+//   /_control/faults?on=B                 1: faults begin, also those of connections; 0: no more
 //   /_control/reset[?name=N]              forget counts and requests, not secrets
 //
 // --secrets is {"NAME": "whsec_..." or ["whsec_...", ...]}. --log gets a line of
-// JSON for each request when it has been answered or broken off, with the body
-// while those of its name are kept. The port file gets the port, and with TLS on
+// JSON for each request when it has been answered or broken off, with its fault if it
+// had one, and with the body while those of its name are kept; and one for each fault of a connection. The port file gets the port, and with TLS on
 // a second line the port of HTTPS; it appears when both are open. SIGTERM ends it
 // at once, and so does the end of stdin if asked, so that it outlives no test.
 
@@ -58,6 +60,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { parseArgs } from 'node:util';
 import { Webhook } from 'standardwebhooks';
+import { answerFaultily, isBroken, switchFaults } from './faults.mjs';
 
 const KEEP = 100; // requests of a name that are kept whole
 
@@ -186,6 +189,7 @@ const behaviours = {
     arguments: 1,
     answer: (exchange) => holdOff(exchange, new Date(Date.now() + exchange.arguments[0] * 1000 + 999).toUTCString()),
   },
+  faulty: { arguments: 1, answer: (exchange) => answerFaultily(exchange, { reply }) },
 };
 
 function answerChallenge(exchange) {
@@ -373,7 +377,7 @@ function countInFlight(response, name) {
   response.on('close', () => name.inFlight--);
 }
 
-function writeLog({ name, id, arrival }, request, body, verified) {
+function writeLog({ name, id, arrival, fault }, request, body, verified) {
   log.write(
     JSON.stringify({
       at_us: arrival.at,
@@ -383,9 +387,14 @@ function writeLog({ name, id, arrival }, request, body, verified) {
       attempt: Number(request.headers['bm-webhook-attempt'] ?? 0),
       status: arrival.status,
       verified,
+      fault,
       body: body?.toString(),
     }) + '\n',
   );
+}
+
+function logFault(fault) {
+  log?.write(JSON.stringify({ at_us: nowMicroseconds(), fault }) + '\n');
 }
 
 // ---------------------------------------------------------------------------
@@ -424,6 +433,10 @@ const controls = {
     nameOf(required(query, 'name')).keep = Number(required(query, 'requests'));
     return {};
   },
+  faults: (query) => {
+    switchFaults(required(query, 'on') === '1', servers, logFault);
+    return {};
+  },
   reset: (query) => {
     for (const name of query.has('name') ? [nameOf(query.get('name'))] : names.values()) name.reset();
     return {};
@@ -454,18 +467,29 @@ function control(request, response) {
 // ---------------------------------------------------------------------------
 
 // Connections stay open as long as the sender likes: the tests count them.
+const servers = [];
+
 function open(server, port) {
+  const isTls = server instanceof https.Server;
   server.keepAliveTimeout = 0;
   server.requestTimeout = 0;
   server.headersTimeout = 0;
-  server.on(server instanceof https.Server ? 'secureConnection' : 'connection', (socket) => {
-    socket.openedAt = nowMicroseconds();
-    silent++;
+  server.prependListener('connection', (socket) => {
+    if (isBroken(socket, isTls, logFault)) return;
+    if (!isTls) welcome(socket);
   });
+  if (isTls) server.on('secureConnection', welcome);
+  const listen = (then) => server.listen({ port: server.lastPort ?? port, host: options.host, backlog: 4096 }, then);
+  servers.push({ server, listen: () => listen() });
   return new Promise((resolve, reject) => {
     server.on('error', reject);
-    server.listen({ port, host: options.host, backlog: 4096 }, () => resolve(server.address().port));
+    listen(() => resolve((server.lastPort = server.address().port)));
   });
+}
+
+function welcome(socket) {
+  socket.openedAt = nowMicroseconds();
+  silent++;
 }
 
 if (options.secrets) {

@@ -15,7 +15,7 @@ use Test::More;
 my $root = "$FindBin::RealBin/../..";
 # The last block of the last page removes the extension.
 my @pages = qw(README.md docs/endpoints.md docs/watching.md docs/receivers.md docs/delivery.md docs/messaging.md
-  docs/reporting.md docs/security.md docs/performance.md docs/reference.md docs/howto.md docs/promises.md docs/console.md
+  docs/reporting.md docs/security.md docs/performance.md docs/reference.md docs/howto.md docs/promises.md docs/faults.md docs/console.md
   docs/console-screens.md docs/operations.md);
 # Blocks of this one are run where there is what they are about: test 372.
 my @apart = qw(docs/runbook.md);

@@ -20,7 +20,7 @@ use Time::HiRes qw(time usleep);
 my $program = abs_path(dirname(__FILE__) . '/../../receiver/receiver.mjs');
 
 # host: where it listens; tls_key, tls_cert: files, to listen for HTTPS as well; tls_client_ca: of whom
-# clients must have a certificate.
+# clients must have a certificate; log: a file that gets a line of JSON for each request.
 sub new
 {
 	my ($class, %options) = @_;
@@ -37,6 +37,7 @@ sub new
 	push @{ $self->{arguments} }, '--tls-key', $options{tls_key}, '--tls-cert', $options{tls_cert}
 	  if $options{tls_key};
 	push @{ $self->{arguments} }, '--tls-client-ca', $options{tls_client_ca} if $options{tls_client_ca};
+	push @{ $self->{arguments} }, '--log', $options{log} if $options{log};
 	$self->start;
 	return $self;
 }
@@ -137,6 +138,20 @@ sub behave
 
 # Answers what hangs with 204; returns how many requests that were.
 sub release { return $_[0]->_control('release', name => $_[1])->{released} }
+
+# Switches the faults of faults.mjs on or off; the receiver may refuse this request, too.
+sub set_faults
+{
+	my ($self, $is_on) = @_;
+	my $deadline = time + 30;
+
+	until (eval { $self->_control('faults', on => $is_on) })
+	{
+		die $@ if time > $deadline;
+		usleep(50_000);
+	}
+	return;
+}
 
 # From now on every signature of the name is verified, with each of these.
 sub set_secrets
