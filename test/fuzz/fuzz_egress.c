@@ -18,7 +18,8 @@ require_proxy(const char *text, const BmwProxy *proxy)
 	REQUIRE(strcmp(proxy->url, text) == 0);
 	REQUIRE(strncmp(text, proxy->is_socks ? "socks5://" : "http://",
 					(size_t) (host - proxy->url)) == 0);
-	REQUIRE(port > host && atoi(port + 1) > 0 && atoi(port + 1) <= UINT16_MAX);
+	REQUIRE(port > host && strtol(port + 1, NULL, 10) > 0);
+	REQUIRE(strtol(port + 1, NULL, 10) <= UINT16_MAX);
 	REQUIRE(strpbrk(host, "/?#@\\ \t\r\n%") == NULL);
 	REQUIRE(proxy->user[0] == '\0' && proxy->password[0] == '\0');
 }
