@@ -19,6 +19,9 @@
 #include "console/request.h"
 #include "console/session.h"
 
+/* In the words of GnuTLS. */
+static const char versions[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+
 /* Passwords pass through this memory. */
 static void
 forbid_core_dumps(void)
@@ -67,7 +70,8 @@ static struct MHD_Daemon *
 listen_for_browsers(char *certificate, char *key)
 {
 	struct sockaddr_storage at;
-	const struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, certificate},
+	const struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_PRIORITIES, 0, (void *) versions},
+										 {MHD_OPTION_HTTPS_MEM_CERT, 0, certificate},
 										 {MHD_OPTION_HTTPS_MEM_KEY, 0, key},
 										 {MHD_OPTION_END, 0, NULL}};
 	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
@@ -83,7 +87,7 @@ listen_for_browsers(char *certificate, char *key)
 							MHD_OPTION_CONNECTION_LIMIT, 512U, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
 							bmw_options.is_behind_proxy ? 0U : 128U, MHD_OPTION_CONNECTION_TIMEOUT,
 							30U, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) 32768,
-							MHD_OPTION_ARRAY, certificate != NULL ? tls : &tls[2], MHD_OPTION_END);
+							MHD_OPTION_ARRAY, certificate != NULL ? tls : &tls[3], MHD_OPTION_END);
 	if (http == NULL)
 		err(1, "cannot listen on %s, port %u", bmw_options.address, (unsigned) bmw_options.port);
 	return http;

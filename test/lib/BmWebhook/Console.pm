@@ -131,5 +131,6 @@ sub post
 }
 
 sub cookie { return $_[0]->{cookie} }
+sub csrf { return $_[0]->{csrf} }
 
 1;
