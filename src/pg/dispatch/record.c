@@ -18,8 +18,9 @@
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
 
-#define LOCK_WAIT "20ms" /* for an uncommitted row of the same key: nothing else waits */
-#define MAX_LINES 10	 /* a minute */
+#define LOCK_WAIT "20ms"	/* for an uncommitted row of the same key: nothing else waits */
+#define LOCKED_LOG_MS 10000 /* shorter is usual */
+#define MAX_LINES 10		/* a minute */
 #define MINUTE_US (60 * INT64CONST(1000000))
 
 typedef struct Attempt
@@ -142,7 +143,7 @@ write_due(BmwRecorder *recorder)
 			bmw_flush_attempted(&recorder->flush, attempt(recorder, &at_hand));
 	if (recorder->flush.result == BMW_WRITING_DONE ||
 		recorder->flush.result == BMW_WRITING_UNFINISHED)
-		recorder->streak = (BmwStreak){0};
+		bmw_transaction_recovered(&recorder->streak);
 	bmw_statistics_add(recorder->statistics, records, length, recorder->flush.result);
 	bmw_scheduler_records_done(recorder->scheduler, recorder->flush.result, XactLastCommitEnd,
 							   bmw_clock_us() - start_us);
@@ -250,9 +251,18 @@ log_set_aside(BmwRecorder *recorder, const BmwRecord *record, const BmwTransacti
 static void
 note_locked(BmwRecorder *recorder)
 {
-	if (recorder->streak.length++ == 0)
-		recorder->streak.since = GetCurrentTimestamp();
-	bmw_shmem_error(recorder->slot, "another session has locked tables of the log");
+	static const char *const what = "another session has locked tables of the log";
+	BmwStreak *streak = &recorder->streak;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (streak->length++ == 0)
+		streak->since = now;
+	bmw_shmem_error(recorder->slot, what);
+	if (streak->is_told || !TimestampDifferenceExceeds(streak->since, now, LOCKED_LOG_MS))
+		return;
+	streak->is_told = true;
+	ereport(LOG, errmsg("bm_webhook cannot write to its log: %s", what),
+			errhint("It tries again; what is in memory is kept."));
 }
 
 static void

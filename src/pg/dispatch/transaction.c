@@ -90,7 +90,7 @@ bmw_transaction_run(BmwSlot *slot, BmwStreak *streak, BmwWork work, void *contex
 	if (result == BMW_TRANSACTION_FAILED)
 		bmw_transaction_report(slot, streak);
 	else
-		*streak = (BmwStreak){0};
+		bmw_transaction_recovered(streak);
 	return result;
 }
 
@@ -145,17 +145,25 @@ void
 bmw_transaction_report(BmwSlot *slot, BmwStreak *streak)
 {
 	if (streak->length++ == 0)
-	{
 		streak->since = GetCurrentTimestamp();
+	if (!streak->is_told)
 		ereport(LOG, errmsg("bm_webhook could not work on its tables: %s", last_error.message),
 				errdetail_internal("SQLSTATE %s.", unpack_sql_state(last_error.sqlstate)),
 				errhint("It tries again; what is in memory is kept."));
-	}
+	streak->is_told = true;
 	if (last_error.kind == BMW_ERROR_OF_PROCESS || last_error.kind == BMW_ERROR_INTERNAL)
 		streak->mendable++;
 	else
 		streak->mendable = 0;
 	bmw_shmem_error(slot, last_error.message);
+}
+
+void
+bmw_transaction_recovered(BmwStreak *streak)
+{
+	if (streak->is_told)
+		ereport(LOG, errmsg("bm_webhook works on its tables again"));
+	*streak = (BmwStreak){0};
 }
 
 void

@@ -40,6 +40,7 @@ typedef struct BmwStreak
 	int length;
 	int mendable; /* the last of them, that a new process may mend */
 	TimestampTz since;
+	bool is_told; /* in the server's log */
 } BmwStreak;
 
 /*
@@ -61,6 +62,8 @@ extern BmwTransactionResult bmw_transaction_try(BmwWork work, void *context);
 extern const BmwTransactionError *bmw_transaction_error(void);
 /* That error: the first of a streak goes to the server log, each to slot->last_error. */
 extern void bmw_transaction_report(BmwSlot *slot, BmwStreak *streak);
+/* The streak is over; the log hears that, too, if it was told. */
+extern void bmw_transaction_recovered(BmwStreak *streak);
 /* Locks are waited for no longer than this ('20ms') until the transaction ends. */
 extern void bmw_transaction_limit_lock_wait(const char *limit);
 
