@@ -113,7 +113,7 @@ CREATE FUNCTION bm_webhook.console_overview(a jsonb) RETURNS jsonb
 DECLARE
 	first uuid = bm_webhook.uuid_floor(clock_timestamp() - interval '1 hour');
 BEGIN
-	RETURN bm_webhook_internal.console_minutes(NULL) || (WITH b AS MATERIALIZED (SELECT * FROM bm_webhook.backlog),
+	RETURN (WITH b AS MATERIALIZED (SELECT * FROM bm_webhook.backlog),
 	attention AS (
 		SELECT array_position('{disabled,failing,gives up,waiting,paused}', r.state) AS rank, r.state, p.id AS endpoint,
 			p.application, bm_webhook_internal.console_url(p.url) AS url, s.disabled_reason AS reason, f.failed,
@@ -140,7 +140,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.console_overview(jsonb) IS
-	'the last hour, what waits, which endpoints need somebody, and the dispatchers';
+	'what waits, which endpoints need somebody, and the dispatchers';
+
+-- Apart from the overview: it reads an hour of the log, and is asked for less often.
+CREATE FUNCTION bm_webhook.console_hour(a jsonb) RETURNS jsonb
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook_internal.console_minutes(NULL)
+$$;
+COMMENT ON FUNCTION bm_webhook.console_hour(jsonb) IS 'what became of the last hour''s events, by minute';
 
 -- a: q (part of the URL or description), application, state, after (the id of the last one)
 CREATE FUNCTION bm_webhook.console_endpoints(a jsonb) RETURNS jsonb

@@ -26,6 +26,7 @@ static const BmwRoute routes[] = {
 	GET("endpoints"),
 	GET("event"),
 	GET("event_types"),
+	GET("hour"),
 	GET("message"),
 	GET("message_rates"),
 	GET("operations"),

@@ -175,7 +175,7 @@ run(q{
 nothing_hostile('reports');
 
 run(q{
-	SELECT bm_webhook.console_session('{}'), bm_webhook.console_overview('{}'), bm_webhook.console_endpoints('{"q": "trap"}'),
+	SELECT bm_webhook.console_session('{}'), bm_webhook.console_overview('{}'), bm_webhook.console_hour('{}'), bm_webhook.console_endpoints('{"q": "trap"}'),
 		bm_webhook.console_endpoint('{"endpoint": 1}'), bm_webhook.console_causes('{"endpoint": 1}'), bm_webhook.console_event_types('{}'),
 		bm_webhook.console_deliveries('{"status": "failed", "type": "order.*"}'), bm_webhook.console_deliveries('{"endpoint": 1, "application": "shop"}'),
 		bm_webhook.console_operations('{}'), bm_webhook.console_system('{}'), bm_webhook.console_message('{"message_id": "m-2"}'),

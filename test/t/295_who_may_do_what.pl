@@ -88,7 +88,7 @@ my @functions = (
 	[ "watch('of_watcher.sms', 'sms.made')", 'watchers' ], [ "unwatch('of_watcher.sms')", 'watchers' ], [ "watch_messages('of_watcher.sms')", 'watchers' ],
 	[ "watch_replies('of_watcher.sms')", 'watchers' ],
 	[ "redeliver_one(:event, :endpoint)", 'owners' ],
-	(map { [ "console_$_('{}')", 'readers' ] } qw(session overview endpoints deliveries event_types operations message_rates delivery_rates)), [ "console_system('{}')", 'operators' ],
+	(map { [ "console_$_('{}')", 'readers' ] } qw(session overview hour endpoints deliveries event_types operations message_rates delivery_rates)), [ "console_system('{}')", 'operators' ],
 	(map { [ "console_$_(jsonb_build_object('endpoint', :endpoint))", 'explains' ] } qw(endpoint causes)), [ "console_event(jsonb_build_object('event', :event))", 'explains' ],
 	[ "console_delivery(jsonb_build_object('event', :event, 'endpoint', :endpoint))", 'explains' ], [ "console_message(jsonb_build_object('message_id', 'm-shop'))", 'explains' ],
 	[ "console_export(jsonb_build_object('what', 'deliveries'))", 'readers' ], [ "console_tail('{}')", 'readers' ], [ "console_listen('{}')", 'readers' ],

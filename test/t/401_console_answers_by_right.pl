@@ -74,11 +74,11 @@ my $seen_endpoint = ask('shop', 'endpoint', { endpoint => $endpoint });
 is_deeply([ $seen_endpoint->{timeout}, $seen_endpoint->{may_change}, scalar @{ $seen_endpoint->{secrets} }, $seen_endpoint->{hour}{failed} ], [ '00:00:03', JSON::PP::true, 1, 60 ], 'an endpoint');
 is(ask('operator', 'endpoint', { endpoint => $endpoint })->{may_change}, JSON::PP::false, 'which an operator cannot change');
 unlike($json->encode($seen_endpoint), qr/whsec_/, 'without its secrets');
-is(ask('operator', 'overview')->{delivered}, 60, 'the last hour');
+is(ask('operator', 'hour')->{delivered}, 60, 'the last hour');
 is(ask('operator', 'overview')->{dispatchers}[0]{state}, 'running', 'and the dispatchers');
 is(ask('shop', 'overview')->{dispatchers}, undef, 'which a tenant does not see');
 is_deeply([ map { @$_{qw(endpoint state failed)} } @{ ask('operator', 'overview')->{attention} } ], [ $endpoint, 'gives up', 60 ], 'and who needs somebody');
-is(ask('shop', 'overview')->{failed}, 60, 'his figures are his own');
+is(ask('shop', 'hour')->{failed}, 60, 'his figures are his own');
 is_deeply([ map { $_->{id} } @{ ask('shop', 'endpoints')->{rows} } ], [$endpoint], 'so are his endpoints');
 is(scalar @{ ask('operator', 'endpoints', { q => 'OK/b' })->{rows} }, 1, 'an operator looks for one by its URL');
 is(ask('operator', 'endpoints', { state => 'active' })->{rows}[0]{failed_24h}, 60, 'or by its state');
@@ -89,7 +89,7 @@ ok(ask('operator', 'system')->{$_}, "with $_") for qw(dispatchers settings parti
 is(ask('shop', 'delivery_rates')->[0]{failed}, 60, 'rates of delivery');
 is_deeply(ask('shop', 'message_rates'), [], 'rates of messages: it has none');
 like(ask('shop', 'message_rates', { since => '2020-01-01' }), qr/^22023 /, 'a period that is too long');
-like(ask('stranger', $_), qr/^42501 /, "a stranger: $_") for qw(session overview deliveries export tail);
+like(ask('stranger', $_), qr/^42501 /, "a stranger: $_") for qw(session overview hour deliveries export tail);
 
 ###############################################################################
 # What is another's does not exist

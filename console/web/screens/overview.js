@@ -26,16 +26,19 @@ function Dispatchers({ rows }) {
 
 export function Overview() {
 	const overview = useAnswer('overview', {}, 5000);
+	// An hour of the log is read for these.
+	const hour = useAnswer('hour', {}, 30000);
+	const { delivered, failed, is_partial, p95_ms } = hour.answer ?? {};
 	const [events, setEvents] = useState(0);
 	useTail(true, (tail) => setEvents((was) => was + tail.count));
 	return html`<h1>Overview</h1><${Answer} of=${overview}>${(answer) => answer.endpoints === 0
 		? html`<div class="notice"><p><strong>No endpoint yet.</strong></p><p>An endpoint is a URL that events are sent to. <${Link} to="/endpoints/new">Register one</${Link}>, then press Ping.</p>
 			<p>Events come from tables that are watched: <code>SELECT bm_webhook.watch('public.orders', 'order.{status}')</code></p></div><${Dispatchers} rows=${answer.dispatchers} />`
 		: html`<dl class="figures">
-				<${Figure} name="Delivered, 1 h">${number(answer.delivered)}${answer.is_partial ? '+' : ''}</${Figure}>
-				<${Figure} name="Given up, 1 h">${number(answer.failed)}${answer.is_partial ? '+' : ''}</${Figure}>
+				<${Figure} name="Delivered, 1 h">${number(delivered)}${is_partial ? '+' : ''}</${Figure}>
+				<${Figure} name="Given up, 1 h">${number(failed)}${is_partial ? '+' : ''}</${Figure}>
 				<${Figure} name="Waiting">${number(answer.waiting)}</${Figure}><${Figure} name="Oldest waits">${ago(answer.oldest)}</${Figure}>
-				<${Figure} name="p95 of requests">${ms(answer.p95_ms)}</${Figure}><${Figure} name="Events since you look">${number(events)}</${Figure}></dl>
-			<${Bars} minutes=${answer.minutes} label=${`Last hour: ${number(answer.delivered)} delivered, ${number(answer.failed)} given up.`} />
+				<${Figure} name="p95 of requests">${ms(p95_ms)}</${Figure}><${Figure} name="Events since you look">${number(events)}</${Figure}></dl>
+			<${Answer} of=${hour}>${({ minutes }) => html`<${Bars} minutes=${minutes} label=${`Last hour: ${number(delivered)} delivered, ${number(failed)} given up.`} />`}</${Answer}>
 			<h2>Needs attention</h2><${Attention} rows=${answer.attention} again=${overview.again} /><${Dispatchers} rows=${answer.dispatchers} />`}</${Answer}>`;
 }
