@@ -29,13 +29,20 @@ LOCK TABLE bm_webhook.application, bm_webhook.endpoint, bm_webhook.endpoint_stat
 
 -- What there is has no limit that it did not have.
 ALTER TABLE bm_webhook.application ADD COLUMN max_endpoints integer, ALTER COLUMN max_endpoints SET DEFAULT 1000,
-	ADD COLUMN max_event_types integer, ADD COLUMN max_secrets integer;
+	ADD COLUMN max_event_types integer, ADD COLUMN max_secrets integer,
+	ADD COLUMN max_in_flight integer;
 COMMENT ON COLUMN bm_webhook.application.max_endpoints IS
 	'endpoints that it may have, deleted ones not counted; NULL: no limit';
 COMMENT ON COLUMN bm_webhook.application.max_event_types IS
 	'patterns that event_types of each of its endpoints may have, 1 to 100; NULL: 100';
 COMMENT ON COLUMN bm_webhook.application.max_secrets IS
 	'secrets that each of its endpoints may have, 2 to 16; NULL: 16';
+COMMENT ON COLUMN bm_webhook.application.max_in_flight IS
+	'requests in flight to all its endpoints together, 1 to 10000; NULL: no limit';
+
+COMMENT ON COLUMN bm_webhook.endpoint_pace.reason IS
+	'why there are not more: answers late, refuses (503), limits its rate (429), nothing answers, or its application has '
+	'as many requests in flight as it may; NULL: nothing is wrong';
 
 ALTER TABLE bm_webhook.endpoint ADD COLUMN use_proxy boolean, ALTER COLUMN use_proxy SET DEFAULT true;
 COMMENT ON COLUMN bm_webhook.endpoint.use_proxy IS

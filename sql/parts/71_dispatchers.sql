@@ -53,7 +53,8 @@ COMMENT ON COLUMN bm_webhook.endpoint_pace.allowed_in_flight IS
 COMMENT ON COLUMN bm_webhook.endpoint_pace.rate IS 'requests a second, spread evenly; NULL: as fast as answers come';
 COMMENT ON COLUMN bm_webhook.endpoint_pace.held_until IS 'nothing is sent before; NULL: it is not held';
 COMMENT ON COLUMN bm_webhook.endpoint_pace.reason IS
-	'why there are not more: answers late, refuses (503), limits its rate (429), nothing answers; NULL: nothing is wrong';
+	'why there are not more: answers late, refuses (503), limits its rate (429), nothing answers, or its application has '
+	'as many requests in flight as it may; NULL: nothing is wrong';
 COMMENT ON COLUMN bm_webhook.endpoint_pace.as_of IS 'when this was found; it is not written again until it changes';
 
 CREATE FUNCTION bm_webhook.wait_for_delivery(event uuid, timeout interval) RETURNS boolean

@@ -19,6 +19,7 @@ typedef struct BmwEndpointRules
 	int rate_burst;
 	int application_rate_limit; /* of all endpoints of the application, wherever they are served */
 	int application_rate_burst;
+	int application_max_in_flight; /* likewise; 0: no limit */
 	bool is_enabled;
 	bool has_secret;		 /* without one everything waits */
 	int64_t secret_until_us; /* when the last of them expires; 0: never */

@@ -54,6 +54,17 @@ typedef struct BmwTokenPort
 	void *context;
 } BmwTokenPort;
 
+/*
+ * Asks for one of the places in flight of the application, which are for all that send for it
+ * (places.h), and gives one back. take NULL: there is no limit.
+ */
+typedef struct BmwPlacePort
+{
+	bool (*take)(void *context, const char *application, int limit, int64_t now_us);
+	void (*give)(void *context, const char *application);
+	void *context;
+} BmwPlacePort;
+
 typedef struct BmwLaneCounts
 {
 	int queued; /* in both queues */
@@ -69,6 +80,7 @@ extern void bmw_lanes_destroy(BmwLanes *lanes); /* jobs must be gone */
 extern void bmw_lanes_limit(BmwLanes *lanes, int max_in_flight);
 
 extern void bmw_lanes_set_tokens(BmwLanes *lanes, const BmwTokenPort *tokens);
+extern void bmw_lanes_set_places(BmwLanes *lanes, const BmwPlacePort *places);
 /*
  * Is a job whose turn it is to be sent still? If not, it has been taken out of its lane, or that was
  * stopped; nothing counts as started, so that it costs neither a token nor a probe. Without it all are.
@@ -84,6 +96,8 @@ extern void bmw_lane_set_rate(BmwLane *lane, int rate, int burst);
 extern bool bmw_lane_set_application(BmwLane *lane, const char *application);
 /* So many requests a second of all lanes of its application; rate 0: as many as can be. */
 extern void bmw_lane_set_application_rate(BmwLane *lane, int rate, int burst);
+/* So many requests in flight of all lanes of its application; 0: as many as can be. */
+extern void bmw_lane_set_application_limit(BmwLane *lane, int max_in_flight);
 extern BmwLane *bmw_lanes_find(const BmwLanes *lanes, int64_t endpoint_id);
 /* Forgets a lane that has neither queued jobs nor any in flight. */
 extern void bmw_lanes_close(BmwLanes *lanes, BmwLane *lane);

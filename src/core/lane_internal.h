@@ -22,6 +22,7 @@ typedef struct BmwLaneReported
 	int allowed;
 	BmwWindowReason reason;
 	float rate;
+	bool is_crowded;
 	int64_t held_until_us;
 } BmwLaneReported;
 

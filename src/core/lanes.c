@@ -13,6 +13,7 @@
 
 static void end_holds(BmwLanes *lanes);
 static BmwLane *next_lane(const BmwLanes *lanes);
+static bool may_start(BmwLanes *lanes, BmwLane *lane, int64_t now_us);
 static bool is_to_be_sent(const BmwLanes *lanes, BmwJob *job);
 static void list_new(BmwLane *lane);
 static bool has_jobs(const BmwLane *lane);
@@ -89,6 +90,12 @@ bmw_lanes_set_tokens(BmwLanes *lanes, const BmwTokenPort *tokens)
 }
 
 void
+bmw_lanes_set_places(BmwLanes *lanes, const BmwPlacePort *places)
+{
+	lanes->shares.places = *places;
+}
+
+void
 bmw_lanes_set_check(BmwLanes *lanes, BmwJobCheck check, void *context)
 {
 	lanes->check = check;
@@ -99,6 +106,12 @@ void
 bmw_lane_set_application_rate(BmwLane *lane, int rate, int burst)
 {
 	bmw_share_set_rate(&lane->lanes->shares, lane, rate, burst);
+}
+
+void
+bmw_lane_set_application_limit(BmwLane *lane, int max_in_flight)
+{
+	bmw_share_set_limit(&lane->lanes->shares, lane, max_in_flight);
 }
 
 BmwLane *
@@ -145,8 +158,7 @@ bmw_lanes_next(BmwLanes *lanes, int64_t now_us)
 		lane = next_lane(lanes);
 		if (lane == NULL)
 			return NULL;
-	} while (!is_to_be_sent(lanes, bmw_lane_first(lane)) ||
-			 !bmw_share_take_token(&lanes->shares, lane, now_us));
+	} while (!is_to_be_sent(lanes, bmw_lane_first(lane)) || !may_start(lanes, lane, now_us));
 	bmw_share_pass_turn(&lanes->shares, lane);
 	return bmw_lane_hand_out(lane, now_us);
 }
@@ -242,6 +254,15 @@ static BmwLane *
 next_lane(const BmwLanes *lanes)
 {
 	return bmw_share_next(&lanes->shares, 2 * lanes->max_in_flight - lanes->total.in_flight);
+}
+
+static bool
+may_start(BmwLanes *lanes, BmwLane *lane, int64_t now_us)
+{
+	if (bmw_share_admit(&lanes->shares, lane, now_us))
+		return true;
+	bmw_lane_note(lane);
+	return false;
 }
 
 static bool

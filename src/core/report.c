@@ -34,6 +34,7 @@ bmw_report_next(BmwScheduler *scheduler, BmwReport *report)
 		lane->reported = (BmwLaneReported){.allowed = report->allowed,
 										   .reason = report->reason,
 										   .rate = (float) report->rate,
+										   .is_crowded = report->is_crowded,
 										   .held_until_us = report->held_until_us};
 		return true;
 	}
@@ -47,7 +48,8 @@ make(const BmwLane *lane, int64_t now_us)
 	BmwReport report = {.endpoint_id = lane->endpoint_id,
 						.allowed = bmw_window_allowed(window),
 						.rate = rounded(window->pace.rate),
-						.reason = bmw_window_reason(window)};
+						.reason = bmw_window_reason(window),
+						.is_crowded = bmw_share_is_crowded(lane)};
 
 	if (bmw_breaker_is_open(&window->breaker))
 		report.held_until_us = bmw_breaker_probe_us(&window->breaker);
@@ -73,5 +75,6 @@ is_new(const BmwLane *lane, const BmwReport *report)
 	const BmwLaneReported *last = &lane->reported;
 
 	return report->allowed != last->allowed || report->reason != last->reason ||
-		   (float) report->rate != last->rate || report->held_until_us != last->held_until_us;
+		   (float) report->rate != last->rate || report->held_until_us != last->held_until_us ||
+		   report->is_crowded != last->is_crowded;
 }

@@ -18,6 +18,7 @@ typedef struct BmwReport
 	double rate;		   /* a second; 0: not paced */
 	int64_t held_until_us; /* nothing is sent before; 0: it is not held */
 	BmwWindowReason reason;
+	bool is_crowded; /* its application has as many requests in flight as it may */
 } BmwReport;
 
 /* Are there lanes whose report may be another one now? */

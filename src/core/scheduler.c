@@ -76,6 +76,12 @@ bmw_scheduler_set_tokens(BmwScheduler *scheduler, const BmwTokenPort *tokens)
 }
 
 void
+bmw_scheduler_set_places(BmwScheduler *scheduler, const BmwPlacePort *places)
+{
+	bmw_lanes_set_places(scheduler->lanes, places);
+}
+
+void
 bmw_scheduler_set_mode(BmwScheduler *scheduler, BmwMode mode)
 {
 	scheduler->mode = mode;

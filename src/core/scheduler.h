@@ -74,6 +74,7 @@ extern void bmw_scheduler_destroy(BmwScheduler *scheduler);
 extern void bmw_scheduler_set_limits(BmwScheduler *scheduler, const BmwLimits *limits);
 /* Who counts the requests of applications (lane.h). Without it they have no rate limit. */
 extern void bmw_scheduler_set_tokens(BmwScheduler *scheduler, const BmwTokenPort *tokens);
+extern void bmw_scheduler_set_places(BmwScheduler *scheduler, const BmwPlacePort *places);
 extern void bmw_scheduler_set_mode(BmwScheduler *scheduler, BmwMode mode);
 /* Everything is paused: events are taken, and wait in the table. */
 extern void bmw_scheduler_set_paused(BmwScheduler *scheduler, bool is_paused);

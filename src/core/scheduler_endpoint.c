@@ -42,6 +42,7 @@ bmw_scheduler_set_endpoint(BmwScheduler *scheduler, const BmwEndpointRules *rule
 	bmw_lane_set_rate(target->lane, rules->rate_limit, rules->rate_burst);
 	bmw_lane_set_application_rate(target->lane, rules->application_rate_limit,
 								  rules->application_rate_burst);
+	bmw_lane_set_application_limit(target->lane, rules->application_max_in_flight);
 	if (before.rules.identity != 0 && before.rules.identity != rules->identity)
 	{
 		target->is_to_begin = true;

@@ -209,6 +209,8 @@ count(BmwShares *shares, BmwLane *lane, int in_flight, BmwShareRule rule)
 	shares->doubtful += more_doubtful;
 	member->in_flight = in_flight;
 	member->rule = rule;
+	if (more < 0)
+		bmw_share_give_places(shares, share);
 }
 
 /* The rules of share.h. */

@@ -19,7 +19,9 @@
  *   many as are free
  *
  * A share whose application has a rate limit takes a token for each request (tokens.h).
- * When it is refused one, none of its lanes has a turn until the time that it was told.
+ * When it is refused one, none of its lanes has a turn until the time that it was told. One whose
+ * application has max_in_flight takes a place for each (places.h), and gives it back; refused,
+ * it waits until a request of its own has ended, or for a moment.
  */
 #ifndef BMW_CORE_SHARE_H
 #define BMW_CORE_SHARE_H
@@ -62,8 +64,9 @@ typedef struct BmwShares
 	uint64_t turns;
 	int in_flight;
 	int doubtful; /* of these, of lanes that are */
-	BmwHeap held; /* shares that wait for a token, by when to ask again */
+	BmwHeap held; /* shares that wait for a token or a place, by when to ask again */
 	BmwTokenPort tokens;
+	BmwPlacePort places;
 } BmwShares;
 
 extern void bmw_share_free_all(BmwShares *shares);
@@ -71,14 +74,18 @@ extern void bmw_share_free_all(BmwShares *shares);
 extern bool bmw_share_join(BmwShares *shares, BmwLane *lane, const char *application);
 /* So many requests a second of the lane's share, here and in other processes; rate 0: any. */
 extern void bmw_share_set_rate(BmwShares *shares, BmwLane *lane, int rate, int burst);
+/* So many requests in flight of the lane's share, here and in other processes; 0: any. */
+extern void bmw_share_set_limit(BmwShares *shares, BmwLane *lane, int max_in_flight);
 /* The lane is about to be freed. */
 extern void bmw_share_leave(BmwShares *shares, BmwLane *lane);
 /* Counts what the lane has in flight, and puts it among the ready lanes or takes it out. */
 extern void bmw_share_update(BmwShares *shares, BmwLane *lane, bool is_ready);
 /* Whose turn it is when so many places are free; NULL: nobody may start. */
 extern BmwLane *bmw_share_next(const BmwShares *shares, int free);
-/* A token for a request of the lane, whose turn it is; false: its share waits for one. */
-extern bool bmw_share_take_token(BmwShares *shares, const BmwLane *lane, int64_t now_us);
+/* A place and a token for a request of the lane, whose turn it is; false: its share waits for one. */
+extern bool bmw_share_admit(BmwShares *shares, const BmwLane *lane, int64_t now_us);
+/* It has something to send, and its application as many requests in flight as it may. */
+extern bool bmw_share_is_crowded(const BmwLane *lane);
 /* Shares whose time has come ask again. */
 extern void bmw_share_end_holds(BmwShares *shares, int64_t now_us);
 /* When the next of them does. */

@@ -1,11 +1,16 @@
 /*
- * core/share_hold.c - which shares take turns, and which wait for a token of their application's rate limit.
+ * core/share_hold.c - which shares take turns, and which wait: for a token of their application's rate limit,
+ * or for a place of those that it may have in flight.
  */
 #include <stddef.h>
 
 #include "core/lane_internal.h"
+#include "core/places.h"
 #include "core/share_internal.h"
 
+static bool take_place(BmwShares *shares, BmwShare *share, int64_t now_us);
+static void give_place(BmwShares *shares, BmwShare *share);
+static bool take_token(BmwShares *shares, BmwShare *share, int64_t now_us);
 static void hold(BmwShares *shares, BmwShare *share, int64_t until_us);
 static void let_go(BmwShares *shares, BmwShare *share);
 static void enter(BmwShares *shares, BmwShare *share);
@@ -23,20 +28,45 @@ bmw_share_set_rate(BmwShares *shares, BmwLane *lane, int rate, int burst)
 	let_go(shares, share);
 }
 
-bool
-bmw_share_take_token(BmwShares *shares, const BmwLane *lane, int64_t now_us)
+void
+bmw_share_set_limit(BmwShares *shares, BmwLane *lane, int max_in_flight)
 {
 	BmwShare *share = lane->member.share;
-	int64_t again_us;
 
-	if (share->rate == 0 || shares->tokens.take == NULL)
+	if (share->limit == max_in_flight)
+		return;
+	share->limit = max_in_flight;
+	let_go(shares, share);
+}
+
+bool
+bmw_share_admit(BmwShares *shares, const BmwLane *lane, int64_t now_us)
+{
+	BmwShare *share = lane->member.share;
+	const int places = share->places;
+
+	if (!take_place(shares, share, now_us))
+		return false;
+	if (take_token(shares, share, now_us))
 		return true;
-	again_us = shares->tokens.take(shares->tokens.context, share->application, share->rate,
-								   share->burst, now_us);
-	if (again_us == 0)
-		return true;
-	hold(shares, share, again_us);
+	if (share->places > places)
+		give_place(shares, share);
 	return false;
+}
+
+void
+bmw_share_give_places(BmwShares *shares, BmwShare *share)
+{
+	while (share->places > share->in_flight)
+		give_place(shares, share);
+	if (share->is_full)
+		let_go(shares, share);
+}
+
+bool
+bmw_share_is_crowded(const BmwLane *lane)
+{
+	return lane->member.share->is_full && lane->member.turn != 0;
 }
 
 void
@@ -70,6 +100,46 @@ bmw_share_ring_remove(BmwShares *shares, BmwShare *share)
 		leave(shares, share);
 }
 
+/* What it has in flight itself, from before there was a limit, counts as well. */
+static bool
+take_place(BmwShares *shares, BmwShare *share, int64_t now_us)
+{
+	if (share->limit == 0 || shares->places.take == NULL)
+		return true;
+	if (share->in_flight < share->limit &&
+		shares->places.take(shares->places.context, share->application, share->limit, now_us))
+	{
+		share->places++;
+		return true;
+	}
+	hold(shares, share,
+		 share->in_flight < share->limit ? now_us + BMW_PLACES_AGAIN_US : BMW_NEVER_US);
+	share->is_full = true;
+	return false;
+}
+
+static void
+give_place(BmwShares *shares, BmwShare *share)
+{
+	share->places--;
+	shares->places.give(shares->places.context, share->application);
+}
+
+static bool
+take_token(BmwShares *shares, BmwShare *share, int64_t now_us)
+{
+	int64_t again_us;
+
+	if (share->rate == 0 || shares->tokens.take == NULL)
+		return true;
+	again_us = shares->tokens.take(shares->tokens.context, share->application, share->rate,
+								   share->burst, now_us);
+	if (again_us == 0)
+		return true;
+	hold(shares, share, again_us);
+	return false;
+}
+
 /* Held, it is not among those that take turns. */
 static void
 hold(BmwShares *shares, BmwShare *share, int64_t until_us)
@@ -85,7 +155,7 @@ let_go(BmwShares *shares, BmwShare *share)
 {
 	if (!share->is_held)
 		return;
-	share->is_held = false;
+	share->is_held = share->is_full = false;
 	bmw_heap_remove(&shares->held, &share->held);
 	if (share->ready_length > 0)
 		enter(shares, share);

@@ -208,6 +208,8 @@ tell(Dispatcher *dispatcher, const Version *version, int endpoint)
 		.application_rate_limit =
 			version->application != NO_APPLICATION ? registry.rates[version->application] : 0,
 		.application_rate_burst = RATE_BURST,
+		.application_max_in_flight =
+			version->application != NO_APPLICATION ? registry_places(version->application) : 0,
 		.has_secret = registry_has_secret(version),
 		.secret_until_us = version->has_secret ? version->secret_until : 0,
 		.ttl_us = version->ttl,

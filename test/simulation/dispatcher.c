@@ -238,6 +238,7 @@ bury(Dispatcher *dispatcher)
 	/* whatever it ends by, it flushes the WAL then; in a crash of the server nobody does */
 	wal_flush(dispatcher->committed);
 	bmw_scheduler_destroy(dispatcher->scheduler);
+	shared_leave(dispatcher);
 	bmw_router_destroy(dispatcher->router);
 	bmw_snapshot_free(&dispatcher->seen);
 	receivers_drop(dispatcher->shard);

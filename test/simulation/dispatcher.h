@@ -113,6 +113,8 @@ extern Result clerk_operate(Dispatcher *dispatcher);
 /* shared.c: what all dispatchers share, until the server crashes. */
 extern void shared_begin(void);
 extern void shared_use(Dispatcher *dispatcher);
+/* It ends. */
+extern void shared_leave(const Dispatcher *dispatcher);
 
 /* memory.c: the core's next allocations fail, as chance has it. */
 extern void memory_begin(bool may_fail);

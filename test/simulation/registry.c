@@ -32,6 +32,15 @@ registry_begin(void)
 		registry.endpoints[i].ordered = INT64_MAX;
 }
 
+/* Of some of those with a rate limit. */
+int
+registry_places(int application)
+{
+	const int rate = registry.rates[application];
+
+	return rate % 2 == 1 ? 1 + rate % 7 : 0;
+}
+
 uint32_t
 registry_match(const Event *event)
 {

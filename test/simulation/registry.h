@@ -61,6 +61,8 @@ typedef struct Registry
 extern Registry registry;
 
 extern void registry_begin(void);
+/* Requests in flight that all endpoints of an application may have; 0: any number. */
+extern int registry_places(int application);
 extern uint32_t registry_match(const Event *event);
 /* While the endpoints are locked or all are read, what is known is what they were before. */
 extern uint32_t registry_match_before(const Event *event);

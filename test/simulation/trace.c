@@ -75,6 +75,7 @@ static const char *const names[SITUATIONS] = {
 	[MET_LOST_OPERATION] = "the end of an operation that a crash has lost",
 	[MET_PAUSED_IN_FLIGHT] = "an endpoint paused with requests in flight",
 	[MET_ALL_PAUSED] = "everything paused while it waits",
+	[MET_NO_PLACE] = "an application that has as many requests in flight as it may",
 	[MET_NO_TOKEN] = "an application that waits for its rate limit",
 	[MET_EXPIRED] = "a delivery that was canceled because it had expired",
 	[MET_STEADY] =

@@ -37,7 +37,7 @@ like($stderr, qr/ERROR:  the application has too many endpoints\nHINT:  At most 
 
 is($bmw->sqlstate("SET ROLE shop; UPDATE bm_webhook.application SET $_ = NULL"), '42501', "its owner cannot change $_") for qw(max_endpoints max_event_types max_secrets);
 is($bmw->sqlstate("UPDATE bm_webhook.application SET $_"), '22023', "$_ is refused")
-  for 'max_endpoints = -1', 'max_endpoints = 1000001', 'max_event_types = 0', 'max_event_types = 101', 'max_secrets = 1', 'max_secrets = 17';
+  for 'max_in_flight = 0', 'max_in_flight = 10001', 'max_endpoints = -1', 'max_endpoints = 1000001', 'max_event_types = 0', 'max_event_types = 101', 'max_secrets = 1', 'max_secrets = 17';
 is($bmw->sql(q{SELECT max_endpoints, max_event_types, max_secrets FROM bm_webhook.application WHERE name = 'bank'}), '1000||', 'the defaults');
 
 # Deleted ones make room, and one that was set aside by another transaction is counted once.

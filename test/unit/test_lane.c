@@ -3,6 +3,7 @@
  * long random run against a model that keeps its queues in plain arrays.
  */
 #include "core/lane.h"
+#include "core/places.h"
 
 #include <stdlib.h>
 
@@ -380,6 +381,65 @@ test_application_waits_for_tokens(void)
 	bmw_lane_set_application_rate(lane, 0, 1);
 	CHECK_INT(next(2 * S), 5);
 	CHECK_INT(asked, 5);
+	end();
+}
+
+static int taken; /* places */
+
+static bool
+take_place(void *context, const char *application, int limit, int64_t now_us)
+{
+	CHECK(context == lanes && now_us >= 0 && strcmp(application, "shop") == 0);
+	if (taken >= limit)
+		return false;
+	taken++;
+	return true;
+}
+
+static void
+give_place(void *context, const char *application)
+{
+	CHECK(context == lanes && strcmp(application, "shop") == 0);
+	taken--;
+}
+
+/* No more of an application's requests than it has places; those of others take them, too. */
+static void
+test_application_waits_for_places(void)
+{
+	BmwLane *lane;
+	BmwLane *other;
+
+	begin(100);
+	taken = 0;
+	again_us = 0;
+	bmw_lanes_set_places(lanes,
+						 &(BmwPlacePort){.take = take_place, .give = give_place, .context = lanes});
+	lane = open_with("shop", 1, 0, 4);
+	other = open_with("shop", 2, 4, 4);
+	open_with("bank", 3, 20, 3);
+	bmw_lane_set_application_limit(lane, 2);
+	CHECK_INT(next(1), 0);
+	CHECK_INT(next(1), 20);
+	CHECK_INT(next(1), 4);
+	CHECK_INT(next(1), 21);
+	CHECK_INT(next(1), 22);
+	CHECK_INT(next(1), -1); /* it waits for the end of one of its own: nothing else can help */
+	CHECK_INT(bmw_lanes_wakeup_us(lanes, 1) == BMW_NEVER_US, 1);
+	succeed(other, 1, 2);
+	CHECK_INT(taken, 1);
+	taken++; /* somebody else */
+	CHECK_INT(next(2), -1);
+	CHECK_INT(bmw_lanes_wakeup_us(lanes, 2), 2 + BMW_PLACES_AGAIN_US);
+	taken--;
+	CHECK_INT(next(2), -1);
+	CHECK(next(2 + BMW_PLACES_AGAIN_US) >= 0);
+	CHECK_INT(taken, 2);
+	bmw_lane_set_application_limit(lane, 0);
+	CHECK(next(3 + BMW_PLACES_AGAIN_US) >= 0);
+	CHECK_INT(taken, 2);
+	CHECK(bmw_lane_set_application(lane, "bank")); /* with what it has in flight */
+	CHECK_INT(taken, 1);
 	end();
 }
 
@@ -1302,6 +1362,7 @@ main(void)
 	test_many_hanging_applications();
 	test_applications_take_turns();
 	test_application_waits_for_tokens();
+	test_application_waits_for_places();
 	test_application_changes();
 	test_window();
 	test_breaker();

@@ -16,6 +16,7 @@
 #include "pg/dispatch/fetch.h"
 #include "pg/dispatch/filters.h"
 #include "pg/server/settings.h"
+#include "pg/server/shared_places.h"
 #include "pg/server/shared_tokens.h"
 #include "pg/dispatch/intake.h"
 #include "pg/sql/interval.h"
@@ -87,6 +88,7 @@ bmw_cycle_create(BmwSlot *slot)
 {
 	BmwCycle *cycle = MemoryContextAllocZero(TopMemoryContext, sizeof(*cycle));
 	BmwTokenPort tokens = bmw_shared_tokens(slot);
+	BmwPlacePort places = bmw_shared_places(slot);
 	BmwLimits now;
 
 	bmw_descriptors_init();
@@ -97,6 +99,7 @@ bmw_cycle_create(BmwSlot *slot)
 	cycle->scheduler = bmw_scheduler_create(&now, cycle->now_us);
 	bmw_transaction_require_memory(cycle->scheduler != NULL);
 	bmw_scheduler_set_tokens(cycle->scheduler, &tokens);
+	bmw_scheduler_set_places(cycle->scheduler, &places);
 	bmw_filters_init(&cycle->filters, slot);
 	bmw_endpoints_init(&cycle->endpoints, cycle->scheduler, slot, &cycle->filters);
 	bmw_intake_init(&cycle->intake, cycle->scheduler, slot, &cycle->endpoints, &cycle->filters);

@@ -289,6 +289,7 @@ make_rules(const BmwEndpointRow *row, BmwEndpoint *endpoint)
 		.rate_burst = row->rate_burst,
 		.application_rate_limit = row->application_rate_limit,
 		.application_rate_burst = row->application_rate_burst,
+		.application_max_in_flight = row->application_max_in_flight,
 		.is_enabled = row->is_enabled,
 		.has_secret = endpoint->secrets_length > 0 && !endpoint->is_sealed,
 		.secret_until_us = bmw_endpoint_secret_until_us(endpoint),

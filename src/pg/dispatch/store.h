@@ -50,6 +50,7 @@ typedef struct BmwEndpointRow
 	int rate_burst;
 	int application_rate_limit; /* 0: none */
 	int application_rate_burst;
+	int application_max_in_flight; /* 0: no limit */
 	int64 created_us;
 	int64 since_us;			/* events captured before are not for it */
 	int64 ttl_us;			/* 0: none */

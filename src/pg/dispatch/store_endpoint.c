@@ -39,9 +39,10 @@ static BmwStatement endpoints = {
 	" retry_delays, ordering = 'by_message', coalesce(events_since, created_at), ttl,"
 	" paused_at IS NOT NULL OR coalesce(a.is_paused, false), coalesce(rate_limit, 0), coalesce(rate_burst, 1),"
 	" coalesce(a.rate, 0), coalesce(a.burst, 1), filter, payload = 'thin',"
-	" signature_header, signature_scheme, credentials, credentials_key_id, ca_certificates, coalesce(use_proxy, true)"
-	" FROM bm_webhook.endpoint LEFT JOIN LATERAL (SELECT p.paused_at IS NOT NULL, p.rate_limit, p.rate_burst"
-	"  FROM bm_webhook.application p WHERE p.name = application OFFSET 0) a (is_paused, rate, burst) ON true"
+	" signature_header, signature_scheme, credentials, credentials_key_id, ca_certificates, coalesce(use_proxy, true),"
+	" coalesce(a.most, 0)"
+	" FROM bm_webhook.endpoint LEFT JOIN LATERAL (SELECT p.paused_at IS NOT NULL, p.rate_limit, p.rate_burst,"
+	"  p.max_in_flight FROM bm_webhook.application p WHERE p.name = application OFFSET 0) a (is_paused, rate, burst, most) ON true"
 	" WHERE id = ANY ($1) AND deleted_at IS NULL ORDER BY id",
 	1,
 	{INT8ARRAYOID},
@@ -260,6 +261,7 @@ read_endpoint(const BmwSqlRow *row, BmwEndpointRow *endpoint)
 	endpoint->scheme = bmw_sql_text(row, 24, NULL);
 	endpoint->authorities = bmw_sql_text(row, 27, NULL);
 	endpoint->is_direct = !bmw_sql_bool(row, 28);
+	endpoint->application_max_in_flight = bmw_sql_int32(row, 29);
 }
 
 static void

@@ -19,6 +19,7 @@
 #include "pg/dispatch/fence.h"
 #include "pg/dispatch/store.h"
 #include "pg/dispatch/transaction.h"
+#include "pg/server/shared_places.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -102,6 +103,7 @@ detach(int code, Datum slot_datum)
 	LockReleaseAll(DEFAULT_LOCKMETHOD, true);
 	ConditionVariableCancelSleep();
 	pg_atomic_write_u32(&slot->proc, 0);
+	bmw_shared_places_forget(slot);
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
 	slot->pid = 0;
 	LWLockRelease(bmw_shared->lock);

@@ -217,6 +217,8 @@ startup(void)
 			init_slot(&bmw_shared->slots[i]);
 		for (int i = 0; i < BMW_TOKEN_SETS; i++)
 			SpinLockInit(&bmw_shared->tokens[i].mutex);
+		for (int i = 0; i < BMW_PLACE_SETS; i++)
+			SpinLockInit(&bmw_shared->places[i].mutex);
 		for (int i = 0; i < BMW_REPORT_SETS; i++)
 			SpinLockInit(&bmw_shared->reports[i].mutex);
 	}

@@ -11,6 +11,7 @@
 
 #include "postgres.h"
 
+#include "core/places.h"
 #include "core/tokens.h"
 #include "port/atomics.h"
 #include "storage/condition_variable.h"
@@ -21,6 +22,7 @@
 #define BMW_MAX_REQUESTS 64
 #define BMW_LAST_ERROR_SIZE 256
 #define BMW_TOKEN_SETS 4096	 /* see docs/delivery.md, Pace: how many applications have room */
+#define BMW_PLACE_SETS 4096	 /* the same */
 #define BMW_REPORT_SETS 2048 /* docs/delivery.md says of how many endpoints the pace is shown */
 #define BMW_REPORTS_IN_SET 8
 #define BMW_MAX_DUE 64 /* endpoints in a slot for which SQL has made deliveries due */
@@ -103,6 +105,13 @@ typedef struct BmwSharedTokens
 	BmwTokenSet set;
 } BmwSharedTokens;
 
+/* What some applications have in flight. */
+typedef struct BmwSharedPlaces
+{
+	slock_t mutex;
+	BmwPlaceSet set;
+} BmwSharedPlaces;
+
 /* What a dispatcher does with an endpoint (core/report.h). */
 typedef struct BmwSharedReport
 {
@@ -114,6 +123,7 @@ typedef struct BmwSharedReport
 	float4 rate;
 	int allowed;
 	int reason; /* BmwWindowReason */
+	bool is_crowded;
 } BmwSharedReport;
 
 typedef struct BmwSharedReports
@@ -132,6 +142,7 @@ typedef struct BmwShared
 	int slots_length;				/* slots beyond were never used */
 	BmwSlot slots[BMW_MAX_SLOTS];
 	BmwSharedTokens tokens[BMW_TOKEN_SETS];
+	BmwSharedPlaces places[BMW_PLACE_SETS];
 	BmwSharedReports reports[BMW_REPORT_SETS];
 } BmwShared;
 

@@ -41,7 +41,8 @@ bmw_shared_reports_put(const BmwSlot *slot, const BmwReport *report, int64 now_u
 							  .held_until_us = report->held_until_us,
 							  .rate = (float4) report->rate,
 							  .allowed = report->allowed,
-							  .reason = report->reason};
+							  .reason = report->reason,
+							  .is_crowded = report->is_crowded};
 	BmwSharedReport *place;
 
 	SpinLockAcquire(&set->mutex);

@@ -26,6 +26,7 @@
 #include "utils/snapmgr.h"
 
 #define MAX_ENDPOINTS 1000000
+#define MAX_IN_FLIGHT 10000
 
 typedef struct Range
 {
@@ -45,6 +46,7 @@ static const Range columns[] = {
 	{"max_endpoints", 0, MAX_ENDPOINTS},
 	{"max_event_types", 1, BMW_MAX_PATTERNS},
 	{"max_secrets", 2, BMW_MAX_SECRETS},
+	{"max_in_flight", 1, MAX_IN_FLIGHT},
 };
 
 /* Only who may use the application is told that it is full. */

@@ -27,6 +27,7 @@ static const char *const reasons[] = {
 };
 
 static int compare(const void *a, const void *b);
+static const char *reason_of(const BmwSharedReport *report);
 static void put(ReturnSetInfo *result, const BmwSharedReport *report);
 
 /* endpoint_paces(): a row for each endpoint that something was sent to, as far as there is room for them. */
@@ -67,6 +68,15 @@ compare(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
+/* What the receiver does comes first: it would be the same without the limit. */
+static const char *
+reason_of(const BmwSharedReport *report)
+{
+	if (reasons[report->reason] == NULL && report->is_crowded)
+		return "its application has as many requests in flight as it may";
+	return reasons[report->reason];
+}
+
 static void
 put(ReturnSetInfo *result, const BmwSharedReport *report)
 {
@@ -79,9 +89,9 @@ put(ReturnSetInfo *result, const BmwSharedReport *report)
 	nulls[2] = report->rate == 0;
 	values[3] = TimestampTzGetDatum(bmw_from_unix_us(report->held_until_us));
 	nulls[3] = report->held_until_us <= bmw_unix_us(GetCurrentTimestamp());
-	nulls[4] = reasons[report->reason] == NULL;
+	nulls[4] = reason_of(report) == NULL;
 	if (!nulls[4])
-		values[4] = CStringGetTextDatum(reasons[report->reason]);
+		values[4] = CStringGetTextDatum(reason_of(report));
 	values[5] = TimestampTzGetDatum(bmw_from_unix_us(report->at_us));
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
