@@ -15,7 +15,7 @@
 
 /* At least one certificate. BMW_ERROR_CERTIFICATE, _TOO_LARGE, _MEMORY. */
 extern BmwStatus bmw_certificate_check_authorities(const char *pem, size_t len);
-/* A certificate, those between it and its authority, and its private key. BMW_ERROR_CERTIFICATE_KEY as well. */
+/* A certificate, those between it and its authority, and its private key. BMW_ERROR_CERTIFICATE_KEY(_SLOW) as well. */
 extern BmwStatus bmw_certificate_check_client(const char *pem, size_t len);
 
 #endif

@@ -77,6 +77,8 @@ bmw_status_text(BmwStatus status)
 			return "It does not begin with a certificate in PEM.";
 		case BMW_ERROR_CERTIFICATE_KEY:
 			return "It has no private key of its first certificate, or one with a password.";
+		case BMW_ERROR_CERTIFICATE_KEY_SLOW:
+			return "Its private key is none of RSA of at most 4096 bits, EC, Ed25519 and Ed448.";
 		case BMW_ERROR_HEADER_NAME:
 			return "The header name is not a valid HTTP token.";
 		case BMW_ERROR_HEADER_RESERVED:

@@ -50,7 +50,8 @@ typedef enum BmwStatus
 	BMW_ERROR_KEY = -62,
 
 	BMW_ERROR_CERTIFICATE = -70,
-	BMW_ERROR_CERTIFICATE_KEY = -71
+	BMW_ERROR_CERTIFICATE_KEY = -71,
+	BMW_ERROR_CERTIFICATE_KEY_SLOW = -72
 } BmwStatus;
 
 /* A constant sentence for the status; never NULL. */

@@ -26,6 +26,7 @@ static bool make_value(char *value);
 static BmwEvent *make_event(BmwVerifier *verifier, const BmwAsked *asked, int64 now_us);
 static void free_place(BmwVerifier *verifier, BmwAsked *asked, bool is_proved);
 static void judge(BmwAsked *asked, const BmwHttpResult *result);
+static void make_text(char *error);
 static void write_all(void *context);
 
 void
@@ -145,11 +146,25 @@ judge(BmwAsked *asked, const BmwHttpResult *result)
 {
 	asked->error[0] = '\0';
 	if (result->transport != BMW_TRANSPORT_OK)
+	{
 		strlcpy(asked->error, result->error, sizeof(asked->error));
+		make_text(asked->error);
+	}
 	else if (result->http_status < 200 || result->http_status > 299)
 		snprintf(asked->error, sizeof(asked->error), "HTTP status %d", result->http_status);
 	else if (!bmw_challenge_is_met(asked->value, result->response, result->response_len))
 		strlcpy(asked->error, "the answer is not the value of the challenge", sizeof(asked->error));
+}
+
+/* libcurl quotes what the receiver says, such as the name in its certificate, and cuts it anywhere. */
+static void
+make_text(char *error)
+{
+	for (char *c = error; *c != '\0'; c++)
+		if ((unsigned char) *c >= 0x80)
+			*c = '?';
+	if (*error == '\0')
+		strlcpy(error, "the request failed", BMW_HTTP_ERROR_SIZE);
 }
 
 static void

@@ -1,0 +1,67 @@
+# The receiver, or who registers it, chooses numbers of a TLS handshake: large ones would keep the dispatcher busy for up to a
+# second for each new connection, and with it everybody else. They are refused. What a certificate says is quoted as text.
+
+use strict;
+use warnings FATAL => 'all';
+
+use BmWebhook;
+use File::Spec;
+use IPC::Run ();
+use MIME::Base64 qw(encode_base64);
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $dir = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir('tls'));
+my $bmw = BmWebhook->new;
+
+# In DER: its type, its length in two bytes, and what it has.
+sub der { return pack('CCn', $_[0], 0x82, length $_[1]) . $_[1] }
+
+# A server of HTTPS whose certificate is for this name; returns its URL.
+my @servers;
+sub start_server
+{
+	my ($name, $subject, @options) = @_;
+	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	system_or_bail('openssl', 'req', '-x509', '-utf8', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', $subject, '-keyout', "$dir/$name.key", '-out', "$dir/$name.crt");
+	push @servers, IPC::Run::start([ 'openssl', 's_server', '-accept', "127.0.0.1:$port", '-cert', "$dir/$name.crt", '-key', "$dir/$name.key", '-www', @options ], '>&', "$dir/$name.log");
+	wait_until("$name listens", sub { slurp_file("$dir/$name.log") =~ /ACCEPT/ });
+	return "https://127.0.0.1:$port/$name";
+}
+sub pem { return quote(join '', map { slurp_file("$dir/$_") } @_) }
+
+###############################################################################
+# A prime of 10,000 bits for DHE
+###############################################################################
+
+append_to_file("$dir/dh.pem", "-----BEGIN DH PARAMETERS-----\n" . encode_base64(der(0x30, der(0x02, "\x7F" . "\xFF" x 1249) . "\x02\x01\x02")) . "-----END DH PARAMETERS-----\n");
+my $url = start_server('slow', '/CN=127.0.0.1', '-tls1_2', '-cipher', 'DHE-RSA-AES128-GCM-SHA256', '-dhparam', "$dir/dh.pem");
+my $id = $bmw->endpoint($url, event_types => '{test.slow}', ca_certificates => slurp_file("$dir/slow.crt"), retry_delays => '{}', timeout => '5 s');
+$bmw->emit('test.slow');
+$bmw->wait_for_sql('it fails', "SELECT count(*) = 1 FROM bm_webhook.failed_attempt WHERE endpoint_id = $id");
+like($bmw->sql("SELECT error_class || ': ' || error FROM bm_webhook.failed_attempt WHERE endpoint_id = $id"), qr/^tls: .*(handshake|cipher)/, 'there is no cipher in common');
+
+###############################################################################
+# A client's key of 5,120 bits
+###############################################################################
+
+system_or_bail('openssl', 'req', '-x509', '-newkey', 'rsa:5120', '-nodes', '-days', '2', '-subj', '/CN=client', '-keyout', "$dir/client.key", '-out', "$dir/client.crt");
+system_or_bail('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-521', '-nodes', '-days', '2', '-subj', '/CN=client', '-keyout', "$dir/ec.key", '-out', "$dir/ec.crt");
+my $insert = "INSERT INTO bm_webhook.endpoint_secret (endpoint_id, kind, secret) VALUES ($id, 'client_certificate', ";
+is($bmw->sqlstate($insert . pem('client.crt', 'client.key') . ')'), '22023', 'it is refused');
+is($bmw->sqlstate($insert . pem('ec.crt', 'ec.key') . ')'), '', 'one of P-521 is not');
+
+###############################################################################
+# A name that libcurl quotes
+###############################################################################
+
+$bmw->node->safe_psql('postgres', 'ALTER SYSTEM SET bm_webhook.verify_endpoints = on');
+$bmw->node->reload;
+$bmw->wait_for_sql('it is on', q{SELECT current_setting('bm_webhook.verify_endpoints') = 'on'});
+$url = start_server('quoted', '/CN=x' . "\xF0\x9F\x98\x80" x 60);
+$id = $bmw->endpoint($url, event_types => '{test.quoted}', ca_certificates => slurp_file("$dir/quoted.crt"));
+$bmw->wait_for_sql('it fails', "SELECT verification_error IS NOT NULL FROM bm_webhook.endpoint_state WHERE endpoint_id = $id");
+like($bmw->sql("SELECT convert_from(convert_to(verification_error, 'UTF8'), 'UTF8') FROM bm_webhook.endpoint_state WHERE endpoint_id = $id"), qr/certificate/, 'the error is text');
+
+$_->kill_kill for @servers;
+$bmw->finish;
