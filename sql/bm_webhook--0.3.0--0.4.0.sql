@@ -142,7 +142,11 @@ INSERT INTO bm_webhook.event_type (name, description, schema, example, shipped)
 		('webhook.verification', 'sent to a new URL, which proves by its answer that it is meant to get webhooks; in no log',
 			'{endpoint_id,challenge}'::text[],
 			'{"endpoint_id": {"type": "integer"}, "challenge": {"type": "string", "pattern": "^[0-9a-f]{64}$"}}'::jsonb,
-			'{"endpoint_id": 1, "challenge": "8f0c3a5d1be94c7fa2d6e0b3487195ac0d2e4f6a8b1c3d5e7f90a1b2c3d4e5f6"}'::jsonb)
+			'{"endpoint_id": 1, "challenge": "8f0c3a5d1be94c7fa2d6e0b3487195ac0d2e4f6a8b1c3d5e7f90a1b2c3d4e5f6"}'::jsonb),
+		('endpoint.failing', 'every attempt to deliver to an endpoint has failed for a while', '{endpoint_id,failing_since}',
+			'{"endpoint_id": {"type": "integer"}, "failing_since": {"type": "string", "format": "date-time"},
+				"error_class": {"type": ["string", "null"]}}',
+			'{"endpoint_id": 1, "failing_since": "2026-08-02T09:12:03Z", "error_class": "connect"}')
 		) AS n (name, description, required, properties, example)
 	JOIN bm_webhook.event_type o ON o.name = 'webhook.ping'
 	ON CONFLICT (name) DO UPDATE

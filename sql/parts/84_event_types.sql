@@ -85,6 +85,10 @@ INSERT INTO bm_webhook.event_type (name, description, schema, example)
 			'{"endpoint_id": {"type": "integer"}, "reason": {"type": "string"}, "failing_since": {"type": ["string", "null"], '
 				'"format": "date-time"}}',
 			'{"endpoint_id": 1, "reason": "gone", "failing_since": "2026-08-02T09:12:03Z"}'),
+		('endpoint.failing', 'every attempt to deliver to an endpoint has failed for a while', '{endpoint_id,failing_since}',
+			'{"endpoint_id": {"type": "integer"}, "failing_since": {"type": "string", "format": "date-time"},
+				"error_class": {"type": ["string", "null"]}}',
+			'{"endpoint_id": 1, "failing_since": "2026-08-02T09:12:03Z", "error_class": "connect"}'),
 		('endpoint.recovered', 'an endpoint that was failing has answered', '{endpoint_id}',
 			'{"endpoint_id": {"type": "integer"}, "failing_since": {"type": ["string", "null"], "format": "date-time"}}',
 			'{"endpoint_id": 1, "failing_since": "2026-08-02T09:12:03Z"}'),

@@ -314,7 +314,7 @@ typedef struct BmwErrand
 	BmwErrandKind kind;
 	int64_t endpoint_id;
 	int64_t time_us;
-	const char *reason; /* constant or NULL */
+	const char *reason; /* constant or NULL; of BMW_ERRAND_FAILING: the class of the last error */
 } BmwErrand;
 
 typedef enum BmwErrandResult

@@ -21,7 +21,8 @@ static int64_t started_us(const BmwScheduler *scheduler, const BmwJob *job, cons
 static char *application_of(const BmwTarget *target);
 static BmwDeliveryStatus status_of(BmwVerdict verdict);
 static void judge(BmwScheduler *scheduler, BmwTarget *target, const BmwOutcome *outcome);
-static void set_failing(BmwScheduler *scheduler, BmwTarget *target, int64_t since_us);
+static void set_failing(BmwScheduler *scheduler, BmwTarget *target, int64_t since_us,
+						const char *error_class);
 static void disable(BmwScheduler *scheduler, const BmwTarget *target, const char *reason);
 static bool is_no_attempt(BmwVerdict verdict);
 static bool cancel_if_expired(BmwScheduler *scheduler, const BmwTarget *target,
@@ -262,14 +263,14 @@ judge(BmwScheduler *scheduler, BmwTarget *target, const BmwOutcome *outcome)
 	if (outcome->verdict == BMW_VERDICT_DELIVERED)
 	{
 		if (noted_us != 0)
-			set_failing(scheduler, target, 0);
+			set_failing(scheduler, target, 0, NULL);
 	}
 	else if (outcome->verdict == BMW_VERDICT_GONE)
 		disable(scheduler, target, "the receiver says that it is gone (410)");
 	else if (noted_us == 0)
 	{
 		if (scheduler->now_us - failing_us >= lasting_us)
-			set_failing(scheduler, target, failing_us);
+			set_failing(scheduler, target, failing_us, outcome->error_class);
 	}
 	else if (disable_after_us > 0 && scheduler->now_us - noted_us >= disable_after_us)
 		disable(scheduler, target,
@@ -277,11 +278,12 @@ judge(BmwScheduler *scheduler, BmwTarget *target, const BmwOutcome *outcome)
 }
 
 static void
-set_failing(BmwScheduler *scheduler, BmwTarget *target, int64_t since_us)
+set_failing(BmwScheduler *scheduler, BmwTarget *target, int64_t since_us, const char *error_class)
 {
 	BmwErrand errand = {.kind = BMW_ERRAND_FAILING,
 						.endpoint_id = target->rules.id,
-						.time_us = since_us};
+						.time_us = since_us,
+						.reason = error_class};
 
 	target->rules.failing_since_us = since_us;
 	bmw_errand_add(scheduler, &errand);

@@ -964,6 +964,7 @@ test_endpoint_health(void)
 	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
 	CHECK_INT(errand.kind, BMW_ERRAND_FAILING);
 	CHECK(errand.time_us != 0);
+	CHECK_TEXT(errand.reason, "http_status");
 	bmw_scheduler_errand_done(scheduler, &errand, BMW_ERRAND_LATER);
 	take_pass(4, 1, 1, NULL);
 	CHECK_INT(send_next(&request), 4);

@@ -328,7 +328,8 @@ make_step(void *context)
 	switch (step->errand.kind)
 	{
 		case BMW_ERRAND_FAILING:
-			step->is_done = bmw_store_set_failing(endpoint_id, step->errand.time_us);
+			step->is_done =
+				bmw_store_set_failing(endpoint_id, step->errand.time_us, step->errand.reason);
 			break;
 		case BMW_ERRAND_DISABLE:
 			step->is_done = bmw_store_disable(endpoint_id, step->errand.reason);

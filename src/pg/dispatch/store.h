@@ -209,10 +209,10 @@ extern char *bmw_store_triggers(void);
 extern int bmw_store_cancel(int64 endpoint_id, const char *reason, int limit, bool *is_done);
 /*
  * Sets failing_since (0: NULL). Skips a row that somebody has locked; returns
- * whether it was done or the endpoint does not exist. With 0, emits
- * endpoint.recovered if it was failing.
+ * whether it was done or the endpoint does not exist. Emits endpoint.failing, with
+ * the class of the last error, if it was not failing, and with 0 endpoint.recovered if it was.
  */
-extern bool bmw_store_set_failing(int64 endpoint_id, int64 since_us);
+extern bool bmw_store_set_failing(int64 endpoint_id, int64 since_us, const char *error_class);
 /* Disables it with a reason and emits endpoint.disabled. Returns likewise. */
 extern bool bmw_store_disable(int64 endpoint_id, const char *reason);
 

@@ -69,11 +69,14 @@ static BmwStatement set_failing = {
 	" changed AS (UPDATE bm_webhook.endpoint_state s SET failing_since = $2 FROM free WHERE s.endpoint_id = free.id"
 	"  RETURNING free.application, free.channel, free.failing_since AS was_failing_since)"
 	" SELECT EXISTS (SELECT FROM changed) OR NOT EXISTS (SELECT FROM bm_webhook.endpoint WHERE id = $1 AND deleted_at IS NULL),"
-	"  (SELECT was_failing_since IS NOT NULL AND $2 IS NULL FROM changed),"
+	"  (SELECT CASE WHEN was_failing_since IS NULL AND $2 IS NOT NULL THEN 'endpoint.failing'"
+	"   WHEN was_failing_since IS NOT NULL AND $2 IS NULL THEN 'endpoint.recovered' END FROM changed),"
 	"  (SELECT application FROM changed), (SELECT channel FROM changed),"
-	"  pg_catalog.json_build_object('endpoint_id', $1, 'failing_since', (SELECT was_failing_since FROM changed))::text",
-	2,
-	{INT8OID, TIMESTAMPTZOID}};
+	"  CASE WHEN $2 IS NULL THEN pg_catalog.json_build_object('endpoint_id', $1,"
+	"    'failing_since', (SELECT was_failing_since FROM changed))"
+	"   ELSE pg_catalog.json_build_object('endpoint_id', $1, 'failing_since', $2, 'error_class', $3) END::text",
+	3,
+	{INT8OID, TIMESTAMPTZOID, TEXTOID}};
 
 static BmwStatement disable = {
 	"WITH free AS (SELECT e.id, s.failing_since FROM bm_webhook.endpoint e JOIN bm_webhook.endpoint_state s ON s.endpoint_id = e.id"
@@ -172,20 +175,23 @@ bmw_store_endpoint_ids(int64 after, int limit, int64 *ids)
 }
 
 bool
-bmw_store_set_failing(int64 endpoint_id, int64 since_us)
+bmw_store_set_failing(int64 endpoint_id, int64 since_us, const char *error_class)
 {
-	Datum values[2] = {Int64GetDatum(endpoint_id), TimestampTzGetDatum(bmw_from_unix_us(since_us))};
+	Datum values[3] = {Int64GetDatum(endpoint_id), TimestampTzGetDatum(bmw_from_unix_us(since_us)),
+					   error_class != NULL ? CStringGetTextDatum(error_class) : (Datum) 0};
 	BmwSqlRow row;
+	const char *type;
 
 	if (!can_change_endpoints())
 		return false;
-	bmw_statement_run_with(&set_failing, values, since_us == 0 ? " n" : NULL, 0);
+	bmw_statement_run_with(&set_failing, values, since_us == 0 ? " nn" : NULL, 0);
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 
 	bool is_done = bmw_sql_bool(&row, 1);
 
-	if (bmw_sql_bool(&row, 2))
-		emit_about_endpoint("endpoint.recovered", &row);
+	type = bmw_sql_text(&row, 2, NULL);
+	if (type != NULL)
+		emit_about_endpoint(type, &row);
 	return is_done;
 }
 
