@@ -1541,8 +1541,8 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.close_partition(name text) RETURN
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '80ms' AS $$
 BEGIN
 	EXECUTE format('ALTER TABLE bm_webhook_internal.%I SET (autovacuum_vacuum_insert_threshold = 1,'
-		' autovacuum_vacuum_insert_scale_factor = 0, toast.autovacuum_vacuum_insert_threshold = 1,'
-		' toast.autovacuum_vacuum_insert_scale_factor = 0)', name);
+		' autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_scale_factor = 0.02,'
+		' toast.autovacuum_vacuum_insert_threshold = 1, toast.autovacuum_vacuum_insert_scale_factor = 0)', name);
 END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.close_partition(text) IS
