@@ -3,12 +3,12 @@
 #include <assert.h>
 #include <string.h>
 
+#include "core/batch.h"
+
 #define SECOND_US INT64_C(1000000)
 #define REST_FACTOR 9 /* times what a step took: a tenth of the time at most */
 #define MAX_REST_US SECOND_US
 #define LATER_US SECOND_US
-#define LONG_US INT64_C(2500)  /* a step of half as many rows is next */
-#define SHORT_US INT64_C(1000) /* of twice as many */
 #define LEAST_ROWS 30
 #define LOOK_US (60 * SECOND_US)
 #define LOOK_FOR_MORE_US SECOND_US
@@ -16,7 +16,6 @@
 static int find(const BmwOperation *items, int length, int64_t id);
 static const BmwOperation *find_sibling(const BmwOperations *operations, int64_t application);
 static bool is_before(const BmwOperation *a, const BmwOperation *b);
-static int next_rows(int rows, int64_t took_us);
 static void forget(BmwOperations *operations, int at);
 static int64_t later(int64_t a, int64_t b);
 
@@ -91,7 +90,8 @@ bmw_operations_done(BmwOperations *operations, int64_t id, BmwOperationResult re
 	assert(at >= 0);
 	operations->rest_us =
 		now_us + (took_us < MAX_REST_US / REST_FACTOR ? took_us * REST_FACTOR : MAX_REST_US);
-	operations->rows = next_rows(bmw_operations_rows(operations), took_us);
+	operations->rows =
+		bmw_batch_next(bmw_operations_rows(operations), took_us, LEAST_ROWS, BMW_OPERATION_ROWS);
 	if (result == BMW_OPERATION_ENDED)
 		forget(operations, at);
 	else
@@ -120,18 +120,6 @@ bmw_operations_wakeup_us(const BmwOperations *operations)
 			wakeup_us = next_us;
 	}
 	return wakeup_us;
-}
-
-static int
-next_rows(int rows, int64_t took_us)
-{
-	if (took_us > LONG_US)
-		rows /= 2;
-	else if (took_us < SHORT_US)
-		rows *= 2;
-	if (rows < LEAST_ROWS)
-		return LEAST_ROWS;
-	return rows < BMW_OPERATION_ROWS ? rows : BMW_OPERATION_ROWS;
 }
 
 /* -1: not known. */

@@ -29,14 +29,15 @@ static BmwStatement add_up = {
 /*
  * One statement, so one snapshot: whatever others change meanwhile is neither in the
  * rows that it counts nor in the changes that it knows of. Of what is more than can
- * be counted in some milliseconds only the order of magnitude is compared.
+ * be counted in some milliseconds only the order of magnitude is compared. The
+ * constant limit, BMW_RECOUNT_BATCH, is for the planner.
  */
 #define MOST "20000"
 static BmwStatement recount = {
-	"WITH batch AS MATERIALIZED (SELECT id FROM"
+	"WITH batch AS MATERIALIZED (SELECT id FROM (SELECT id FROM"
 	"  ((SELECT id FROM bm_webhook.endpoint WHERE id > $1 ORDER BY id LIMIT 20) UNION"
 	"   (SELECT endpoint_id FROM bm_webhook_internal.pending_count WHERE endpoint_id > $1 ORDER BY endpoint_id LIMIT 20)) x"
-	"  ORDER BY id LIMIT 20),"
+	"  ORDER BY id LIMIT 20) y ORDER BY id LIMIT $2),"
 	" told AS MATERIALIZED (SELECT endpoint_id, pg_catalog.sum(pending) AS pending, pg_catalog.sum(retrying) AS retrying"
 	"  FROM (SELECT * FROM bm_webhook_internal.pending_count UNION ALL SELECT * FROM bm_webhook_internal.pending_change) c"
 	"  WHERE endpoint_id IN (SELECT id FROM batch) GROUP BY endpoint_id),"
@@ -49,8 +50,8 @@ static BmwStatement recount = {
 	" corrected AS (INSERT INTO bm_webhook_internal.pending_change"
 	"  SELECT * FROM wrong WHERE pending <> 0 OR retrying <> 0)"
 	" SELECT pg_catalog.max(id) FROM batch",
-	1,
-	{INT8OID}};
+	2,
+	{INT8OID, INT8OID}};
 
 static bool has_changed = true; /* as far as this process knows: others may have changed it too */
 
@@ -91,9 +92,9 @@ bmw_store_pending_add_up(void)
 }
 
 int64
-bmw_store_pending_recount(int64 after_id)
+bmw_store_pending_recount(int64 after_id, int endpoints)
 {
-	Datum values[1] = {Int64GetDatum(after_id)};
+	Datum values[2] = {Int64GetDatum(after_id), Int64GetDatum(endpoints)};
 	BmwSqlRow row;
 
 	bmw_statement_run(&recount, values);

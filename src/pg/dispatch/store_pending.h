@@ -12,6 +12,8 @@
 #include "pg/sql/sql_row.h"
 
 /* By how much a transaction changes it. */
+#define BMW_RECOUNT_BATCH 20 /* endpoints, at most */
+
 typedef struct BmwPendingTally
 {
 	BmwSqlColumn columns[3];
@@ -29,6 +31,6 @@ extern void bmw_store_pending_add_up(void);
  * Counts anew, and says that there is something to be added up, for some endpoints after this id, ascending; returns the last of them,
  * PG_INT64_MIN: there are no more. Endpoints for which very much waits are left out.
  */
-extern int64 bmw_store_pending_recount(int64 after_id);
+extern int64 bmw_store_pending_recount(int64 after_id, int endpoints);
 
 #endif

@@ -9,39 +9,42 @@
 
 #include "pg/dispatch/tally.h"
 
+#include "core/batch.h"
 #include "pg/dispatch/clock.h"
 #include "pg/dispatch/store_pending.h"
 
 #define SECOND_US INT64CONST(1000000)
 #define MINUTE_US (60 * SECOND_US)
 #define REST 20						/* times as long as it took it does something else */
-#define RECOUNT_US (SECOND_US / 20) /* of a minute */
+#define RECOUNT_US (SECOND_US / 20) /* of a minute, in batches */
 #define LOCK_WAIT "20ms"
 
 static void run(BmwTallyClerk *clerk, BmwWork work);
 static void add_up(void *context);
 static void recount(void *context);
+static void recount_batch(BmwTallyClerk *clerk, int64 now_us);
 
 void
 bmw_tally_init(BmwTallyClerk *clerk, BmwSlot *slot)
 {
-	*clerk = (BmwTallyClerk){.slot = slot, .after_id = PG_INT64_MIN, .has_extension = true};
+	*clerk = (BmwTallyClerk){.slot = slot,
+							 .batch = BMW_RECOUNT_BATCH,
+							 .after_id = PG_INT64_MIN,
+							 .has_extension = true};
 }
 
 void
 bmw_tally_run(BmwTallyClerk *clerk, int64 now_us)
 {
-	int64 start_us = bmw_clock_us();
+	int64 start_us;
 
 	if (clerk->slot->shard != 0)
 		return;
 	if (now_us >= clerk->recount_at_us)
-	{
-		clerk->recount_at_us = now_us + MINUTE_US;
-		run(clerk, recount);
-	}
+		recount_batch(clerk, now_us);
 	if (now_us < clerk->add_up_at_us || !bmw_store_pending_has_changed())
 		return;
+	start_us = bmw_clock_us();
 	run(clerk, add_up);
 	clerk->add_up_at_us = now_us + Max(SECOND_US, REST * (bmw_clock_us() - start_us));
 }
@@ -77,15 +80,30 @@ add_up(void *context)
 	bmw_store_pending_add_up();
 }
 
+/* After it everything else has its turn. */
+static void
+recount_batch(BmwTallyClerk *clerk, int64 now_us)
+{
+	int64 start_us = bmw_clock_us();
+	int64 took_us;
+
+	run(clerk, recount);
+	took_us = bmw_clock_us() - start_us;
+	clerk->batch = bmw_batch_next(clerk->batch, took_us, 1, BMW_RECOUNT_BATCH);
+	clerk->recounted_us += took_us;
+	clerk->recount_at_us = now_us + REST * took_us;
+	if (clerk->after_id != PG_INT64_MIN && clerk->recounted_us < RECOUNT_US)
+		return;
+	clerk->recount_at_us = now_us + MINUTE_US;
+	clerk->recounted_us = 0;
+}
+
 /* Also what the functions of users have noted is to be added up. */
 static void
 recount(void *context)
 {
 	BmwTallyClerk *clerk = context;
-	int64 start_us = bmw_clock_us();
 
 	bmw_transaction_limit_lock_wait(LOCK_WAIT);
-	do
-		clerk->after_id = bmw_store_pending_recount(clerk->after_id);
-	while (clerk->after_id != PG_INT64_MIN && bmw_clock_us() - start_us < RECOUNT_US);
+	clerk->after_id = bmw_store_pending_recount(clerk->after_id, clerk->batch);
 }

@@ -13,7 +13,9 @@ typedef struct BmwTallyClerk
 {
 	BmwSlot *slot;
 	int64 add_up_at_us;	 /* the changes, if there are some */
-	int64 recount_at_us; /* some endpoints */
+	int64 recount_at_us; /* the next batch of endpoints */
+	int64 recounted_us;	 /* what those of this minute took */
+	int batch;			 /* endpoints in it */
 	int64 after_id;		 /* the recount goes on after this endpoint */
 	BmwStreak streak;
 	bool has_extension;
