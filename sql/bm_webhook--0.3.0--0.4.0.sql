@@ -1228,8 +1228,10 @@ COMMENT ON FUNCTION bm_webhook.stat_reset(bigint) IS
 
 -- The first that is true counts.
 CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
-	SELECT h.endpoint_id, h.application, pg_catalog.split_part(p.url, '?', 1) AS url, x.state, x.since, x.reason,
-		h.pending, h.lag_seconds, x.advice
+	SELECT h.endpoint_id, h.application,
+		CASE WHEN bm_webhook_internal.sees_all('bm_webhook.operation') OR p.id = ANY (bm_webhook_internal.own_endpoints())
+			THEN pg_catalog.split_part(p.url, '?', 1) ELSE pg_catalog.substring(p.url, '^[a-z]+://[^/?]+') END AS url,
+		x.state, x.since, x.reason, h.pending, h.lag_seconds, x.advice
 	FROM bm_webhook.stat_endpoint h JOIN bm_webhook.endpoint p ON p.id = h.endpoint_id
 	LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
 	LEFT JOIN bm_webhook.application a ON a.name = p.application
@@ -1267,7 +1269,8 @@ CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
 COMMENT ON VIEW bm_webhook.endpoint_health IS
 	'how each endpoint is: disabled, paused, unverified, failing, held, slowed, behind or healthy; since when, why, what '
 	'waits, and what to do';
-COMMENT ON COLUMN bm_webhook.endpoint_health.url IS 'without its query';
+COMMENT ON COLUMN bm_webhook.endpoint_health.url IS
+	'without its query; for members of pg_monitor also without its path, which may have a token';
 
 REVOKE ALL ON bm_webhook.endpoint_minute, bm_webhook.stat_dispatcher, bm_webhook.stat_endpoint, bm_webhook.endpoint_health,
 	bm_webhook_internal.endpoint_total, bm_webhook_internal.endpoint_failure, bm_webhook_internal.dispatcher_total FROM PUBLIC;

@@ -89,6 +89,8 @@ for my $view (qw(stat_endpoint endpoint_health endpoint_minute))
 	is($bmw->sql("SET ROLE monitor; $list"), $bmw->sql($list), "$view: pg_monitor sees all");
 	is($bmw->sqlstate("SET ROLE stranger; $list"), '42501', "$view: others see nothing");
 }
+is($bmw->sql('SET ROLE monitor; SELECT count(*) FROM bm_webhook.endpoint_health WHERE url ~ $$//[^/]*/$$'), 0, 'paths of URLs, which may have a token, it does not see');
+is($bmw->sql('SET ROLE shop; SELECT count(*) FROM bm_webhook.endpoint_health WHERE url !~ $$//[^/]*/$$'), 0, 'an owner sees his own');
 is($bmw->sql('SET ROLE monitor; SELECT count(*) FROM bm_webhook.stat_dispatcher'), 1, 'pg_monitor sees the dispatchers');
 is($bmw->sql('SET ROLE monitor; SELECT sum(pending) FROM bm_webhook.stat_endpoint'), 15, 'and what waits');
 is($bmw->sqlstate("SET ROLE monitor; SELECT * FROM bm_webhook.$_ LIMIT 1"), '42501', "but not $_") for qw(event delivery failed_attempt endpoint_secret endpoint);
