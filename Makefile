@@ -63,6 +63,7 @@ test-fresh:
 
 test-upgrade:
 	BMW_COMMAND='tools/test-upgrade 15 17' tools/fresh-machines two-servers
+	BMW_COMMAND='tools/test-upgrade 15 18' tools/fresh-machines next-server
 
 # Leaks are looked for by a process that may read the memory of the console, which nobody may.
 test-sanitizers:

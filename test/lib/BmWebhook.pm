@@ -156,6 +156,16 @@ sub session
 	return $self->{node}->background_psql($database // 'postgres', timeout => 300);
 }
 
+# Makes a cluster to which pg_upgrade can take this one: from 18 on, a new one has checksums unless told otherwise.
+sub init_successor
+{
+	my ($self, $new) = @_;
+	my $differs = $self->{node}->pg_version < 18 && $new->pg_version >= 18;
+
+	$new->init(extra => $differs ? ['--no-data-checksums'] : []);
+	return;
+}
+
 # After a crash: until the server takes connections again.
 sub wait_until_up
 {

@@ -36,7 +36,7 @@ my $conf = PostgreSQL::Test::Utils::slurp_file($old->data_dir . '/postgresql.con
 $old->stop('fast');
 
 my $new = PostgreSQL::Test::Cluster->new('new');
-$new->init;
+$bmw->init_successor($new);
 $new->append_conf('postgresql.conf', join "\n", grep { /bm_webhook|max_prepared|max_worker/ } split /\n/, $conf);
 my $requests = $bmw->receiver->count('shop', 'requests') + $bmw->receiver->count('down', 'requests');
 my $next_xid = next_xid($old);

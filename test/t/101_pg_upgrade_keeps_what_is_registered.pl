@@ -63,7 +63,7 @@ $bmw->sql('ALTER SYSTEM RESET bm_webhook.enabled');
 $old->stop('fast');
 
 my $new = PostgreSQL::Test::Cluster->new('new');
-$new->init;
+$bmw->init_successor($new);
 $new->append_conf('postgresql.conf', join "\n", grep { /bm_webhook|max_prepared|max_worker/ } split /\n/, $conf);
 my $folder = PostgreSQL::Test::Utils::tempdir_short();
 my $here = $ENV{TESTDIR};
