@@ -25,9 +25,9 @@ function Dispatchers({ rows }) {
 }
 
 export function Overview() {
-	const overview = useAnswer('overview', {}, 5000);
+	const overview = useAnswer('overview', {}, 10000);
 	// An hour of the log is read for these.
-	const hour = useAnswer('hour', {}, 30000);
+	const hour = useAnswer('hour', {}, 60000);
 	const { delivered, failed, is_partial, p95_ms } = hour.answer ?? {};
 	const [events, setEvents] = useState(0);
 	useTail(true, (tail) => setEvents((was) => was + tail.count));
