@@ -30,7 +30,7 @@ LOCK TABLE bm_webhook.application, bm_webhook.endpoint, bm_webhook.endpoint_stat
 -- What there is has no limit that it did not have.
 ALTER TABLE bm_webhook.application ADD COLUMN max_endpoints integer, ALTER COLUMN max_endpoints SET DEFAULT 1000,
 	ADD COLUMN max_event_types integer, ADD COLUMN max_secrets integer,
-	ADD COLUMN max_in_flight integer;
+	ADD COLUMN max_in_flight integer, ADD COLUMN max_emit_rate integer;
 COMMENT ON COLUMN bm_webhook.application.max_endpoints IS
 	'endpoints that it may have, deleted ones not counted; NULL: no limit';
 COMMENT ON COLUMN bm_webhook.application.max_event_types IS
@@ -39,6 +39,32 @@ COMMENT ON COLUMN bm_webhook.application.max_secrets IS
 	'secrets that each of its endpoints may have, 2 to 16; NULL: 16';
 COMMENT ON COLUMN bm_webhook.application.max_in_flight IS
 	'requests in flight to all its endpoints together, 1 to 10000; NULL: no limit';
+COMMENT ON COLUMN bm_webhook.application.max_emit_rate IS
+	'events a second that emit(), ping() and the message functions accept for it, 1 to 100000; NULL: no limit';
+COMMENT ON FUNCTION bm_webhook.emit(text, jsonb, text, text, text, timestamptz, bigint, text, timestamptz) IS
+	'makes an event of this transaction and returns its id; data is an object; endpoint: for this one alone; '
+	'idempotency_key: if an event of the application was emitted under it within bm_webhook.idempotency_window, there '
+	'is no other, and its id is returned; expires_at: from then on it is not sent any more, but canceled; 22023, '
+	'23502, 42704, 53400, 54000';
+COMMENT ON FUNCTION bm_webhook.ping(bigint, text) IS
+	'sends an event webhook.ping, or the example that event_type has of another type, to this endpoint alone and '
+	'returns its id; 42704 unknown endpoint, type without example, 53400 too many, 55000 disabled endpoint';
+COMMENT ON FUNCTION bm_webhook.message_status(text, text, text, text, text, text, timestamptz, text, text, text, text,
+	jsonb, integer, jsonb, jsonb, jsonb, text, text, text, timestamptz) IS
+	'makes an event message.<status> of a message that was sent, and returns its id. status: accepted, sent, '
+	'delivered, read, failed, expired, canceled; or that of a provider in status_map. occurred_at: the provider''s '
+	'time. error: required for failed and expired. idempotency_key, expires_at: as for '
+	'emit(). Errors: 22023, 23502, 53400, 54000';
+COMMENT ON FUNCTION bm_webhook.message_received(jsonb, text, text, text, text, text, timestamptz, text, text, text,
+	jsonb, jsonb, text, text, text, timestamptz) IS
+	'makes an event message.received of an inbound message, and returns its id. context: {"message_id": ...} of the '
+	'message that it answers. idempotency_key, expires_at: as for '
+	'emit(). Errors: 22023, 23502, 53400, 54000';
+COMMENT ON FUNCTION bm_webhook.message_clicked(jsonb, text, text, text, text, text, timestamptz, text, text, text,
+	jsonb, text, text, text, timestamptz) IS
+	'makes an event message.clicked, and returns its id. message_id: the message that has the button. sender: who '
+	'clicked. button: {"id": ..., "text": ...}. idempotency_key, expires_at: as for '
+	'emit(). Errors: 22023, 23502, 53400, 54000';
 
 COMMENT ON COLUMN bm_webhook.endpoint_pace.reason IS
 	'why there are not more: answers late, refuses (503), limits its rate (429), nothing answers, or its application has '

@@ -15,7 +15,8 @@ CREATE TABLE bm_webhook.application (
 	max_endpoints integer DEFAULT 1000,
 	max_event_types integer,
 	max_secrets integer,
-	max_in_flight integer
+	max_in_flight integer,
+	max_emit_rate integer
 );
 COMMENT ON TABLE bm_webhook.application IS 'a customer or product that owns endpoints';
 COMMENT ON COLUMN bm_webhook.application.muted_event_types IS
@@ -38,6 +39,8 @@ COMMENT ON COLUMN bm_webhook.application.max_secrets IS
 	'secrets that each of its endpoints may have, 2 to 16; NULL: 16';
 COMMENT ON COLUMN bm_webhook.application.max_in_flight IS
 	'requests in flight to all its endpoints together, 1 to 10000; NULL: no limit';
+COMMENT ON COLUMN bm_webhook.application.max_emit_rate IS
+	'events a second that emit(), ping() and the message functions accept for it, 1 to 100000; NULL: no limit';
 
 CREATE TABLE bm_webhook.endpoint (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

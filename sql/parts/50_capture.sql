@@ -10,13 +10,13 @@ COMMENT ON FUNCTION bm_webhook.emit(text, jsonb, text, text, text, timestamptz, 
 	'makes an event of this transaction and returns its id; data is an object; endpoint: for this one alone; '
 	'idempotency_key: if an event of the application was emitted under it within bm_webhook.idempotency_window, there '
 	'is no other, and its id is returned; expires_at: from then on it is not sent any more, but canceled; 22023, '
-	'23502, 42704, 54000';
+	'23502, 42704, 53400, 54000';
 
 CREATE FUNCTION bm_webhook.ping(endpoint bigint, type text = 'webhook.ping') RETURNS uuid
 	LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_ping';
 COMMENT ON FUNCTION bm_webhook.ping(bigint, text) IS
 	'sends an event webhook.ping, or the example that event_type has of another type, to this endpoint alone and '
-	'returns its id; 42704 unknown endpoint, type without example, 55000 disabled endpoint';
+	'returns its id; 42704 unknown endpoint, type without example, 53400 too many, 55000 disabled endpoint';
 
 CREATE FUNCTION bm_webhook.capture() RETURNS trigger
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_capture';

@@ -15,7 +15,7 @@ COMMENT ON FUNCTION bm_webhook.message_status(text, text, text, text, text, text
 	'makes an event message.<status> of a message that was sent, and returns its id. status: accepted, sent, '
 	'delivered, read, failed, expired, canceled; or that of a provider in status_map. occurred_at: the provider''s '
 	'time. error: required for failed and expired. idempotency_key, expires_at: as for '
-	'emit(). Errors: 22023, 23502, 54000';
+	'emit(). Errors: 22023, 23502, 53400, 54000';
 
 CREATE FUNCTION bm_webhook.message_received(content jsonb, application text, channel text, message_id text,
 		sender text, recipient text, occurred_at timestamptz = NULL, provider_message_id text = NULL, client_ref text = NULL,
@@ -26,7 +26,7 @@ COMMENT ON FUNCTION bm_webhook.message_received(jsonb, text, text, text, text, t
 	jsonb, jsonb, text, text, text, timestamptz) IS
 	'makes an event message.received of an inbound message, and returns its id. context: {"message_id": ...} of the '
 	'message that it answers. idempotency_key, expires_at: as for '
-	'emit(). Errors: 22023, 23502, 54000';
+	'emit(). Errors: 22023, 23502, 53400, 54000';
 
 CREATE FUNCTION bm_webhook.message_clicked(button jsonb, application text, channel text, message_id text, sender text,
 		recipient text, occurred_at timestamptz = NULL, provider_message_id text = NULL, client_ref text = NULL,
@@ -37,5 +37,5 @@ COMMENT ON FUNCTION bm_webhook.message_clicked(jsonb, text, text, text, text, te
 	jsonb, text, text, text, timestamptz) IS
 	'makes an event message.clicked, and returns its id. message_id: the message that has the button. sender: who '
 	'clicked. button: {"id": ..., "text": ...}. idempotency_key, expires_at: as for '
-	'emit(). Errors: 22023, 23502, 54000';
+	'emit(). Errors: 22023, 23502, 53400, 54000';
 

@@ -27,7 +27,7 @@ bmw_tokens_take(BmwTokenSet *set, const BmwTokenRequest *request)
 	if (bucket->key == request->key)
 		return take(bucket, request);
 	if (bucket->key != 0 && bucket->full_us + REST_US > request->now_us)
-		return bucket->full_us + REST_US;
+		return request->may_exceed ? 0 : bucket->full_us + REST_US;
 	*bucket = (BmwTokenBucket){.key = request->key};
 	return take(bucket, request);
 }

@@ -4,7 +4,8 @@
  * The token buckets of rate_limit.h in memory that the processes share: sets of a few
  * entries each, of which the caller locks one. A bucket that has been full for a while
  * says nothing, so nobody has to remove it: its entry is taken when one is wanted.
- * When all of a set are in use, whoever comes waits: never is the limit exceeded.
+ * When all of a set are in use, whoever comes waits: never is the limit exceeded, unless
+ * he says that it may be.
  *
  * Of several that wait for the same bucket each gets a token in turn: whoever is
  * next has a moment to take it before anybody else may.
@@ -12,6 +13,7 @@
 #ifndef BMW_CORE_TOKENS_H
 #define BMW_CORE_TOKENS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define BMW_TOKENS_IN_SET 8
@@ -37,6 +39,7 @@ typedef struct BmwTokenRequest
 	int by;
 	int rate; /* a second, 1 to a million */
 	int burst;
+	bool may_exceed; /* when no bucket is free: rather than wait for one */
 	int64_t now_us;
 } BmwTokenRequest;
 

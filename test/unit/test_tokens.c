@@ -78,6 +78,12 @@ test_no_room(void)
 	for (uint64_t key = 1; key <= BMW_TOKENS_IN_SET; key++)
 		CHECK_INT(take(key, 0, 1, 1, (int64_t) key * S), 0);
 	CHECK_INT(take(99, 0, 1, 1, 9 * S), 12 * S); /* 10 s after the first was full again */
+	CHECK_INT(bmw_tokens_take(&set, &(BmwTokenRequest){.key = 99,
+													   .rate = 1,
+													   .burst = 1,
+													   .may_exceed = true,
+													   .now_us = 9 * S}),
+			  0);
 	CHECK_INT(take(1, 0, 1, 1, 12 * S), 0);
 	CHECK_INT(take(99, 0, 1, 1, 12 * S), 13 * S);
 	CHECK_INT(take(99, 0, 1, 1, 13 * S), 0);

@@ -216,7 +216,10 @@ startup(void)
 		for (int i = 0; i < BMW_MAX_SLOTS; i++)
 			init_slot(&bmw_shared->slots[i]);
 		for (int i = 0; i < BMW_TOKEN_SETS; i++)
+		{
 			SpinLockInit(&bmw_shared->tokens[i].mutex);
+			SpinLockInit(&bmw_shared->emit_tokens[i].mutex);
+		}
 		for (int i = 0; i < BMW_PLACE_SETS; i++)
 			SpinLockInit(&bmw_shared->places[i].mutex);
 		for (int i = 0; i < BMW_REPORT_SETS; i++)

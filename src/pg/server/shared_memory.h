@@ -98,7 +98,7 @@ typedef struct BmwSlot
 	char not_adopted[BMW_LAST_ERROR_SIZE]; /* why nothing is sent from this copy; '': it may be */
 } BmwSlot;
 
-/* The rate limits of some applications. */
+/* The rate limits of some applications, of requests or of events. */
 typedef struct BmwSharedTokens
 {
 	slock_t mutex;
@@ -142,6 +142,7 @@ typedef struct BmwShared
 	int slots_length;				/* slots beyond were never used */
 	BmwSlot slots[BMW_MAX_SLOTS];
 	BmwSharedTokens tokens[BMW_TOKEN_SETS];
+	BmwSharedTokens emit_tokens[BMW_TOKEN_SETS];
 	BmwSharedPlaces places[BMW_PLACE_SETS];
 	BmwSharedReports reports[BMW_REPORT_SETS];
 } BmwShared;

@@ -1,5 +1,5 @@
 /*
- * pg/server/shared_tokens.h - the rate limits of applications, counted for all dispatchers of the server.
+ * pg/server/shared_tokens.h - the rate limits of applications, counted for all processes of the server.
  */
 #ifndef BMW_PG_SERVER_SHARED_TOKENS_H
 #define BMW_PG_SERVER_SHARED_TOKENS_H
@@ -9,5 +9,13 @@
 
 /* For the scheduler of the dispatcher that has this slot. */
 extern BmwTokenPort bmw_shared_tokens(BmwSlot *slot);
+
+/* Of an application's bucket. */
+extern uint64 bmw_shared_tokens_key(Oid database, const char *application);
+/*
+ * For an event that is emitted: was there one left? So many a second, and as many at once;
+ * when more applications emit than there are buckets, it is not counted.
+ */
+extern bool bmw_shared_tokens_take_emit(uint64 key, int rate);
 
 #endif

@@ -1,0 +1,127 @@
+/*
+ * pg/sql/emit_rate.c - how many events a second of an application may be emitted.
+ *
+ * A session reads a limit again when it has known it for a second, so that most calls
+ * cost no query.
+ */
+#include "postgres.h"
+
+#include "pg/sql/emit_rate.h"
+
+#include "access/attnum.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "core/pattern.h"
+#include "miscadmin.h"
+#include "pg/server/shared_tokens.h"
+#include "pg/sql/identity.h"
+#include "pg/sql/ownership.h"
+#include "pg/sql/statement.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#define KNOWN_LENGTH 256
+
+typedef struct Known
+{
+	uint64 of; /* a hash of the application, or of the endpoint where only that is named */
+	TimestampTz read_at;
+	uint64 bucket;
+	int rate; /* 0: no limit */
+} Known;
+
+static BmwStatement rate_of = {
+	"SELECT a.name, a.max_emit_rate FROM bm_webhook.application a WHERE a.max_emit_rate IS NOT NULL"
+	" AND a.name OPERATOR(pg_catalog.=) coalesce($1,"
+	"  (SELECT e.application FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) $2))",
+	2,
+	{TEXTOID, INT8OID}};
+
+static bool is_counted(const BmwNewEvent *event);
+static const Known *find(const BmwNewEvent *event);
+static uint64 hash_of(const BmwNewEvent *event);
+static void read_rate(const BmwNewEvent *event, Known *known);
+static bool is_known(void);
+
+void
+bmw_emit_rate_take(const BmwNewEvent *event)
+{
+	const Known *known;
+
+	if (bmw_shared == NULL || !is_counted(event))
+		return;
+	known = find(event);
+	if (known->rate > 0 && !bmw_shared_tokens_take_emit(known->bucket, known->rate))
+		ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				errmsg("too many events of the application are emitted"),
+				errhint("At most %d a second are accepted: its max_emit_rate, which an "
+						"administrator can change. Try again in a moment.",
+						known->rate));
+}
+
+/* Not what belongs to no application, and what the extension reports when an administrator calls it. */
+static bool
+is_counted(const BmwNewEvent *event)
+{
+	if (event->application == NULL && event->endpoint_id == 0)
+		return false;
+	return !bmw_event_type_is_operational(event->type) ||
+		   !DatumGetBool(bmw_ownership_caller().is_unbound);
+}
+
+static const Known *
+find(const BmwNewEvent *event)
+{
+	static Known all[KNOWN_LENGTH];
+	const uint64 of = hash_of(event);
+	const TimestampTz now = GetCurrentTimestamp();
+	Known *known = &all[of % KNOWN_LENGTH];
+
+	if (known->of == of && now >= known->read_at && now < known->read_at + USECS_PER_SEC)
+		return known;
+	known->of = 0;
+	known->rate = 0;
+	if (is_known())
+		read_rate(event, known);
+	known->of = of;
+	known->read_at = now;
+	return known;
+}
+
+static uint64
+hash_of(const BmwNewEvent *event)
+{
+	if (event->application == NULL)
+		return hash_bytes_extended((const unsigned char *) &event->endpoint_id,
+								   sizeof(event->endpoint_id), 1);
+	return hash_bytes_extended((const unsigned char *) event->application,
+							   (int) strlen(event->application), 0);
+}
+
+static void
+read_rate(const BmwNewEvent *event, Known *known)
+{
+	Datum values[2] = {event->application == NULL ? (Datum) 0
+												  : CStringGetTextDatum(event->application),
+					   Int64GetDatum(event->endpoint_id)};
+	BmwIdentity before = bmw_identity_become(bmw_event_store_owner());
+
+	SPI_connect();
+	if (bmw_statement_run_with(&rate_of, values, event->application == NULL ? "n " : "  ", 1) > 0)
+	{
+		BmwSqlRow row = {SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+
+		known->bucket =
+			bmw_shared_tokens_key(MyDatabaseId, SPI_getvalue(row.tuple, row.descriptor, 1));
+		known->rate = bmw_sql_int32(&row, 2);
+	}
+	SPI_finish();
+	bmw_identity_return(before);
+}
+
+/* Not between the start with a new library and ALTER EXTENSION UPDATE. */
+static bool
+is_known(void)
+{
+	return get_attnum(bmw_statement_table("application"), "max_emit_rate") != InvalidAttrNumber;
+}
