@@ -1232,7 +1232,12 @@ CREATE VIEW bm_webhook.stat_dispatcher WITH (security_barrier = true) AS
 		coalesce(t.given_up, 0) AS given_up, coalesce(t.canceled, 0) AS canceled, coalesce(t.flushes, 0) AS flushes,
 		coalesce(t.records, 0) AS records, coalesce(t.largest_flush, 0) AS largest_flush,
 		coalesce(t.failed_flushes, 0) AS failed_flushes, d.capture_failures,
-		(SELECT pg_catalog.count(*) FROM bm_webhook.set_aside a WHERE a.asked_by IS NULL) AS set_aside
+		(SELECT pg_catalog.count(*) FROM bm_webhook.set_aside a WHERE a.asked_by IS NULL) AS set_aside,
+		coalesce((SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - e.created_at)
+			FROM bm_webhook.cursor c CROSS JOIN LATERAL (SELECT x.xid, x.created_at FROM bm_webhook.event x
+				WHERE x.xid >= pg_catalog.pg_snapshot_xmin(c.snapshot)
+					AND NOT pg_catalog.pg_visible_in_snapshot(x.xid, c.snapshot) ORDER BY x.xid, x.id LIMIT 1) e
+			WHERE c.shard = coalesce(d.shard, c.shard) ORDER BY e.xid LIMIT 1), 0) AS lag_seconds
 	FROM bm_webhook_internal.dispatchers() d LEFT JOIN bm_webhook_internal.dispatcher_total t ON t.shard = d.shard
 	WHERE d.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
 		AND (SELECT bm_webhook_internal.sees_statistics());
@@ -1242,6 +1247,8 @@ COMMENT ON VIEW bm_webhook.stat_dispatcher IS
 COMMENT ON COLUMN bm_webhook.stat_dispatcher.sent IS 'requests since the dispatcher was started';
 COMMENT ON COLUMN bm_webhook.stat_dispatcher.records IS 'outcomes that were written, in so many flushes';
 COMMENT ON COLUMN bm_webhook.stat_dispatcher.failed_flushes IS 'those that could not be written, or only in parts';
+COMMENT ON COLUMN bm_webhook.stat_dispatcher.lag_seconds IS
+	'how long ago the oldest event was captured of which it has written nothing yet; 0: there is none';
 
 CREATE FUNCTION bm_webhook.stat_reset(endpoint bigint = NULL) RETURNS void
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$

@@ -172,7 +172,7 @@ for my $relation (@relations)
 {
 	my $md5 = "SELECT concat_ws(' ', count(*), md5(string_agg(s, ',' ORDER BY s))) FROM (SELECT %s AS s FROM bm_webhook.$relation r WHERE %s) x";
 	# a secret cannot be read by all, and lags grow: rows are compared by what can be
-	my $what = $relation eq 'endpoint_secret' ? 'id::text' : $relation =~ /^(?:stat_endpoint|endpoint_health)$/ ? 'endpoint_id::text' : 'r::text';
+	my $what = $relation eq 'endpoint_secret' ? 'id::text' : $relation eq 'stat_dispatcher' ? 'shard::text' : $relation =~ /^(?:stat_endpoint|endpoint_health)$/ ? 'endpoint_id::text' : 'r::text';
 	my $as = sub { $bmw->sql("SELECT rows_for('$_[0]', " . quote(sprintf $md5, $what, 'true') . ')') };
 	my $expected = sub { $bmw->sql(sprintf $md5, $what, $_[0]) };
 	my $all_rows = $expected->('true');

@@ -102,4 +102,17 @@ is(stat_of('fine', 'attempts'), 120, 'another one does not');
 $bmw->sql('SELECT bm_webhook.stat_reset()');
 is($bmw->sql('SELECT sum(attempts) FROM bm_webhook.stat_endpoint'), 0, 'all do');
 is($bmw->sql('SELECT sum(records) FROM bm_webhook.stat_dispatcher'), 0, 'and the dispatcher');
+
+# What no dispatcher has taken is nobody's delivery yet: its age is the dispatcher's lag.
+sub lag { return $bmw->sql("SET ROLE monitor; SELECT lag_seconds > 0 FROM bm_webhook.stat_dispatcher") }
+$bmw->wait_for_sql('everything is taken', 'SELECT bool_and(lag_seconds = 0) FROM bm_webhook.stat_dispatcher');
+$bmw->set('bm_webhook.enabled', 'off');
+$bmw->wait_for_sql('nothing is sent', q{SELECT reason LIKE 'bm\_webhook.enabled is off%' FROM bm_webhook.stat_dispatcher});
+is(lag(), 'f', 'nothing waits to be taken');
+my $last = $bmw->sql("SELECT bm_webhook.emit('test.fine', '{}', application => 'shop')");
+is(lag(), 't', 'an event does');
+is(stat_of('fine', 'lag_seconds'), 0, 'for no endpoint yet');
+$bmw->set('bm_webhook.enabled', 'on');
+$bmw->wait_for_delivery($last);
+$bmw->wait_for_sql('it is taken', 'SELECT bool_and(lag_seconds = 0) FROM bm_webhook.stat_dispatcher');
 $bmw->finish;
