@@ -108,20 +108,20 @@ bmw_changes_next(BmwChanges *changes, int64 now_ms, int64 *ids)
 	return bmw_ids_sort_once(ids, length);
 }
 
-bool
+void
 bmw_changes_read(BmwChanges *changes, int64 now_ms)
 {
 	changes->length -= changes->taken;
 	changes->taken = 0;
 	if (!changes->is_step)
-		return false;
+		return;
 	changes->after_id = changes->step_id;
 	changes->at_ms = now_ms + CHECK_STEP_MS;
 	if (!changes->is_last_step)
-		return false;
+		return;
 	changes->at_ms = now_ms + CHECK_PAUSE_MS;
 	changes->round = changes->again ? BMW_ROUND_WANTED : BMW_ROUND_NONE;
-	return true;
+	changes->ended = changes->number;
 }
 
 void

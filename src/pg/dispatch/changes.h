@@ -32,6 +32,7 @@ typedef struct BmwChanges
 	bool again;		/* something has changed since it began: another one follows */
 	int64 after_id; /* the round has come so far */
 	uint32 number;	/* of the round */
+	uint32 ended;	/* the last one that has: what none since has come across may be gone */
 	int taken;		/* what is being read: so many of the ids, from the end */
 	bool is_step;	/* and a step of the round, up to that id */
 	int64 step_id;
@@ -60,8 +61,8 @@ extern void bmw_changes_check_triggers(BmwChanges *changes);
  * each once; returns how many. In a transaction; followed by bmw_changes_read().
  */
 extern int bmw_changes_next(BmwChanges *changes, int64 now_ms, int64 *ids);
-/* That was read. True: a round has ended, and what was not in it (its number) may be gone. */
-extern bool bmw_changes_read(BmwChanges *changes, int64 now_ms);
+/* That was read. */
+extern void bmw_changes_read(BmwChanges *changes, int64 now_ms);
 /* An application has changed: so may all of its endpoints. */
 extern void bmw_changes_add_application(BmwChanges *changes, const char *application);
 /* All of them are to be read again. */

@@ -19,7 +19,6 @@
 typedef struct BmwEndpoint
 {
 	BmwSubscription owner; /* for bmw_route_fits(): id, application, since when */
-	uint32 reading;		   /* the last one of all that it was in */
 	int timeout_ms;
 	bool is_thin; /* gets bodies without data */
 	int headers_length;

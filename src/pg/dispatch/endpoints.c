@@ -25,13 +25,6 @@
 #include "utils/memutils.h"
 
 #define LOOK_INTERVAL_MS 5000 /* for changes that nobody announced */
-#define FIRST_SIZE 256		  /* of the table of endpoints */
-
-typedef struct Known
-{
-	int64 id;			   /* the key */
-	BmwEndpoint *endpoint; /* NULL: there was no memory for it, and it is read again */
-} Known;
 
 /* Some endpoints that are read at once. */
 typedef struct Reading
@@ -42,7 +35,7 @@ typedef struct Reading
 	int next; /* of the ids: those before were there, or are gone */
 } Reading;
 
-static bool has_changed(const BmwEndpoints *endpoints, uint64 *generation);
+static bool has_changed(BmwEndpoints *endpoints, uint64 *generation);
 static void look(BmwEndpoints *endpoints, int64 now_ms);
 static void read_some(BmwEndpoints *endpoints, int64 now_ms);
 static int keep_ours(const BmwEndpoints *endpoints, int64 *ids, int length);
@@ -54,9 +47,8 @@ static uint64 identity_of(const BmwEndpointRow *row);
 static void log_lack_of_secret(const BmwEndpoints *endpoints, const BmwEndpointRules *rules,
 							   bool is_sealed);
 static void subscribe(BmwEndpoints *endpoints, const BmwEndpointRow *row);
-static void forget(BmwEndpoints *endpoints, Known *known);
-static Known *know(BmwEndpoints *endpoints, int64 id);
-static void find_lost(BmwEndpoints *endpoints);
+static bool are_left(BmwEndpoints *endpoints);
+static void note_lost(BmwEndpoints *endpoints);
 static void read_application(const char *application, void *context);
 static void add_muted(const char *application, const char **patterns, int length, void *context);
 
@@ -64,13 +56,8 @@ void
 bmw_endpoints_init(BmwEndpoints *endpoints, BmwScheduler *scheduler, BmwSlot *slot,
 				   BmwFilters *filters)
 {
-	HASHCTL control = {.keysize = sizeof(int64),
-					   .entrysize = sizeof(Known),
-					   .hcxt = TopMemoryContext};
-
 	*endpoints = (BmwEndpoints){.scheduler = scheduler, .slot = slot, .filters = filters};
-	endpoints->by_id = hash_create("bm_webhook endpoints", FIRST_SIZE, &control,
-								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	bmw_known_init(&endpoints->known);
 	endpoints->router = bmw_router_create();
 	bmw_transaction_require_memory(endpoints->router != NULL);
 	endpoints->muted = bmw_muted_create(TopMemoryContext);
@@ -105,13 +92,12 @@ bmw_endpoints_refresh(BmwEndpoints *endpoints)
 	endpoints->generation = generation;
 	do
 		read_some(endpoints, start_us / 1000);
-	while (!endpoints->is_loaded && bmw_changes_are_left(&endpoints->changes));
+	while (!endpoints->is_loaded && are_left(endpoints));
 	endpoints->is_loaded = true;
 	SpinLockAcquire(&endpoints->slot->mutex);
-	endpoints->slot->numbers.sealed = endpoints->sealed;
+	endpoints->slot->numbers.sealed = endpoints->known.sealed;
 	SpinLockRelease(&endpoints->slot->mutex);
-	bmw_scheduler_endpoints_read(scheduler, !bmw_changes_are_left(&endpoints->changes),
-								 bmw_clock_us() - start_us);
+	bmw_scheduler_endpoints_read(scheduler, !are_left(endpoints), bmw_clock_us() - start_us);
 }
 
 bool
@@ -141,7 +127,7 @@ bmw_endpoints_is_ours(const BmwEndpoints *endpoints, int64 endpoint_id)
  * round, one of the two always tells. generation: of what is read from now on.
  */
 static bool
-has_changed(const BmwEndpoints *endpoints, uint64 *generation)
+has_changed(BmwEndpoints *endpoints, uint64 *generation)
 {
 	BmwSlot *first = bmw_shmem_first(endpoints->slot->database);
 	bool is_changing = first != NULL && pg_atomic_read_u32(&first->changing) != 0;
@@ -152,8 +138,7 @@ has_changed(const BmwEndpoints *endpoints, uint64 *generation)
 	return is_changing || *generation != endpoints->generation ||
 		   endpoints->keys != bmw_key_file_version() ||
 		   endpoints->verifies != bmw_verify_endpoints || now_ms >= endpoints->look_at_ms ||
-		   bmw_changes_are_left(&endpoints->changes) ||
-		   bmw_changes_want_check(&endpoints->changes, now_ms);
+		   are_left(endpoints) || bmw_changes_want_check(&endpoints->changes, now_ms);
 }
 
 /* For notes, and from time to time for what leaves none. One of the shards removes those that all have read. */
@@ -182,18 +167,16 @@ static void
 read_some(BmwEndpoints *endpoints, int64 now_ms)
 {
 	int64 ids[BMW_CHANGES_AT_ONCE];
-	int length = bmw_changes_next(&endpoints->changes, now_ms, ids);
-	Reading reading = {.endpoints = endpoints,
-					   .ids = ids,
-					   .length = keep_ours(endpoints, ids, length)};
+	Reading reading = {.endpoints = endpoints, .ids = ids};
 
+	note_lost(endpoints);
+	reading.length = keep_ours(endpoints, ids, bmw_changes_next(&endpoints->changes, now_ms, ids));
 	if (reading.length > 0)
 	{
 		bmw_store_endpoints(ids, reading.length, set_endpoint, &reading);
 		remove_until(&reading, PG_INT64_MAX);
 	}
-	if (bmw_changes_read(&endpoints->changes, now_ms))
-		find_lost(endpoints);
+	bmw_changes_read(&endpoints->changes, now_ms);
 }
 
 static int
@@ -214,14 +197,13 @@ set_endpoint(const BmwEndpointRow *row, void *context)
 	BmwEndpoints *endpoints = reading->endpoints;
 	BmwEndpoint *endpoint;
 	BmwEndpointRules rules;
-	Known *known;
+	BmwKnownEndpoint *known;
 
 	remove_until(reading, row->id);
 	reading->next++;
-	known = know(endpoints, row->id);
+	known = bmw_known_get(&endpoints->known, row->id, endpoints->changes.number);
 	endpoint = bmw_endpoint_create(row);
 	bmw_transaction_require_memory(endpoint != NULL);
-	endpoint->reading = endpoints->changes.number;
 	rules = make_rules(row, endpoint);
 	log_lack_of_secret(endpoints, &rules, endpoint->is_sealed);
 	if (bmw_scheduler_set_endpoint(endpoints->scheduler, &rules) != BMW_OK)
@@ -229,30 +211,8 @@ set_endpoint(const BmwEndpointRow *row, void *context)
 		free(endpoint);
 		bmw_transaction_require_memory(false);
 	}
-	forget(endpoints, known);
-	known->endpoint = endpoint;
-	endpoints->sealed += endpoint->is_sealed;
+	bmw_known_set(&endpoints->known, known, endpoint, endpoints->changes.number);
 	subscribe(endpoints, row);
-}
-
-static void
-forget(BmwEndpoints *endpoints, Known *known)
-{
-	if (known->endpoint != NULL)
-		endpoints->sealed -= known->endpoint->is_sealed;
-	free(known->endpoint);
-	known->endpoint = NULL;
-}
-
-static Known *
-know(BmwEndpoints *endpoints, int64 id)
-{
-	bool is_known;
-	Known *known = hash_search(endpoints->by_id, &id, HASH_ENTER, &is_known);
-
-	if (!is_known)
-		known->endpoint = NULL;
-	return known;
 }
 
 /* What was to be read and is not there has been deleted. */
@@ -266,15 +226,10 @@ remove_until(Reading *reading, int64 id)
 static void
 remove_endpoint(BmwEndpoints *endpoints, int64 id)
 {
-	Known *known = hash_search(endpoints->by_id, &id, HASH_FIND, NULL);
-
 	bmw_router_remove(endpoints->router, id);
 	bmw_filters_set(endpoints->filters, id, NULL);
 	bmw_scheduler_remove_endpoint(endpoints->scheduler, id);
-	if (known == NULL)
-		return;
-	forget(endpoints, known);
-	hash_search(endpoints->by_id, &id, HASH_REMOVE, NULL);
+	bmw_known_remove(&endpoints->known, id);
 }
 
 static BmwEndpointRules
@@ -346,17 +301,28 @@ subscribe(BmwEndpoints *endpoints, const BmwEndpointRow *row)
 		bmw_router_remove(endpoints->router, row->id);
 }
 
-/* A round has ended: what it did not come across may have been deleted, and is looked at. */
-static void
-find_lost(BmwEndpoints *endpoints)
+static bool
+are_left(BmwEndpoints *endpoints)
 {
-	HASH_SEQ_STATUS status;
-	const Known *known;
+	return bmw_changes_are_left(&endpoints->changes) ||
+		   bmw_known_lost(&endpoints->known, endpoints->changes.ended) != NULL;
+}
 
-	hash_seq_init(&status, endpoints->by_id);
-	while ((known = hash_seq_search(&status)) != NULL)
-		if (known->endpoint != NULL && known->endpoint->reading != endpoints->changes.number)
-			bmw_changes_add(&endpoints->changes, known->id);
+/* A round has ended that did not come across these: they may have been deleted. Some of them are looked at next. */
+static void
+note_lost(BmwEndpoints *endpoints)
+{
+	BmwChanges *changes = &endpoints->changes;
+	BmwKnownEndpoint *lost;
+
+	for (int i = 0; i < BMW_CHANGES_AT_ONCE; i++)
+	{
+		lost = bmw_known_lost(&endpoints->known, changes->ended);
+		if (lost == NULL)
+			return;
+		bmw_changes_add(changes, lost->id);
+		bmw_known_touch(&endpoints->known, lost, changes->number);
+	}
 }
 
 /* What it mutes, and whether its endpoints are paused. NULL: any of them has changed, with all endpoints. */

@@ -13,9 +13,9 @@
 #include "core/scheduler.h"
 #include "pg/dispatch/changes.h"
 #include "pg/dispatch/filters.h"
+#include "pg/dispatch/known.h"
 #include "pg/dispatch/muted.h"
 #include "pg/server/shared_memory.h"
-#include "utils/hsearch.h"
 
 typedef struct BmwEndpoints
 {
@@ -25,13 +25,12 @@ typedef struct BmwEndpoints
 	bool is_loaded;	   /* all were read once */
 	int64 look_at_ms;  /* for changes that nobody announced; by a clock that nobody sets */
 	BmwChanges changes;
-	HTAB *by_id; /* of our shard: id -> BmwEndpoint */
+	BmwKnown known; /* of our shard */
 	BmwRouter *router;
 	BmwFilters *filters;
 	BmwMuted *muted;
 	uint32 keys;   /* the version of those that secrets were decrypted with */
 	bool verifies; /* as the setting was when they were read */
-	int sealed;	   /* endpoints of which one could not be */
 } BmwEndpoints;
 
 extern void bmw_endpoints_init(BmwEndpoints *endpoints, BmwScheduler *scheduler, BmwSlot *slot,
