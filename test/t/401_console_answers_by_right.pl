@@ -47,6 +47,7 @@ my $of_bank = $bmw->endpoint('/ok/bank', application => 'bank', event_types => '
 my $hooks = $bmw->sql("SELECT string_agg(bm_webhook.emit('order.paid', jsonb_build_object('n', n), a, 'sms', 'm-' || a)::text, ',') FROM generate_series(1, 60) n, unnest('{shop,bank}'::text[]) a");
 my $all = q{SELECT count(*) = 120 AND bool_and(status <> 'pending') FROM bm_webhook.delivery};
 $bmw->wait_for_sql('all was tried', $all);
+$bmw->wait_for_sql('and is in the figures', 'SELECT sum(delivered) = 60 AND sum(given_up) = 60 FROM bm_webhook.endpoint_minute');
 my $event = $bmw->sql("SELECT event_id FROM bm_webhook.delivery WHERE endpoint_id = $endpoint ORDER BY 1 LIMIT 1");
 my $other = $bmw->sql("SELECT event_id FROM bm_webhook.delivery WHERE endpoint_id = $of_bank ORDER BY 1 LIMIT 1");
 
@@ -71,14 +72,19 @@ is(scalar @{ ask('operator', 'event', { event => $event })->{endpoints} }, 2, 'f
 is(ask('shop', 'preview', { event => $event, endpoint => $endpoint })->{headers}{'webhook-id'}, $event, 'the request as it would be sent');
 is(scalar(grep { $_->{what} eq 'attempt' } @{ ask('shop', 'message', { message_id => 'm-shop' })->{history} }), 60, 'the history of a message');
 my $seen_endpoint = ask('shop', 'endpoint', { endpoint => $endpoint });
-is_deeply([ $seen_endpoint->{timeout}, $seen_endpoint->{may_change}, scalar @{ $seen_endpoint->{secrets} }, $seen_endpoint->{hour}{failed} ], [ '00:00:03', JSON::PP::true, 1, 60 ], 'an endpoint');
+is_deeply([ $seen_endpoint->{timeout}, $seen_endpoint->{may_change}, scalar @{ $seen_endpoint->{secrets} }, $seen_endpoint->{hour}{given_up} ], [ '00:00:03', JSON::PP::true, 1, 60 ], 'an endpoint');
 is(ask('operator', 'endpoint', { endpoint => $endpoint })->{may_change}, JSON::PP::false, 'which an operator cannot change');
 unlike($json->encode($seen_endpoint), qr/whsec_/, 'without its secrets');
-is(ask('operator', 'hour')->{delivered}, 60, 'the last hour');
+my $hour = ask('operator', 'hour');
+is_deeply([ @$hour{qw(delivered given_up failed_attempts is_partial)} ], [ 60, 60, 60, JSON::PP::false ], 'the last hour');
+my $by_minute = { delivered => 0, failed => 0 };
+$by_minute->{delivered} += $_->[1], $by_minute->{failed} += $_->[2] for @{ $hour->{minutes} };
+is_deeply($by_minute, { delivered => 60, failed => 60 }, 'by minute');
 is(ask('operator', 'overview')->{dispatchers}[0]{state}, 'running', 'and the dispatchers');
 is(ask('shop', 'overview')->{dispatchers}, undef, 'which a tenant does not see');
 is_deeply([ map { @$_{qw(endpoint state failed)} } @{ ask('operator', 'overview')->{attention} } ], [ $endpoint, 'gives up', 60 ], 'and who needs somebody');
-is(ask('shop', 'hour')->{failed}, 60, 'his figures are his own');
+is_deeply([ @{ ask('shop', 'hour') }{qw(delivered given_up p95_ms)} ], [ 0, 60, undef ], 'his figures are his own');
+cmp_ok(ask('bank', 'hour')->{p95_ms}, '>', 0, 'how long most take at most');
 is_deeply([ map { $_->{id} } @{ ask('shop', 'endpoints')->{rows} } ], [$endpoint], 'so are his endpoints');
 is(scalar @{ ask('operator', 'endpoints', { q => 'OK/b' })->{rows} }, 1, 'an operator looks for one by its URL');
 is(ask('operator', 'endpoints', { state => 'active' })->{rows}[0]{failed_24h}, 60, 'or by its state');

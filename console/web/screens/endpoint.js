@@ -94,7 +94,7 @@ export function Endpoint({ id, tab }) {
 		<p><${Status} is=${endpoint.deleted_at ? 'deleted' : stateOf({ ...endpoint, ...endpoint.state })} /> · ${endpoint.application ?? 'all applications'}
 			${endpoint.state?.failing_since ? ` · failing for ${ago(endpoint.state.failing_since)}` : ''}${endpoint.state?.disabled_reason ? ` · disabled: ${endpoint.state.disabled_reason}` : ''}
 			${endpoint.pace?.reason ? ` · held back: ${endpoint.pace.reason}` : ''} · ${number(endpoint.waiting?.pending ?? 0)} waiting${endpoint.application_paused_at ? ' · its application is paused' : ''}</p>
-		<${Bars} minutes=${endpoint.hour.minutes} label=${`Last hour: ${number(endpoint.hour.delivered)} delivered, ${number(endpoint.hour.failed)} given up.`} />
+		<${Bars} hour=${endpoint.hour} />
 		${endpoint.may_change ? html`<div class="buttons"><${Ping} id=${id} />
 			${endpoint.paused_at ? html`<${Action} does=${() => post('resume', { endpoint: id })} then=${found.again}>Resume</${Action}>` : html`<${Action} does=${() => post('pause', { endpoint: id })} then=${found.again}>Pause</${Action}>`}
 			${endpoint.enabled ? html`<${Action} does=${() => post('save_endpoint', { id, enabled: false })} then=${found.again}>Disable</${Action}>` : html`<${Action} kind="main" does=${() => post('save_endpoint', { id, enabled: true })} then=${found.again}>Enable</${Action}>`}</div>` : null}

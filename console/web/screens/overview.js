@@ -1,4 +1,4 @@
-import { html, session, useAnswer, useTail, useState, Answer, Table, Status, Link, Bars, Action, post, ago, ms, number, endpointPath } from '../lib.js';
+import { html, session, useAnswer, useTail, useState, Answer, Table, Status, Link, Bars, Action, post, ago, ms, number, counted, endpointPath } from '../lib.js';
 
 function Figure({ name, children }) {
 	return html`<div><dt>${name}</dt><dd>${children}</dd></div>`;
@@ -26,19 +26,19 @@ function Dispatchers({ rows }) {
 
 export function Overview() {
 	const overview = useAnswer('overview', {}, 10000);
-	// An hour of the log is read for these.
+	// These change once a minute.
 	const hour = useAnswer('hour', {}, 60000);
-	const { delivered, failed, is_partial, p95_ms } = hour.answer ?? {};
+	const { delivered, given_up, is_partial, p95_ms } = hour.answer ?? {};
 	const [events, setEvents] = useState(0);
 	useTail(true, (tail) => setEvents((was) => was + tail.count));
 	return html`<h1>Overview</h1><${Answer} of=${overview}>${(answer) => answer.endpoints === 0
 		? html`<div class="notice"><p><strong>No endpoint yet.</strong></p><p>An endpoint is a URL that events are sent to. <${Link} to="/endpoints/new">Register one</${Link}>, then press Ping.</p>
 			<p>Events come from tables that are watched: <code>SELECT bm_webhook.watch('public.orders', 'order.{status}')</code></p></div><${Dispatchers} rows=${answer.dispatchers} />`
 		: html`<dl class="figures">
-				<${Figure} name="Delivered, 1 h">${number(delivered)}${is_partial ? '+' : ''}</${Figure}>
-				<${Figure} name="Given up, 1 h">${number(failed)}${is_partial ? '+' : ''}</${Figure}>
+				<${Figure} name="Delivered, 1 h">${counted(delivered, is_partial)}</${Figure}>
+				<${Figure} name="Given up, 1 h">${counted(given_up, is_partial)}</${Figure}>
 				<${Figure} name="Waiting">${number(answer.waiting)}</${Figure}><${Figure} name="Oldest waits">${ago(answer.oldest)}</${Figure}>
 				<${Figure} name="p95 of requests">${ms(p95_ms)}</${Figure}><${Figure} name="Events since you look">${number(events)}</${Figure}></dl>
-			<${Answer} of=${hour}>${({ minutes }) => html`<${Bars} minutes=${minutes} label=${`Last hour: ${number(delivered)} delivered, ${number(failed)} given up.`} />`}</${Answer}>
+			<${Answer} of=${hour}>${(answer) => html`<${Bars} hour=${answer} />`}</${Answer}>
 			<h2>Needs attention</h2><${Attention} rows=${answer.attention} again=${overview.again} /><${Dispatchers} rows=${answer.dispatchers} />`}</${Answer}>`;
 }
