@@ -1514,9 +1514,37 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.upkeep(interval) IS 'what is to be done with the partitions of the log';
+CREATE OR REPLACE FUNCTION bm_webhook_internal.partition_end(bound pg_node_tree, partition oid) RETURNS timestamptz
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook.uuid_time(substring(pg_get_expr(bound, partition) FROM $r$TO \('([0-9a-f-]{36})'\)$r$)::uuid)
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.partition_end(pg_node_tree, oid) IS
+	'before which time a partition has what was captured; NULL: it is the default one';
+
+-- The dispatcher asks each minute, and must not read the bounds of all partitions for that: only of those that are not
+-- closed, and of the oldest of each table, by its name.
+CREATE OR REPLACE FUNCTION bm_webhook_internal.may_have_upkeep(retention interval) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT EXISTS (SELECT FROM bm_webhook_internal.event_default)
+		OR EXISTS (SELECT FROM bm_webhook_internal.delivery_default)
+		OR EXISTS (SELECT FROM bm_webhook_internal.failed_attempt_default)
+		OR EXISTS (SELECT FROM
+			(SELECT c.oid, c.relpartbound, row_number() OVER (PARTITION BY i.inhparent ORDER BY c.relname) = 1 AS is_oldest,
+					coalesce('autovacuum_vacuum_insert_threshold=1' = ANY (c.reloptions), false) AS is_closed
+				FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+				WHERE i.inhparent IN ('bm_webhook.event'::regclass, 'bm_webhook.delivery'::regclass,
+					'bm_webhook.failed_attempt'::regclass)
+				OFFSET 0) p
+			WHERE (p.is_oldest OR NOT p.is_closed)
+				AND bm_webhook_internal.partition_end(p.relpartbound, p.oid)
+					< CASE WHEN NOT p.is_closed THEN clock_timestamp() - interval '1 min'
+						WHEN retention > interval '0' THEN clock_timestamp() - retention END)
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.may_have_upkeep(interval) IS
+	'could there be something to be done with the partitions of the log?';
 CREATE OR REPLACE FUNCTION bm_webhook_internal.is_upkeep_due(retention interval) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT EXISTS (SELECT FROM bm_webhook_internal.upkeep(retention))
+	SELECT bm_webhook_internal.may_have_upkeep(retention) AND EXISTS (SELECT FROM bm_webhook_internal.upkeep(retention))
 		OR EXISTS (SELECT FROM bm_webhook.operation o WHERE o.ended_at IS NULL AND o.kind = 'drop_before')
 		OR retention > interval '0' AND EXISTS (SELECT FROM bm_webhook.redelivery r
 			WHERE r.event_id < bm_webhook.uuid_floor(clock_timestamp() - retention))

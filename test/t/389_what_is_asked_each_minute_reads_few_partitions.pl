@@ -1,0 +1,46 @@
+# A dispatcher asks each minute whether there is upkeep: with many partitions that reads the bounds of few, and it is
+# said of each kind of work all the same.
+
+use strict;
+use warnings FATAL => 'all';
+
+use BmWebhook;
+use Test::More;
+
+my $bmw = BmWebhook->new(conf => "bm_webhook.enabled = off\n");
+my $may = sub { $bmw->sql("SELECT bm_webhook_internal.may_have_upkeep('$_[0]')") };
+
+# Days that are over and closed, as the keeper leaves them.
+$bmw->sql(q{DO $$
+	DECLARE
+		parent text;
+		at timestamptz;
+		name text;
+	BEGIN
+		FOREACH parent IN ARRAY '{event,delivery,failed_attempt}'::text[] LOOP
+			FOR n IN 3..62 LOOP
+				at = date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' - n * interval '1 day';
+				name = parent || to_char(at AT TIME ZONE 'UTC', '_YYYYMMDD');
+				PERFORM bm_webhook_internal.create_partition_table(parent, name, bm_webhook.uuid_floor(at),
+					bm_webhook.uuid_floor(at + interval '1 day'));
+				PERFORM bm_webhook_internal.attach_partition(parent, name, bm_webhook.uuid_floor(at), bm_webhook.uuid_floor(at + interval '1 day'));
+				PERFORM bm_webhook_internal.close_partition(name);
+			END LOOP;
+		END LOOP;
+	END $$});
+is($may->('0'), 'f', 'nothing without retention');
+is($may->('100 days'), 'f', 'nor when no day is that old');
+is($may->('30 days'), 't', 'days have expired');
+is($bmw->sql("SELECT bm_webhook_internal.is_upkeep_due('100 days'), bm_webhook_internal.is_upkeep_due('30 days')"), 'f|t', 'and so the answer is');
+is($bmw->sql(q{BEGIN; SET LOCAL track_functions = 'all'; SELECT bm_webhook_internal.may_have_upkeep('100 days');
+	SELECT calls < 30 FROM pg_stat_xact_user_functions WHERE funcname = 'partition_end'; COMMIT}), "f\nt", 'few bounds are read of 180');
+
+my $open = $bmw->sql(q{SELECT name FROM bm_webhook_internal.partitions() WHERE parent = 'event' AND until < now() - interval '5 days' ORDER BY since DESC LIMIT 1});
+$bmw->sql("ALTER TABLE bm_webhook_internal.$open RESET (autovacuum_vacuum_insert_threshold)");
+is($may->('0'), 't', 'a day that is over is not closed');
+$bmw->sql("SELECT bm_webhook_internal.close_partition('$open')");
+is($may->('0'), 'f', 'it is');
+$bmw->sql(q{INSERT INTO bm_webhook.event (id, xid, type, occurred_at, created_at, data)
+	VALUES (bm_webhook.uuid_floor('2001-01-01'), '3', 'test.event', now(), now(), '{}')});
+is($may->('0'), 't', 'there is something in a default partition');
+$bmw->finish;
