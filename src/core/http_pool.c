@@ -13,6 +13,7 @@
 #define IDLE_MS (BMW_HTTP_IDLE_S * INT64_C(1000))
 
 static bool set_up(BmwHttpPool *pool);
+static void resolve_apart(const BmwHttpPool *pool);
 static uint64_t hash_of_host(const char *url);
 static void limit_idle(const BmwHttpPool *pool);
 static int64_t clock_ms(void);
@@ -103,8 +104,25 @@ set_up(BmwHttpPool *pool)
 	/* beyond it, an idle connection makes room for a new one */
 	curl_multi_setopt(pool->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
 					  (long) pool->http->config.max_connections);
+	resolve_apart(pool);
 	limit_idle(pool);
 	return true;
+}
+
+/*
+ * A thread for each name, as before libcurl 8.20, so that names which take long delay nobody else's, and
+ * nobody waits for them at the end (for older ones: CURLOPT_QUICK_EXIT).
+ */
+static void
+resolve_apart(const BmwHttpPool *pool)
+{
+#if LIBCURL_VERSION_NUM >= 0x081400
+	curl_multi_setopt(pool->multi, CURLMOPT_QUICK_EXIT, 1L);
+	curl_multi_setopt(pool->multi, CURLMOPT_RESOLVE_THREADS_MAX,
+					  (long) pool->http->config.max_connections);
+#else
+	(void) pool;
+#endif
 }
 
 /* FNV-1a, up to the path. */
