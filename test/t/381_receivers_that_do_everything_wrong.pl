@@ -117,7 +117,8 @@ my $bomb = Compress::Zlib::memGzip('0' x 50_000_000);
 # [how the attempt must end, scheme, port]
 my %receiver = (
 	'a connection that is never accepted' => [ qr/^(timeout|connect)\|$/, 'http', $full->sockport ],
-	'reset at once' => [ qr/^reset\|$/, 'http', serve(\&reset_connection, 1) ],
+	# Who reads late learns of it while it connects.
+	'reset at once' => [ qr/\A(?:(?:reset|connect)\|\n?)+\z/, 'http', serve(\&reset_connection, 1) ],
 	'closed without an answer' => [ qr/^reset\|$/, 'http', serve(sub { }) ],
 	'reset in the body' => [ qr/^reset\|200$/, 'http', serve(sub { $_[0]->syswrite("${ok}content-length: 9\r\n\r\nhalf"); reset_connection($_[0]) }) ],
 	'truncated body' => [ qr/^(reset|protocol)\|200$/, 'http', serve(sub { $_[0]->syswrite("${ok}content-length: 9\r\n\r\nhalf") }) ],
