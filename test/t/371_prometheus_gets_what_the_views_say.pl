@@ -1,11 +1,13 @@
 # monitoring/: the queries through a real postgres_exporter, as a role with pg_monitor alone; the alert rules through promtool;
-# each query of the dashboard, and each alert, over the real metrics through Prometheus' own API.
+# the dashboard by Grafana's own types, and each of its queries, and each alert, over the real metrics through Prometheus' own API.
 
 use strict;
 use warnings FATAL => 'all';
 
+use lib 'test/lib', 'test/interop';
 use BmWebhook;
 use HTTP::Tiny;
+use Interop qw(run_node);
 use IPC::Run ();
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
@@ -64,7 +66,14 @@ sub query
 	return $answer eq '' ? undef : decode_json($answer)->{data}{result};
 }
 my $dashboard = decode_json(PostgreSQL::Test::Utils::slurp_file('monitoring/dashboard.json'));
-like($dashboard->{schemaVersion}, qr/^\d+$/, 'the dashboard has a schema version');
+# A copy of the dashboard in which one thing is another.
+sub broken { my ($break) = @_; my $copy = decode_json(encode_json($dashboard)); $break->($copy); return $copy }
+my @broken = map { broken($_) } sub { $_[0]{schemaVersion} = '38' }, sub { delete $_[0]{schemaVersion} }, sub { $_[0]{titel} = 'x' },
+	sub { $_[0]{panels}[0]{gridPos}{height} = 8 }, sub { $_[0]{panels}[0]{options}{legend}{placement} = 'below' },
+	sub { $_[0]{panels}[0]{fieldConfig}{defaults}{min} = '0' }, sub { delete $_[0]{panels}[0]{targets}[0]{refId} }, sub { $_[0]{panels}[0]{type} = 'timeserie' };
+my ($wrong, @found) = @{ run_node('dashboard.mjs', [ $dashboard, @broken ]) };
+is_deeply($wrong, [], q{the dashboard is one by Grafana's types});
+is(scalar(grep { @$_ } @found), scalar(@broken), 'what is broken is not');
 my %ids;
 for my $panel (@{ $dashboard->{panels} })
 {
