@@ -168,8 +168,9 @@ extern void bmw_lanes_shift(BmwLanes *lanes, int64_t by_us, int64_t now_us);
 /* Visits every lane; fn may close the lane it is given. */
 extern void bmw_lanes_each(BmwLanes *lanes, void (*fn)(BmwLane *lane, void *context),
 						   void *context);
-/* Visits those whose queue of new jobs is not empty, whatever the number of the others; fn may take jobs out. */
-extern void bmw_lanes_each_new(BmwLanes *lanes, void (*fn)(BmwLane *lane, void *context),
-							   void *context);
+/* How many have new jobs in their queue. */
+extern int bmw_lanes_with_new(const BmwLanes *lanes);
+/* One of them, and each of the others before the same again. */
+extern BmwLane *bmw_lanes_turn_new(BmwLanes *lanes);
 
 #endif

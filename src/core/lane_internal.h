@@ -49,8 +49,8 @@ struct BmwLane
 	int64_t due_us;	 /* first waiting row of the table */
 	int64_t last_success_us;
 	int64_t failing_since_us;
-	LIST_ENTRY(BmwLane) noted;	  /* in lanes->noted, while is_noted */
-	LIST_ENTRY(BmwLane) with_new; /* in lanes->with_new, while has_new */
+	LIST_ENTRY(BmwLane) noted;	   /* in lanes->noted, while is_noted */
+	TAILQ_ENTRY(BmwLane) with_new; /* in lanes->with_new, while has_new */
 	BmwLaneReported reported;
 };
 
@@ -66,8 +66,9 @@ struct BmwLanes
 	int max_in_flight;
 	BmwJobCheck check; /* NULL: all are to be sent */
 	void *check_context;
-	LIST_HEAD(BmwNotedLanes, BmwLane) noted;  /* there may be something new to say of them */
-	LIST_HEAD(BmwNewLanes, BmwLane) with_new; /* have new jobs in their queue */
+	LIST_HEAD(BmwNotedLanes, BmwLane) noted;   /* there may be something new to say of them */
+	TAILQ_HEAD(BmwNewLanes, BmwLane) with_new; /* have new jobs in their queue */
+	int with_new_length;
 	BmwLaneCounts total;
 	int64_t now_us; /* the latest that a caller said */
 };

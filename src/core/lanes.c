@@ -32,6 +32,7 @@ bmw_lanes_create(int max_in_flight, int capacity)
 		return NULL;
 	lanes->max_in_flight = max_in_flight;
 	lanes->capacity = capacity;
+	TAILQ_INIT(&lanes->with_new);
 	if (!grow_buckets(lanes))
 	{
 		free(lanes);
@@ -199,14 +200,20 @@ bmw_lanes_each(BmwLanes *lanes, void (*fn)(BmwLane *lane, void *context), void *
 		}
 }
 
-void
-bmw_lanes_each_new(BmwLanes *lanes, void (*fn)(BmwLane *lane, void *context), void *context)
+int
+bmw_lanes_with_new(const BmwLanes *lanes)
 {
-	for (BmwLane *lane = LIST_FIRST(&lanes->with_new), *next; lane != NULL; lane = next)
-	{
-		next = LIST_NEXT(lane, with_new);
-		fn(lane, context);
-	}
+	return lanes->with_new_length;
+}
+
+BmwLane *
+bmw_lanes_turn_new(BmwLanes *lanes)
+{
+	BmwLane *lane = TAILQ_FIRST(&lanes->with_new);
+
+	TAILQ_REMOVE(&lanes->with_new, lane, with_new);
+	TAILQ_INSERT_TAIL(&lanes->with_new, lane, with_new);
+	return lane;
 }
 
 void
@@ -277,11 +284,14 @@ list_new(BmwLane *lane)
 {
 	const bool has_new = lane->fresh.length > 0;
 
-	if (has_new && !lane->has_new)
-		LIST_INSERT_HEAD(&lane->lanes->with_new, lane, with_new);
-	else if (!has_new && lane->has_new)
-		LIST_REMOVE(lane, with_new);
+	if (has_new == lane->has_new)
+		return;
 	lane->has_new = has_new;
+	lane->lanes->with_new_length += has_new ? 1 : -1;
+	if (has_new)
+		TAILQ_INSERT_TAIL(&lane->lanes->with_new, lane, with_new);
+	else
+		TAILQ_REMOVE(&lane->lanes->with_new, lane, with_new);
 }
 
 static bool

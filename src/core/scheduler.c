@@ -9,14 +9,16 @@
 
 #define CLOCK_SLACK_US BMW_SECOND_US /* that a clock may go back by itself */
 #define STUCK_US (5 * BMW_SECOND_US) /* in a queue; then it is left to the table */
+#define PARK_LANES 500				 /* looked at in a turn of the cycle */
 #define FULL_AT 10000				 /* fresh records: nothing more is started */
 #define FULL_OF_STUCK_AT 50000
 
 static void clock_went_back(BmwScheduler *scheduler, int64_t by_us);
 static void clamp(BmwLane *lane, void *context);
-static void every_second(BmwScheduler *scheduler);
-static void park_if_stuck(BmwLane *lane, void *context);
+static void park_stuck(BmwScheduler *scheduler);
+static int park_stuck_of(BmwScheduler *scheduler, BmwLane *lane, int most);
 static int64_t later(int64_t a, int64_t b);
+static int64_t parking_wakeup_us(const BmwScheduler *scheduler);
 static int64_t reading_wakeup_us(const BmwScheduler *scheduler);
 static int64_t sending_wakeup_us(const BmwScheduler *scheduler);
 static void free_target(BmwLane *lane, void *context);
@@ -31,6 +33,8 @@ bmw_scheduler_create(const BmwLimits *limits, int64_t now_us)
 	scheduler->limits = *limits;
 	scheduler->now_us = now_us;
 	scheduler->next_second_us = now_us + BMW_SECOND_US;
+	scheduler->fetch_length = BMW_FETCH_LENGTH;
+	scheduler->park_length = BMW_PARK_LENGTH;
 	scheduler->abort_at_us = scheduler->errands_at_us = BMW_NEVER_US;
 	scheduler->kept_end = &scheduler->kept;
 	scheduler->errands_end = &scheduler->errands;
@@ -103,7 +107,11 @@ bmw_scheduler_set_time(BmwScheduler *scheduler, int64_t now_us)
 	if (back_us > CLOCK_SLACK_US)
 		clock_went_back(scheduler, back_us);
 	if (now_us >= scheduler->next_second_us)
-		every_second(scheduler);
+	{
+		scheduler->next_second_us = now_us + BMW_SECOND_US;
+		scheduler->to_look_at = bmw_lanes_with_new(scheduler->lanes);
+	}
+	park_stuck(scheduler);
 	return back_us > CLOCK_SLACK_US ? back_us : 0;
 }
 
@@ -131,7 +139,7 @@ bmw_scheduler_wakeup_us(const BmwScheduler *scheduler)
 											   ? scheduler->looking.next_us
 											   : scheduler->now_us + BMW_SECOND_US);
 	if (counts.queued > 0)
-		wakeup = bmw_scheduler_earlier(wakeup, scheduler->next_second_us);
+		wakeup = bmw_scheduler_earlier(wakeup, parking_wakeup_us(scheduler));
 	if (counts.in_flight > 0)
 		wakeup = bmw_scheduler_earlier(wakeup, scheduler->abort_at_us);
 	if (scheduler->mode != BMW_STOPPING && scheduler->readings.has_changed)
@@ -207,28 +215,51 @@ clamp(BmwLane *lane, void *context)
 	bmw_errand_add(context, &errand);
 }
 
+/*
+ * What waits for long goes to the table, so that the cursor can move on: once a second
+ * all lanes with new jobs are looked at, some in each turn of the cycle.
+ */
 static void
-every_second(BmwScheduler *scheduler)
+park_stuck(BmwScheduler *scheduler)
 {
-	scheduler->next_second_us = scheduler->now_us + BMW_SECOND_US;
-	bmw_lanes_each_new(scheduler->lanes, park_if_stuck, scheduler);
+	int room = scheduler->park_length;
+
+	for (int i = 0; i < PARK_LANES && scheduler->to_look_at > 0 && room > 0 &&
+					bmw_lanes_with_new(scheduler->lanes) > 0 && !bmw_scheduler_is_full(scheduler);
+		 i++)
+	{
+		room -= park_stuck_of(scheduler, bmw_lanes_turn_new(scheduler->lanes), room);
+		if (room > 0)
+			scheduler->to_look_at--;
+	}
 }
 
-/* What waits for long goes to the table, so that the cursor can move on. */
-static void
-park_if_stuck(BmwLane *lane, void *context)
+/* How many were. The young ones of a lane that does not move are left. */
+static int
+park_stuck_of(BmwScheduler *scheduler, BmwLane *lane, int most)
 {
-	BmwScheduler *scheduler = context;
-	int64_t oldest_us = bmw_lane_oldest_us(lane);
+	BmwTarget *target = bmw_lane_tag(lane);
+	int parked = 0;
 
-	if (oldest_us != BMW_NEVER_US && scheduler->now_us - oldest_us > STUCK_US)
-		bmw_target_park_new(scheduler, bmw_lane_tag(lane));
+	while (parked < most && bmw_lane_oldest_us(lane) < scheduler->now_us - STUCK_US &&
+		   bmw_target_park_one(scheduler, target))
+		parked++;
+	return parked;
 }
 
 static int64_t
 later(int64_t a, int64_t b)
 {
 	return a > b ? a : b;
+}
+
+static int64_t
+parking_wakeup_us(const BmwScheduler *scheduler)
+{
+	bool is_under_way = scheduler->to_look_at > 0 && bmw_lanes_with_new(scheduler->lanes) > 0 &&
+						!bmw_scheduler_is_full(scheduler);
+
+	return is_under_way ? scheduler->now_us : scheduler->next_second_us;
 }
 
 /* For what is read from the tables: not before they can be. */

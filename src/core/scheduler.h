@@ -223,6 +223,8 @@ extern BmwStatus bmw_scheduler_load(BmwScheduler *scheduler, const BmwFetch *fet
 /* rows: that were found. next_due_us: the first one after to_us (BMW_NEVER_US: none); of heads: unused. */
 extern void bmw_scheduler_end_fetch(BmwScheduler *scheduler, const BmwFetch *fetch, int rows,
 									int64_t next_due_us);
+/* How long it took from next_fetch() on: the next ones are as long as the cycle can bear. */
+extern void bmw_scheduler_fetch_took(BmwScheduler *scheduler, int rows, int64_t took_us);
 /* Rows wait for this endpoint from due_us on, or are held back (BMW_HELD_BACK), as somebody has seen. */
 extern void bmw_scheduler_expect(BmwScheduler *scheduler, int64_t endpoint_id, int64_t due_us);
 /* An errand has changed when this pending row is due: one in memory is the same still. */

@@ -197,11 +197,19 @@ bmw_target_keeps_order(const BmwTarget *target, const BmwDelivery *delivery)
 void
 bmw_target_park_new(BmwScheduler *scheduler, BmwTarget *target)
 {
-	BmwJob *job;
+	while (bmw_target_park_one(scheduler, target))
+		;
+}
 
-	while ((job = bmw_lane_take_new(target->lane)) != NULL)
-		bmw_scheduler_record_park(scheduler, (BmwDelivery *) job,
-								  bmw_lane_hold_until_us(target->lane));
+bool
+bmw_target_park_one(BmwScheduler *scheduler, BmwTarget *target)
+{
+	BmwJob *job = bmw_lane_take_new(target->lane);
+
+	if (job == NULL)
+		return false;
+	bmw_scheduler_record_park(scheduler, (BmwDelivery *) job, bmw_lane_hold_until_us(target->lane));
+	return true;
 }
 
 void

@@ -1,6 +1,6 @@
 /*
  * core/scheduler_fetch.c - what comes back from the table: what is due, and the
- * heads of messages whose row was held back.
+ * heads of messages (scheduler_heads.c).
  *
  * Ids come first, then bodies that are wanted and fit. What was seen of a lane's due rows
  * is not read again: from_us says how far; whoever hears of an earlier one moves it back.
@@ -8,27 +8,24 @@
 #include <assert.h>
 #include <string.h>
 
+#include "core/batch.h"
 #include "core/scheduler_internal.h"
 
 #define LANES_A_TURN 32
-#define NO_ROOM_PAUSE_US (BMW_SECOND_US / 10)
-#define LANE_SHARE 8 /* of the bytes: what fetched deliveries of one endpoint may hold */
+#define FETCH_LEAST 50 /* rows */
+#define LANE_SHARE 8   /* of the bytes: what fetched deliveries of one endpoint may hold */
+#define NEARLY_FULL(most)                                                                          \
+	((most) - (most) / 16) /* then rows are not read to find that they do not fit */
 
-static bool fetch_heads(BmwScheduler *scheduler, BmwFetch *fetch);
-static int take_heads(BmwScheduler *scheduler, int64_t endpoint_id, int room);
-static void abandon_fetch(BmwScheduler *scheduler);
 static bool fetch_due(BmwScheduler *scheduler, BmwFetch *fetch);
-static bool can_fetch(const BmwTarget *target);
-static bool offer_head(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row);
-static bool has_ended(const BmwScheduler *scheduler, const BmwOrderHead *head);
+static BmwLane *next_with_room(BmwScheduler *scheduler, int *room);
+static int room_of(const BmwScheduler *scheduler, const BmwTarget *target);
 static bool fits(const BmwScheduler *scheduler, const BmwTarget *target, int64_t bytes);
-static bool is_same(const BmwUuid *a, const BmwUuid *b);
 static void skip(BmwScheduler *scheduler, int64_t due_us);
 static BmwDelivery *create(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row,
 						   const BmwEventSource *source);
 static BmwStatus load_for(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery,
 						  const BmwEventSource *source);
-static void forget_lost_heads(BmwScheduler *scheduler);
 static void end_due(BmwScheduler *scheduler, BmwTarget *target, const BmwFetch *fetch, int rows,
 					int64_t next_due_us);
 
@@ -45,7 +42,7 @@ bmw_scheduler_wants_fetch(BmwScheduler *scheduler)
 bool
 bmw_scheduler_next_fetch(BmwScheduler *scheduler, BmwFetch *fetch)
 {
-	abandon_fetch(scheduler);
+	bmw_heads_abandon(scheduler);
 	scheduler->has_skipped = false;
 	scheduler->last_due_us = 0;
 	scheduler->seen_at_last = 0;
@@ -53,7 +50,15 @@ bmw_scheduler_next_fetch(BmwScheduler *scheduler, BmwFetch *fetch)
 		scheduler->turns >= LANES_A_TURN)
 		return false;
 	scheduler->turns++;
-	return fetch_heads(scheduler, fetch) || fetch_due(scheduler, fetch);
+	return bmw_heads_fetch(scheduler, fetch) || fetch_due(scheduler, fetch);
+}
+
+void
+bmw_scheduler_fetch_took(BmwScheduler *scheduler, int rows, int64_t took_us)
+{
+	/* short ones say nothing of the length */
+	if (rows >= scheduler->fetch_length / 2)
+		scheduler->fetch_length = bmw_batch_next(rows, took_us, FETCH_LEAST, BMW_FETCH_LENGTH);
 }
 
 bool
@@ -62,7 +67,7 @@ bmw_scheduler_offer(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDue
 	bool is_known = bmw_memory_find(scheduler, &row->event_id, fetch->endpoint_id) != NULL;
 
 	if (fetch->heads != NULL)
-		return offer_head(scheduler, fetch, row) && !is_known;
+		return bmw_heads_offer(scheduler, fetch, row) && !is_known;
 	if (row->due_us != scheduler->last_due_us)
 		scheduler->seen_at_last = 0;
 	scheduler->last_due_us = row->due_us;
@@ -75,14 +80,14 @@ bmw_scheduler_has_room(BmwScheduler *scheduler, const BmwFetch *fetch, const Bmw
 					   int64_t bytes)
 {
 	const BmwTarget *target = bmw_target_find(scheduler, fetch->endpoint_id);
+	const BmwOrderHead *head;
 
 	if (target == NULL || fits(scheduler, target, bytes))
 		return true;
-	for (int i = 0; i < fetch->heads_length; i++)
-		if (is_same(&fetch->heads[i], &row->event_id))
-			bmw_order_want(scheduler->order, &scheduler->heads[i].key);
+	if (fetch->heads != NULL && (head = bmw_heads_find(scheduler, &row->event_id)) != NULL)
+		bmw_order_want(scheduler->order, &head->key);
 	if (fetch->heads != NULL)
-		scheduler->heads_at_us = scheduler->now_us + NO_ROOM_PAUSE_US;
+		scheduler->heads_at_us = scheduler->now_us + BMW_NO_ROOM_PAUSE_US;
 	else
 		skip(scheduler, row->due_us);
 	return false;
@@ -116,7 +121,7 @@ bmw_scheduler_end_fetch(BmwScheduler *scheduler, const BmwFetch *fetch, int rows
 	BmwTarget *target = bmw_target_find(scheduler, fetch->endpoint_id);
 
 	if (fetch->heads != NULL)
-		forget_lost_heads(scheduler);
+		bmw_heads_forget_lost(scheduler);
 	else if (target != NULL)
 		end_due(scheduler, target, fetch, rows, next_due_us);
 }
@@ -157,82 +162,15 @@ bmw_scheduler_moved(BmwScheduler *scheduler, int64_t endpoint_id, const BmwUuid 
 		bmw_scheduler_record_find(scheduler, delivery)->fetched_due_us = due_us;
 }
 
-bool
-bmw_scheduler_fetch_wants_heads(const BmwScheduler *scheduler)
-{
-	/* after a crash the earlier event of a message may have no row: intake finds it */
-	return !scheduler->passes.needs_check && bmw_order_is_wanting(scheduler->order);
-}
-
-static bool
-fetch_heads(BmwScheduler *scheduler, BmwFetch *fetch)
-{
-	int64_t endpoint_id;
-
-	if (!bmw_scheduler_fetch_wants_heads(scheduler) || scheduler->now_us < scheduler->heads_at_us)
-		return false;
-	for (int tries = 0;
-		 tries < LANES_A_TURN && bmw_order_next_wanting(scheduler->order, &endpoint_id); tries++)
-	{
-		const BmwTarget *target = bmw_target_find(scheduler, endpoint_id);
-
-		if (target == NULL || !can_fetch(target))
-			bmw_order_unwant_all(scheduler->order, endpoint_id);
-		else if (take_heads(scheduler, endpoint_id, bmw_lane_room_due(target->lane)) > 0)
-		{
-			*fetch = (BmwFetch){.endpoint_id = endpoint_id,
-								.endpoint = target->rules.tag,
-								.heads = scheduler->head_ids,
-								.heads_length = scheduler->heads_length,
-								.limit = scheduler->heads_length};
-			return true;
-		}
-	}
-	if (bmw_order_is_wanting(scheduler->order))
-		scheduler->heads_at_us = scheduler->now_us + NO_ROOM_PAUSE_US;
-	return false;
-}
-
-/* Those in memory come by themselves. */
-static int
-take_heads(BmwScheduler *scheduler, int64_t endpoint_id, int room)
-{
-	BmwOrderHead *heads = scheduler->heads;
-	int most = room < BMW_FETCH_LENGTH ? room : BMW_FETCH_LENGTH;
-	int length = bmw_order_take_wanted(scheduler->order, endpoint_id, heads, most);
-
-	scheduler->heads_length = 0;
-	for (int i = 0; i < length; i++)
-		if (bmw_memory_find(scheduler, &heads[i].id, endpoint_id) == NULL &&
-			!has_ended(scheduler, &heads[i]))
-		{
-			scheduler->is_head_seen[scheduler->heads_length] = false;
-			scheduler->head_ids[scheduler->heads_length] = heads[i].id;
-			heads[scheduler->heads_length++] = heads[i];
-		}
-	return scheduler->heads_length;
-}
-
-/* The statements failed, or memory was out: they are wanted as before. */
-static void
-abandon_fetch(BmwScheduler *scheduler)
-{
-	for (int i = 0; i < scheduler->heads_length; i++)
-		bmw_order_want(scheduler->order, &scheduler->heads[i].key);
-	scheduler->heads_length = 0;
-}
-
 static bool
 fetch_due(BmwScheduler *scheduler, BmwFetch *fetch)
 {
-	BmwLane *lane = bmw_lanes_next_due(scheduler->lanes, scheduler->now_us);
-	const BmwTarget *target = lane != NULL ? bmw_lane_tag(lane) : NULL;
 	int room;
+	const BmwLane *lane = next_with_room(scheduler, &room);
+	const BmwTarget *target = lane != NULL ? bmw_lane_tag(lane) : NULL;
 
 	if (target == NULL)
 		return false;
-	room = bmw_lane_room_due(lane);
-	room = room < BMW_FETCH_LENGTH ? room : BMW_FETCH_LENGTH;
 	*fetch =
 		(BmwFetch){.endpoint_id = target->rules.id,
 				   .endpoint = target->rules.tag,
@@ -242,38 +180,27 @@ fetch_due(BmwScheduler *scheduler, BmwFetch *fetch)
 	return true;
 }
 
-static bool
-can_fetch(const BmwTarget *target)
+static BmwLane *
+next_with_room(BmwScheduler *scheduler, int *room)
 {
-	return !target->is_gone && !bmw_target_is_stopped(target);
+	BmwLane *lane;
+
+	while ((lane = bmw_lanes_next_due(scheduler->lanes, scheduler->now_us)) != NULL &&
+		   (*room = room_of(scheduler, bmw_lane_tag(lane))) == 0)
+		bmw_lane_set_due(lane, scheduler->now_us + BMW_NO_ROOM_PAUSE_US);
+	return lane;
 }
 
-/* One that is not pending has ended in a way that nobody told of. */
-static bool
-offer_head(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row)
+/* For so many rows: none while bodies take all, but one for an endpoint that holds none of the table. */
+static int
+room_of(const BmwScheduler *scheduler, const BmwTarget *target)
 {
-	for (int i = 0; i < fetch->heads_length; i++)
-		if (is_same(&fetch->heads[i], &row->event_id))
-			scheduler->is_head_seen[i] = row->is_pending;
-	if (row->is_pending && row->due_us != BMW_HELD_BACK && row->due_us != 0)
-		bmw_scheduler_expect(scheduler, fetch->endpoint_id, row->due_us);
-	return row->is_pending && row->due_us == BMW_HELD_BACK;
-}
+	const int64_t most = scheduler->limits.max_bytes;
+	const int room = bmw_lane_room_due(target->lane);
 
-static bool
-has_ended(const BmwScheduler *scheduler, const BmwOrderHead *head)
-{
-	const BmwWriter *writer = &scheduler->writer;
-
-	for (int i = 0; i < writer->ended_length; i++)
-	{
-		const BmwEnded *ended = &writer->ended[(writer->ended_first + i) % writer->ended_capacity];
-
-		if (is_same(&ended->head.id, &head->id) &&
-			ended->head.key.endpoint_id == head->key.endpoint_id)
-			return true;
-	}
-	return false;
+	if (scheduler->bytes < NEARLY_FULL(most) && target->bytes < NEARLY_FULL(most / LANE_SHARE))
+		return room < scheduler->fetch_length ? room : scheduler->fetch_length;
+	return target->loaded == 0 ? 1 : 0;
 }
 
 /* More rows may come than were asked room for: not all that are in memory are among them. */
@@ -286,12 +213,6 @@ fits(const BmwScheduler *scheduler, const BmwTarget *target, int64_t bytes)
 		return false;
 	return target->loaded == 0 ||
 		   (scheduler->bytes + bytes <= most && target->bytes + bytes <= most / LANE_SHARE);
-}
-
-static bool
-is_same(const BmwUuid *a, const BmwUuid *b)
-{
-	return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
 
 /* It is left in the table for now. */
@@ -308,6 +229,7 @@ create(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row,
 	   const BmwEventSource *source)
 {
 	BmwDelivery *delivery = bmw_memory_create(scheduler, &row->event_id, fetch->endpoint_id);
+	const BmwOrderHead *head;
 
 	if (delivery == NULL)
 		return NULL;
@@ -317,9 +239,9 @@ create(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row,
 
 		memcpy(delivery->message, key.message, sizeof(delivery->message));
 	}
-	for (int i = 0; source == NULL && i < fetch->heads_length; i++)
-		if (is_same(&fetch->heads[i], &row->event_id))
-			memcpy(delivery->message, scheduler->heads[i].key.message, sizeof(delivery->message));
+	else if (source == NULL && fetch->heads != NULL &&
+			 (head = bmw_heads_find(scheduler, &row->event_id)) != NULL)
+		memcpy(delivery->message, head->key.message, sizeof(delivery->message));
 	delivery->job.has_row = true;
 	delivery->job.attempts = row->attempts;
 	delivery->job.first_attempt_us = row->first_attempt_us;
@@ -362,24 +284,6 @@ load_for(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery,
 	return BMW_OK;
 }
 
-/* A head without a pending row, which is not in memory either, keeps nobody waiting. */
-static void
-forget_lost_heads(BmwScheduler *scheduler)
-{
-	for (int i = 0; i < scheduler->heads_length; i++)
-	{
-		const BmwOrderHead *head = &scheduler->heads[i];
-		BmwUuid next;
-
-		if (scheduler->is_head_seen[i] ||
-			bmw_memory_find(scheduler, &head->id, head->key.endpoint_id) != NULL)
-			continue;
-		if (bmw_order_remove(scheduler->order, &head->key, &head->id, &next))
-			bmw_order_want(scheduler->order, &head->key);
-	}
-	scheduler->heads_length = 0;
-}
-
 static void
 end_due(BmwScheduler *scheduler, BmwTarget *target, const BmwFetch *fetch, int rows,
 		int64_t next_due_us)
@@ -394,5 +298,5 @@ end_due(BmwScheduler *scheduler, BmwTarget *target, const BmwFetch *fetch, int r
 	if (scheduler->has_skipped && scheduler->skipped_due_us <= target->from_us)
 		target->from_us = 0; /* with those at the same time */
 	if (scheduler->has_skipped)
-		bmw_lane_set_due(target->lane, scheduler->now_us + NO_ROOM_PAUSE_US);
+		bmw_lane_set_due(target->lane, scheduler->now_us + BMW_NO_ROOM_PAUSE_US);
 }

@@ -7,6 +7,7 @@
  *   scheduler_pass.c      passes: what is read next, what the cursor may say
  *   scheduler_take.c      where a new event goes
  *   scheduler_fetch.c     what comes back from the table
+ *   scheduler_heads.c     the first deliveries of messages
  *   scheduler_send.c      what is sent, and what its end means
  *   scheduler_expiry.c    what is not worth sending any more
  *   scheduler_record.c    what is written, when, and what follows from it
@@ -29,7 +30,9 @@
 #define BMW_SECOND_US INT64_C(1000000)
 #define BMW_FETCH_LENGTH 500 /* rows at a time */
 #define BMW_CHUNK_LENGTH 500 /* events at a time */
+#define BMW_PARK_LENGTH 500
 #define BMW_TIGHT_LENGTH 64
+#define BMW_NO_ROOM_PAUSE_US (BMW_SECOND_US / 10)
 
 typedef enum BmwDeliveryState
 {
@@ -203,6 +206,8 @@ struct BmwScheduler
 	int64_t now_us;
 	int64_t rest_until_us; /* nothing can be read from the tables before */
 	int64_t next_second_us;
+	int to_look_at; /* lanes with new jobs, of this second */
+	int park_length; /* deliveries at most in a turn of the cycle: nothing is sent while they are written */
 	int64_t abort_at_us;
 	BmwLanes *lanes;
 	BmwOrder *order;
@@ -226,7 +231,8 @@ struct BmwScheduler
 	int heads_length;	 /* of the fetch at hand; 0: none */
 	int64_t heads_at_us; /* no room before, perhaps */
 	BmwLooking looking;
-	int turns; /* lanes that have fetched in this cycle */
+	int fetch_length; /* rows at most in one fetch */
+	int turns;		  /* lanes that have fetched in this cycle */
 	int64_t last_due_us;
 	int seen_at_last;
 	bool has_skipped;
@@ -280,6 +286,8 @@ extern bool bmw_target_is_live(const BmwTarget *target);
 extern bool bmw_target_keeps_order(const BmwTarget *target, const BmwDelivery *delivery);
 /* New jobs are left to the table, due ones are forgotten: their rows stay as they are. */
 extern void bmw_target_park_new(BmwScheduler *scheduler, BmwTarget *target);
+/* The oldest of the new ones; false: there is none. */
+extern bool bmw_target_park_one(BmwScheduler *scheduler, BmwTarget *target);
 extern void bmw_target_forget_due(BmwScheduler *scheduler, BmwTarget *target);
 /* Its last secret has expired: everything waits. */
 extern void bmw_target_lose_secret(BmwScheduler *scheduler, BmwTarget *target);
@@ -299,8 +307,16 @@ extern void bmw_take_end_of_pass(BmwScheduler *scheduler);
 extern bool bmw_take_is_blocked(BmwScheduler *scheduler);
 extern BmwOrderKey bmw_delivery_key(const BmwDelivery *delivery);
 
-/* scheduler_fetch.c */
+/* scheduler_heads.c */
 extern bool bmw_scheduler_fetch_wants_heads(const BmwScheduler *scheduler);
+/* False: none can be fetched now. */
+extern bool bmw_heads_fetch(BmwScheduler *scheduler, BmwFetch *fetch);
+extern void bmw_heads_abandon(BmwScheduler *scheduler);
+/* A row of one that was asked for: is it to be loaded? */
+extern bool bmw_heads_offer(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row);
+/* Of the fetch at hand; NULL: it is none of them. */
+extern const BmwOrderHead *bmw_heads_find(const BmwScheduler *scheduler, const BmwUuid *event_id);
+extern void bmw_heads_forget_lost(BmwScheduler *scheduler);
 
 /* scheduler_expiry.c: when is it worth nothing any more? BMW_NEVER_US: never. */
 extern int64_t bmw_expiry_us(const BmwTarget *target, const BmwDelivery *delivery);

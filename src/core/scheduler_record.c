@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/batch.h"
 #include "core/scheduler_internal.h"
 
 #define FLUSH_AT 1000 /* records */
+#define PARK_LEAST 50
 #define RETRY_US BMW_SECOND_US
 #define LOCK_RETRY_US (BMW_SECOND_US / 5)
 #define STUCK_SHARE 5 /* at most this part of the time goes into what is stuck */
@@ -62,6 +64,8 @@ bmw_scheduler_records_done(BmwScheduler *scheduler, BmwWriting result, uint64_t 
 	assert(list != NULL);
 	writer->at_hand = NULL;
 	writer->wrote_us = now_us;
+	if (list->length >= scheduler->park_length / 2)
+		scheduler->park_length = bmw_batch_next(list->length, took_us, PARK_LEAST, BMW_PARK_LENGTH);
 	keep(scheduler, list, committed);
 	writer->retry_at_us = result == BMW_WRITING_LOCKED	 ? now_us + LOCK_RETRY_US
 						  : result == BMW_WRITING_FAILED ? now_us + RETRY_US

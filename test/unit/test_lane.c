@@ -838,30 +838,25 @@ test_each(void)
 	end();
 }
 
+/* Those with new jobs take turns, whatever the number of the others. */
 static void
-take_all(BmwLane *lane, void *context)
+test_turns_of_new(void)
 {
-	++*(int *) context;
-	CHECK(bmw_lane_oldest_us(lane) != BMW_NEVER_US);
-	while (bmw_lane_take_new(lane) != NULL)
-		;
-}
-
-static void
-test_each_new(void)
-{
-	int visited = 0;
-
 	begin(100);
 	for (int i = 0; i < 1000; i++)
 		CHECK(bmw_lanes_open(lanes, i, 8) != NULL);
 	for (int i = 0; i < 3; i++)
 		push_new(bmw_lanes_find(lanes, i * 100), i * 2, 2);
 	push_due(bmw_lanes_find(lanes, 500), 10, 1);
-	bmw_lanes_each_new(lanes, take_all, &visited);
-	CHECK_INT(visited, 3);
-	bmw_lanes_each_new(lanes, take_all, &visited);
-	CHECK_INT(visited, 3);
+	CHECK_INT(bmw_lanes_with_new(lanes), 3);
+	for (int i = 0; i < 6; i++)
+	{
+		BmwLane *lane = bmw_lanes_turn_new(lanes);
+
+		CHECK_INT(bmw_lane_endpoint(lane), i % 3 * 100);
+		(void) bmw_lane_take_new(lane);
+	}
+	CHECK_INT(bmw_lanes_with_new(lanes), 0);
 	end();
 }
 
@@ -1269,18 +1264,26 @@ model_wakeup(void)
 	return wakeup;
 }
 
+/* Each has its turn once in a round, and only those with new jobs. */
 static void
-count(BmwLane *lane, void *context)
+check_turns(int with_new)
 {
-	CHECK(models[bmw_lane_endpoint(lane)].fresh_length > 0);
-	++*(int *) context;
+	bool has_had[MODEL_LANES] = {false};
+
+	CHECK_INT(bmw_lanes_with_new(lanes), with_new);
+	for (int i = 0; i < with_new; i++)
+	{
+		int64_t id = bmw_lane_endpoint(bmw_lanes_turn_new(lanes));
+
+		CHECK(models[id].fresh_length > 0 && !has_had[id]);
+		has_had[id] = true;
+	}
 }
 
 static void
 check_invariants(void)
 {
 	int with_new = 0;
-	int visited = 0;
 	int queued = 0;
 	int in_flight = 0;
 
@@ -1303,8 +1306,7 @@ check_invariants(void)
 	CHECK(in_flight <= 2 * MODEL_LIMIT);
 	CHECK_INT(bmw_lanes_counts(lanes).queued, queued);
 	CHECK_INT(bmw_lanes_counts(lanes).in_flight, in_flight);
-	bmw_lanes_each_new(lanes, count, &visited);
-	CHECK_INT(visited, with_new);
+	check_turns(with_new);
 }
 
 static void
@@ -1376,7 +1378,7 @@ main(void)
 	test_give_back();
 	test_health();
 	test_each();
-	test_each_new();
+	test_turns_of_new();
 	test_fair_among_many();
 	for (uint64_t start = 1; start <= 5; start++)
 		test_random(start);

@@ -878,9 +878,73 @@ test_expired_takes_no_turn(void)
 	end();
 }
 
+/* What waits for long is left to the table, a part in each turn: writing it all at once would stop all sending. */
+static void
+test_parked_in_parts(void)
+{
+	BmwRequest request;
+	int parked = 0;
+
+	begin();
+	take_pass(1, 900, 1, NULL);
+	CHECK_INT(send_next(&request), 1);
+	pass_time(3 * S);
+	take_pass(1001, 50, 1, NULL);
+	pass_time(3 * S);
+	for (int i = 0; i < 20 && parked < 899; i++)
+	{
+		int unwritten = bmw_scheduler_counts(scheduler).unwritten;
+
+		CHECK(unwritten > 0 && unwritten <= 500);
+		CHECK(parked + unwritten == 899 || bmw_scheduler_wakeup_us(scheduler) == now_us);
+		pass_time(5000);
+		parked += write_all(BMW_RECORD_WRITTEN, 1);
+	}
+	CHECK_INT(parked, 899);
+	CHECK_INT(bmw_scheduler_counts(scheduler).unwritten, 0);
+	CHECK_INT(bmw_scheduler_counts(scheduler).queued, 50); /* are young */
+	CHECK_INT(send_next(&request), 1001);
+	end();
+}
+
+/* Rows are not read to find that there is no room for their bodies. */
+static void
+test_full_of_bodies(void)
+{
+	BmwEndpointRules rules = rules_of(2);
+	BmwFetch what;
+
+	begin();
+	set_rules(&rules);
+	for (int id = 1; id <= 2; id++)
+		while (bmw_scheduler_next_fetch(scheduler, &what))
+			bmw_scheduler_end_fetch(scheduler, &what, 0, BMW_NEVER_US);
+	begin_pass();
+	for (int i = 0; i < 100; i++)
+		CHECK_INT(take(i, 1, NULL, MAX_BYTES / 100), BMW_OK);
+	end_pass(100);
+	bmw_scheduler_rows_are_due_for(scheduler, 1);
+	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK_INT(what.limit, 1); /* it has none of the table */
+	CHECK(fetch(&what, 300, now_us - 20, NULL));
+	bmw_scheduler_end_fetch(scheduler, &what, 1, BMW_NEVER_US);
+	CHECK(!bmw_scheduler_next_fetch(scheduler, &what));
+	bmw_scheduler_rows_are_due_for(scheduler, 1);
+	bmw_scheduler_rows_are_due_for(scheduler, 2);
+	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK_INT(what.endpoint_id, 2); /* holds nothing */
+	CHECK_INT(what.limit, 500);
+	bmw_scheduler_end_fetch(scheduler, &what, 0, BMW_NEVER_US);
+	CHECK(!bmw_scheduler_next_fetch(scheduler, &what));
+	pass_time(S / 10);
+	CHECK(!bmw_scheduler_next_fetch(scheduler, &what));
+	end();
+}
+
 static void
 test_memory(void)
 {
+	BmwRequest request;
 	BmwFetch what;
 	BmwDueRow row = {.is_pending = true};
 	BmwEventSource source = {.type = "t"};
@@ -900,7 +964,10 @@ test_memory(void)
 	CHECK(!bmw_scheduler_has_room(scheduler, &what, &row, MAX_BYTES / 10));
 	bmw_scheduler_end_fetch(scheduler, &what, 1, BMW_NEVER_US);
 	CHECK(!bmw_scheduler_next_fetch(scheduler, &what)); /* no hot loop */
+	while (send_next(&request) >= 0)
+		answer(&request, 200);
 	pass_time(S);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 101);
 	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
 	CHECK_INT(what.from_us, 0);
 	CHECK(bmw_scheduler_offer(scheduler, &what, &row));
@@ -1219,6 +1286,8 @@ main(void)
 	test_cancel_in_a_full_lane();
 	test_expiry();
 	test_expired_takes_no_turn();
+	test_parked_in_parts();
+	test_full_of_bodies();
 	test_memory();
 	test_provisional();
 	test_endpoint_health();

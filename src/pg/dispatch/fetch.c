@@ -15,6 +15,7 @@
 
 #define LEARN_AT_ONCE 500		   /* endpoints */
 #define LEARN_US INT64CONST(50000) /* of a cycle */
+#define FETCH_US INT64CONST(3000)  /* of a cycle: nothing is sent meanwhile */
 
 /* One fetch. */
 typedef struct Fetching
@@ -66,12 +67,15 @@ void
 bmw_fetch_run(BmwFetcher *fetcher)
 {
 	Fetching fetching = {.scheduler = fetcher->scheduler};
+	int64 start_us;
 
 	hear(fetcher);
 	if (bmw_scheduler_wants_look(fetcher->scheduler))
 		look(fetcher);
 	learn(fetcher->scheduler);
-	while (bmw_scheduler_next_fetch(fetcher->scheduler, &fetching.fetch))
+	start_us = bmw_clock_us();
+	while (bmw_clock_us() - start_us < FETCH_US &&
+		   bmw_scheduler_next_fetch(fetcher->scheduler, &fetching.fetch))
 		fetch_one(&fetching);
 }
 
@@ -147,6 +151,7 @@ static void
 fetch_one(Fetching *fetching)
 {
 	const BmwFetch *fetch = &fetching->fetch;
+	const int64 start_us = bmw_clock_us();
 	int64 next_due_us = PG_INT64_MAX;
 	int rows;
 
@@ -168,6 +173,7 @@ fetch_one(Fetching *fetching)
 	if (fetch->heads == NULL && rows < fetch->limit)
 		next_due_us = bmw_store_next_due(fetch->endpoint_id, fetch->to_us);
 	bmw_scheduler_end_fetch(fetching->scheduler, fetch, rows, next_due_us);
+	bmw_scheduler_fetch_took(fetching->scheduler, rows, bmw_clock_us() - start_us);
 	pfree(fetching->rows);
 	pfree(fetching->ids);
 	pfree(fetching->is_found);
