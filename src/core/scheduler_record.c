@@ -13,7 +13,8 @@
 #include "core/batch.h"
 #include "core/scheduler_internal.h"
 
-#define FLUSH_AT 1000 /* records */
+#define FLUSH_AT 1000	/* records */
+#define FLUSH_MOST 2000 /* at once: nothing is sent meanwhile */
 #define PARK_LEAST 50
 #define RETRY_US BMW_SECOND_US
 #define LOCK_RETRY_US (BMW_SECOND_US / 5)
@@ -49,6 +50,9 @@ bmw_scheduler_due_records(BmwScheduler *scheduler, int *length)
 	if (writer->at_hand == NULL)
 		return NULL;
 	*length = writer->at_hand->length;
+	/* of those that are stuck, the first could be so for ever */
+	if (writer->at_hand == &writer->fresh && *length > FLUSH_MOST)
+		*length = FLUSH_MOST;
 	return writer->at_hand->items;
 }
 

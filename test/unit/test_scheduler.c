@@ -907,6 +907,33 @@ test_parked_in_parts(void)
 	end();
 }
 
+/* Whatever has to be written at the same time, others have their turn between. */
+static void
+test_written_in_parts(void)
+{
+	BmwRecord *records;
+	int length;
+
+	begin();
+	for (int i = 0; i < 3; i++)
+	{
+		take_pass(1000 * i, 1000, 1, NULL);
+		pass_time(10 * S); /* none of them was sent */
+		while (bmw_scheduler_counts(scheduler).queued > 0)
+			pass_time(1);
+	}
+	CHECK_INT(bmw_scheduler_counts(scheduler).unwritten, 3000);
+	records = bmw_scheduler_due_records(scheduler, &length);
+	CHECK_INT(length, 2000);
+	for (int i = 0; i < length; i++)
+		records[i].fate = BMW_RECORD_WRITTEN;
+	bmw_scheduler_records_done(scheduler, BMW_WRITING_DONE, 1, 0);
+	CHECK_INT(bmw_scheduler_counts(scheduler).unwritten, 1000);
+	CHECK_INT(bmw_scheduler_wakeup_us(scheduler), 0);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 1000);
+	end();
+}
+
 /* Rows are not read to find that there is no room for their bodies. */
 static void
 test_full_of_bodies(void)
@@ -1287,6 +1314,7 @@ main(void)
 	test_expiry();
 	test_expired_takes_no_turn();
 	test_parked_in_parts();
+	test_written_in_parts();
 	test_full_of_bodies();
 	test_memory();
 	test_provisional();

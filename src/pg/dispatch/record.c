@@ -18,9 +18,10 @@
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
 
-#define LOCK_WAIT "20ms"	/* for an uncommitted row of the same key: nothing else waits */
-#define LOCKED_LOG_MS 10000 /* shorter is usual */
-#define MAX_LINES 10		/* a minute */
+#define LOCK_WAIT "20ms"		  /* for an uncommitted row of the same key: nothing else waits */
+#define LOCKED_LOG_MS 10000		  /* shorter is usual */
+#define WRITE_US INT64CONST(5000) /* of a cycle; what is left is written in the next one */
+#define MAX_LINES 10			  /* a minute */
 #define MINUTE_US (60 * INT64CONST(1000000))
 
 typedef struct Attempt
@@ -102,9 +103,10 @@ flush_at_exit(int code, Datum argument)
 void
 bmw_record_run(BmwRecorder *recorder)
 {
+	const int64 start_us = bmw_clock_us();
 	uint64 needed;
 
-	while (recorder->has_extension && write_due(recorder))
+	while (recorder->has_extension && write_due(recorder) && bmw_clock_us() - start_us < WRITE_US)
 		;
 	needed = bmw_scheduler_wants_durable(recorder->scheduler);
 	if (needed != 0)
