@@ -38,13 +38,14 @@ COMMENT ON FUNCTION bm_webhook.status() IS
 	'rolled back too, and the last reason; how secrets are stored';
 
 CREATE FUNCTION bm_webhook_internal.endpoint_paces(OUT endpoint_id bigint, OUT allowed_in_flight integer, OUT rate real,
-	OUT held_until timestamptz, OUT reason text, OUT as_of timestamptz)
+	OUT held_until timestamptz, OUT reason text, OUT as_of timestamptz, OUT in_flight integer)
 	RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_endpoint_paces';
 COMMENT ON FUNCTION bm_webhook_internal.endpoint_paces() IS
 	'what shared memory says of the endpoints that the caller may see; use the view endpoint_pace';
 
 CREATE VIEW bm_webhook.endpoint_pace WITH (security_invoker = true) AS
-	SELECT endpoint_id, allowed_in_flight, rate, held_until, reason, as_of FROM bm_webhook_internal.endpoint_paces();
+	SELECT endpoint_id, allowed_in_flight, rate, held_until, reason, as_of, in_flight
+	FROM bm_webhook_internal.endpoint_paces();
 COMMENT ON VIEW bm_webhook.endpoint_pace IS
 	'how an endpoint is sent to now, as its dispatcher has found out; of endpoints to which something was sent since it '
 	'has started, as far as there is room for them';
@@ -55,7 +56,9 @@ COMMENT ON COLUMN bm_webhook.endpoint_pace.held_until IS 'nothing is sent before
 COMMENT ON COLUMN bm_webhook.endpoint_pace.reason IS
 	'why there are not more: answers late, refuses (503), limits its rate (429), nothing answers, or its application has '
 	'as many requests in flight as it may; NULL: nothing is wrong';
-COMMENT ON COLUMN bm_webhook.endpoint_pace.as_of IS 'when this was found; it is not written again until it changes';
+COMMENT ON COLUMN bm_webhook.endpoint_pace.as_of IS
+	'when this was found; it is not written again until it changes, whatever in_flight does';
+COMMENT ON COLUMN bm_webhook.endpoint_pace.in_flight IS 'requests without an answer yet, as of the last second';
 
 CREATE FUNCTION bm_webhook.wait_for_delivery(event uuid, timeout interval) RETURNS boolean
 	LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'bm_webhook_wait_for_delivery';

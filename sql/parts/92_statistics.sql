@@ -53,7 +53,13 @@ CREATE TABLE bm_webhook_internal.dispatcher_total (
 	flushes bigint NOT NULL,
 	records bigint NOT NULL,
 	largest_flush bigint NOT NULL,
-	failed_flushes bigint NOT NULL
+	failed_flushes bigint NOT NULL,
+	intake_us bigint NOT NULL,
+	fetch_us bigint NOT NULL,
+	send_us bigint NOT NULL,
+	record_us bigint NOT NULL,
+	upkeep_us bigint NOT NULL,
+	idle_us bigint NOT NULL
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE bm_webhook_internal.dispatcher_total IS 'what each dispatcher has done; use stat_dispatcher';
 ALTER TABLE bm_webhook.endpoint_minute OWNER TO bm_webhook;
@@ -98,7 +104,8 @@ CREATE VIEW bm_webhook.stat_endpoint WITH (security_barrier = true) AS
 		coalesce((SELECT pg_catalog.jsonb_object_agg(f.error_class, f.attempts) FROM bm_webhook_internal.endpoint_failure f
 			WHERE f.endpoint_id = p.id), '{}') AS failures,
 		coalesce(t.retries, 0) AS retries, coalesce(t.given_up, 0) AS given_up, coalesce(t.canceled, 0) AS canceled,
-		t.last_success_at, t.last_failure_at, s.failing_since, a.allowed_in_flight, a.held_until,
+		t.last_success_at, t.last_failure_at, s.failing_since, a.in_flight, a.allowed_in_flight,
+		a.held_until,
 		coalesce((SELECT pg_catalog.sum(c.pending) FROM (SELECT x.pending FROM bm_webhook_internal.pending_count x
 				WHERE x.endpoint_id = p.id UNION ALL SELECT x.pending FROM bm_webhook_internal.pending_change x
 				WHERE x.endpoint_id = p.id) c), 0)::bigint AS pending,
@@ -117,6 +124,10 @@ COMMENT ON VIEW bm_webhook.stat_endpoint IS
 COMMENT ON COLUMN bm_webhook.stat_endpoint.failures IS 'failed attempts, by error_class';
 COMMENT ON COLUMN bm_webhook.stat_endpoint.retries IS 'attempts that were not the first of their delivery';
 COMMENT ON COLUMN bm_webhook.stat_endpoint.given_up IS 'deliveries that became failed';
+COMMENT ON COLUMN bm_webhook.stat_endpoint.in_flight IS
+	'requests without an answer yet, as of the last second; NULL: nothing was sent to it lately';
+COMMENT ON COLUMN bm_webhook.stat_endpoint.allowed_in_flight IS
+	'its window: requests at the same time, as its dispatcher has found out';
 COMMENT ON COLUMN bm_webhook.stat_endpoint.pending IS 'deliveries that wait in the table';
 COMMENT ON COLUMN bm_webhook.stat_endpoint.lag_seconds IS
 	'how long ago the oldest event that waits in the table was captured; 0: nothing waits there';
@@ -133,13 +144,26 @@ CREATE VIEW bm_webhook.stat_dispatcher WITH (security_barrier = true) AS
 			FROM bm_webhook.cursor c CROSS JOIN LATERAL (SELECT x.xid, x.created_at FROM bm_webhook.event x
 				WHERE x.xid >= pg_catalog.pg_snapshot_xmin(c.snapshot)
 					AND NOT pg_catalog.pg_visible_in_snapshot(x.xid, c.snapshot) ORDER BY x.xid, x.id LIMIT 1) e
-			WHERE c.shard = coalesce(d.shard, c.shard) ORDER BY e.xid LIMIT 1), 0) AS lag_seconds
+			WHERE c.shard = coalesce(d.shard, c.shard) ORDER BY e.xid LIMIT 1), 0) AS lag_seconds,
+		coalesce(t.intake_us, 0) / 1e6::float8 AS intake_seconds, coalesce(t.fetch_us, 0) / 1e6::float8 AS fetch_seconds,
+		coalesce(t.send_us, 0) / 1e6::float8 AS send_seconds, coalesce(t.record_us, 0) / 1e6::float8 AS record_seconds,
+		coalesce(t.upkeep_us, 0) / 1e6::float8 AS upkeep_seconds, coalesce(t.idle_us, 0) / 1e6::float8 AS idle_seconds
 	FROM bm_webhook_internal.dispatchers() d LEFT JOIN bm_webhook_internal.dispatcher_total t ON t.shard = d.shard
 	WHERE d.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
 		AND (SELECT bm_webhook_internal.sees_statistics());
 COMMENT ON VIEW bm_webhook.stat_dispatcher IS
 	'what each dispatcher of this database does now, and what it has done since stat_reset(), up to the last minute that '
 	'ended';
+COMMENT ON COLUMN bm_webhook.stat_dispatcher.intake_seconds IS
+	'time in which it took events: read them, and found out for whom they are';
+COMMENT ON COLUMN bm_webhook.stat_dispatcher.fetch_seconds IS 'in which it read from the table what is due';
+COMMENT ON COLUMN bm_webhook.stat_dispatcher.send_seconds IS
+	'in which it signed and sent, and read answers; not that in which it waited for them';
+COMMENT ON COLUMN bm_webhook.stat_dispatcher.record_seconds IS 'in which it wrote outcomes';
+COMMENT ON COLUMN bm_webhook.stat_dispatcher.upkeep_seconds IS
+	'in which it did everything else: operations, counts, partitions';
+COMMENT ON COLUMN bm_webhook.stat_dispatcher.idle_seconds IS
+	'in which it had nothing to do but wait, for events, answers or the time of a retry';
 COMMENT ON COLUMN bm_webhook.stat_dispatcher.sent IS 'requests since the dispatcher was started';
 COMMENT ON COLUMN bm_webhook.stat_dispatcher.records IS 'outcomes that were written, in so many flushes';
 COMMENT ON COLUMN bm_webhook.stat_dispatcher.failed_flushes IS 'those that could not be written, or only in parts';

@@ -19,11 +19,13 @@
 /* What was said of it last (report.h). */
 typedef struct BmwLaneReported
 {
+	int in_flight;
 	int allowed;
 	BmwWindowReason reason;
 	float rate;
 	bool is_crowded;
 	int64_t held_until_us;
+	int64_t since_us;
 } BmwLaneReported;
 
 struct BmwLane

@@ -12,7 +12,7 @@
 
 static BmwReport make(const BmwLane *lane, int64_t now_us);
 static double rounded(double rate);
-static bool is_new(const BmwLane *lane, const BmwReport *report);
+static bool is_another(const BmwLane *lane, const BmwReport *report);
 
 bool
 bmw_report_is_due(const BmwScheduler *scheduler)
@@ -29,13 +29,17 @@ bmw_report_next(BmwScheduler *scheduler, BmwReport *report)
 	{
 		bmw_lane_forget_note(lane);
 		*report = make(lane, scheduler->now_us);
-		if (!is_new(lane, report))
+		if (is_another(lane, report))
+			report->since_us = scheduler->now_us;
+		else if (report->in_flight == lane->reported.in_flight)
 			continue;
-		lane->reported = (BmwLaneReported){.allowed = report->allowed,
+		lane->reported = (BmwLaneReported){.in_flight = report->in_flight,
+										   .allowed = report->allowed,
 										   .reason = report->reason,
 										   .rate = (float) report->rate,
 										   .is_crowded = report->is_crowded,
-										   .held_until_us = report->held_until_us};
+										   .held_until_us = report->held_until_us,
+										   .since_us = report->since_us};
 		return true;
 	}
 	return false;
@@ -46,10 +50,12 @@ make(const BmwLane *lane, int64_t now_us)
 {
 	const BmwWindow *window = &lane->window;
 	BmwReport report = {.endpoint_id = lane->endpoint_id,
+						.in_flight = lane->in_flight,
 						.allowed = bmw_window_allowed(window),
 						.rate = rounded(window->pace.rate),
 						.reason = bmw_window_reason(window),
-						.is_crowded = bmw_share_is_crowded(lane)};
+						.is_crowded = bmw_share_is_crowded(lane),
+						.since_us = lane->reported.since_us};
 
 	if (bmw_breaker_is_open(&window->breaker))
 		report.held_until_us = bmw_breaker_probe_us(&window->breaker);
@@ -69,8 +75,9 @@ rounded(double rate)
 	return rate > 0 ? round(rate / unit) * unit : 0;
 }
 
+/* But for in_flight, which tells nothing of how it is. */
 static bool
-is_new(const BmwLane *lane, const BmwReport *report)
+is_another(const BmwLane *lane, const BmwReport *report)
 {
 	const BmwLaneReported *last = &lane->reported;
 

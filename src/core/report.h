@@ -14,9 +14,11 @@
 typedef struct BmwReport
 {
 	int64_t endpoint_id;
-	int allowed;		   /* requests in flight */
+	int in_flight;		   /* requests */
+	int allowed;		   /* of them at the same time */
 	double rate;		   /* a second; 0: not paced */
 	int64_t held_until_us; /* nothing is sent before; 0: it is not held */
+	int64_t since_us;	   /* when this became so, in_flight apart */
 	BmwWindowReason reason;
 	bool is_crowded; /* its application has as many requests in flight as it may */
 } BmwReport;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/lane.h"
+#include "core/report.h"
 #include "unit.h"
 
 #define S INT64_C(1000000)
@@ -1259,6 +1260,38 @@ test_window(void)
 	end();
 }
 
+/* What is said of an endpoint: each change of what is in flight, and since when the rest is so. */
+static void
+test_report(void)
+{
+	BmwRequest first;
+	BmwRequest second;
+	BmwReport report;
+	int64_t since_us;
+
+	begin();
+	CHECK(!bmw_report_next(scheduler, &report));
+	take_pass(1, 2, 1, NULL);
+	CHECK_INT(send_next(&first), 1);
+	CHECK(bmw_report_next(scheduler, &report));
+	CHECK_INT(report.endpoint_id, 1);
+	CHECK_INT(report.in_flight, 1);
+	CHECK_INT(report.since_us, now_us);
+	CHECK(!bmw_report_next(scheduler, &report));
+	since_us = now_us;
+	pass_time(1000);
+	CHECK_INT(send_next(&second), 2);
+	CHECK(bmw_report_next(scheduler, &report));
+	CHECK_INT(report.in_flight, 2);
+	CHECK_INT(report.since_us, since_us);
+	CHECK(answer(&first, 500) != NULL);
+	CHECK(answer(&second, 500) != NULL);
+	CHECK(bmw_report_next(scheduler, &report));
+	CHECK_INT(report.in_flight, 0);
+	CHECK(!bmw_report_next(scheduler, &report));
+	end();
+}
+
 static void
 test_modes(void)
 {
@@ -1327,6 +1360,7 @@ main(void)
 	test_look_in_steps();
 	test_due_for_one();
 	test_window();
+	test_report();
 	test_modes();
 	return unit_finish("scheduler");
 }

@@ -57,10 +57,9 @@ struct BmwCycle
 	BmwTallyClerk tally;
 	BmwStatistics statistics;
 	BmwTeller teller;
-	int64 now_us;			/* of this turn */
-	int64 monotonic_us;		/* the same moment by a clock that nobody sets */
-	int64 statistics_at_us; /* the next report of those that were held back */
-	BmwStreak streak;		/* of failures to take in */
+	int64 now_us;		/* of this turn */
+	int64 monotonic_us; /* the same moment by a clock that nobody sets */
+	BmwStreak streak;	/* of failures to take in */
 	bool is_stopping;
 	bool has_extension;
 };
@@ -75,10 +74,10 @@ static void update_now(BmwCycle *cycle);
 static void take_in(BmwCycle *cycle);
 static bool wants_transaction(BmwCycle *cycle);
 static void read_tables(void *context);
+static void exchange(BmwCycle *cycle);
 static void record(BmwCycle *cycle);
 static void operate(BmwCycle *cycle);
 static void tally(BmwCycle *cycle);
-static void report_statistics(BmwCycle *cycle);
 static void make_partitions(BmwCycle *cycle);
 static void tell(BmwCycle *cycle);
 static long wait_ms(BmwCycle *cycle);
@@ -123,22 +122,21 @@ bmw_cycle_create(BmwSlot *slot)
 long
 bmw_cycle_run(BmwCycle *cycle)
 {
+	bmw_statistics_enter(&cycle->statistics, BMW_PHASE_UPKEEP);
 	update_now(cycle);
 	set_mode(cycle);
 	bmw_record_look(&cycle->recorder);
 	take_in(cycle);
-	bmw_send_start(&cycle->sender);
-	bmw_send_drive(&cycle->sender);
-	update_now(cycle);
-	bmw_send_collect(&cycle->sender);
-	bmw_send_start(&cycle->sender);
+	exchange(cycle);
+	bmw_statistics_enter(&cycle->statistics, BMW_PHASE_RECORD);
 	record(cycle);
+	bmw_statistics_enter(&cycle->statistics, BMW_PHASE_UPKEEP);
 	operate(cycle);
 	tally(cycle);
 	make_partitions(cycle);
 	bmw_keys_forget(&cycle->keys, cycle->now_us);
-	report_statistics(cycle);
 	tell(cycle);
+	bmw_statistics_enter(&cycle->statistics, BMW_PHASE_IDLE);
 	return wait_ms(cycle);
 }
 
@@ -269,7 +267,6 @@ update_now(BmwCycle *cycle)
 	bmw_tally_shift(&cycle->tally, back_us);
 	bmw_statistics_shift(&cycle->statistics, back_us);
 	bmw_tell_shift(&cycle->teller, back_us);
-	cycle->statistics_at_us -= back_us;
 }
 
 /* After a failure: soon again, when it was only somebody's lock. */
@@ -304,12 +301,26 @@ read_tables(void *context)
 {
 	BmwCycle *cycle = context;
 
+	bmw_statistics_enter(&cycle->statistics, BMW_PHASE_INTAKE);
 	if (bmw_intake_wants(&cycle->intake))
 		bmw_intake_read(&cycle->intake);
 	else
 		bmw_endpoints_refresh(&cycle->endpoints);
-	if (bmw_endpoints_are_loaded(&cycle->endpoints))
-		bmw_fetch_run(&cycle->fetcher);
+	if (!bmw_endpoints_are_loaded(&cycle->endpoints))
+		return;
+	bmw_statistics_enter(&cycle->statistics, BMW_PHASE_FETCH);
+	bmw_fetch_run(&cycle->fetcher);
+}
+
+static void
+exchange(BmwCycle *cycle)
+{
+	bmw_statistics_enter(&cycle->statistics, BMW_PHASE_SEND);
+	bmw_send_start(&cycle->sender);
+	bmw_send_drive(&cycle->sender);
+	update_now(cycle);
+	bmw_send_collect(&cycle->sender);
+	bmw_send_start(&cycle->sender);
 }
 
 static void
@@ -343,17 +354,6 @@ tally(BmwCycle *cycle)
 						   cycle->filters.has_extension && cycle->verifier.has_extension;
 }
 
-/* At most once a second. */
-static void
-report_statistics(BmwCycle *cycle)
-{
-	if (cycle->now_us < cycle->statistics_at_us)
-		return;
-	cycle->statistics_at_us = cycle->now_us + SECOND_US;
-	if (bmw_transaction_has_statistics())
-		bmw_transaction_report_statistics();
-}
-
 static void
 make_partitions(BmwCycle *cycle)
 {
@@ -385,8 +385,6 @@ wait_ms(BmwCycle *cycle)
 	wakeup = Min(wakeup, bmw_statistics_wakeup_us(&cycle->statistics));
 	wakeup = Min(wakeup, bmw_tell_wakeup_us(&cycle->teller));
 	wakeup = Min(wakeup, cycle->now_us + bmw_filters_wait_us(&cycle->filters));
-	if (bmw_transaction_has_statistics())
-		wakeup = Min(wakeup, cycle->statistics_at_us);
 	if (!cycle->is_stopping && bmw_enabled)
 		wakeup = Min(wakeup, cycle->now_us + bmw_operate_wait_us(&cycle->operator));
 	ms = wakeup <= cycle->now_us ? 0 : (wakeup - cycle->now_us + 999) / 1000;

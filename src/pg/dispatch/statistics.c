@@ -10,6 +10,7 @@
 
 #include <math.h>
 
+#include "pg/dispatch/clock.h"
 #include "pg/dispatch/store_statistics.h"
 #include "utils/memutils.h"
 
@@ -41,6 +42,8 @@ bmw_statistics_init(BmwStatistics *statistics, BmwSlot *slot, int64 now_us)
 								  .write_at_us = now_us - now_us % MINUTE_US + MINUTE_US,
 								  .forget_at_us = now_us + MINUTE_US,
 								  .now_us = now_us,
+								  .phase = BMW_PHASE_UPKEEP,
+								  .phase_since_us = bmw_clock_us(),
 								  .has_extension = true};
 	clear(statistics);
 }
@@ -67,13 +70,24 @@ bmw_statistics_add(BmwStatistics *statistics, const BmwRecord *records, int leng
 }
 
 void
+bmw_statistics_enter(BmwStatistics *statistics, BmwPhase phase)
+{
+	int64 now_us = bmw_clock_us();
+
+	statistics->counts.phase_us[statistics->phase] += now_us - statistics->phase_since_us;
+	statistics->phase = phase;
+	statistics->phase_since_us = now_us;
+}
+
+void
 bmw_statistics_run(BmwStatistics *statistics, int64 now_us)
 {
 	statistics->now_us = now_us;
 	if (now_us >= statistics->write_at_us)
 	{
 		statistics->write_at_us = now_us - now_us % MINUTE_US + MINUTE_US;
-		write_counts(statistics);
+		if (!is_empty(statistics))
+			write_counts(statistics);
 	}
 	if (now_us < statistics->forget_at_us || statistics->slot->shard != 0)
 		return;
@@ -84,6 +98,7 @@ bmw_statistics_run(BmwStatistics *statistics, int64 now_us)
 void
 bmw_statistics_end(BmwStatistics *statistics)
 {
+	bmw_statistics_enter(statistics, statistics->phase);
 	write_counts(statistics);
 }
 
@@ -215,7 +230,7 @@ is_empty(const BmwStatistics *statistics)
 static void
 write_counts(BmwStatistics *statistics)
 {
-	if (!is_empty(statistics) && statistics->has_extension)
+	if (statistics->has_extension)
 		run(statistics, write_tables);
 }
 

@@ -15,6 +15,19 @@
 #include "pg/server/shared_memory.h"
 #include "utils/hsearch.h"
 
+/* What a dispatcher does with its time. */
+typedef enum BmwPhase
+{
+	BMW_PHASE_INTAKE, /* events are read, and it is found out for whom they are */
+	BMW_PHASE_FETCH,  /* what is due is read from the table */
+	BMW_PHASE_SEND,	  /* requests are started, and answers read */
+	BMW_PHASE_RECORD, /* outcomes are written */
+	BMW_PHASE_UPKEEP, /* the rest */
+	BMW_PHASE_IDLE	  /* it waits for whatever comes first */
+} BmwPhase;
+
+#define BMW_PHASES (BMW_PHASE_IDLE + 1)
+
 /* Of this dispatcher, since they were written. */
 typedef struct BmwDispatcherCounts
 {
@@ -26,6 +39,7 @@ typedef struct BmwDispatcherCounts
 	int64 records;
 	int64 largest_flush;
 	int64 failed_flushes;
+	int64 phase_us[BMW_PHASES];
 } BmwDispatcherCounts;
 
 typedef struct BmwStatistics
@@ -37,6 +51,8 @@ typedef struct BmwStatistics
 	int64 write_at_us;
 	int64 forget_at_us; /* old minutes */
 	int64 now_us;
+	BmwPhase phase;
+	int64 phase_since_us; /* by bmw_clock_us() */
 	BmwStreak streak;
 	bool has_extension;
 } BmwStatistics;
@@ -45,6 +61,8 @@ extern void bmw_statistics_init(BmwStatistics *statistics, BmwSlot *slot, int64 
 /* A flush has ended: the records of which something is known now. */
 extern void bmw_statistics_add(BmwStatistics *statistics, const BmwRecord *records, int length,
 							   BmwWriting result);
+/* From now on its time is spent on this. */
+extern void bmw_statistics_enter(BmwStatistics *statistics, BmwPhase phase);
 extern void bmw_statistics_run(BmwStatistics *statistics, int64 now_us);
 /* Writes what is counted, whenever it is. */
 extern void bmw_statistics_end(BmwStatistics *statistics);

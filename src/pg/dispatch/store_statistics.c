@@ -61,15 +61,20 @@ static BmwStatement write_failures = {
 
 static BmwStatement write_dispatcher = {
 	"INSERT INTO bm_webhook_internal.dispatcher_total AS d (shard, written_at, delivered, failed_attempts, given_up,"
-	"  canceled, flushes, records, largest_flush, failed_flushes)"
-	" VALUES ($1, pg_catalog.clock_timestamp(), $2, $3, $4, $5, $6, $7, $8, $9)"
+	"  canceled, flushes, records, largest_flush, failed_flushes, intake_us, fetch_us, send_us, record_us, upkeep_us,"
+	"  idle_us)"
+	" VALUES ($1, pg_catalog.clock_timestamp(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
 	" ON CONFLICT (shard) DO UPDATE SET written_at = excluded.written_at, delivered = d.delivered + excluded.delivered,"
 	"  failed_attempts = d.failed_attempts + excluded.failed_attempts, given_up = d.given_up + excluded.given_up,"
 	"  canceled = d.canceled + excluded.canceled, flushes = d.flushes + excluded.flushes,"
 	"  records = d.records + excluded.records, largest_flush = greatest(d.largest_flush, excluded.largest_flush),"
-	"  failed_flushes = d.failed_flushes + excluded.failed_flushes",
-	9,
-	{INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}};
+	"  failed_flushes = d.failed_flushes + excluded.failed_flushes, intake_us = d.intake_us + excluded.intake_us,"
+	"  fetch_us = d.fetch_us + excluded.fetch_us, send_us = d.send_us + excluded.send_us,"
+	"  record_us = d.record_us + excluded.record_us, upkeep_us = d.upkeep_us + excluded.upkeep_us,"
+	"  idle_us = d.idle_us + excluded.idle_us",
+	9 + BMW_PHASES,
+	{INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
+	 INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}};
 
 static BmwStatement forget_minutes = {
 	"DELETE FROM bm_webhook.endpoint_minute"
@@ -120,7 +125,7 @@ bmw_store_failures(HTAB *failures)
 void
 bmw_store_dispatcher(int shard, const BmwDispatcherCounts *counts)
 {
-	Datum values[9] = {
+	Datum values[9 + BMW_PHASES] = {
 		Int32GetDatum(shard),
 		Int64GetDatum(counts->delivered),
 		Int64GetDatum(counts->failed_attempts),
@@ -132,6 +137,8 @@ bmw_store_dispatcher(int shard, const BmwDispatcherCounts *counts)
 		Int64GetDatum(counts->failed_flushes),
 	};
 
+	for (int i = 0; i < BMW_PHASES; i++)
+		values[9 + i] = Int64GetDatum(counts->phase_us[i]);
 	bmw_statement_run(&write_dispatcher, values);
 }
 

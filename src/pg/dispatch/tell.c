@@ -2,13 +2,15 @@
  * pg/dispatch/tell.c - the clerk of a dispatcher who tells others how it does: status(), endpoint_pace.
  *
  * All of it is in shared memory. Numbers are told in every cycle, what became of
- * endpoints once a second, and of those alone to which something was sent.
+ * endpoints once a second, and of those alone to which something was sent; and so
+ * often PostgreSQL's own statistics.
  */
 #include "postgres.h"
 
 #include "pg/dispatch/tell.h"
 
 #include "core/report.h"
+#include "pg/dispatch/transaction.h"
 #include "pg/server/shared_reports.h"
 #include "storage/spin.h"
 
@@ -16,6 +18,7 @@
 
 static void tell_numbers(BmwTeller *teller, const BmwToldNumbers *numbers);
 static void tell_reports(BmwTeller *teller, int64 now_us);
+static void report_statistics(BmwTeller *teller, int64 now_us);
 
 void
 bmw_tell_init(BmwTeller *teller, BmwScheduler *scheduler, BmwSlot *slot)
@@ -30,18 +33,23 @@ bmw_tell_run(BmwTeller *teller, const BmwToldNumbers *numbers, int64 now_us)
 	tell_numbers(teller, numbers);
 	if (now_us >= teller->reports_at_us && bmw_report_is_due(teller->scheduler))
 		tell_reports(teller, now_us);
+	if (now_us >= teller->statistics_at_us && bmw_transaction_has_statistics())
+		report_statistics(teller, now_us);
 }
 
 void
 bmw_tell_shift(BmwTeller *teller, int64 back_us)
 {
 	teller->reports_at_us -= back_us;
+	teller->statistics_at_us -= back_us;
 }
 
 int64
 bmw_tell_wakeup_us(const BmwTeller *teller)
 {
-	return bmw_report_is_due(teller->scheduler) ? teller->reports_at_us : PG_INT64_MAX;
+	int64 wakeup = bmw_report_is_due(teller->scheduler) ? teller->reports_at_us : PG_INT64_MAX;
+
+	return bmw_transaction_has_statistics() ? Min(wakeup, teller->statistics_at_us) : wakeup;
 }
 
 static void
@@ -66,6 +74,13 @@ tell_reports(BmwTeller *teller, int64 now_us)
 	BmwReport report;
 
 	while (bmw_report_next(teller->scheduler, &report))
-		bmw_shared_reports_put(teller->slot, &report, now_us);
+		bmw_shared_reports_put(teller->slot, &report);
 	teller->reports_at_us = now_us + SECOND_US;
+}
+
+static void
+report_statistics(BmwTeller *teller, int64 now_us)
+{
+	bmw_transaction_report_statistics();
+	teller->statistics_at_us = now_us + SECOND_US;
 }

@@ -13,7 +13,8 @@ typedef struct BmwTeller
 {
 	BmwScheduler *scheduler;
 	BmwSlot *slot;
-	int64 reports_at_us; /* those of the endpoints, if there are some */
+	int64 reports_at_us;	/* those of the endpoints, if there are some */
+	int64 statistics_at_us; /* the next report of those that were held back */
 } BmwTeller;
 
 /* What a cycle knows beside its scheduler. */

@@ -118,9 +118,10 @@ typedef struct BmwSharedReport
 	Oid database; /* InvalidOid: free */
 	int shard;
 	int64 endpoint_id;
-	int64 at_us; /* when it was told; Unix microseconds, as held_until_us */
+	int64 since_us; /* when this became so; Unix microseconds, as held_until_us */
 	int64 held_until_us;
 	float4 rate;
+	int in_flight;
 	int allowed;
 	int reason; /* BmwWindowReason */
 	bool is_crowded;

@@ -31,15 +31,16 @@ bmw_shared_reports_forget(const BmwSlot *slot)
 }
 
 void
-bmw_shared_reports_put(const BmwSlot *slot, const BmwReport *report, int64 now_us)
+bmw_shared_reports_put(const BmwSlot *slot, const BmwReport *report)
 {
 	BmwSharedReports *set = set_of(slot->database, report->endpoint_id);
 	BmwSharedReport shared = {.database = slot->database,
 							  .shard = slot->shard,
 							  .endpoint_id = report->endpoint_id,
-							  .at_us = now_us,
+							  .since_us = report->since_us,
 							  .held_until_us = report->held_until_us,
 							  .rate = (float4) report->rate,
+							  .in_flight = report->in_flight,
 							  .allowed = report->allowed,
 							  .reason = report->reason,
 							  .is_crowded = report->is_crowded};
@@ -102,6 +103,6 @@ worth(const BmwSharedReport *report)
 {
 	if (!OidIsValid(report->database))
 		return PG_INT64_MIN;
-	return report->at_us +
+	return report->since_us +
 		   (report->reason != BMW_WINDOW_FREE || report->held_until_us != 0 ? HOUR_US : 0);
 }

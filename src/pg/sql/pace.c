@@ -14,7 +14,7 @@
 #include "pg/sql/visible.h"
 #include "utils/builtins.h"
 
-#define COLUMNS 6
+#define COLUMNS 7
 
 PG_FUNCTION_INFO_V1(bm_webhook_endpoint_paces);
 
@@ -92,6 +92,7 @@ put(ReturnSetInfo *result, const BmwSharedReport *report)
 	nulls[4] = reason_of(report) == NULL;
 	if (!nulls[4])
 		values[4] = CStringGetTextDatum(reason_of(report));
-	values[5] = TimestampTzGetDatum(bmw_from_unix_us(report->at_us));
+	values[5] = TimestampTzGetDatum(bmw_from_unix_us(report->since_us));
+	values[6] = Int32GetDatum(report->in_flight);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
