@@ -85,8 +85,8 @@ COMMENT ON COLUMN bm_webhook.endpoint_pace.as_of IS
 	'when this was found; it is not written again until it changes, whatever in_flight does';
 COMMENT ON COLUMN bm_webhook.endpoint_pace.in_flight IS 'requests without an answer yet, as of the last second';
 COMMENT ON COLUMN bm_webhook.endpoint_pace.reason IS
-	'why there are not more: answers late, refuses (503), limits its rate (429), nothing answers, or its application has '
-	'as many requests in flight as it may; NULL: nothing is wrong';
+	'why there are not more: answers late, refuses (503), limits its rate (429), nothing answers, as many requests go to '
+	'its address as may, or its application has as many requests in flight as it may; NULL: nothing is wrong';
 
 ALTER TABLE bm_webhook.endpoint ADD COLUMN use_proxy boolean, ALTER COLUMN use_proxy SET DEFAULT true;
 COMMENT ON COLUMN bm_webhook.endpoint.use_proxy IS

@@ -17,6 +17,8 @@
 
 #define MAX_NETWORK_TEXT 64
 #define BLANKS " \t"
+#define IPV4_DESTINATION                                                                           \
+	UINT64_C(0xFFFFFFFF00000000) /* no network of IPv6 that is used begins so */
 
 static const BmwNetwork special_ipv4[] = {
 	{AF_INET, 8, {0}},				   /* this network */
@@ -84,6 +86,20 @@ bmw_address_check(const BmwAddressPolicy *policy, const struct sockaddr *address
 	if (status != BMW_OK)
 		return status;
 	return bmw_ports_contain(&policy->ports, port) ? BMW_OK : BMW_ERROR_PORT_DENIED;
+}
+
+uint64_t
+bmw_address_destination(const struct sockaddr *address)
+{
+	BmwNetwork host;
+	uint64_t destination = 0;
+	int port;
+
+	(void) read_sockaddr(address, &host, &port);
+	for (int i = 0; i < (host.family == AF_INET ? 4 : 8); i++)
+		destination = destination << 8 | host.address[i];
+	return host.family == AF_INET ? IPV4_DESTINATION | destination
+								  : destination | (destination == 0);
 }
 
 static BmwStatus

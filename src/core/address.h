@@ -62,6 +62,11 @@ extern bool bmw_ports_contain(const BmwPorts *ports, int port);
  * included; IPv4-mapped IPv6 is denied by construction), BMW_ERROR_PORT_DENIED.
  */
 extern BmwStatus bmw_address_check(const BmwAddressPolicy *policy, const struct sockaddr *address);
+/*
+ * Which machine this leads to, as far as an address tells, whatever the port; never 0. An IPv6 address
+ * counts as its network of 64 bits, because a machine has all of those.
+ */
+extern uint64_t bmw_address_destination(const struct sockaddr *address);
 extern void bmw_address_policy_free(BmwAddressPolicy *policy);
 
 #endif

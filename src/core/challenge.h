@@ -19,10 +19,16 @@ typedef struct BmwChallenge
 	void *endpoint;		   /* the tag of its rules */
 	int64_t unverified_us; /* which of its states this is for */
 	int attempt;		   /* from 1 */
+	BmwParty *party;	   /* whose place at its destination it has; NULL: none */
 } BmwChallenge;
 
 /* The next that is to be sent; it is under way from then on. False: there is none. */
 extern bool bmw_challenge_next(BmwScheduler *scheduler, BmwChallenge *challenge);
+/* It is about to go there (address.h). False: it may not now. */
+extern bool bmw_challenge_enter(BmwScheduler *scheduler, BmwChallenge *challenge,
+								uint64_t destination);
+/* Nobody was asked: it is tried again in a moment. */
+extern void bmw_challenge_put_off(BmwScheduler *scheduler, const BmwChallenge *challenge);
 /* is_proved: and its row says so. Otherwise it is asked again, later and later, for a day. */
 extern void bmw_challenge_ended(BmwScheduler *scheduler, const BmwChallenge *challenge,
 								bool is_proved);

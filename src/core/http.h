@@ -43,6 +43,13 @@ typedef struct BmwHttpConfig
 	 */
 	bool (*may_open_socket)(void);
 	void (*socket_closed)(void);
+
+	/*
+	 * Asked before a request connects to an address and before it is sent on a connection that is open;
+	 * with a proxy the address is that of the receiver. NULL: all may. The same holds for it.
+	 */
+	bool (*may_enter)(void *context, void *tag, const struct sockaddr *address);
+	void *context; /* of may_enter */
 } BmwHttpConfig;
 
 /* Names and values are already checked (core/header.h). */

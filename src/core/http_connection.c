@@ -3,19 +3,29 @@
  *
  * The address policy is asked twice: with the socket address about to be
  * connected, and, for connections that are used again, before the request is
- * sent.
+ * sent. So is whether one more may go to that address.
  */
 #include "core/http_internal.h"
 
 #include <errno.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <unistd.h>
+
+typedef union Address
+{
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+} Address;
 
 static curl_socket_t open_socket(BmwTransfer *transfer, const struct curl_sockaddr *address);
 static bool bind_source(BmwTransfer *transfer, int fd, const struct sockaddr *source,
 						socklen_t len);
-static bool may_send(const BmwTransfer *transfer, const char *remote_ip, int remote_port);
+static void receiver_of(const BmwTransfer *transfer, const char *remote_ip, int remote_port,
+						Address *receiver);
+static bool may_enter(BmwTransfer *transfer, const struct sockaddr *receiver);
 static bool is_short_of_something(int error);
 
 curl_socket_t
@@ -26,7 +36,9 @@ bmw_http_connection_open(void *context, curlsocktype purpose, struct curl_sockad
 	(void) purpose;
 	/* that of the proxy, which is the administrator's */
 	if (transfer->stage == BMW_STAGE_PROXY)
-		return open_socket(transfer, address);
+		return may_enter(transfer, (const struct sockaddr *) &transfer->target)
+				   ? open_socket(transfer, address)
+				   : CURL_SOCKET_BAD;
 	/* one denied address in an answer denies the rest of it */
 	if (transfer->is_blocked ||
 		bmw_address_check(transfer->http->config.policy, &address->addr) != BMW_OK)
@@ -35,7 +47,8 @@ bmw_http_connection_open(void *context, curlsocktype purpose, struct curl_sockad
 		return CURL_SOCKET_BAD;
 	}
 	if (transfer->stage == BMW_STAGE_DIRECT)
-		return open_socket(transfer, address);
+		return may_enter(transfer, &address->addr) ? open_socket(transfer, address)
+												   : CURL_SOCKET_BAD;
 	bmw_http_proxy_keep_target(transfer, address);
 	return CURL_SOCKET_BAD;
 }
@@ -73,43 +86,51 @@ bmw_http_connection_check(void *context, char *remote_ip, char *local_ip, int re
 						  int local_port)
 {
 	BmwTransfer *transfer = context;
+	Address receiver;
 
 	(void) local_ip;
 	(void) local_port;
-	if (!transfer->is_blocked && may_send(transfer, remote_ip, remote_port))
+	receiver_of(transfer, remote_ip, remote_port, &receiver);
+	if (transfer->is_blocked ||
+		bmw_address_check(transfer->http->config.policy, &receiver.any) != BMW_OK)
 	{
-		transfer->sends++;
-		return CURL_PREREQFUNC_OK;
+		transfer->is_blocked = true;
+		return CURL_PREREQFUNC_ABORT;
 	}
-	transfer->is_blocked = true;
-	return CURL_PREREQFUNC_ABORT;
+	if (!may_enter(transfer, &receiver.any))
+		return CURL_PREREQFUNC_ABORT;
+	transfer->sends++;
+	return CURL_PREREQFUNC_OK;
 }
 
 /* Of a tunnel, its end is what counts, and not the proxy. */
-static bool
-may_send(const BmwTransfer *transfer, const char *remote_ip, int remote_port)
+static void
+receiver_of(const BmwTransfer *transfer, const char *remote_ip, int remote_port, Address *receiver)
 {
-	const BmwAddressPolicy *policy = transfer->http->config.policy;
-	union
-	{
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} address = {0};
-
+	*receiver = (Address){0};
 	if (transfer->stage == BMW_STAGE_PROXY)
-		return bmw_address_check(policy, (const struct sockaddr *) &transfer->target) == BMW_OK;
-	if (inet_pton(AF_INET, remote_ip, &address.v4.sin_addr) == 1)
+		memcpy(receiver, &transfer->target, sizeof(*receiver));
+	else if (inet_pton(AF_INET, remote_ip, &receiver->v4.sin_addr) == 1)
 	{
-		address.v4.sin_family = AF_INET;
-		address.v4.sin_port = htons((uint16_t) remote_port);
+		receiver->v4.sin_family = AF_INET;
+		receiver->v4.sin_port = htons((uint16_t) remote_port);
 	}
-	else if (inet_pton(AF_INET6, remote_ip, &address.v6.sin6_addr) == 1)
+	else if (inet_pton(AF_INET6, remote_ip, &receiver->v6.sin6_addr) == 1)
 	{
-		address.v6.sin6_family = AF_INET6;
-		address.v6.sin6_port = htons((uint16_t) remote_port);
+		receiver->v6.sin6_family = AF_INET6;
+		receiver->v6.sin6_port = htons((uint16_t) remote_port);
 	}
-	return bmw_address_check(policy, &address.any) == BMW_OK;
+}
+
+static bool
+may_enter(BmwTransfer *transfer, const struct sockaddr *receiver)
+{
+	const BmwHttpConfig *config = &transfer->http->config;
+
+	if (config->may_enter == NULL || config->may_enter(config->context, transfer->tag, receiver))
+		return true;
+	transfer->is_crowded = true;
+	return false;
 }
 
 static curl_socket_t

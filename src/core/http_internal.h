@@ -57,7 +57,8 @@ typedef struct BmwTransfer
 	bool is_local_fault;
 	bool is_source_fault; /* it was about the source address */
 	bool is_too_large;
-	int sends; /* how often the request was put on a connection */
+	bool is_crowded; /* may_enter() refused */
+	int sends;		 /* how often the request was put on a connection */
 	BmwHead head;
 	bool head_is_in_line; /* the last piece did not end its line */
 	size_t received;

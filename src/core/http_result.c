@@ -78,7 +78,11 @@ transport_of(const BmwTransfer *transfer)
 		return BMW_TRANSPORT_ABORTED;
 	if (transfer->is_blocked)
 		return BMW_TRANSPORT_BLOCKED;
-	/* of two addresses, the other may have been reached */
+	/* of two addresses, the other may have been reached, or found to be dead */
+	if (transfer->is_crowded &&
+		(transfer->code == CURLE_COULDNT_CONNECT || transfer->code == CURLE_ABORTED_BY_CALLBACK))
+		return BMW_TRANSPORT_CROWDED;
+	/* the same */
 	if (transfer->is_local_fault && transfer->code == CURLE_COULDNT_CONNECT)
 		return BMW_TRANSPORT_LOCAL;
 	if (bmw_http_proxy_is_at_fault(transfer))

@@ -50,7 +50,7 @@ bmw_http_transfer_set(BmwTransfer *transfer, const BmwHttpRequest *request)
 
 	transfer->code = CURLE_OK;
 	transfer->is_blocked = transfer->is_local_fault = transfer->is_too_large = false;
-	transfer->is_aborted = transfer->is_source_fault = false;
+	transfer->is_aborted = transfer->is_source_fault = transfer->is_crowded = false;
 	transfer->sends = 0;
 	transfer->received = transfer->kept = 0;
 	transfer->head = BMW_HEAD_STATUS;

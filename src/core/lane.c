@@ -180,6 +180,7 @@ bmw_lane_hand_out(BmwLane *lane, int64_t now_us)
 
 	lane->turn++;
 	job->started_us = now_us;
+	job->party = bmw_destination_start(lane);
 	bmw_window_started(&lane->window, lane->in_flight, now_us);
 	bmw_rate_limit_started(&lane->rate_limit, now_us);
 	lane->in_flight++;
@@ -313,6 +314,7 @@ land(BmwLane *lane, const BmwJob *job, BmwWindowEnd end, int64_t now_us)
 	lane->lanes->now_us = now_us;
 	lane->in_flight--;
 	lane->lanes->total.in_flight--;
+	bmw_destination_end(&lane->lanes->destinations, job->party);
 	bmw_window_finished(&lane->window, end, lane->in_flight, job->started_us, now_us);
 	bmw_lane_note(lane);
 }

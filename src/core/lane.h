@@ -28,6 +28,7 @@
 
 typedef struct BmwLane BmwLane;
 typedef struct BmwLanes BmwLanes;
+typedef struct BmwParty BmwParty; /* what some lanes have at a destination: destination.h */
 
 /* One delivery in memory. */
 typedef struct BmwJob
@@ -40,6 +41,7 @@ typedef struct BmwJob
 	int64_t first_attempt_us; /* 0: none yet */
 	int64_t queued_us;
 	int64_t started_us; /* the current attempt */
+	BmwParty *party;	/* whose place at its destination it has; NULL: none */
 	void *pass;			/* the caller's: which intake pass it belongs to, or NULL */
 	uint64_t matched;	/* the caller's: which endpoint of this id it was matched with */
 } BmwJob;
@@ -65,6 +67,18 @@ typedef struct BmwPlacePort
 	void *context;
 } BmwPlacePort;
 
+/*
+ * The same for requests to one destination, whoever sends them; of the limit, as many as `left` must be
+ * free beyond the one that is asked for. take NULL: there is no limit.
+ */
+typedef struct BmwDestinationPort
+{
+	bool (*take)(void *context, uint64_t destination, int left, int limit, int64_t now_us);
+	void (*give)(void *context, uint64_t destination);
+	void *context;
+	bool is_alone; /* nobody else sends: places become free when requests of ours end */
+} BmwDestinationPort;
+
 typedef struct BmwLaneCounts
 {
 	int queued; /* in both queues */
@@ -81,6 +95,9 @@ extern void bmw_lanes_limit(BmwLanes *lanes, int max_in_flight);
 
 extern void bmw_lanes_set_tokens(BmwLanes *lanes, const BmwTokenPort *tokens);
 extern void bmw_lanes_set_places(BmwLanes *lanes, const BmwPlacePort *places);
+extern void bmw_lanes_set_destinations(BmwLanes *lanes, const BmwDestinationPort *port);
+/* So many requests to one destination, whoever sends them; 0: as many as can be. */
+extern void bmw_lanes_limit_destinations(BmwLanes *lanes, int limit);
 /*
  * Is a job whose turn it is to be sent still? If not, it has been taken out of its lane, or that was
  * stopped; nothing counts as started, so that it costs neither a token nor a probe. Without it all are.
@@ -139,6 +156,13 @@ extern BmwLaneCounts bmw_lanes_counts(const BmwLanes *lanes);
 
 /* The next job to send now, counted as in flight; NULL when there is none. */
 extern BmwJob *bmw_lanes_next(BmwLanes *lanes, int64_t now_us);
+
+/*
+ * A request of the lane, which holds this place or none, is about to go there. False: as many go there
+ * as may. *held is given back by bmw_lanes_leave() or when the job that has it ends.
+ */
+extern bool bmw_lane_enter(BmwLane *lane, BmwParty **held, uint64_t destination, int64_t now_us);
+extern void bmw_lanes_leave(BmwLanes *lanes, BmwParty *held);
 
 /* The job is no longer in flight. hold_us > 0: the lane waits that long. */
 extern void bmw_lane_finished(BmwLane *lane, const BmwJob *job, BmwWindowEnd end, int64_t hold_us,

@@ -10,6 +10,7 @@
 
 #include <sys/queue.h>
 
+#include "core/destination.h"
 #include "core/heap.h"
 #include "core/lane.h"
 #include "core/lane_queue.h"
@@ -24,6 +25,7 @@ typedef struct BmwLaneReported
 	BmwWindowReason reason;
 	float rate;
 	bool is_crowded;
+	bool is_queueing;
 	int64_t held_until_us;
 	int64_t since_us;
 } BmwLaneReported;
@@ -33,6 +35,7 @@ struct BmwLane
 	BmwLanes *lanes;
 	BmwLane *hash_next;
 	BmwShareMember member;
+	BmwVisit visit;
 	BmwHeapNode held;	 /* in lanes->held */
 	BmwHeapNode waiting; /* in lanes->waiting */
 	int64_t endpoint_id;
@@ -62,8 +65,9 @@ struct BmwLanes
 	int buckets_length; /* a power of two */
 	int length;
 	BmwShares shares; /* whose turn is next */
-	BmwHeap held;	  /* lanes with jobs, by the end of their hold */
-	BmwHeap waiting;  /* lanes that want to fetch, by when they may */
+	BmwDestinations destinations;
+	BmwHeap held;	 /* lanes with jobs, by the end of their hold */
+	BmwHeap waiting; /* lanes that want to fetch, by when they may */
 	int capacity;
 	int max_in_flight;
 	BmwJobCheck check; /* NULL: all are to be sent */

@@ -11,6 +11,8 @@
 
 #include "core/lane_internal.h"
 
+#define NO_MEMORY_US INT64_C(1000000)
+
 static void end_holds(BmwLanes *lanes);
 static BmwLane *next_lane(const BmwLanes *lanes);
 static bool may_start(BmwLanes *lanes, BmwLane *lane, int64_t now_us);
@@ -54,6 +56,7 @@ bmw_lanes_destroy(BmwLanes *lanes)
 		}
 	bmw_heap_free(&lanes->held);
 	bmw_heap_free(&lanes->waiting);
+	bmw_destinations_free(&lanes->destinations);
 	bmw_share_free_all(&lanes->shares);
 	free(lanes->buckets);
 	free(lanes);
@@ -78,41 +81,11 @@ bmw_lanes_open(BmwLanes *lanes, int64_t endpoint_id, int max_in_flight)
 	return lane;
 }
 
-bool
-bmw_lane_set_application(BmwLane *lane, const char *application)
-{
-	return bmw_share_join(&lane->lanes->shares, lane, application);
-}
-
-void
-bmw_lanes_set_tokens(BmwLanes *lanes, const BmwTokenPort *tokens)
-{
-	lanes->shares.tokens = *tokens;
-}
-
-void
-bmw_lanes_set_places(BmwLanes *lanes, const BmwPlacePort *places)
-{
-	lanes->shares.places = *places;
-}
-
 void
 bmw_lanes_set_check(BmwLanes *lanes, BmwJobCheck check, void *context)
 {
 	lanes->check = check;
 	lanes->check_context = context;
-}
-
-void
-bmw_lane_set_application_rate(BmwLane *lane, int rate, int burst)
-{
-	bmw_share_set_rate(&lane->lanes->shares, lane, rate, burst);
-}
-
-void
-bmw_lane_set_application_limit(BmwLane *lane, int max_in_flight)
-{
-	bmw_share_set_limit(&lane->lanes->shares, lane, max_in_flight);
 }
 
 BmwLane *
@@ -182,6 +155,8 @@ bmw_lanes_wakeup_us(const BmwLanes *lanes, int64_t now_us)
 
 	if (next_lane(lanes) != NULL)
 		return now_us;
+	if (bmw_destinations_wakeup_us(&lanes->destinations) < wakeup)
+		wakeup = bmw_destinations_wakeup_us(&lanes->destinations);
 	if (held != NULL && held->key < wakeup)
 		wakeup = held->key;
 	if (waiting != NULL && waiting->key < wakeup)
@@ -221,6 +196,7 @@ bmw_lanes_shift(BmwLanes *lanes, int64_t by_us, int64_t now_us)
 {
 	lanes->now_us = now_us;
 	bmw_share_end_holds(&lanes->shares, BMW_NEVER_US);
+	bmw_destinations_hurry(&lanes->destinations);
 	for (int i = 0; i < lanes->buckets_length; i++)
 		for (BmwLane *lane = lanes->buckets[i]; lane != NULL; lane = lane->hash_next)
 			bmw_lane_shift(lane, by_us);
@@ -238,7 +214,10 @@ bmw_lane_refresh(BmwLane *lane)
 		lane->open_us = lane->hold_until_us;
 	if (lane->open_us < bmw_rate_limit_next_us(&lane->rate_limit))
 		lane->open_us = bmw_rate_limit_next_us(&lane->rate_limit);
-	bmw_share_update(&lanes->shares, lane, may_send && lane->open_us <= lanes->now_us);
+	if (!may_send || lane->open_us > lanes->now_us)
+		bmw_destination_withdraw(&lanes->destinations, lane);
+	bmw_share_update(&lanes->shares, lane,
+					 may_send && lane->open_us <= lanes->now_us && !lane->visit.is_waiting);
 	set_or_remove(&lanes->held, &lane->held,
 				  may_send && lane->open_us > lanes->now_us && lane->open_us != BMW_NEVER_US,
 				  lane->open_us);
@@ -250,9 +229,12 @@ static void
 end_holds(BmwLanes *lanes)
 {
 	const BmwHeapNode *top;
+	BmwLane *lane;
 
 	while ((top = bmw_heap_top(&lanes->held)) != NULL && top->key <= lanes->now_us)
 		bmw_lane_refresh(top->item);
+	while ((lane = bmw_destinations_call(&lanes->destinations, lanes->now_us)) != NULL)
+		bmw_lane_refresh(lane);
 	bmw_share_end_holds(&lanes->shares, lanes->now_us);
 }
 
@@ -266,8 +248,16 @@ next_lane(const BmwLanes *lanes)
 static bool
 may_start(BmwLanes *lanes, BmwLane *lane, int64_t now_us)
 {
-	if (bmw_share_admit(&lanes->shares, lane, now_us))
+	if (!bmw_destination_admit(&lanes->destinations, lane, now_us))
+	{
+		if (lane->visit.party == NULL)
+			lane->hold_until_us = now_us + NO_MEMORY_US;
+		bmw_lane_refresh(lane);
+	}
+	else if (bmw_share_admit(&lanes->shares, lane, now_us))
 		return true;
+	else
+		bmw_destination_withdraw(&lanes->destinations, lane);
 	bmw_lane_note(lane);
 	return false;
 }

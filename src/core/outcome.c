@@ -35,7 +35,7 @@ bmw_outcome_decide(const BmwAttempt *attempt, const BmwSchedule *schedule)
 
 	BmwOutcome outcome = {.error_class = error_class(attempt->transport), .end = BMW_WINDOW_VOID};
 
-	if (attempt->transport == BMW_TRANSPORT_ABORTED)
+	if (attempt->transport == BMW_TRANSPORT_ABORTED || attempt->transport == BMW_TRANSPORT_CROWDED)
 	{
 		outcome.verdict = BMW_VERDICT_ABORTED;
 		return outcome;
@@ -103,6 +103,7 @@ error_class(BmwTransport transport)
 		case BMW_TRANSPORT_BLOCKED:
 			return "blocked_address";
 		case BMW_TRANSPORT_LOCAL:
+		case BMW_TRANSPORT_CROWDED:
 		case BMW_TRANSPORT_ABORTED:
 			return "local";
 	}
@@ -145,6 +146,7 @@ end_of_transport(BmwTransport transport)
 		case BMW_TRANSPORT_BLOCKED:
 			return BMW_WINDOW_FAILURE;
 		case BMW_TRANSPORT_LOCAL:
+		case BMW_TRANSPORT_CROWDED:
 		case BMW_TRANSPORT_ABORTED:
 			break;
 	}

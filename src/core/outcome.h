@@ -30,6 +30,7 @@ typedef enum BmwTransport
 	BMW_TRANSPORT_TOO_LARGE, /* headers or body over our ceiling */
 	BMW_TRANSPORT_BLOCKED,	 /* the address policy refused */
 	BMW_TRANSPORT_LOCAL,	 /* our fault: descriptors, memory */
+	BMW_TRANSPORT_CROWDED,	 /* not sent: as many requests go to its address as may */
 	BMW_TRANSPORT_ABORTED	 /* by us: its endpoint was disabled or deleted */
 } BmwTransport;
 
@@ -40,7 +41,7 @@ typedef enum BmwVerdict
 	BMW_VERDICT_GIVE_UP, /* the schedule is exhausted */
 	BMW_VERDICT_GONE,	 /* give up, and disable the endpoint */
 	BMW_VERDICT_LOCAL,	 /* not an attempt: send again at retry_at_us */
-	BMW_VERDICT_ABORTED	 /* not an attempt: send again when its endpoint is enabled */
+	BMW_VERDICT_ABORTED	 /* not an attempt: send again when its endpoint may be sent to */
 } BmwVerdict;
 
 #define BMW_RETRY_AFTER_NONE (-1)

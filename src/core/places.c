@@ -36,6 +36,8 @@ bmw_places_take(BmwPlaceSet *set, const BmwPlaceRequest *request)
 		places->last = (uint32_t) request->by;
 		return true;
 	}
+	if (request->left > 0)
+		return false;
 	places->waiting |= me;
 	places->waiting_until_us = request->now_us + WAITING_US;
 	return false;
@@ -91,7 +93,7 @@ may_take(const BmwPlaces *places, const BmwPlaceRequest *request)
 	const uint32_t me = UINT32_C(1) << request->by;
 	int part;
 
-	if (taken_by_all(places) >= request->limit)
+	if (taken_by_all(places) + request->left >= request->limit)
 		return false;
 	if ((places->waiting & ~me) == 0)
 		return true;

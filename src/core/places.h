@@ -6,7 +6,8 @@
  * others. When all of a set are in use, whoever comes waits: never is the limit exceeded.
  *
  * While several want places, each is sure of its part of them, and what is left over they take in
- * turn. Who has been refused asks again after BMW_PLACES_AGAIN_US.
+ * turn. Who has been refused asks again after BMW_PLACES_AGAIN_US. Who has to leave some to others is
+ * not sure of any: they would be kept for nobody.
  */
 #ifndef BMW_CORE_PLACES_H
 #define BMW_CORE_PLACES_H
@@ -40,6 +41,7 @@ typedef struct BmwPlaceRequest
 	uint32_t group;
 	int by;
 	int limit; /* of all together, 1 to 10,000 */
+	int left;  /* so many more of them must be free: who asks leaves them to others */
 	int64_t now_us;
 } BmwPlaceRequest;
 

@@ -38,6 +38,7 @@ bmw_report_next(BmwScheduler *scheduler, BmwReport *report)
 										   .reason = report->reason,
 										   .rate = (float) report->rate,
 										   .is_crowded = report->is_crowded,
+										   .is_queueing = report->is_queueing,
 										   .held_until_us = report->held_until_us,
 										   .since_us = report->since_us};
 		return true;
@@ -55,6 +56,7 @@ make(const BmwLane *lane, int64_t now_us)
 						.rate = rounded(window->pace.rate),
 						.reason = bmw_window_reason(window),
 						.is_crowded = bmw_share_is_crowded(lane),
+						.is_queueing = lane->visit.is_waiting,
 						.since_us = lane->reported.since_us};
 
 	if (bmw_breaker_is_open(&window->breaker))
@@ -83,5 +85,5 @@ is_another(const BmwLane *lane, const BmwReport *report)
 
 	return report->allowed != last->allowed || report->reason != last->reason ||
 		   (float) report->rate != last->rate || report->held_until_us != last->held_until_us ||
-		   report->is_crowded != last->is_crowded;
+		   report->is_crowded != last->is_crowded || report->is_queueing != last->is_queueing;
 }

@@ -20,7 +20,8 @@ typedef struct BmwReport
 	int64_t held_until_us; /* nothing is sent before; 0: it is not held */
 	int64_t since_us;	   /* when this became so, in_flight apart */
 	BmwWindowReason reason;
-	bool is_crowded; /* its application has as many requests in flight as it may */
+	bool is_crowded;  /* its application has as many requests in flight as it may */
+	bool is_queueing; /* as many requests go to its address as may */
 } BmwReport;
 
 /* Are there lanes whose report may be another one now? */

@@ -71,6 +71,7 @@ bmw_scheduler_set_limits(BmwScheduler *scheduler, const BmwLimits *limits)
 {
 	scheduler->limits = *limits;
 	bmw_lanes_limit(scheduler->lanes, limits->max_in_flight);
+	bmw_lanes_limit_destinations(scheduler->lanes, limits->max_to_destination);
 }
 
 void
@@ -83,6 +84,13 @@ void
 bmw_scheduler_set_places(BmwScheduler *scheduler, const BmwPlacePort *places)
 {
 	bmw_lanes_set_places(scheduler->lanes, places);
+}
+
+void
+bmw_scheduler_set_destinations(BmwScheduler *scheduler, const BmwDestinationPort *port)
+{
+	bmw_lanes_set_destinations(scheduler->lanes, port);
+	bmw_lanes_limit_destinations(scheduler->lanes, scheduler->limits.max_to_destination);
 }
 
 void

@@ -44,6 +44,7 @@ typedef struct BmwDelivery BmwDelivery;
 typedef struct BmwLimits
 {
 	int max_in_flight;		   /* of one application; of all, twice that */
+	int max_to_destination;	   /* of all that send; 0: no limit */
 	int lane_capacity;		   /* deliveries in each queue of a lane */
 	int64_t max_bytes;		   /* of bodies in memory; over it by two for each lane at most */
 	int64_t flush_interval_us; /* that an outcome may wait to be written */
@@ -75,6 +76,7 @@ extern void bmw_scheduler_set_limits(BmwScheduler *scheduler, const BmwLimits *l
 /* Who counts the requests of applications (lane.h). Without it they have no rate limit. */
 extern void bmw_scheduler_set_tokens(BmwScheduler *scheduler, const BmwTokenPort *tokens);
 extern void bmw_scheduler_set_places(BmwScheduler *scheduler, const BmwPlacePort *places);
+extern void bmw_scheduler_set_destinations(BmwScheduler *scheduler, const BmwDestinationPort *port);
 extern void bmw_scheduler_set_mode(BmwScheduler *scheduler, BmwMode mode);
 /* Everything is paused: events are taken, and wait in the table. */
 extern void bmw_scheduler_set_paused(BmwScheduler *scheduler, bool is_paused);
@@ -276,6 +278,9 @@ typedef struct BmwEnd
 extern bool bmw_scheduler_next_request(BmwScheduler *scheduler, BmwRequest *request);
 /* It could not even be started, for a reason of ours: again in a second, no attempt. */
 extern void bmw_scheduler_not_started(BmwScheduler *scheduler, BmwDelivery *delivery);
+/* It is about to go there (address.h). False: it may not now; it ends with BMW_TRANSPORT_CROWDED. */
+extern bool bmw_scheduler_enter(BmwScheduler *scheduler, BmwDelivery *delivery,
+								uint64_t destination);
 /*
  * Returns the record, to which the caller adds error and response; NULL: a local
  * fault or an abort that counts as no attempt. The endpoint's health is judged.

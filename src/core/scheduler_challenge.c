@@ -25,7 +25,7 @@ static bool may_be_asked(const BmwTarget *target);
 static void ask(BmwScheduler *scheduler, BmwTrial *trial, BmwChallenge *challenge);
 static bool is_crowded(const BmwScheduler *scheduler, const BmwTarget *target);
 static bool is_of_same(const BmwTarget *a, const BmwTarget *b);
-static void take_place_back(BmwTrials *trials, const BmwChallenge *challenge);
+static void take_place_back(BmwScheduler *scheduler, const BmwChallenge *challenge);
 static void fail(BmwScheduler *scheduler, BmwTrial *trial);
 
 bool
@@ -109,6 +109,30 @@ bmw_challenge_next(BmwScheduler *scheduler, BmwChallenge *challenge)
 	return false;
 }
 
+bool
+bmw_challenge_enter(BmwScheduler *scheduler, BmwChallenge *challenge, uint64_t destination)
+{
+	const BmwTarget *target = bmw_target_find(scheduler, challenge->endpoint_id);
+
+	return target != NULL &&
+		   bmw_lane_enter(target->lane, &challenge->party, destination, scheduler->now_us);
+}
+
+void
+bmw_challenge_put_off(BmwScheduler *scheduler, const BmwChallenge *challenge)
+{
+	const BmwTarget *target = bmw_target_find(scheduler, challenge->endpoint_id);
+	BmwTrial *trial = target != NULL ? target->trial : NULL;
+
+	take_place_back(scheduler, challenge);
+	if (trial == NULL || trial->asked_for_us != challenge->unverified_us)
+		return;
+	trial->asked_for_us = 0;
+	if (trial->unverified_us == challenge->unverified_us)
+		trial->attempts--;
+	plan(scheduler, trial, scheduler->now_us + CROWDED_US);
+}
+
 /* It may be another endpoint by now, or have another URL: then this was for nothing. */
 void
 bmw_challenge_ended(BmwScheduler *scheduler, const BmwChallenge *challenge, bool is_proved)
@@ -116,7 +140,7 @@ bmw_challenge_ended(BmwScheduler *scheduler, const BmwChallenge *challenge, bool
 	BmwTarget *target = bmw_target_find(scheduler, challenge->endpoint_id);
 	BmwTrial *trial = target != NULL ? target->trial : NULL;
 
-	take_place_back(&scheduler->trials, challenge);
+	take_place_back(scheduler, challenge);
 	if (trial == NULL || trial->asked_for_us != challenge->unverified_us)
 		return;
 	trial->asked_for_us = 0;
@@ -198,10 +222,12 @@ is_of_same(const BmwTarget *a, const BmwTarget *b)
 }
 
 static void
-take_place_back(BmwTrials *trials, const BmwChallenge *challenge)
+take_place_back(BmwScheduler *scheduler, const BmwChallenge *challenge)
 {
+	BmwTrials *trials = &scheduler->trials;
 	int i = 0;
 
+	bmw_lanes_leave(scheduler->lanes, challenge->party);
 	while (i < trials->asked_length && (trials->asked[i].endpoint_id != challenge->endpoint_id ||
 										trials->asked[i].unverified_us != challenge->unverified_us))
 		i++;

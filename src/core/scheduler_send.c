@@ -87,6 +87,13 @@ bmw_scheduler_not_started(BmwScheduler *scheduler, BmwDelivery *delivery)
 	give_back(scheduler, delivery, BMW_SECOND_US);
 }
 
+bool
+bmw_scheduler_enter(BmwScheduler *scheduler, BmwDelivery *delivery, uint64_t destination)
+{
+	assert(delivery->state == BMW_DELIVERY_IN_FLIGHT);
+	return bmw_lane_enter(delivery->job.lane, &delivery->job.party, destination, scheduler->now_us);
+}
+
 BmwRecord *
 bmw_scheduler_ended(BmwScheduler *scheduler, BmwDelivery *delivery, const BmwEnd *end)
 {

@@ -59,6 +59,12 @@ bmw_share_join(BmwShares *shares, BmwLane *lane, const char *application)
 	return true;
 }
 
+uint64_t
+bmw_share_number(const BmwLane *lane)
+{
+	return lane->member.share->number;
+}
+
 void
 bmw_share_leave(BmwShares *shares, BmwLane *lane)
 {
@@ -134,6 +140,7 @@ make(BmwShares *shares, const char *application)
 	share->hash_next = *bucket_of(shares, application);
 	*bucket_of(shares, application) = share;
 	share->held.item = share;
+	share->number = ++shares->made;
 	shares->length++;
 	return share;
 }

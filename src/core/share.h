@@ -62,6 +62,7 @@ typedef struct BmwShares
 	int length;
 	BmwShare *ring; /* those with ready lanes; whose turn is next */
 	uint64_t turns;
+	uint64_t made;
 	int in_flight;
 	int doubtful; /* of these, of lanes that are */
 	BmwHeap held; /* shares that wait for a token or a place, by when to ask again */
@@ -76,6 +77,8 @@ extern bool bmw_share_join(BmwShares *shares, BmwLane *lane, const char *applica
 extern void bmw_share_set_rate(BmwShares *shares, BmwLane *lane, int rate, int burst);
 /* So many requests in flight of the lane's share, here and in other processes; 0: any. */
 extern void bmw_share_set_limit(BmwShares *shares, BmwLane *lane, int max_in_flight);
+/* Of the lane's share, never that of another; not 0. */
+extern uint64_t bmw_share_number(const BmwLane *lane);
 /* The lane is about to be freed. */
 extern void bmw_share_leave(BmwShares *shares, BmwLane *lane);
 /* Counts what the lane has in flight, and puts it among the ready lanes or takes it out. */

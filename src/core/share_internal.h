@@ -21,6 +21,7 @@ struct BmwShare
 	BmwShare *ring_next; /* NULL: no lane is ready */
 	BmwShare *ring_previous;
 	BmwShareQueue ready[BMW_SHARE_RULES];
+	uint64_t number;
 	int ready_length;
 	int lanes;
 	int in_flight;

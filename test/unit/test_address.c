@@ -271,6 +271,31 @@ test_local(void)
 	bmw_networks_free(&networks);
 }
 
+static uint64_t
+destination_of(const char *text)
+{
+	struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = htons(443)};
+	struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6, .sin6_port = htons(443)};
+
+	if (inet_pton(AF_INET6, text, &ipv6.sin6_addr) == 1)
+		return bmw_address_destination((const struct sockaddr *) &ipv6);
+	CHECK_INT(inet_pton(AF_INET, text, &ipv4.sin_addr), 1);
+	return bmw_address_destination((const struct sockaddr *) &ipv4);
+}
+
+/* Of IPv6 a whole network is one, and nothing of it one of IPv4. */
+static void
+test_destination(void)
+{
+	CHECK(destination_of("93.184.215.14") == destination_of("93.184.215.14"));
+	CHECK(destination_of("93.184.215.14") != destination_of("93.184.215.15"));
+	CHECK(destination_of("2606:2800:21f:cb07::1") ==
+		  destination_of("2606:2800:21f:cb07:6820:80da::1"));
+	CHECK(destination_of("2606:2800:21f:cb07::1") != destination_of("2606:2800:21f:cb08::1"));
+	CHECK(destination_of("::5db8:d70e") != destination_of("93.184.215.14"));
+	CHECK(destination_of("::1") != 0 && destination_of("0.0.0.0") != 0);
+}
+
 int
 main(void)
 {
@@ -280,5 +305,6 @@ main(void)
 	test_ports();
 	test_syntax();
 	test_local();
+	test_destination();
 	return unit_finish("address");
 }

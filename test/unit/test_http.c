@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include "core/http.h"
 
+#include <limits.h>
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <netdb.h>
@@ -274,6 +275,16 @@ allow(const char *networks)
 	CHECK_INT(bmw_ports_parse("1-65535", &policy.ports), BMW_OK);
 }
 
+static int entries; /* that are allowed still */
+
+static bool
+may_enter(void *context, void *tag, const struct sockaddr *address)
+{
+	(void) tag;
+	CHECK(context == &entries && address->sa_family == AF_INET);
+	return entries > 0 && entries-- > 0;
+}
+
 static void
 begin_with(int max_connections, int pools)
 {
@@ -285,10 +296,13 @@ begin_with(int max_connections, int pools)
 		.policy = &policy,
 		.may_open_socket = may_open,
 		.socket_closed = closed,
+		.may_enter = may_enter,
+		.context = &entries,
 	};
 
 	allow("127.0.0.0/8");
 	sockets_highest = 0;
+	entries = INT_MAX;
 	server.requests = server.connections = 0;
 	http = bmw_http_create(&config);
 	CHECK(http != NULL);
@@ -386,6 +400,33 @@ test_success(void)
 	CHECK(result->times.first_byte_us <= result->times.total_us && result->times.total_us < 5 * S);
 	CHECK_INT(result->times.tls_us, 0);
 	CHECK(bmw_http_next(http) == NULL);
+	end();
+}
+
+/* Asked before it connects and before it is sent, also on a connection that is open. */
+static void
+test_crowded(void)
+{
+	const Script script = {.reply = OK_REPLY};
+	const BmwHttpRequest request = request_to(server_url);
+	const struct
+	{
+		int entries;
+		BmwTransport transport;
+	} steps[] = {{0, BMW_TRANSPORT_CROWDED},
+				 {1, BMW_TRANSPORT_CROWDED},
+				 {2, BMW_TRANSPORT_OK},
+				 {0, BMW_TRANSPORT_CROWDED},
+				 {INT_MAX, BMW_TRANSPORT_OK}};
+
+	begin(&script);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+	{
+		entries = steps[i].entries;
+		CHECK_INT(bmw_http_start(http, &request), BMW_OK);
+		CHECK_INT(next()->transport, steps[i].transport);
+	}
+	CHECK_INT(server.requests, 2);
 	end();
 }
 
@@ -1076,6 +1117,7 @@ main(void)
 {
 	start_server();
 	test_success();
+	test_crowded();
 	test_cases();
 	test_long_response_is_cut();
 	test_retry_after();

@@ -88,6 +88,7 @@ bmw_cycle_create(BmwSlot *slot)
 	BmwCycle *cycle = MemoryContextAllocZero(TopMemoryContext, sizeof(*cycle));
 	BmwTokenPort tokens = bmw_shared_tokens(slot);
 	BmwPlacePort places = bmw_shared_places(slot);
+	BmwDestinationPort destinations = bmw_shared_destinations(slot);
 	BmwLimits now;
 
 	bmw_descriptors_init();
@@ -99,6 +100,7 @@ bmw_cycle_create(BmwSlot *slot)
 	bmw_transaction_require_memory(cycle->scheduler != NULL);
 	bmw_scheduler_set_tokens(cycle->scheduler, &tokens);
 	bmw_scheduler_set_places(cycle->scheduler, &places);
+	bmw_scheduler_set_destinations(cycle->scheduler, &destinations);
 	bmw_filters_init(&cycle->filters, slot);
 	bmw_endpoints_init(&cycle->endpoints, cycle->scheduler, slot, &cycle->filters);
 	bmw_intake_init(&cycle->intake, cycle->scheduler, slot, &cycle->endpoints, &cycle->filters);
@@ -193,6 +195,7 @@ static BmwLimits
 limits(void)
 {
 	return (BmwLimits){.max_in_flight = bmw_descriptors_max_in_flight(),
+					   .max_to_destination = bmw_max_in_flight_per_address,
 					   .lane_capacity = LANE_CAPACITY,
 					   .max_bytes = MAX_BYTES,
 					   .flush_interval_us = bmw_flush_interval * INT64CONST(1000),

@@ -37,6 +37,7 @@ static void tell_places(BmwSender *sender);
 static bool start_delivery(BmwSender *sender, const BmwRequest *request);
 static void start_challenges(BmwSender *sender);
 static bool start(BmwSender *sender, const Sending *sending);
+static bool may_enter(void *context, void *tag, const struct sockaddr *address);
 static bool is_unwanted(const void *tag, void *context);
 static void take_results(BmwSender *sender);
 static void take_result(BmwSender *sender, const BmwHttpResult *result);
@@ -128,6 +129,8 @@ create_http(BmwSender *sender)
 		.egress = &sender->egress,
 		.may_open_socket = bmw_descriptors_take,
 		.socket_closed = bmw_descriptors_give_back,
+		.may_enter = may_enter,
+		.context = sender,
 	};
 
 	bmw_guc_address_policy(&sender->policy);
@@ -224,6 +227,17 @@ start(BmwSender *sender, const Sending *sending)
 							  .connect_timeout_ms = Min(sending->timeout_ms, CONNECT_TIMEOUT_MS),
 							  .tag = sending->tag,
 						  }) == BMW_OK;
+}
+
+static bool
+may_enter(void *context, void *tag, const struct sockaddr *address)
+{
+	const BmwSender *sender = context;
+	const uint64 destination = bmw_address_destination(address);
+
+	if (bmw_verify_is_ours(sender->verifier, tag))
+		return bmw_challenge_enter(sender->scheduler, &((BmwAsked *) tag)->challenge, destination);
+	return bmw_scheduler_enter(sender->scheduler, tag, destination);
 }
 
 static bool

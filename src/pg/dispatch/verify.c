@@ -25,6 +25,7 @@ typedef struct Writing
 static bool make_value(char *value);
 static BmwEvent *make_event(BmwVerifier *verifier, const BmwAsked *asked, int64 now_us);
 static void free_place(BmwVerifier *verifier, BmwAsked *asked, bool is_proved);
+static void forget(BmwAsked *asked);
 static void judge(BmwAsked *asked, const BmwHttpResult *result);
 static void make_text(char *error);
 static void write_all(void *context);
@@ -73,6 +74,12 @@ bmw_verify_take(BmwVerifier *verifier, const BmwHttpResult *result)
 {
 	BmwAsked *asked = result->tag;
 
+	if (result->transport == BMW_TRANSPORT_CROWDED)
+	{
+		bmw_challenge_put_off(verifier->scheduler, &asked->challenge);
+		forget(asked);
+		return;
+	}
 	judge(asked, result);
 	asked->has_ended = true;
 	verifier->ended_length++;
@@ -137,6 +144,12 @@ static void
 free_place(BmwVerifier *verifier, BmwAsked *asked, bool is_proved)
 {
 	bmw_challenge_ended(verifier->scheduler, &asked->challenge, is_proved);
+	forget(asked);
+}
+
+static void
+forget(BmwAsked *asked)
+{
 	bmw_event_release(asked->event);
 	*asked = (BmwAsked){0};
 }

@@ -25,6 +25,7 @@ char *bmw_denied_networks = NULL;
 char *bmw_allowed_ports = NULL;
 int bmw_shards = 1;
 int bmw_max_in_flight = 2000;
+int bmw_max_in_flight_per_address = 500;
 int bmw_max_payload = 262144;
 int bmw_flush_interval = 10;
 int bmw_disable_after = 432000;
@@ -97,6 +98,9 @@ static const IntSetting int_settings[] = {
 	{"bm_webhook.max_in_flight",
 	 "Requests that a dispatcher has open at the same time for one application; for all, twice as many.",
 	 &bmw_max_in_flight, 2000, 1, BMW_MAX_IN_FLIGHT, PGC_SIGHUP, 0},
+	{"bm_webhook.max_in_flight_per_address",
+	 "Requests that go to one address at the same time, whoever has registered it; 0: any number.",
+	 &bmw_max_in_flight_per_address, 500, 0, 10000, PGC_SIGHUP, 0},
 	{"bm_webhook.max_payload", "Largest data of an event.", &bmw_max_payload, 262144, 1024,
 	 64 * 1024 * 1024, PGC_SUSET, GUC_UNIT_BYTE},
 	{"bm_webhook.retention",

@@ -221,7 +221,13 @@ startup(void)
 			SpinLockInit(&bmw_shared->emit_tokens[i].mutex);
 		}
 		for (int i = 0; i < BMW_PLACE_SETS; i++)
+		{
 			SpinLockInit(&bmw_shared->places[i].mutex);
+			SpinLockInit(&bmw_shared->destinations[i].mutex);
+		}
+		if (!pg_strong_random(&bmw_shared->destination_seed, sizeof(bmw_shared->destination_seed)))
+			ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
+					errmsg("could not generate a random number"));
 		for (int i = 0; i < BMW_REPORT_SETS; i++)
 			SpinLockInit(&bmw_shared->reports[i].mutex);
 	}

@@ -22,7 +22,7 @@
 #define BMW_MAX_REQUESTS 64
 #define BMW_LAST_ERROR_SIZE 256
 #define BMW_TOKEN_SETS 4096	 /* see docs/delivery.md, Pace: how many applications have room */
-#define BMW_PLACE_SETS 4096	 /* the same */
+#define BMW_PLACE_SETS 4096	 /* the same; and how many addresses can have requests at a time */
 #define BMW_REPORT_SETS 2048 /* docs/delivery.md says of how many endpoints the pace is shown */
 #define BMW_REPORTS_IN_SET 8
 #define BMW_MAX_DUE 64 /* endpoints in a slot for which SQL has made deliveries due */
@@ -105,7 +105,7 @@ typedef struct BmwSharedTokens
 	BmwTokenSet set;
 } BmwSharedTokens;
 
-/* What some applications have in flight. */
+/* What some applications have in flight, or goes to some addresses. */
 typedef struct BmwSharedPlaces
 {
 	slock_t mutex;
@@ -125,6 +125,7 @@ typedef struct BmwSharedReport
 	int allowed;
 	int reason; /* BmwWindowReason */
 	bool is_crowded;
+	bool is_queueing;
 } BmwSharedReport;
 
 typedef struct BmwSharedReports
@@ -145,6 +146,8 @@ typedef struct BmwShared
 	BmwSharedTokens tokens[BMW_TOKEN_SETS];
 	BmwSharedTokens emit_tokens[BMW_TOKEN_SETS];
 	BmwSharedPlaces places[BMW_PLACE_SETS];
+	BmwSharedPlaces destinations[BMW_PLACE_SETS];
+	uint64 destination_seed; /* of their hash: who chooses addresses must not choose a set */
 	BmwSharedReports reports[BMW_REPORT_SETS];
 } BmwShared;
 

@@ -43,7 +43,8 @@ bmw_shared_reports_put(const BmwSlot *slot, const BmwReport *report)
 							  .in_flight = report->in_flight,
 							  .allowed = report->allowed,
 							  .reason = report->reason,
-							  .is_crowded = report->is_crowded};
+							  .is_crowded = report->is_crowded,
+							  .is_queueing = report->is_queueing};
 	BmwSharedReport *place;
 
 	SpinLockAcquire(&set->mutex);

@@ -72,6 +72,8 @@ compare(const void *a, const void *b)
 static const char *
 reason_of(const BmwSharedReport *report)
 {
+	if (reasons[report->reason] == NULL && report->is_queueing)
+		return "as many requests go to its address as may";
 	if (reasons[report->reason] == NULL && report->is_crowded)
 		return "its application has as many requests in flight as it may";
 	return reasons[report->reason];
