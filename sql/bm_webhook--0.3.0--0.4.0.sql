@@ -1829,6 +1829,95 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS 
 $$;
 
 -------------------------------------------------------------------------------
+-- Requests of which the dispatcher crashes
+-------------------------------------------------------------------------------
+
+COMMENT ON TABLE bm_webhook.set_aside IS
+	'outcomes that the log refused, by a constraint or a trigger of yours: these deliveries are neither sent nor '
+	'changed until retry_set_aside() has recorded them; deliveries of which the dispatcher crashed three times '
+	'(error_class crash), which are not sent until retry_set_aside(); and deliveries that set_aside() was called for, '
+	'which are not sent until put_back()';
+COMMENT ON COLUMN bm_webhook.set_aside.asked_by IS
+	'who has called set_aside(), and cause is why; the other columns are what the delivery was. NULL: the log refused '
+	'the outcome, or the dispatcher crashed';
+
+-- What has ended meanwhile is not begun again by an outcome that says "later". What crashed the dispatcher is due.
+CREATE OR REPLACE FUNCTION bm_webhook_internal.record(s bm_webhook.set_aside) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	DELETE FROM bm_webhook.set_aside a WHERE a.event_id = s.event_id AND a.endpoint_id = s.endpoint_id;
+	IF s.error_class = 'crash' THEN
+		UPDATE bm_webhook.delivery d SET status = 'pending', next_attempt_at = clock_timestamp(), error_class = NULL,
+				error = NULL
+			WHERE d.event_id = s.event_id AND d.endpoint_id = s.endpoint_id AND d.status = 'failed';
+		RETURN;
+	END IF;
+	INSERT INTO bm_webhook.delivery AS d (event_id, endpoint_id, status, attempts, next_attempt_at, first_attempt_at,
+			last_attempt_at, http_status, error_class, error, duration)
+		VALUES (s.event_id, s.endpoint_id, s.status, s.attempts, s.next_attempt_at, s.first_attempt_at,
+			s.last_attempt_at, s.http_status, s.error_class, s.error, s.duration)
+		ON CONFLICT (event_id, endpoint_id) DO UPDATE SET status = excluded.status, attempts = excluded.attempts,
+			next_attempt_at = excluded.next_attempt_at, first_attempt_at = excluded.first_attempt_at,
+			last_attempt_at = coalesce(excluded.last_attempt_at, d.last_attempt_at), http_status = excluded.http_status,
+			error_class = excluded.error_class, error = excluded.error, duration = excluded.duration
+		WHERE d.status = 'pending' OR excluded.status <> 'pending';
+	IF s.is_failed_attempt THEN
+		INSERT INTO bm_webhook.failed_attempt (event_id, endpoint_id, attempt, attempted_at, error_class, http_status, error,
+				name_time, connect_time, tls_time, first_byte_time, total_time, response)
+			VALUES (s.event_id, s.endpoint_id, s.attempts, s.last_attempt_at, s.error_class, s.http_status, s.error,
+				s.name_time, s.connect_time, s.tls_time, s.first_byte_time, s.duration, s.response);
+	END IF;
+	IF s.is_exhausted THEN
+		PERFORM bm_webhook.emit('delivery.exhausted', jsonb_build_object('event_id', e.id, 'event_type', e.type,
+				'endpoint_id', s.endpoint_id, 'attempts', s.attempts, 'http_status', s.http_status,
+				'error_class', s.error_class, 'error', s.error),
+				(SELECT p.application FROM bm_webhook.endpoint p WHERE p.id = s.endpoint_id), e.channel, e.message_id)
+			FROM bm_webhook.event e WHERE e.id = s.event_id;
+	END IF;
+END
+$$;
+
+COMMENT ON FUNCTION bm_webhook.retry_set_aside(uuid, bigint) IS
+	'writes outcomes that were set aside (of an event, of an endpoint, all) into the log, makes deliveries that '
+	'crashed the dispatcher due, and returns how many; those that are refused again stay, with the new cause and a '
+	'warning; 42704 when nothing of what was named is set aside';
+
+-- Called by a dispatcher that starts. The row says what the delivery was; that its status is not "pending" lets the
+-- later events of its message pass.
+CREATE OR REPLACE FUNCTION bm_webhook_internal.set_crashed_aside(event uuid, endpoint bigint, cause text,
+		OUT is_set_aside boolean, OUT has_another boolean)
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	was bm_webhook.delivery;
+BEGIN
+	SELECT * INTO was FROM bm_webhook.delivery d WHERE d.event_id = event AND d.endpoint_id = endpoint FOR NO KEY UPDATE;
+	is_set_aside = coalesce(was.status, 'pending') = 'pending'
+		AND EXISTS (SELECT FROM bm_webhook.event e, bm_webhook.endpoint p
+			WHERE e.id = event AND p.id = endpoint AND p.deleted_at IS NULL)
+		AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s WHERE s.event_id = event AND s.endpoint_id = endpoint);
+	has_another = is_set_aside AND EXISTS (SELECT FROM bm_webhook.set_aside s
+		WHERE s.endpoint_id = endpoint AND s.error_class = 'crash');
+	IF NOT is_set_aside THEN
+		RETURN;
+	END IF;
+	INSERT INTO bm_webhook.delivery AS d (event_id, endpoint_id, status, attempts, error_class, error)
+		VALUES (event, endpoint, 'failed', 0, 'crash', cause)
+		ON CONFLICT (event_id, endpoint_id) DO UPDATE SET status = 'failed', next_attempt_at = NULL, http_status = NULL,
+			error_class = 'crash', error = cause, duration = NULL;
+	INSERT INTO bm_webhook.set_aside (event_id, endpoint_id, cause, sqlstate, status, attempts, first_attempt_at,
+			last_attempt_at, error_class, is_failed_attempt, is_exhausted)
+		VALUES (event, endpoint, cause, '57P02', 'failed', coalesce(was.attempts, 0), was.first_attempt_at,
+			was.last_attempt_at, 'crash', false, false);
+	IF was.status = 'pending' THEN
+		INSERT INTO bm_webhook_internal.pending_change VALUES (endpoint, -1, -(was.attempts > 0)::integer);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.set_crashed_aside(uuid, bigint, text) IS
+	'ends a delivery that crashes the dispatcher as failed, and sets it aside until retry_set_aside(); has_another: as '
+	'another of its endpoint was before';
+
+-------------------------------------------------------------------------------
 -- Privileges: these stay the last statements
 -------------------------------------------------------------------------------
 

@@ -117,8 +117,9 @@ CREATE TABLE bm_webhook.set_aside (
 CREATE INDEX set_aside_endpoint_id_idx ON bm_webhook.set_aside (endpoint_id, event_id);
 COMMENT ON TABLE bm_webhook.set_aside IS
 	'outcomes that the log refused, by a constraint or a trigger of yours: these deliveries are neither sent nor '
-	'changed until retry_set_aside() has recorded them; and deliveries that set_aside() was called for, which are not '
-	'sent until put_back()';
+	'changed until retry_set_aside() has recorded them; deliveries of which the dispatcher crashed three times '
+	'(error_class crash), which are not sent until retry_set_aside(); and deliveries that set_aside() was called for, '
+	'which are not sent until put_back()';
 COMMENT ON COLUMN bm_webhook.set_aside.since IS 'when the log refused it';
 COMMENT ON COLUMN bm_webhook.set_aside.cause IS 'the error, at the last try';
 COMMENT ON COLUMN bm_webhook.set_aside.status IS 'what delivery is to say; here and in the next columns';
@@ -126,7 +127,7 @@ COMMENT ON COLUMN bm_webhook.set_aside.is_failed_attempt IS 'failed_attempt is t
 COMMENT ON COLUMN bm_webhook.set_aside.is_exhausted IS 'delivery.exhausted is to be emitted';
 COMMENT ON COLUMN bm_webhook.set_aside.asked_by IS
 	'who has called set_aside(), and cause is why; the other columns are what the delivery was. NULL: the log refused '
-	'the outcome';
+	'the outcome, or the dispatcher crashed';
 
 CREATE TABLE bm_webhook.cursor (
 	shard integer PRIMARY KEY,

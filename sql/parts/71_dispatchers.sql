@@ -114,10 +114,17 @@ COMMENT ON FUNCTION bm_webhook.redeliver(uuid, bigint) IS
 	'became of it, and returns to how many; attempts go on counting, and a delivery whose schedule is used up gets '
 	'one attempt; 23502, 42704';
 
--- What has ended meanwhile is not begun again by an outcome that says "later".
+-- What has ended meanwhile is not begun again by an outcome that says "later". What crashed the dispatcher is due.
 CREATE FUNCTION bm_webhook_internal.record(s bm_webhook.set_aside) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	DELETE FROM bm_webhook.set_aside a WHERE a.event_id = s.event_id AND a.endpoint_id = s.endpoint_id;
+	IF s.error_class = 'crash' THEN
+		UPDATE bm_webhook.delivery d SET status = 'pending', next_attempt_at = clock_timestamp(), error_class = NULL,
+				error = NULL
+			WHERE d.event_id = s.event_id AND d.endpoint_id = s.endpoint_id AND d.status = 'failed';
+		RETURN;
+	END IF;
 	INSERT INTO bm_webhook.delivery AS d (event_id, endpoint_id, status, attempts, next_attempt_at, first_attempt_at,
 			last_attempt_at, http_status, error_class, error, duration)
 		VALUES (s.event_id, s.endpoint_id, s.status, s.attempts, s.next_attempt_at, s.first_attempt_at,
@@ -140,7 +147,6 @@ BEGIN
 				(SELECT p.application FROM bm_webhook.endpoint p WHERE p.id = s.endpoint_id), e.channel, e.message_id)
 			FROM bm_webhook.event e WHERE e.id = s.event_id;
 	END IF;
-	DELETE FROM bm_webhook.set_aside a WHERE a.event_id = s.event_id AND a.endpoint_id = s.endpoint_id;
 END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.record(bm_webhook.set_aside) IS
@@ -191,9 +197,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.retry_set_aside(uuid, bigint) IS
-	'writes outcomes that were set aside (of an event, of an endpoint, all) into the log, and returns how many; '
-	'those that are refused again stay, with the new cause and a warning; 42704 when nothing of what was named is '
-	'set aside';
+	'writes outcomes that were set aside (of an event, of an endpoint, all) into the log, makes deliveries that '
+	'crashed the dispatcher due, and returns how many; those that are refused again stay, with the new cause and a '
+	'warning; 42704 when nothing of what was named is set aside';
 
 CREATE FUNCTION bm_webhook_internal.announce() RETURNS void LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_announce';
 COMMENT ON FUNCTION bm_webhook_internal.announce() IS

@@ -89,6 +89,41 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.put_back(bigint, uuid, text, name) IS
 	'makes a delivery due that somebody has set aside; returns how many';
 
+-- Called by a dispatcher that starts. The row says what the delivery was; that its status is not "pending" lets the
+-- later events of its message pass.
+CREATE FUNCTION bm_webhook_internal.set_crashed_aside(event uuid, endpoint bigint, cause text,
+		OUT is_set_aside boolean, OUT has_another boolean)
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	was bm_webhook.delivery;
+BEGIN
+	SELECT * INTO was FROM bm_webhook.delivery d WHERE d.event_id = event AND d.endpoint_id = endpoint FOR NO KEY UPDATE;
+	is_set_aside = coalesce(was.status, 'pending') = 'pending'
+		AND EXISTS (SELECT FROM bm_webhook.event e, bm_webhook.endpoint p
+			WHERE e.id = event AND p.id = endpoint AND p.deleted_at IS NULL)
+		AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s WHERE s.event_id = event AND s.endpoint_id = endpoint);
+	has_another = is_set_aside AND EXISTS (SELECT FROM bm_webhook.set_aside s
+		WHERE s.endpoint_id = endpoint AND s.error_class = 'crash');
+	IF NOT is_set_aside THEN
+		RETURN;
+	END IF;
+	INSERT INTO bm_webhook.delivery AS d (event_id, endpoint_id, status, attempts, error_class, error)
+		VALUES (event, endpoint, 'failed', 0, 'crash', cause)
+		ON CONFLICT (event_id, endpoint_id) DO UPDATE SET status = 'failed', next_attempt_at = NULL, http_status = NULL,
+			error_class = 'crash', error = cause, duration = NULL;
+	INSERT INTO bm_webhook.set_aside (event_id, endpoint_id, cause, sqlstate, status, attempts, first_attempt_at,
+			last_attempt_at, error_class, is_failed_attempt, is_exhausted)
+		VALUES (event, endpoint, cause, '57P02', 'failed', coalesce(was.attempts, 0), was.first_attempt_at,
+			was.last_attempt_at, 'crash', false, false);
+	IF was.status = 'pending' THEN
+		INSERT INTO bm_webhook_internal.pending_change VALUES (endpoint, -1, -(was.attempts > 0)::integer);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.set_crashed_aside(uuid, bigint, text) IS
+	'ends a delivery that crashes the dispatcher as failed, and sets it aside until retry_set_aside(); has_another: as '
+	'another of its endpoint was before';
+
 CREATE FUNCTION bm_webhook.set_aside(event uuid, endpoint bigint, reason text = NULL, OUT operation bigint,
 		OUT matched bigint)
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_set_aside';

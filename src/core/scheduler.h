@@ -276,11 +276,14 @@ typedef struct BmwEnd
 
 /* In flight from then on. The body is valid until ended(). */
 extern bool bmw_scheduler_next_request(BmwScheduler *scheduler, BmwRequest *request);
-/* It could not even be started, for a reason of ours: again in a second, no attempt. */
-extern void bmw_scheduler_not_started(BmwScheduler *scheduler, BmwDelivery *delivery);
 /* It is about to go there (address.h). False: it may not now; it ends with BMW_TRANSPORT_CROWDED. */
 extern bool bmw_scheduler_enter(BmwScheduler *scheduler, BmwDelivery *delivery,
 								uint64_t destination);
+/* Which one it is. */
+extern void bmw_scheduler_ids(const BmwDelivery *delivery, BmwUuid *event_id, int64_t *endpoint_id);
+/* It could not even be started, for a reason of ours: no attempt; its endpoint waits for hold_us. */
+extern void bmw_scheduler_not_started(BmwScheduler *scheduler, BmwDelivery *delivery,
+									  int64_t hold_us);
 /*
  * Returns the record, to which the caller adds error and response; NULL: a local
  * fault or an abort that counts as no attempt. The endpoint's health is judged.

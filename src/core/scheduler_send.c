@@ -82,9 +82,16 @@ cancel_if_expired(BmwScheduler *scheduler, const BmwTarget *target, BmwDelivery 
 }
 
 void
-bmw_scheduler_not_started(BmwScheduler *scheduler, BmwDelivery *delivery)
+bmw_scheduler_ids(const BmwDelivery *delivery, BmwUuid *event_id, int64_t *endpoint_id)
 {
-	give_back(scheduler, delivery, BMW_SECOND_US);
+	*event_id = delivery->event_id;
+	*endpoint_id = delivery->endpoint_id;
+}
+
+void
+bmw_scheduler_not_started(BmwScheduler *scheduler, BmwDelivery *delivery, int64_t hold_us)
+{
+	give_back(scheduler, delivery, hold_us);
 }
 
 bool

@@ -28,7 +28,7 @@ clerk_start(Dispatcher *dispatcher)
 		if (receivers_send(dispatcher->shard, event, endpoint, made.delivery))
 			pair_of(event, endpoint)->open++;
 		else
-			bmw_scheduler_not_started(dispatcher->scheduler, made.delivery);
+			bmw_scheduler_not_started(dispatcher->scheduler, made.delivery, 1000000);
 	}
 	check_turns(dispatcher);
 	memory_end();

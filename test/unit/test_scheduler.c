@@ -622,7 +622,7 @@ test_deleted_local_fault(void)
 	take_pass(1, 1, 1, NULL);
 	CHECK_INT(send_next(&request), 1);
 	delete_endpoint();
-	bmw_scheduler_not_started(scheduler, request.delivery);
+	bmw_scheduler_not_started(scheduler, request.delivery, S);
 	pass_time(S);
 	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 1);
 	CHECK_INT(cursor(), 102);
@@ -810,7 +810,7 @@ test_cancel_in_a_full_lane(void)
 	take_pass(1, 2, 1, NULL);
 	CHECK_INT(send_next(&request), 1);
 	take_pass(3, 1, 1, NULL);
-	bmw_scheduler_not_started(scheduler, request.delivery);
+	bmw_scheduler_not_started(scheduler, request.delivery, S);
 	CHECK_INT(bmw_scheduler_counts(scheduler).queued, 3);
 	pass_time(4 * S);
 	CHECK_INT(bmw_scheduler_cancel(scheduler, &one), 0);

@@ -11,6 +11,7 @@
 #include "pg/dispatch/cycle.h"
 
 #include "pg/dispatch/clock.h"
+#include "pg/dispatch/crash.h"
 #include "pg/dispatch/descriptors.h"
 #include "pg/dispatch/endpoints.h"
 #include "pg/dispatch/fetch.h"
@@ -106,7 +107,7 @@ bmw_cycle_create(BmwSlot *slot)
 	bmw_intake_init(&cycle->intake, cycle->scheduler, slot, &cycle->endpoints, &cycle->filters);
 	bmw_fetch_init(&cycle->fetcher, cycle->scheduler, slot, is_ours, &cycle->endpoints);
 	bmw_verify_init(&cycle->verifier, cycle->scheduler, slot);
-	bmw_send_init(&cycle->sender, cycle->scheduler, &cycle->verifier, slot);
+	bmw_send_init(&cycle->sender, cycle->scheduler, &cycle->verifier, slot, bmw_crash_open(slot));
 	bmw_statistics_init(&cycle->statistics, slot, cycle->now_us);
 	bmw_record_init(&cycle->recorder, cycle->scheduler, slot, &cycle->statistics);
 	bmw_tally_init(&cycle->tally, slot);
@@ -115,6 +116,7 @@ bmw_cycle_create(BmwSlot *slot)
 	bmw_partitions_init(&cycle->partitions, slot);
 	bmw_keys_init(&cycle->keys, slot);
 	make_partitions(cycle);
+	bmw_crash_set_aside(cycle->sender.suspects, slot);
 	if (!run(cycle, &cycle->streak, set_up) && cycle->has_extension)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("could not read bm_webhook's tables"));

@@ -8,6 +8,7 @@
 #include "core/request.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "pg/dispatch/clock.h"
 #include "pg/dispatch/descriptors.h"
 #include "pg/dispatch/endpoint.h"
 #include "pg/server/egress.h"
@@ -19,6 +20,8 @@
 
 #define CONNECT_TIMEOUT_MS 5000
 #define CHALLENGE_TIMEOUT_MS 10000
+#define SECOND_US INT64CONST(1000000)
+#define CARE_US INT64CONST(50000) /* after a crash, until it may be the turn of a suspect */
 
 /* What a request is made of. */
 typedef struct Sending
@@ -29,26 +32,34 @@ typedef struct Sending
 	int attempt;
 	int64 started_us;
 	int timeout_ms;
+	const BmwSuspectKey *key;
 	void *tag;
 } Sending;
 
 static void create_http(BmwSender *sender);
 static void tell_places(BmwSender *sender);
-static bool start_delivery(BmwSender *sender, const BmwRequest *request);
+static BmwSuspectKey key_of(const BmwDelivery *delivery);
+static bool start_delivery(BmwSender *sender, const BmwRequest *request, const BmwSuspectKey *key);
 static void start_challenges(BmwSender *sender);
 static bool start(BmwSender *sender, const Sending *sending);
 static bool may_enter(void *context, void *tag, const struct sockaddr *address);
+static bool make_and_start(BmwSender *sender, const Sending *sending);
 static bool is_unwanted(const void *tag, void *context);
 static void take_results(BmwSender *sender);
+static void take_answer(BmwSender *sender, const BmwHttpResult *result);
 static void take_result(BmwSender *sender, const BmwHttpResult *result);
 static void add_texts(BmwRecord *record, const BmwHttpResult *result);
 static char *copy_text(const char *bytes, size_t len);
 static bool is_text(const char *bytes, size_t len);
 
 void
-bmw_send_init(BmwSender *sender, BmwScheduler *scheduler, BmwVerifier *verifier, BmwSlot *slot)
+bmw_send_init(BmwSender *sender, BmwScheduler *scheduler, BmwVerifier *verifier, BmwSlot *slot,
+			  BmwSuspects *suspects)
 {
-	*sender = (BmwSender){.scheduler = scheduler, .verifier = verifier, .slot = slot};
+	*sender = (BmwSender){.scheduler = scheduler,
+						  .verifier = verifier,
+						  .slot = slot,
+						  .suspects = suspects};
 	pg_prng_seed(&sender->random, (uint64) GetCurrentTimestamp() ^ MyProcPid);
 	sender->ca_file = MemoryContextStrdup(TopMemoryContext, bmw_ca_file);
 	sender->signer = bmw_signer_create();
@@ -85,11 +96,17 @@ bmw_send_start(BmwSender *sender)
 	BmwRequest request;
 
 	while (bmw_scheduler_next_request(sender->scheduler, &request))
-		if (!start_delivery(sender, &request))
+	{
+		BmwSuspectKey key = key_of(request.delivery);
+
+		if (!bmw_suspects_may_start(sender->suspects, &key, bmw_clock_us()))
+			bmw_scheduler_not_started(sender->scheduler, request.delivery, CARE_US);
+		else if (!start_delivery(sender, &request, &key))
 		{
-			bmw_scheduler_not_started(sender->scheduler, request.delivery);
+			bmw_scheduler_not_started(sender->scheduler, request.delivery, SECOND_US);
 			return;
 		}
+	}
 	start_challenges(sender);
 }
 
@@ -156,8 +173,17 @@ tell_places(BmwSender *sender)
 	SpinLockRelease(&sender->slot->mutex);
 }
 
+static BmwSuspectKey
+key_of(const BmwDelivery *delivery)
+{
+	BmwSuspectKey key;
+
+	bmw_scheduler_ids(delivery, &key.event_id, &key.endpoint_id);
+	return key;
+}
+
 static bool
-start_delivery(BmwSender *sender, const BmwRequest *request)
+start_delivery(BmwSender *sender, const BmwRequest *request, const BmwSuspectKey *key)
 {
 	const BmwEndpoint *endpoint = request->endpoint;
 
@@ -167,6 +193,7 @@ start_delivery(BmwSender *sender, const BmwRequest *request)
 									.attempt = request->attempt,
 									.started_us = request->started_us,
 									.timeout_ms = endpoint->timeout_ms,
+									.key = key,
 									.tag = request->delivery});
 }
 
@@ -179,19 +206,33 @@ start_challenges(BmwSender *sender)
 	while ((asked = bmw_verify_next(sender->verifier, now_us)) != NULL)
 	{
 		const BmwEndpoint *endpoint = asked->challenge.endpoint;
+		BmwSuspectKey key = {.endpoint_id = asked->challenge.endpoint_id};
 
-		if (!start(sender, &(Sending){.endpoint = endpoint,
+		if (!bmw_suspects_may_start(sender->suspects, &key, bmw_clock_us()) ||
+			!start(sender, &(Sending){.endpoint = endpoint,
 									  .event = asked->event,
 									  .attempt = asked->challenge.attempt,
 									  .started_us = now_us,
 									  .timeout_ms = Min(endpoint->timeout_ms, CHALLENGE_TIMEOUT_MS),
+									  .key = &key,
 									  .tag = asked}))
 			bmw_verify_not_started(sender->verifier, asked);
 	}
 }
 
+/* Whatever it is that crashes, from the body's bytes on: it has been marked. */
 static bool
 start(BmwSender *sender, const Sending *sending)
+{
+	bmw_suspects_started(sender->suspects, sending->key, bmw_clock_us());
+	if (make_and_start(sender, sending))
+		return true;
+	bmw_suspects_withdrawn(sender->suspects, sending->key);
+	return false;
+}
+
+static bool
+make_and_start(BmwSender *sender, const Sending *sending)
 {
 	const BmwEndpoint *endpoint = sending->endpoint;
 	BmwRequestSource source = {.event_id = sending->event->id_text,
@@ -256,14 +297,25 @@ take_results(BmwSender *sender)
 
 	while ((result = bmw_http_next(sender->http)) != NULL)
 		if (bmw_verify_is_ours(sender->verifier, result->tag))
-			bmw_verify_take(sender->verifier, result);
+			take_answer(sender, result);
 		else
 			take_result(sender, result);
+}
+
+/* To a challenge. */
+static void
+take_answer(BmwSender *sender, const BmwHttpResult *result)
+{
+	BmwSuspectKey key = {.endpoint_id = ((BmwAsked *) result->tag)->challenge.endpoint_id};
+
+	bmw_verify_take(sender->verifier, result);
+	bmw_suspects_ended(sender->suspects, &key);
 }
 
 static void
 take_result(BmwSender *sender, const BmwHttpResult *result)
 {
+	BmwSuspectKey key = key_of(result->tag);
 	BmwEnd end = {.transport = result->transport,
 				  .http_status = result->http_status,
 				  .retry_after_us = result->retry_after_us,
@@ -279,7 +331,11 @@ take_result(BmwSender *sender, const BmwHttpResult *result)
 				? "bm_webhook.source_address is not an address of this machine"
 				: "no descriptor or memory for a connection: raise the server's limit of open files");
 	if (record == NULL)
+	{
+		bmw_suspects_withdrawn(sender->suspects, &key);
 		return;
+	}
+	bmw_suspects_ended(sender->suspects, &key);
 	sender->sent++;
 	if (record->is_failed_attempt)
 		add_texts(record, result);

@@ -10,6 +10,7 @@
 #include "core/http.h"
 #include "core/scheduler.h"
 #include "core/sign.h"
+#include "core/suspects.h"
 #include "pg/dispatch/verify.h"
 #include "pg/server/shared_memory.h"
 
@@ -18,6 +19,7 @@ typedef struct BmwSender
 	BmwScheduler *scheduler;
 	BmwVerifier *verifier;
 	BmwSlot *slot;
+	BmwSuspects *suspects;
 	BmwAddressPolicy policy;
 	BmwEgress egress; /* what libcurl was given */
 	BmwHttp *http;
@@ -31,7 +33,7 @@ typedef struct BmwSender
 
 /* ereports when libcurl or OpenSSL cannot be set up. */
 extern void bmw_send_init(BmwSender *sender, BmwScheduler *scheduler, BmwVerifier *verifier,
-						  BmwSlot *slot);
+						  BmwSlot *slot, BmwSuspects *suspects);
 /* Settings have changed; false: they need a new process. */
 extern bool bmw_send_reload(BmwSender *sender);
 /* Starts what may be started. */

@@ -157,6 +157,12 @@ extern bool bmw_store_log_is_free(bool with_partitions);
 extern void bmw_store_record(BmwRecord *records, int length);
 /* Keeps a record that the log refuses; cause: in the database's encoding. */
 extern void bmw_store_set_aside(const BmwRecord *record, const char *cause, const char *sqlstate);
+/*
+ * Ends a delivery as failed, and sets it aside. False: it has ended, or is not there any more.
+ * has_another: it is not the first one of its endpoint that crashes the dispatcher.
+ */
+extern bool bmw_store_set_crashed_aside(const BmwUuid *event_id, int64 endpoint_id,
+										const char *cause, bool *has_another);
 
 /* Makes a partition ahead; false: there is none to be made, or none that can be. */
 extern bool bmw_store_create_partition(void);

@@ -15,6 +15,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pg/server/compat.h"
+#include "pg/dispatch/crash.h"
 #include "pg/dispatch/cycle.h"
 #include "pg/dispatch/fence.h"
 #include "pg/dispatch/store.h"
@@ -35,6 +36,7 @@
 #define STOP_MS 1000	/* for requests in flight and their outcomes, when asked to stop */
 #define RESHARD_MS 5000 /* and for another number of shards, when nobody waits for the end */
 
+static void quit(SIGNAL_ARGS);
 static void attach(BmwSlot *slot);
 static void detach(int code, Datum slot);
 static void set_state(BmwSlot *slot, BmwSlotState state);
@@ -56,6 +58,7 @@ bmw_worker_main(Datum arg)
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	pqsignal(SIGQUIT, quit);
 	attach(slot);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(slot->database, InvalidOid, 0);
@@ -74,6 +77,13 @@ bmw_worker_terminate_at_once(void)
 {
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
+}
+
+static void
+quit(SIGNAL_ARGS)
+{
+	bmw_crash_excuse();
+	SignalHandlerForCrashExit(postgres_signal_arg);
 }
 
 static void
