@@ -30,7 +30,8 @@ LOCK TABLE bm_webhook.application, bm_webhook.endpoint, bm_webhook.endpoint_stat
 -- What there is has no limit that it did not have.
 ALTER TABLE bm_webhook.application ADD COLUMN max_endpoints integer, ALTER COLUMN max_endpoints SET DEFAULT 1000,
 	ADD COLUMN max_event_types integer, ADD COLUMN max_secrets integer,
-	ADD COLUMN max_in_flight integer, ADD COLUMN max_emit_rate integer;
+	ADD COLUMN max_in_flight integer, ADD COLUMN max_emit_rate integer,
+	ADD COLUMN max_waiting integer, ALTER COLUMN max_waiting SET DEFAULT 10000000;
 COMMENT ON COLUMN bm_webhook.application.max_endpoints IS
 	'endpoints that it may have, deleted ones not counted; NULL: no limit';
 COMMENT ON COLUMN bm_webhook.application.max_event_types IS
@@ -41,6 +42,9 @@ COMMENT ON COLUMN bm_webhook.application.max_in_flight IS
 	'requests in flight to all its endpoints together, 1 to 10000; NULL: no limit';
 COMMENT ON COLUMN bm_webhook.application.max_emit_rate IS
 	'events a second that emit(), ping() and the message functions accept for it, 1 to 100000; NULL: no limit';
+COMMENT ON COLUMN bm_webhook.application.max_waiting IS
+	'deliveries to all its endpoints that may wait: with so many, emit(), ping() and the message functions accept '
+	'nothing for it; 1 to 1000000000; NULL: no limit';
 COMMENT ON FUNCTION bm_webhook.emit(text, jsonb, text, text, text, timestamptz, bigint, text, timestamptz) IS
 	'makes an event of this transaction and returns its id; data is an object; endpoint: for this one alone; '
 	'idempotency_key: if an event of the application was emitted under it within bm_webhook.idempotency_window, there '

@@ -16,7 +16,8 @@ CREATE TABLE bm_webhook.application (
 	max_event_types integer,
 	max_secrets integer,
 	max_in_flight integer,
-	max_emit_rate integer
+	max_emit_rate integer,
+	max_waiting integer DEFAULT 10000000
 );
 COMMENT ON TABLE bm_webhook.application IS 'a customer or product that owns endpoints';
 COMMENT ON COLUMN bm_webhook.application.muted_event_types IS
@@ -41,6 +42,9 @@ COMMENT ON COLUMN bm_webhook.application.max_in_flight IS
 	'requests in flight to all its endpoints together, 1 to 10000; NULL: no limit';
 COMMENT ON COLUMN bm_webhook.application.max_emit_rate IS
 	'events a second that emit(), ping() and the message functions accept for it, 1 to 100000; NULL: no limit';
+COMMENT ON COLUMN bm_webhook.application.max_waiting IS
+	'deliveries to all its endpoints that may wait: with so many, emit(), ping() and the message functions accept '
+	'nothing for it; 1 to 1000000000; NULL: no limit';
 
 CREATE TABLE bm_webhook.endpoint (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -13,7 +13,7 @@
 #include "lib/stringinfo.h"
 #include "pg/capture/check.h"
 #include "pg/sql/call.h"
-#include "pg/sql/emit_rate.h"
+#include "pg/sql/emit_limits.h"
 #include "pg/sql/example.h"
 #include "pg/sql/insert.h"
 #include "pg/server/settings.h"
@@ -88,7 +88,7 @@ bmw_emit_event(BmwNewEvent *event, const char *idempotency_key, const char *says
 	BmwIdempotencyKey key = {.application = event->application, .key = idempotency_key};
 
 	require_valid(event);
-	bmw_emit_rate_take(event);
+	bmw_emit_limits_check(event);
 	if (idempotency_key == NULL)
 		return insert(event);
 	if (*idempotency_key == '\0' || strlen(idempotency_key) > BMW_IDEMPOTENCY_KEY_MAX_BYTES)

@@ -28,6 +28,7 @@
 #define MAX_ENDPOINTS 1000000
 #define MAX_IN_FLIGHT 10000
 #define MAX_EMIT_RATE 100000
+#define MAX_WAITING 1000000000
 
 typedef struct Range
 {
@@ -46,7 +47,7 @@ typedef struct Limits
 static const Range columns[] = {
 	{"max_endpoints", 0, MAX_ENDPOINTS}, {"max_event_types", 1, BMW_MAX_PATTERNS},
 	{"max_secrets", 2, BMW_MAX_SECRETS}, {"max_in_flight", 1, MAX_IN_FLIGHT},
-	{"max_emit_rate", 1, MAX_EMIT_RATE},
+	{"max_emit_rate", 1, MAX_EMIT_RATE}, {"max_waiting", 1, MAX_WAITING},
 };
 
 /* Only who may use the application is told that it is full. */

@@ -1,12 +1,12 @@
 /*
- * pg/sql/emit_rate.c - how many events a second of an application may be emitted.
+ * pg/sql/emit_limits.c - when no event of an application may be emitted: too many a second, or too much waits.
  *
- * A session reads a limit again when it has known it for a second, so that most calls
- * cost no query.
+ * A session reads the limits, and whether too much waits, again when it has known them for a second, so
+ * that most calls cost no query. What waits was counted by a dispatcher (pg/dispatch/tally.c), for each endpoint.
  */
 #include "postgres.h"
 
-#include "pg/sql/emit_rate.h"
+#include "pg/sql/emit_limits.h"
 
 #include "access/attnum.h"
 #include "catalog/pg_type.h"
@@ -28,10 +28,18 @@ typedef struct Known
 	TimestampTz read_at;
 	uint64 bucket;
 	int rate; /* 0: no limit */
+	int max_waiting;
+	bool is_full; /* as much waits */
 } Known;
 
-static BmwStatement rate_of = {
-	"SELECT a.name, a.max_emit_rate FROM bm_webhook.application a WHERE a.max_emit_rate IS NOT NULL"
+/* However many endpoints others have, it looks at those of the application alone. */
+static BmwStatement limits_of = {
+	"SELECT a.name, a.max_emit_rate, a.max_waiting, a.max_waiting IS NOT NULL AND coalesce(("
+	"  SELECT pg_catalog.sum((SELECT c.pending FROM bm_webhook_internal.pending_count c"
+	"   WHERE c.endpoint_id OPERATOR(pg_catalog.=) p.id))"
+	"  FROM bm_webhook.endpoint p WHERE p.application OPERATOR(pg_catalog.=) a.name AND p.deleted_at IS NULL)"
+	" OPERATOR(pg_catalog.>=) a.max_waiting::pg_catalog.numeric, false)"
+	" FROM bm_webhook.application a WHERE coalesce(a.max_emit_rate, a.max_waiting) IS NOT NULL"
 	" AND a.name OPERATOR(pg_catalog.=) coalesce($1,"
 	"  (SELECT e.application FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) $2))",
 	2,
@@ -40,17 +48,23 @@ static BmwStatement rate_of = {
 static bool is_counted(const BmwNewEvent *event);
 static const Known *find(const BmwNewEvent *event);
 static uint64 hash_of(const BmwNewEvent *event);
-static void read_rate(const BmwNewEvent *event, Known *known);
+static void read_limits(const BmwNewEvent *event, Known *known);
 static bool is_known(void);
 
 void
-bmw_emit_rate_take(const BmwNewEvent *event)
+bmw_emit_limits_check(const BmwNewEvent *event)
 {
 	const Known *known;
 
 	if (bmw_shared == NULL || !is_counted(event))
 		return;
 	known = find(event);
+	if (known->is_full)
+		ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				errmsg("too many deliveries of the application wait"),
+				errhint("At most %d may wait when an event is emitted: its max_waiting, which an "
+						"administrator can change. bm_webhook.backlog tells what they wait for.",
+						known->max_waiting));
 	if (known->rate > 0 && !bmw_shared_tokens_take_emit(known->bucket, known->rate))
 		ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				errmsg("too many events of the application are emitted"),
@@ -79,10 +93,9 @@ find(const BmwNewEvent *event)
 
 	if (known->of == of && now >= known->read_at && now < known->read_at + USECS_PER_SEC)
 		return known;
-	known->of = 0;
-	known->rate = 0;
+	*known = (Known){0};
 	if (is_known())
-		read_rate(event, known);
+		read_limits(event, known);
 	known->of = of;
 	known->read_at = now;
 	return known;
@@ -99,7 +112,7 @@ hash_of(const BmwNewEvent *event)
 }
 
 static void
-read_rate(const BmwNewEvent *event, Known *known)
+read_limits(const BmwNewEvent *event, Known *known)
 {
 	Datum values[2] = {event->application == NULL ? (Datum) 0
 												  : CStringGetTextDatum(event->application),
@@ -107,13 +120,15 @@ read_rate(const BmwNewEvent *event, Known *known)
 	BmwIdentity before = bmw_identity_become(bmw_event_store_owner());
 
 	SPI_connect();
-	if (bmw_statement_run_with(&rate_of, values, event->application == NULL ? "n " : "  ", 1) > 0)
+	if (bmw_statement_run_with(&limits_of, values, event->application == NULL ? "n " : "  ", 1) > 0)
 	{
 		BmwSqlRow row = {SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 
 		known->bucket =
 			bmw_shared_tokens_key(MyDatabaseId, SPI_getvalue(row.tuple, row.descriptor, 1));
-		known->rate = bmw_sql_int32(&row, 2);
+		known->rate = bmw_sql_is_null(&row, 2) ? 0 : bmw_sql_int32(&row, 2);
+		known->max_waiting = bmw_sql_is_null(&row, 3) ? 0 : bmw_sql_int32(&row, 3);
+		known->is_full = bmw_sql_bool(&row, 4);
 	}
 	SPI_finish();
 	bmw_identity_return(before);
@@ -123,5 +138,5 @@ read_rate(const BmwNewEvent *event, Known *known)
 static bool
 is_known(void)
 {
-	return get_attnum(bmw_statement_table("application"), "max_emit_rate") != InvalidAttrNumber;
+	return get_attnum(bmw_statement_table("application"), "max_waiting") != InvalidAttrNumber;
 }
