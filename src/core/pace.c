@@ -15,7 +15,17 @@
 #define UNUSED_US 30000000 /* without use, the pace ends */
 #define MOST 3.0		   /* times the peak: it does not limit any more */
 #define MIN_RATE 1.0
+#define MANY 4			/* refusals, */
+#define MANY_OF 50		/* among so many requests; more, when some are usual */
+#define MUCH_MORE 2.5	/* times the usual */
+#define USUAL_MOST 0.04 /* more is never usual: others may send there as well */
+#define ENOUGH 200		/* requests, to know what is usual */
 
+static bool says_nothing(const BmwPace *pace);
+static double usual_of(const BmwPace *pace);
+static double share_below(const BmwPace *pace);
+static bool is_below(const BmwPace *pace);
+static void count(BmwPace *pace, bool is_refused);
 static void measure(BmwPace *pace, int64_t period_us, int64_t now_us);
 static void raise_rate(BmwPace *pace, int64_t now_us);
 static int64_t period_of(int64_t latency_us);
@@ -46,6 +56,7 @@ bmw_pace_succeeded(BmwPace *pace, int64_t latency_us, int64_t now_us)
 	if (now_us < pace->meter_us)
 		return;
 	pace->successes++;
+	count(pace, false);
 	measure(pace, period_of(latency_us), now_us);
 }
 
@@ -56,6 +67,9 @@ bmw_pace_refused(BmwPace *pace, double guess, int64_t latency_us, int64_t now_us
 	double rate = guess;
 
 	if (pace->rate > 0 && now_us - pace->lowered_us < period_us + latency_us)
+		return;
+	count(pace, true);
+	if (says_nothing(pace))
 		return;
 	measure(pace, period_us, now_us);
 	if (pace->accepted > 0 && (pace->rate > 0 || pace->accepted > guess))
@@ -98,6 +112,8 @@ bmw_pace_limit(BmwPace *pace, double accepted, int64_t latency_us, int64_t now_u
 	pace->peak = accepted;
 	pace->rate = accepted * LOWER;
 	pace->lowered_us = pace->used_us = now_us;
+	pace->usual = usual_of(pace);
+	pace->served = pace->refused = pace->below = pace->below_refused = 0;
 	bmw_pace_measure(pace, now_us + latency_us);
 }
 
@@ -116,6 +132,46 @@ bmw_pace_shift(BmwPace *pace, int64_t by_us)
 	pace->used_us -= by_us;
 	if (pace->meter_us != 0)
 		pace->meter_us -= by_us;
+}
+
+/* One that was refused below the rate that was accepted is not refused for the rate. */
+static bool
+says_nothing(const BmwPace *pace)
+{
+	const double usual = usual_of(pace);
+
+	return (usual > 0 || is_below(pace)) && pace->refused < MANY + MUCH_MORE * usual * MANY_OF;
+}
+
+static double
+usual_of(const BmwPace *pace)
+{
+	return pace->below >= ENOUGH ? share_below(pace) : pace->usual;
+}
+
+static double
+share_below(const BmwPace *pace)
+{
+	const double share = (double) pace->below_refused / (pace->below > 0 ? pace->below : 1);
+
+	return share < USUAL_MOST ? share : USUAL_MOST;
+}
+
+static bool
+is_below(const BmwPace *pace)
+{
+	return pace->rate > 0 && pace->rate < pace->peak;
+}
+
+static void
+count(BmwPace *pace, bool is_refused)
+{
+	if (pace->served + pace->refused >= MANY_OF)
+		pace->served = pace->refused = 0;
+	pace->served += !is_refused;
+	pace->refused += is_refused;
+	pace->below += is_below(pace);
+	pace->below_refused += is_below(pace) && is_refused;
 }
 
 static void
@@ -138,6 +194,8 @@ raise_rate(BmwPace *pace, int64_t now_us)
 	const double passed = (double) (now_us - pace->lowered_us - RETURN_US) / RETURN_US;
 	const double wanted = pace->peak * (1 + (1 - LOWER) * passed * passed * passed);
 
+	if (is_below(pace) && wanted >= pace->peak)
+		pace->usual = share_below(pace);
 	if (wanted > pace->rate)
 		pace->rate = wanted;
 	if (pace->rate > MOST * pace->peak || now_us - pace->used_us > UNUSED_US)

@@ -7,6 +7,9 @@
  * (cubic growth, as in TCP CUBIC: back to that rate in 8 s, careful around it, quicker
  * beyond). The pace ends when it no longer limits anything.
  *
+ * Some receivers refuse a part of all requests, however few they are. That is seen when it goes on below the
+ * rate that was accepted; then single refusals say nothing, and only many among some dozen requests do.
+ *
  * Pure; times are microseconds of any clock that only moves on.
  */
 #ifndef BMW_CORE_PACE_H
@@ -26,6 +29,11 @@ typedef struct BmwPace
 	int64_t meter_us;	/* since when are they counted */
 	int64_t used_us;	/* when the rate was last made use of */
 	int successes;
+	int served; /* and refused: of some dozen requests */
+	int refused;
+	int below; /* requests since the rate was lowered, below what was accepted */
+	int below_refused;
+	double usual;	   /* share of refusals, whatever the rate */
 	bool is_asked_for; /* by 429 */
 } BmwPace;
 

@@ -32,6 +32,7 @@ typedef enum Trouble
 	HANGS,			/* what comes then is never answered */
 	HANGS_TILL_END, /* it is answered at its end */
 	IS_AWAY,		/* refuses connections */
+	REFUSES,		/* answers 429 */
 	IS_SLOW,		/* a hundred times */
 	IS_HALVED		/* half of the workers */
 } Trouble;
@@ -48,6 +49,7 @@ typedef struct Receiver
 	double burst;
 	bool is_limit_503; /* otherwise 429 */
 	double share;	   /* that the proxy answers 503, at once */
+	double chance_429; /* of being refused, whatever is sent */
 	int64_t share_from_us;
 	Trouble trouble;
 	int64_t from_us; /* of the trouble */
@@ -276,6 +278,8 @@ arrive(int dispatcher)
 	else if (receiver->share > 0 && model_now >= receiver->share_from_us &&
 			 chance() < receiver->share)
 		answer(dispatcher, model_now, quick, BMW_WINDOW_OVERLOAD);
+	else if (is_troubled(REFUSES) || (receiver->chance_429 > 0 && chance() < receiver->chance_429))
+		answer(dispatcher, model_now, quick, BMW_WINDOW_LIMITED);
 	else if (receiver->limit > 0 && !is_within_limit())
 		answer(dispatcher, model_now, quick,
 			   receiver->is_limit_503 ? BMW_WINDOW_OVERLOAD : BMW_WINDOW_LIMITED);
