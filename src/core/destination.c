@@ -12,6 +12,7 @@
 #define TURN_BITS 40
 #define NO_LIMIT 10000 /* for who still waits when the limit was taken away */
 
+static bool is_limited(const BmwDestinations *all, const BmwLane *lane);
 static bool take(BmwDestinations *all, BmwParty *party, int64_t now_us);
 static void ask_again(BmwDestinations *all, BmwDestination *destination, int64_t at_us);
 static int64_t again_us(const BmwDestinations *all, const BmwDestination *destination,
@@ -70,7 +71,7 @@ bmw_destination_admit(BmwDestinations *all, BmwLane *lane, int64_t now_us)
 	BmwVisit *visit = &lane->visit;
 	BmwParty *party;
 
-	if (all->limit == 0 || visit->destination == 0 || visit->party != NULL)
+	if (!is_limited(all, lane) || visit->destination == 0 || visit->party != NULL)
 		return true;
 	party = bmw_party_open(all, lane, visit->destination);
 	if (party == NULL)
@@ -118,7 +119,7 @@ bmw_destination_enter(BmwDestinations *all, BmwLane *lane, BmwParty **held, uint
 	BmwParty *party;
 
 	lane->visit.destination = destination;
-	if (all->limit == 0 || (*held != NULL && (*held)->node.destination == destination))
+	if (!is_limited(all, lane) || (*held != NULL && (*held)->node.destination == destination))
 		return true;
 	party = bmw_party_open(all, lane, destination);
 	if (party == NULL)
@@ -149,6 +150,13 @@ bmw_destination_end(BmwDestinations *all, BmwParty *party)
 	if (has_waiting(destination))
 		ask_again(all, destination, 0);
 	bmw_party_close_if_idle(all, party);
+}
+
+/* Only an administrator registers endpoints of no application: he is trusted with where they lead to. */
+static bool
+is_limited(const BmwDestinations *all, const BmwLane *lane)
+{
+	return all->limit > 0 && !bmw_share_is_of_none(lane);
 }
 
 static bool

@@ -117,6 +117,12 @@ bmw_share_pass_turn(BmwShares *shares, BmwLane *lane)
 	enqueue(shares, lane);
 }
 
+bool
+bmw_share_is_of_none(const BmwLane *lane)
+{
+	return lane->member.share->application[0] == '\0';
+}
+
 static BmwShare *
 find(const BmwShares *shares, const char *application)
 {

@@ -13,8 +13,7 @@ plan skip_all => 'the hard limit of open files is too low here' if $hard_limit =
 
 my $ENDPOINTS = 200;
 
-# all endpoints are at one address
-my $bmw = BmWebhook->new(files => [ 1024, 16_384 ], conf => "bm_webhook.max_in_flight_per_address = 0\n");
+my $bmw = BmWebhook->new(files => [ 1024, 16_384 ]);
 my $receiver = $bmw->receiver;
 my @names = map { "e$_" } 1 .. $ENDPOINTS;
 

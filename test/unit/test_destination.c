@@ -156,6 +156,21 @@ test_half_is_left_to_others(void)
 	end();
 }
 
+/* What an administrator registers himself, for no application, is neither limited nor counted. */
+static void
+test_no_application(void)
+{
+	begin(20, 1);
+	for (int k = 0; k < 20; k++)
+		open_lane(processes[0], NULL, k, 4);
+	CHECK_INT(send_all(processes[0], VICTIM, 1), 80);
+	CHECK_INT(taken(VICTIM), 0);
+	for (int k = 0; k < 20; k++)
+		open_lane(processes[0], "a", 100 + k, 4);
+	CHECK_INT(send_all(processes[0], VICTIM, 1), 10);
+	end();
+}
+
 /* What has not succeeded yet leaves places to others, those of its own application too. */
 static void
 test_doubtful(void)
@@ -397,6 +412,7 @@ int
 main(void)
 {
 	test_half_is_left_to_others();
+	test_no_application();
 	test_doubtful();
 	test_addresses_are_apart();
 	test_no_limit();

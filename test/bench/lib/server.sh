@@ -16,7 +16,6 @@ prepare_server() {
 		shared_preload_libraries = 'bm_webhook'
 		bm_webhook.allowed_networks = '127.0.0.0/8'
 		bm_webhook.require_https = off
-		bm_webhook.max_in_flight_per_address = 10000
 		shared_buffers = 1GB
 		max_wal_size = 16GB
 		checkpoint_timeout = 1h
