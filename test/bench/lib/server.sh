@@ -7,7 +7,6 @@ helpers=()
 
 sql() { psql -XqAt -v ON_ERROR_STOP=1 -c "$1"; }
 
-# All receivers are at one address, so what may go to it is no part of what is measured.
 prepare_server() {
 	initdb -D "$data.new" -U bench -A trust -N --no-locale -E UTF8 >/dev/null
 	cat >>"$data.new/postgresql.conf" <<-CONF
