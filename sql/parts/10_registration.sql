@@ -79,6 +79,7 @@ CREATE TABLE bm_webhook.endpoint (
 	CHECK (url IS NOT NULL OR deleted_at IS NOT NULL)
 );
 CREATE INDEX endpoint_application_idx ON bm_webhook.endpoint (application);
+CREATE INDEX endpoint_deleted_at_idx ON bm_webhook.endpoint (deleted_at) WHERE deleted_at IS NOT NULL;
 COMMENT ON COLUMN bm_webhook.endpoint.ca_certificates IS
 	'PEM of the authorities that its server''s certificate may be of, instead of the trusted ones; NULL: those';
 COMMENT ON COLUMN bm_webhook.endpoint.use_proxy IS

@@ -198,15 +198,53 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.close_partition(text) IS
 	'lets autovacuum freeze a partition whose time is over';
 
+-- What was deleted goes with the last of its log. A transaction that did not see yet that it was deleted may have
+-- captured later than that, and a dispatcher may have canceled later: so there is a day between. The name of an
+-- application may be in any event; as in delete_application(), no more of them are read than that takes no time.
+CREATE FUNCTION bm_webhook_internal.forget_deleted(most integer) RETURNS bigint
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	before timestamptz;
+	forgotten bigint;
+BEGIN
+	IF NOT EXISTS (SELECT FROM bm_webhook.endpoint p WHERE p.deleted_at < clock_timestamp() - interval '1 day')
+		AND NOT EXISTS (SELECT FROM bm_webhook.application a WHERE a.deleted_at < clock_timestamp() - interval '1 day')
+	THEN
+		RETURN 0;
+	END IF;
+	before = least(clock_timestamp(),
+		bm_webhook.uuid_time((SELECT e.id FROM bm_webhook.event e ORDER BY e.id LIMIT 1)),
+		bm_webhook.uuid_time((SELECT d.event_id FROM bm_webhook.delivery d ORDER BY d.event_id LIMIT 1)),
+		bm_webhook.uuid_time((SELECT f.event_id FROM bm_webhook.failed_attempt f ORDER BY f.event_id LIMIT 1)),
+		bm_webhook.uuid_time((SELECT r.event_id FROM bm_webhook.redelivery r ORDER BY r.event_id LIMIT 1)))
+		- interval '1 day';
+	DELETE FROM bm_webhook.endpoint p WHERE p.id IN (SELECT x.id FROM bm_webhook.endpoint x
+		WHERE x.deleted_at < before
+			AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s WHERE s.endpoint_id = x.id)
+			AND NOT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.endpoint_id = x.id AND d.status = 'pending')
+		ORDER BY x.deleted_at LIMIT most FOR UPDATE SKIP LOCKED);
+	GET DIAGNOSTICS forgotten = ROW_COUNT;
+	DELETE FROM bm_webhook.application a WHERE a.deleted_at < before
+		AND NOT EXISTS (SELECT FROM bm_webhook.endpoint p WHERE p.application = a.name)
+		AND (SELECT count(*) <= 10000 AND NOT coalesce(bool_or(e.application = a.name), false)
+			FROM (SELECT x.application FROM bm_webhook.event x LIMIT 10001) e);
+	RETURN forgotten;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.forget_deleted(integer) IS
+	'removes endpoints that were deleted before the log begins, at most so many, and applications; returns how many '
+	'endpoints';
+
 CREATE FUNCTION bm_webhook_internal.forget_expired(retention interval, most integer) RETURNS bigint
 	LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	before timestamptz = clock_timestamp() - retention;
+	deleted bigint = bm_webhook_internal.forget_deleted(most);
 	operations bigint;
 	redeliveries bigint;
 BEGIN
 	IF retention <= interval '0' THEN
-		RETURN 0;
+		RETURN deleted;
 	END IF;
 	DELETE FROM bm_webhook.operation o WHERE o.id IN (SELECT x.id FROM bm_webhook.operation x
 		WHERE x.ended_at < before ORDER BY x.id LIMIT most FOR UPDATE SKIP LOCKED);
@@ -214,11 +252,12 @@ BEGIN
 	DELETE FROM bm_webhook.redelivery r WHERE r.ctid = ANY (ARRAY(SELECT x.ctid FROM bm_webhook.redelivery x
 		WHERE x.event_id < bm_webhook.uuid_floor(before) ORDER BY x.event_id LIMIT most FOR UPDATE SKIP LOCKED));
 	GET DIAGNOSTICS redeliveries = ROW_COUNT;
-	RETURN greatest(operations, redeliveries);
+	RETURN greatest(deleted, operations, redeliveries);
 END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.forget_expired(interval, integer) IS
-	'deletes operations and redeliveries of before, at most so many of each; returns how many';
+	'deletes operations and redeliveries of before, and what was deleted before the log begins, at most so many of '
+	'each; returns how many';
 
 -- What stays stays because something waits: then that is how it ended. What was locked is tried again.
 CREATE FUNCTION bm_webhook_internal.end_drops(has_failed boolean, seen pg_snapshot) RETURNS void
