@@ -7,11 +7,11 @@
 #define SHORT_US INT64_C(1000) /* twice as many */
 
 int
-bmw_batch_next(int rows, int64_t took_us, int least, int most)
+bmw_batch_next(int rows, int done, int64_t took_us, int least, int most)
 {
 	if (took_us > LONG_US)
 		rows /= 2;
-	else if (took_us < SHORT_US)
+	else if (took_us < SHORT_US && done >= rows)
 		rows *= 2;
 	if (rows < least)
 		return least;

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-/* Of the next one, after one of so many rows took so long. */
-extern int bmw_batch_next(int rows, int64_t took_us, int least, int most);
+/* Of the next one, after one of so many rows took so long; more only when so many were done. */
+extern int bmw_batch_next(int rows, int done, int64_t took_us, int least, int most);
 
 #endif

@@ -91,7 +91,8 @@ bmw_operations_done(BmwOperations *operations, int64_t id, BmwOperationResult re
 	operations->rest_us =
 		now_us + (took_us < MAX_REST_US / REST_FACTOR ? took_us * REST_FACTOR : MAX_REST_US);
 	operations->rows =
-		bmw_batch_next(bmw_operations_rows(operations), took_us, LEAST_ROWS, BMW_OPERATION_ROWS);
+		bmw_batch_next(bmw_operations_rows(operations), bmw_operations_rows(operations), took_us,
+					   LEAST_ROWS, BMW_OPERATION_ROWS);
 	if (result == BMW_OPERATION_ENDED)
 		forget(operations, at);
 	else

@@ -33,7 +33,6 @@ bmw_scheduler_create(const BmwLimits *limits, int64_t now_us)
 	scheduler->limits = *limits;
 	scheduler->now_us = now_us;
 	scheduler->next_second_us = now_us + BMW_SECOND_US;
-	scheduler->fetch_length = BMW_FETCH_LENGTH;
 	scheduler->park_length = BMW_PARK_LENGTH;
 	scheduler->abort_at_us = scheduler->errands_at_us = BMW_NEVER_US;
 	scheduler->kept_end = &scheduler->kept;
@@ -111,7 +110,7 @@ bmw_scheduler_set_time(BmwScheduler *scheduler, int64_t now_us)
 	int64_t back_us = scheduler->now_us - now_us;
 
 	scheduler->now_us = now_us;
-	scheduler->turns = scheduler->errands_made = 0;
+	scheduler->errands_made = 0;
 	if (back_us > CLOCK_SLACK_US)
 		clock_went_back(scheduler, back_us);
 	if (now_us >= scheduler->next_second_us)
@@ -127,6 +126,7 @@ void
 bmw_scheduler_rest(BmwScheduler *scheduler, int64_t us)
 {
 	scheduler->rest_until_us = scheduler->now_us + us;
+	bmw_heads_abandon(scheduler);
 }
 
 bool
@@ -291,7 +291,7 @@ sending_wakeup_us(const BmwScheduler *scheduler)
 	int64_t wakeup = bmw_lanes_wakeup_us(scheduler->lanes, scheduler->now_us);
 
 	wakeup = bmw_scheduler_earlier(wakeup, bmw_trials_wakeup_us(scheduler));
-	if (!bmw_scheduler_fetch_wants_heads(scheduler))
+	if (!bmw_heads_are_wanted(scheduler))
 		return wakeup;
 	return bmw_scheduler_earlier(wakeup, scheduler->heads_at_us);
 }

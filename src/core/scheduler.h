@@ -180,15 +180,22 @@ extern BmwStatus bmw_scheduler_end_chunk(BmwScheduler *scheduler, int rows);
 
 /* --- Fetching what waits in the table --- */
 
+#define BMW_FETCHES 100		 /* at once, at most */
+#define BMW_FETCH_LENGTH 500 /* rows of all of them */
+
 typedef struct BmwFetch
 {
 	int64_t endpoint_id;
 	void *endpoint;		  /* the tag of its rules */
 	const BmwUuid *heads; /* these deliveries; NULL: those that are due. Valid until end_fetch() */
 	int heads_length;
-	int64_t from_us; /* due at this time or later: what is before is in memory */
-	int64_t to_us;	 /* and at this time or earlier */
-	int limit;		 /* rows, in the order of their due times */
+	int64_t from_us;	 /* due at this time or later: what is before is in memory */
+	int64_t to_us;		 /* and at this time or earlier */
+	int limit;			 /* rows, in the order of their due times */
+	int64_t last_due_us; /* from here on the scheduler's own */
+	int seen_at_last;
+	bool has_skipped;
+	int64_t skipped_due_us;
 } BmwFetch;
 
 /* A row of a delivery, without its event. */
@@ -206,27 +213,21 @@ extern bool bmw_scheduler_wants_rows(BmwScheduler *scheduler);
 /* SQL has made rows due: nobody knows for which endpoints, or for this one. */
 extern void bmw_scheduler_rows_are_due(BmwScheduler *scheduler);
 extern void bmw_scheduler_rows_are_due_for(BmwScheduler *scheduler, int64_t endpoint_id);
-/* Is there anything to fetch? */
-extern bool bmw_scheduler_wants_fetch(BmwScheduler *scheduler);
-extern bool bmw_scheduler_next_fetch(BmwScheduler *scheduler, BmwFetch *fetch);
+/* Heads, or what is due, of several endpoints at once, which share these rows: of how many. Each is then ended. */
+extern int bmw_scheduler_next_heads(BmwScheduler *scheduler, int rows, BmwFetch *fetches, int most);
+extern int bmw_scheduler_next_due(BmwScheduler *scheduler, int rows, BmwFetch *fetches, int most);
 /* Each row that was found. True: its event is wanted; load() it, unless the bytes do not fit. */
-extern bool bmw_scheduler_offer(BmwScheduler *scheduler, const BmwFetch *fetch,
-								const BmwDueRow *row);
+extern bool bmw_scheduler_offer(BmwScheduler *scheduler, BmwFetch *fetch, const BmwDueRow *row);
 /* Is there room for a body of this size? False: leave it; it is found again. */
-extern bool bmw_scheduler_has_room(BmwScheduler *scheduler, const BmwFetch *fetch,
-								   const BmwDueRow *row, int64_t bytes);
-/*
- * source NULL: the event is gone. is_for_endpoint: the event is one that the
- * endpoint of this id may get (route.h). Otherwise the delivery is canceled.
- */
+extern bool bmw_scheduler_has_room(BmwScheduler *scheduler, BmwFetch *fetch, const BmwDueRow *row,
+								   int64_t bytes);
+/* source NULL: the event is gone. is_for_endpoint: it may get the event (route.h); otherwise that is canceled. */
 extern BmwStatus bmw_scheduler_load(BmwScheduler *scheduler, const BmwFetch *fetch,
 									const BmwDueRow *row, const BmwEventSource *source,
 									bool is_for_endpoint);
 /* rows: that were found. next_due_us: the first one after to_us (BMW_NEVER_US: none); of heads: unused. */
 extern void bmw_scheduler_end_fetch(BmwScheduler *scheduler, const BmwFetch *fetch, int rows,
 									int64_t next_due_us);
-/* How long it took from next_fetch() on: the next ones are as long as the cycle can bear. */
-extern void bmw_scheduler_fetch_took(BmwScheduler *scheduler, int rows, int64_t took_us);
 /* Rows wait for this endpoint from due_us on, or are held back (BMW_HELD_BACK), as somebody has seen. */
 extern void bmw_scheduler_expect(BmwScheduler *scheduler, int64_t endpoint_id, int64_t due_us);
 /* An errand has changed when this pending row is due: one in memory is the same still. */

@@ -1,27 +1,25 @@
 /*
  * core/scheduler_fetch.c - what comes back from the table: what is due, and the
- * heads of messages (scheduler_heads.c).
+ * heads of messages whose row was held back (scheduler_heads.c).
  *
- * Ids come first, then bodies that are wanted and fit. What was seen of a lane's due rows
- * is not read again: from_us says how far; whoever hears of an earlier one moves it back.
+ * For many lanes at once: ids come first, then bodies that are wanted and fit. What was seen of a lane's
+ * due rows is not read again: from_us says how far; whoever hears of an earlier one moves it back.
  */
 #include <assert.h>
 #include <string.h>
 
-#include "core/batch.h"
 #include "core/scheduler_internal.h"
 
-#define LANES_A_TURN 32
-#define FETCH_LEAST 50 /* rows */
-#define LANE_SHARE 8   /* of the bytes: what fetched deliveries of one endpoint may hold */
+#define LANE_SHARE 8 /* of the bytes: what fetched deliveries of one endpoint may hold */
 #define NEARLY_FULL(most)                                                                          \
 	((most) - (most) / 16) /* then rows are not read to find that they do not fit */
 
-static bool fetch_due(BmwScheduler *scheduler, BmwFetch *fetch);
-static BmwLane *next_with_room(BmwScheduler *scheduler, int *room);
+static bool take_due(BmwScheduler *scheduler, BmwFetch *fetch);
+static BmwLane *next_with_room(BmwScheduler *scheduler);
 static int room_of(const BmwScheduler *scheduler, const BmwTarget *target);
+static void share_out(const BmwScheduler *scheduler, int rows, BmwFetch *fetches, int length);
 static bool fits(const BmwScheduler *scheduler, const BmwTarget *target, int64_t bytes);
-static void skip(BmwScheduler *scheduler, int64_t due_us);
+static void skip(BmwFetch *fetch, int64_t due_us);
 static BmwDelivery *create(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row,
 						   const BmwEventSource *source);
 static BmwStatus load_for(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delivery,
@@ -34,62 +32,50 @@ bmw_scheduler_wants_fetch(BmwScheduler *scheduler)
 {
 	if (!bmw_scheduler_may_read(scheduler) || scheduler->is_paused)
 		return false;
-	return (bmw_scheduler_fetch_wants_heads(scheduler) &&
-			scheduler->now_us >= scheduler->heads_at_us) ||
+	return (bmw_heads_are_wanted(scheduler) && scheduler->now_us >= scheduler->heads_at_us) ||
 		   bmw_lanes_next_due(scheduler->lanes, scheduler->now_us) != NULL;
 }
 
-bool
-bmw_scheduler_next_fetch(BmwScheduler *scheduler, BmwFetch *fetch)
+/* One that is not ended is due again after a while: a statement may fail. */
+int
+bmw_scheduler_next_due(BmwScheduler *scheduler, int rows, BmwFetch *fetches, int most)
 {
-	bmw_heads_abandon(scheduler);
-	scheduler->has_skipped = false;
-	scheduler->last_due_us = 0;
-	scheduler->seen_at_last = 0;
-	if (!bmw_scheduler_may_read(scheduler) || scheduler->is_paused ||
-		scheduler->turns >= LANES_A_TURN)
-		return false;
-	scheduler->turns++;
-	return bmw_heads_fetch(scheduler, fetch) || fetch_due(scheduler, fetch);
-}
+	int length = 0;
 
-void
-bmw_scheduler_fetch_took(BmwScheduler *scheduler, int rows, int64_t took_us)
-{
-	/* short ones say nothing of the length */
-	if (rows >= scheduler->fetch_length / 2)
-		scheduler->fetch_length = bmw_batch_next(rows, took_us, FETCH_LEAST, BMW_FETCH_LENGTH);
+	if (!bmw_scheduler_may_read(scheduler) || scheduler->is_paused)
+		return 0;
+	while (length < most && take_due(scheduler, &fetches[length]))
+		length++;
+	share_out(scheduler, rows, fetches, length);
+	return length;
 }
 
 bool
-bmw_scheduler_offer(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row)
+bmw_scheduler_offer(BmwScheduler *scheduler, BmwFetch *fetch, const BmwDueRow *row)
 {
 	bool is_known = bmw_memory_find(scheduler, &row->event_id, fetch->endpoint_id) != NULL;
 
 	if (fetch->heads != NULL)
 		return bmw_heads_offer(scheduler, fetch, row) && !is_known;
-	if (row->due_us != scheduler->last_due_us)
-		scheduler->seen_at_last = 0;
-	scheduler->last_due_us = row->due_us;
-	scheduler->seen_at_last++;
+	if (row->due_us != fetch->last_due_us)
+		fetch->seen_at_last = 0;
+	fetch->last_due_us = row->due_us;
+	fetch->seen_at_last++;
 	return !is_known;
 }
 
 bool
-bmw_scheduler_has_room(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row,
+bmw_scheduler_has_room(BmwScheduler *scheduler, BmwFetch *fetch, const BmwDueRow *row,
 					   int64_t bytes)
 {
 	const BmwTarget *target = bmw_target_find(scheduler, fetch->endpoint_id);
-	const BmwOrderHead *head;
 
 	if (target == NULL || fits(scheduler, target, bytes))
 		return true;
-	if (fetch->heads != NULL && (head = bmw_heads_find(scheduler, &row->event_id)) != NULL)
-		bmw_order_want(scheduler->order, &head->key);
 	if (fetch->heads != NULL)
-		scheduler->heads_at_us = scheduler->now_us + BMW_NO_ROOM_PAUSE_US;
+		bmw_heads_put_back(scheduler, fetch, &row->event_id);
 	else
-		skip(scheduler, row->due_us);
+		skip(fetch, row->due_us);
 	return false;
 }
 
@@ -121,7 +107,7 @@ bmw_scheduler_end_fetch(BmwScheduler *scheduler, const BmwFetch *fetch, int rows
 	BmwTarget *target = bmw_target_find(scheduler, fetch->endpoint_id);
 
 	if (fetch->heads != NULL)
-		bmw_heads_forget_lost(scheduler);
+		bmw_heads_end(scheduler, fetch);
 	else if (target != NULL)
 		end_due(scheduler, target, fetch, rows, next_due_us);
 }
@@ -163,30 +149,29 @@ bmw_scheduler_moved(BmwScheduler *scheduler, int64_t endpoint_id, const BmwUuid 
 }
 
 static bool
-fetch_due(BmwScheduler *scheduler, BmwFetch *fetch)
+take_due(BmwScheduler *scheduler, BmwFetch *fetch)
 {
-	int room;
-	const BmwLane *lane = next_with_room(scheduler, &room);
+	BmwLane *lane = next_with_room(scheduler);
 	const BmwTarget *target = lane != NULL ? bmw_lane_tag(lane) : NULL;
 
 	if (target == NULL)
 		return false;
-	*fetch =
-		(BmwFetch){.endpoint_id = target->rules.id,
-				   .endpoint = target->rules.tag,
-				   .from_us = target->from_us,
-				   .to_us = scheduler->now_us,
-				   .limit = room + (target->from_us > 0 ? target->from_length : target->loaded)};
+	bmw_lane_set_due(lane, scheduler->now_us + BMW_NO_ROOM_PAUSE_US);
+	*fetch = (BmwFetch){.endpoint_id = target->rules.id,
+						.endpoint = target->rules.tag,
+						.from_us = target->from_us,
+						.to_us = scheduler->now_us,
+						.limit = target->from_us > 0 ? target->from_length : target->loaded};
 	return true;
 }
 
 static BmwLane *
-next_with_room(BmwScheduler *scheduler, int *room)
+next_with_room(BmwScheduler *scheduler)
 {
 	BmwLane *lane;
 
 	while ((lane = bmw_lanes_next_due(scheduler->lanes, scheduler->now_us)) != NULL &&
-		   (*room = room_of(scheduler, bmw_lane_tag(lane))) == 0)
+		   room_of(scheduler, bmw_lane_tag(lane)) == 0)
 		bmw_lane_set_due(lane, scheduler->now_us + BMW_NO_ROOM_PAUSE_US);
 	return lane;
 }
@@ -196,11 +181,24 @@ static int
 room_of(const BmwScheduler *scheduler, const BmwTarget *target)
 {
 	const int64_t most = scheduler->limits.max_bytes;
-	const int room = bmw_lane_room_due(target->lane);
 
 	if (scheduler->bytes < NEARLY_FULL(most) && target->bytes < NEARLY_FULL(most / LANE_SHARE))
-		return room < scheduler->fetch_length ? room : scheduler->fetch_length;
+		return bmw_lane_room_due(target->lane);
 	return target->loaded == 0 ? 1 : 0;
+}
+
+/* Besides those that are in memory, each lane gets as many rows as the others. */
+static void
+share_out(const BmwScheduler *scheduler, int rows, BmwFetch *fetches, int length)
+{
+	for (int i = 0; i < length; i++)
+	{
+		const BmwTarget *target = bmw_target_find(scheduler, fetches[i].endpoint_id);
+		int room = room_of(scheduler, target);
+		int share = rows > length ? rows / length : 1;
+
+		fetches[i].limit += room < share ? room : share;
+	}
 }
 
 /* More rows may come than were asked room for: not all that are in memory are among them. */
@@ -217,11 +215,11 @@ fits(const BmwScheduler *scheduler, const BmwTarget *target, int64_t bytes)
 
 /* It is left in the table for now. */
 static void
-skip(BmwScheduler *scheduler, int64_t due_us)
+skip(BmwFetch *fetch, int64_t due_us)
 {
-	if (!scheduler->has_skipped || due_us < scheduler->skipped_due_us)
-		scheduler->skipped_due_us = due_us;
-	scheduler->has_skipped = true;
+	if (!fetch->has_skipped || due_us < fetch->skipped_due_us)
+		fetch->skipped_due_us = due_us;
+	fetch->has_skipped = true;
 }
 
 static BmwDelivery *
@@ -229,7 +227,7 @@ create(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row,
 	   const BmwEventSource *source)
 {
 	BmwDelivery *delivery = bmw_memory_create(scheduler, &row->event_id, fetch->endpoint_id);
-	const BmwOrderHead *head;
+	const BmwOrderHead *head = bmw_heads_find(scheduler, fetch, &row->event_id);
 
 	if (delivery == NULL)
 		return NULL;
@@ -239,8 +237,7 @@ create(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row,
 
 		memcpy(delivery->message, key.message, sizeof(delivery->message));
 	}
-	else if (source == NULL && fetch->heads != NULL &&
-			 (head = bmw_heads_find(scheduler, &row->event_id)) != NULL)
+	else if (source == NULL && head != NULL)
 		memcpy(delivery->message, head->key.message, sizeof(delivery->message));
 	delivery->job.has_row = true;
 	delivery->job.attempts = row->attempts;
@@ -290,13 +287,13 @@ end_due(BmwScheduler *scheduler, BmwTarget *target, const BmwFetch *fetch, int r
 {
 	bool is_all = rows < fetch->limit;
 
-	target->from_us = is_all ? fetch->to_us : scheduler->last_due_us;
-	target->from_length = is_all ? 0 : scheduler->seen_at_last;
+	target->from_us = is_all ? fetch->to_us : fetch->last_due_us;
+	target->from_length = is_all ? 0 : fetch->seen_at_last;
 	bmw_lane_set_due(target->lane, is_all ? next_due_us : scheduler->now_us);
 	if (is_all)
 		bmw_errand_clamp_if_late(scheduler, target, next_due_us);
-	if (scheduler->has_skipped && scheduler->skipped_due_us <= target->from_us)
+	if (fetch->has_skipped && fetch->skipped_due_us <= target->from_us)
 		target->from_us = 0; /* with those at the same time */
-	if (scheduler->has_skipped)
+	if (fetch->has_skipped)
 		bmw_lane_set_due(target->lane, scheduler->now_us + BMW_NO_ROOM_PAUSE_US);
 }

@@ -7,7 +7,7 @@
  *   scheduler_pass.c      passes: what is read next, what the cursor may say
  *   scheduler_take.c      where a new event goes
  *   scheduler_fetch.c     what comes back from the table
- *   scheduler_heads.c     the first deliveries of messages
+ *   scheduler_heads.c     the heads of messages among it
  *   scheduler_send.c      what is sent, and what its end means
  *   scheduler_expiry.c    what is not worth sending any more
  *   scheduler_record.c    what is written, when, and what follows from it
@@ -28,11 +28,10 @@
 #include "core/scheduler.h"
 
 #define BMW_SECOND_US INT64_C(1000000)
-#define BMW_FETCH_LENGTH 500 /* rows at a time */
+#define BMW_NO_ROOM_PAUSE_US (BMW_SECOND_US / 10)
 #define BMW_CHUNK_LENGTH 500 /* events at a time */
 #define BMW_PARK_LENGTH 500
 #define BMW_TIGHT_LENGTH 64
-#define BMW_NO_ROOM_PAUSE_US (BMW_SECOND_US / 10)
 
 typedef enum BmwDeliveryState
 {
@@ -228,15 +227,10 @@ struct BmwScheduler
 	BmwOrderHead heads[BMW_FETCH_LENGTH];
 	BmwUuid head_ids[BMW_FETCH_LENGTH];
 	bool is_head_seen[BMW_FETCH_LENGTH];
-	int heads_length;	 /* of the fetch at hand; 0: none */
+	int heads_length;	 /* of the fetches at hand; 0: none */
+	int heads_fetches;	 /* that have not ended */
 	int64_t heads_at_us; /* no room before, perhaps */
 	BmwLooking looking;
-	int fetch_length; /* rows at most in one fetch */
-	int turns;		  /* lanes that have fetched in this cycle */
-	int64_t last_due_us;
-	int seen_at_last;
-	bool has_skipped;
-	int64_t skipped_due_us;
 	BmwWriter writer;
 	BmwWaitingErrand *errands;
 	BmwWaitingErrand **errands_end;
@@ -307,16 +301,21 @@ extern void bmw_take_end_of_pass(BmwScheduler *scheduler);
 extern bool bmw_take_is_blocked(BmwScheduler *scheduler);
 extern BmwOrderKey bmw_delivery_key(const BmwDelivery *delivery);
 
+/* scheduler_fetch.c: is there anything to fetch? */
+extern bool bmw_scheduler_wants_fetch(BmwScheduler *scheduler);
+
 /* scheduler_heads.c */
-extern bool bmw_scheduler_fetch_wants_heads(const BmwScheduler *scheduler);
-/* False: none can be fetched now. */
-extern bool bmw_heads_fetch(BmwScheduler *scheduler, BmwFetch *fetch);
-extern void bmw_heads_abandon(BmwScheduler *scheduler);
-/* A row of one that was asked for: is it to be loaded? */
+extern bool bmw_heads_are_wanted(const BmwScheduler *scheduler);
 extern bool bmw_heads_offer(BmwScheduler *scheduler, const BmwFetch *fetch, const BmwDueRow *row);
-/* Of the fetch at hand; NULL: it is none of them. */
-extern const BmwOrderHead *bmw_heads_find(const BmwScheduler *scheduler, const BmwUuid *event_id);
-extern void bmw_heads_forget_lost(BmwScheduler *scheduler);
+/* NULL: it is not one of the heads that are fetched. */
+extern const BmwOrderHead *bmw_heads_find(const BmwScheduler *scheduler, const BmwFetch *fetch,
+										  const BmwUuid *event_id);
+/* There is no room for it now. */
+extern void bmw_heads_put_back(BmwScheduler *scheduler, const BmwFetch *fetch,
+							   const BmwUuid *event_id);
+extern void bmw_heads_end(BmwScheduler *scheduler, const BmwFetch *fetch);
+/* The statements failed, or memory was out: they are wanted as before. */
+extern void bmw_heads_abandon(BmwScheduler *scheduler);
 
 /* scheduler_expiry.c: when is it worth nothing any more? BMW_NEVER_US: never. */
 extern int64_t bmw_expiry_us(const BmwTarget *target, const BmwDelivery *delivery);

@@ -69,7 +69,8 @@ bmw_scheduler_records_done(BmwScheduler *scheduler, BmwWriting result, uint64_t 
 	writer->at_hand = NULL;
 	writer->wrote_us = now_us;
 	if (list->length >= scheduler->park_length / 2)
-		scheduler->park_length = bmw_batch_next(list->length, took_us, PARK_LEAST, BMW_PARK_LENGTH);
+		scheduler->park_length =
+			bmw_batch_next(list->length, list->length, took_us, PARK_LEAST, BMW_PARK_LENGTH);
 	keep(scheduler, list, committed);
 	writer->retry_at_us = result == BMW_WRITING_LOCKED	 ? now_us + LOCK_RETRY_US
 						  : result == BMW_WRITING_FAILED ? now_us + RETRY_US

@@ -6,6 +6,8 @@
 #include "trace.h"
 #include "world.h"
 
+#define AT_ONCE 4 /* endpoints */
+
 typedef struct Found
 {
 	int events[MAX_EVENTS];
@@ -21,10 +23,11 @@ static void expect(Dispatcher *dispatcher, int endpoint, const BmwLook *step);
 static Result learn(Dispatcher *dispatcher);
 static bool is_unfinished(int event, int endpoint);
 static BmwStatus learn_one(Dispatcher *dispatcher, int64_t id, int event);
-static Result fetch(Dispatcher *dispatcher, const BmwFetch *fetch);
+static Result fetch_all(Dispatcher *dispatcher, BmwFetch *fetches, int length);
+static Result fetch(Dispatcher *dispatcher, BmwFetch *fetch);
 static int find_heads(const BmwFetch *fetch, int endpoint, int *events);
 static BmwDueRow due_row(int event, int endpoint);
-static Result load(Dispatcher *dispatcher, const BmwFetch *fetch, int event, const BmwDueRow *row);
+static Result load(Dispatcher *dispatcher, BmwFetch *fetch, int event, const BmwDueRow *row);
 
 bool
 clerk_wants_fetch(Dispatcher *dispatcher)
@@ -37,15 +40,31 @@ Result
 clerk_fetch(Dispatcher *dispatcher)
 {
 	Result result = RESULT_DONE;
-	BmwFetch at_hand;
+	BmwFetch fetches[AT_ONCE];
+	int rows = random_chance(500) ? BMW_FETCH_LENGTH : 2;
 
 	hear(dispatcher);
 	if (bmw_scheduler_wants_look(dispatcher->scheduler))
 		result = look(dispatcher);
 	if (result == RESULT_DONE)
 		result = learn(dispatcher);
-	while (result == RESULT_DONE && bmw_scheduler_next_fetch(dispatcher->scheduler, &at_hand))
-		result = fetch(dispatcher, &at_hand);
+	if (result == RESULT_DONE)
+		result = fetch_all(dispatcher, fetches,
+						   bmw_scheduler_next_heads(dispatcher->scheduler, rows, fetches, AT_ONCE));
+	if (result == RESULT_DONE)
+		result = fetch_all(dispatcher, fetches,
+						   bmw_scheduler_next_due(dispatcher->scheduler, rows, fetches, AT_ONCE));
+	return result;
+}
+
+/* Those that are not ended, because one failed, are wanted still. */
+static Result
+fetch_all(Dispatcher *dispatcher, BmwFetch *fetches, int length)
+{
+	Result result = RESULT_DONE;
+
+	for (int i = 0; i < length && result == RESULT_DONE; i++)
+		result = fetch(dispatcher, &fetches[i]);
 	return result;
 }
 
@@ -160,7 +179,7 @@ learn_one(Dispatcher *dispatcher, int64_t id, int event)
 }
 
 static Result
-fetch(Dispatcher *dispatcher, const BmwFetch *at_hand)
+fetch(Dispatcher *dispatcher, BmwFetch *at_hand)
 {
 	Found *found = &founds[dispatcher->shard];
 	int endpoint = registry_of(at_hand->endpoint_id);
@@ -237,7 +256,7 @@ due_row(int event, int endpoint)
 }
 
 static Result
-load(Dispatcher *dispatcher, const BmwFetch *at_hand, int number, const BmwDueRow *row)
+load(Dispatcher *dispatcher, BmwFetch *at_hand, int number, const BmwDueRow *row)
 {
 	const Event *event = &tables.events[number];
 	int endpoint = registry_of(at_hand->endpoint_id);

@@ -59,7 +59,8 @@ check_taken(const Dispatcher *dispatcher, const BmwFetch *fetch)
 
 	for (int i = 0; i < fetch->heads_length; i++)
 	{
-		const BmwOrderChain *chain = bmw_order_find(scheduler->order, &scheduler->heads[i].key);
+		const BmwOrderHead *head = bmw_heads_find(scheduler, fetch, &fetch->heads[i]);
+		const BmwOrderChain *chain = bmw_order_find(scheduler->order, &head->key);
 
 		if (chain != NULL && chain->is_wanted)
 			violation("event %d is fetched for endpoint %d, and wanted still",

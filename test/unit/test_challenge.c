@@ -117,13 +117,13 @@ test_way(void)
 	CHECK(!bmw_challenge_next(scheduler, &challenge));
 	CHECK(is_parked());
 	CHECK(!sends());
-	CHECK(!bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK_INT(bmw_scheduler_next_due(scheduler, 1, &what, 1), 0);
 	/* the same once more changes nothing: one is under way */
 	set(&rules);
 	CHECK(!bmw_challenge_next(scheduler, &challenge));
 	bmw_challenge_ended(scheduler, &challenge, true);
 	CHECK(!bmw_challenge_next(scheduler, &challenge));
-	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK_INT(bmw_scheduler_next_due(scheduler, 1, &what, 1), 1);
 	CHECK_INT(what.endpoint_id, 1);
 	bmw_scheduler_end_fetch(scheduler, &what, 0, BMW_NEVER_US);
 	CHECK(!is_parked());

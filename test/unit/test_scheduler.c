@@ -221,6 +221,14 @@ cursor(void)
 	return bmw_scheduler_due_cursor(scheduler, &stored, &since_us) ? stored->xmax : 0;
 }
 
+/* From one endpoint, as if there were no others. */
+static bool
+next_fetch(BmwFetch *what)
+{
+	return bmw_scheduler_next_heads(scheduler, BMW_FETCH_LENGTH, what, 1) > 0 ||
+		   bmw_scheduler_next_due(scheduler, BMW_FETCH_LENGTH, what, 1) > 0;
+}
+
 static bool
 fetch(BmwFetch *what, int number, int64_t due_us, const char *message)
 {
@@ -241,7 +249,7 @@ test_way_of_one(void)
 	BmwFetch what;
 
 	begin();
-	while (bmw_scheduler_next_fetch(scheduler, &what))
+	while (next_fetch(&what))
 		bmw_scheduler_end_fetch(scheduler, &what, 0, BMW_NEVER_US);
 	CHECK(bmw_scheduler_wants_events(scheduler, true));
 	take_pass(1, 1, 1, NULL);
@@ -284,14 +292,14 @@ test_retry(void)
 	CHECK_INT(record->next_attempt_us, now_us + 5 * S);
 	pass_time(5000);
 	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 1);
-	while (bmw_scheduler_next_fetch(scheduler, &what))
+	while (next_fetch(&what))
 		bmw_scheduler_end_fetch(scheduler, &what, 0, now_us + 5 * S - 5000);
 	pass_time(5 * S);
-	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(next_fetch(&what));
 	CHECK(fetch(&what, 1, now_us - 5000, NULL));
 	CHECK(!fetch(&what, 1, now_us - 5000, NULL));
 	bmw_scheduler_end_fetch(scheduler, &what, 1, BMW_NEVER_US);
-	CHECK(!bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(!next_fetch(&what));
 	CHECK_INT(send_next(&request), 1);
 	CHECK_INT(request.attempt, 2);
 	record = answer(&request, 500);
@@ -308,14 +316,14 @@ test_overtaken(void)
 	BmwFetch what;
 
 	begin();
-	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(next_fetch(&what));
 	CHECK(fetch(&what, 1, now_us - 5000, NULL));
 	bmw_scheduler_end_fetch(scheduler, &what, 1, BMW_NEVER_US);
 	CHECK_INT(send_next(&request), 1);
 	CHECK_INT(answer(&request, 200)->status, BMW_DELIVERED);
 	pass_time(5000);
 	CHECK_INT(write_all(BMW_RECORD_OVERTAKEN, 1), 1);
-	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(next_fetch(&what));
 	CHECK_INT(what.from_us, 0);
 	CHECK(fetch(&what, 1, now_us - 1, NULL));
 	end();
@@ -365,7 +373,7 @@ test_order(void)
 	CHECK_INT(bmw_scheduler_next_unlearnt(scheduler, &id, 1), 0);
 	pass_time(5000);
 	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 1);
-	while (bmw_scheduler_next_fetch(scheduler, &what))
+	while (next_fetch(&what))
 	{
 		if (what.heads != NULL)
 			CHECK(fetch(&what, 1, BMW_HELD_BACK, "m"));
@@ -377,13 +385,13 @@ test_order(void)
 	CHECK_INT(send_next(&request), -1);
 	pass_time(5000);
 	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 77), 3); /* two are held back */
-	CHECK(!bmw_scheduler_next_fetch(scheduler, &what) || what.heads == NULL);
+	CHECK(!next_fetch(&what) || what.heads == NULL);
 	CHECK_INT(bmw_scheduler_wants_durable(scheduler), 77);
 	bmw_scheduler_durable(scheduler, 76);
-	CHECK(!bmw_scheduler_next_fetch(scheduler, &what) || what.heads == NULL);
+	CHECK(!next_fetch(&what) || what.heads == NULL);
 	bmw_scheduler_durable(scheduler, 77);
 	CHECK_INT(bmw_scheduler_wants_durable(scheduler), 0);
-	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(next_fetch(&what));
 	CHECK_INT(what.heads_length, 1);
 	CHECK(fetch(&what, 2, BMW_HELD_BACK, "m"));
 	bmw_scheduler_end_fetch(scheduler, &what, 1, 0);
@@ -401,7 +409,7 @@ test_no_room(void)
 	int loaded = 0;
 
 	begin();
-	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(next_fetch(&what));
 	for (int i = 0; i < (int) limits.lane_capacity + 10; i++)
 	{
 		BmwEventSource source = {.type = "t"};
@@ -417,6 +425,81 @@ test_no_room(void)
 	}
 	CHECK_INT(loaded, limits.lane_capacity);
 	CHECK_INT(bmw_scheduler_counts(scheduler).queued, limits.lane_capacity);
+	end();
+}
+
+#define MANY 1000
+
+static void
+begin_many(bool is_ordered)
+{
+	begin();
+	for (int64_t id = 1; id <= MANY; id++)
+	{
+		BmwEndpointRules rules = rules_of(id);
+		BmwUuid event = uuid((int) id);
+
+		rules.is_ordered = is_ordered;
+		CHECK_INT(bmw_scheduler_set_endpoint(scheduler, &rules), BMW_OK);
+		if (is_ordered)
+			CHECK_INT(bmw_scheduler_learn(scheduler, id, NULL, "m", &event), BMW_OK);
+		bmw_scheduler_learnt(scheduler, id);
+	}
+	bmw_scheduler_endpoints_read(scheduler, true, 0);
+}
+
+/* Ends each with what was found of it; each shares the rows, and is among them once. */
+static void
+end_many(BmwFetch *fetches, int length, int rows, char *has_come)
+{
+	for (int i = 0; i < length; i++)
+	{
+		CHECK_INT(has_come[fetches[i].endpoint_id]++, 0);
+		CHECK_INT(fetches[i].limit, fetches[i].heads != NULL ? 1 : rows / length);
+		bmw_scheduler_end_fetch(scheduler, &fetches[i], 0, BMW_NEVER_US);
+	}
+}
+
+/* What is due for many endpoints is asked for at once; when the statement fails, again. */
+static void
+test_many_are_fetched_at_once(void)
+{
+	char has_come[MANY + 1] = {0};
+	BmwFetch fetches[BMW_FETCHES];
+	int length;
+	int statements = 0;
+
+	begin_many(false);
+	CHECK_INT(bmw_scheduler_next_due(scheduler, BMW_FETCH_LENGTH, fetches, BMW_FETCHES),
+			  BMW_FETCHES);
+	pass_time(S);
+	for (; (length = bmw_scheduler_next_due(scheduler, 200, fetches, BMW_FETCHES)) > 0;
+		 statements++)
+		end_many(fetches, length, 200, has_come);
+	CHECK_INT(statements, MANY / BMW_FETCHES);
+	end();
+}
+
+static void
+test_heads_of_many_are_fetched_at_once(void)
+{
+	char has_come[MANY + 1] = {0};
+	BmwFetch fetches[BMW_FETCHES];
+	int length;
+	int statements = 0;
+
+	begin_many(true);
+	CHECK_INT(bmw_scheduler_next_heads(scheduler, BMW_FETCH_LENGTH, fetches, BMW_FETCHES),
+			  BMW_FETCHES);
+	bmw_scheduler_rest(scheduler, 0);
+	for (; (length = bmw_scheduler_next_heads(scheduler, 50, fetches, BMW_FETCHES)) > 0;
+		 statements++)
+	{
+		CHECK_INT(length, 50);
+		end_many(fetches, length, 50, has_come);
+	}
+	CHECK_INT(statements, MANY / 50);
+	CHECK_INT(bmw_scheduler_counts(scheduler).ordered, 0);
 	end();
 }
 
@@ -452,11 +535,11 @@ test_no_room_for_heads(void)
 	for (int e = 0; e < 3; e++)
 		CHECK_INT(bmw_scheduler_learn(scheduler, e + 1, NULL, "m", &id), BMW_OK);
 	look_at_all();
-	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(next_fetch(&what));
 	CHECK_INT(what.endpoint_id, 3);
 	CHECK_INT(what.heads_length, 1);
 	bmw_scheduler_end_fetch(scheduler, &what, 0, 0);
-	while (bmw_scheduler_next_fetch(scheduler, &what))
+	while (next_fetch(&what))
 	{
 		CHECK(what.heads == NULL);
 		bmw_scheduler_end_fetch(scheduler, &what, 0, BMW_NEVER_US);
@@ -484,7 +567,7 @@ test_no_bytes_for_heads(void)
 		CHECK_INT(bmw_scheduler_learn(scheduler, 1, NULL, message, &row.event_id), BMW_OK);
 	}
 	bmw_scheduler_learnt(scheduler, 1);
-	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(next_fetch(&what));
 	CHECK_INT(what.heads_length, 2);
 	for (int i = 1; i <= 2; i++)
 	{
@@ -497,13 +580,13 @@ test_no_bytes_for_heads(void)
 			CHECK_INT(bmw_scheduler_load(scheduler, &what, &row, &source, true), BMW_OK);
 	}
 	bmw_scheduler_end_fetch(scheduler, &what, 2, 0);
-	while (bmw_scheduler_next_fetch(scheduler, &what))
+	while (next_fetch(&what))
 	{
 		CHECK(what.heads == NULL);
 		bmw_scheduler_end_fetch(scheduler, &what, 0, BMW_NEVER_US);
 	}
 	pass_time(S);
-	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(next_fetch(&what));
 	CHECK_INT(what.heads_length, 1);
 	end();
 }
@@ -551,9 +634,10 @@ test_fetch_fails(void)
 	set_rules(&rules);
 	CHECK_INT(bmw_scheduler_learn(scheduler, 1, NULL, "m", &id), BMW_OK);
 	bmw_scheduler_learnt(scheduler, 1);
-	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(next_fetch(&what));
 	CHECK_INT(what.heads_length, 1);
-	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	bmw_scheduler_rest(scheduler, 0);
+	CHECK(next_fetch(&what));
 	CHECK_INT(what.heads_length, 1);
 	/* and one that nobody has any more keeps nobody waiting */
 	bmw_scheduler_end_fetch(scheduler, &what, 0, 0);
@@ -677,7 +761,7 @@ test_paused(void)
 	bmw_scheduler_set_paused(scheduler, true);
 	take_pass(4, 2, 1, NULL);
 	CHECK_INT(send_next(&request), -1);
-	CHECK(!bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(!next_fetch(&what));
 	CHECK_INT(bmw_scheduler_counts(scheduler).queued, 2);
 	/* neither what is queued nor what is due keeps the dispatcher awake */
 	CHECK(bmw_scheduler_wakeup_us(scheduler) > now_us);
@@ -691,7 +775,7 @@ test_paused(void)
 	CHECK(bmw_scheduler_wakeup_us(scheduler) > now_us);
 	bmw_scheduler_set_paused(scheduler, false);
 	CHECK(bmw_scheduler_wakeup_us(scheduler) <= now_us);
-	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(next_fetch(&what));
 	end();
 }
 
@@ -945,27 +1029,27 @@ test_full_of_bodies(void)
 	begin();
 	set_rules(&rules);
 	for (int id = 1; id <= 2; id++)
-		while (bmw_scheduler_next_fetch(scheduler, &what))
+		while (next_fetch(&what))
 			bmw_scheduler_end_fetch(scheduler, &what, 0, BMW_NEVER_US);
 	begin_pass();
 	for (int i = 0; i < 100; i++)
 		CHECK_INT(take(i, 1, NULL, MAX_BYTES / 100), BMW_OK);
 	end_pass(100);
 	bmw_scheduler_rows_are_due_for(scheduler, 1);
-	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(next_fetch(&what));
 	CHECK_INT(what.limit, 1); /* it has none of the table */
 	CHECK(fetch(&what, 300, now_us - 20, NULL));
 	bmw_scheduler_end_fetch(scheduler, &what, 1, BMW_NEVER_US);
-	CHECK(!bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(!next_fetch(&what));
 	bmw_scheduler_rows_are_due_for(scheduler, 1);
 	bmw_scheduler_rows_are_due_for(scheduler, 2);
-	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(next_fetch(&what));
 	CHECK_INT(what.endpoint_id, 2); /* holds nothing */
 	CHECK_INT(what.limit, 500);
 	bmw_scheduler_end_fetch(scheduler, &what, 0, BMW_NEVER_US);
-	CHECK(!bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(!next_fetch(&what));
 	pass_time(S / 10);
-	CHECK(!bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(!next_fetch(&what));
 	end();
 }
 
@@ -984,19 +1068,19 @@ test_memory(void)
 	end_pass(100);
 	CHECK(bmw_scheduler_counts(scheduler).bytes <= MAX_BYTES / 4);
 	CHECK_INT(bmw_scheduler_counts(scheduler).deliveries, 100);
-	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(next_fetch(&what));
 	CHECK(fetch(&what, 300, now_us - 20, NULL)); /* the first has always room */
 	row.event_id = source.id = uuid(200);
 	row.due_us = now_us - 10;
 	CHECK(bmw_scheduler_offer(scheduler, &what, &row));
 	CHECK(!bmw_scheduler_has_room(scheduler, &what, &row, MAX_BYTES / 10));
 	bmw_scheduler_end_fetch(scheduler, &what, 1, BMW_NEVER_US);
-	CHECK(!bmw_scheduler_next_fetch(scheduler, &what)); /* no hot loop */
+	CHECK(!next_fetch(&what)); /* no hot loop */
 	while (send_next(&request) >= 0)
 		answer(&request, 200);
 	pass_time(S);
 	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 101);
-	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(next_fetch(&what));
 	CHECK_INT(what.from_us, 0);
 	CHECK(bmw_scheduler_offer(scheduler, &what, &row));
 	/* its event was dropped with its partition */
@@ -1167,7 +1251,7 @@ test_clock_before_the_start(void)
 	end();
 	begin(); /* or behind one that is due */
 	bmw_scheduler_expect(scheduler, 1, now_us);
-	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(next_fetch(&what));
 	bmw_scheduler_end_fetch(scheduler, &what, 0, now_us + 3600 * S);
 	CHECK(bmw_scheduler_next_errand(scheduler, &errand));
 	CHECK_INT(errand.kind, BMW_ERRAND_CLAMP);
@@ -1234,14 +1318,14 @@ test_due_for_one(void)
 
 	begin();
 	look_at_all();
-	while (bmw_scheduler_next_fetch(scheduler, &what))
+	while (next_fetch(&what))
 		bmw_scheduler_end_fetch(scheduler, &what, 0, BMW_NEVER_US);
 	CHECK(!bmw_scheduler_wants_rows(scheduler));
 	bmw_scheduler_rows_are_due_for(scheduler, 4711);
 	CHECK(!bmw_scheduler_wants_rows(scheduler));
 	bmw_scheduler_rows_are_due_for(scheduler, 1);
 	CHECK(!bmw_scheduler_wants_look(scheduler));
-	CHECK(bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(next_fetch(&what));
 	CHECK_INT(what.endpoint_id, 1);
 	end();
 }
@@ -1305,7 +1389,7 @@ test_modes(void)
 	bmw_scheduler_set_mode(scheduler, BMW_HOLDING);
 	CHECK_INT(bmw_scheduler_next_request(scheduler, &request), false);
 	CHECK(!bmw_scheduler_wants_events(scheduler, true));
-	CHECK(!bmw_scheduler_next_fetch(scheduler, &what));
+	CHECK(!next_fetch(&what));
 	CHECK(answer(&request, 200) != NULL);
 	/* a change of the endpoints is heard of all the same */
 	bmw_scheduler_remove_endpoint(scheduler, 1);
@@ -1331,6 +1415,8 @@ main(void)
 	test_cursor_waits();
 	test_order();
 	test_no_room();
+	test_many_are_fetched_at_once();
+	test_heads_of_many_are_fetched_at_once();
 	test_no_room_for_heads();
 	test_no_bytes_for_heads();
 	test_order_ends();

@@ -2,31 +2,40 @@
  * pg/dispatch/fetch.c - the clerk of a dispatcher who fetches what waits in the table.
  *
  * First the rows of deliveries, then the events of those that the scheduler
- * wants; an event's data is only read when its bytes fit.
+ * wants; an event's data is only read when its bytes fit. One statement is for
+ * many endpoints, but not for more than can be read in about two milliseconds.
  */
 #include "postgres.h"
 
 #include "pg/dispatch/fetch.h"
 
+#include "core/batch.h"
 #include "pg/dispatch/clock.h"
 #include "pg/dispatch/endpoint.h"
 #include "pg/dispatch/store.h"
 #include "pg/dispatch/transaction.h"
 
-#define LEARN_AT_ONCE 500		   /* endpoints */
-#define LEARN_US INT64CONST(50000) /* of a cycle */
-#define FETCH_US INT64CONST(3000)  /* of a cycle: nothing is sent meanwhile */
+#define LEARN_AT_ONCE 500 /* endpoints */
+#define LEAST_ROWS 100
 
-/* One fetch. */
+/* A delivery whose event is to be read. */
+typedef struct Wanted
+{
+	BmwFetch *fetch;
+	BmwDueRow row;
+	bool is_found; /* its event is there */
+} Wanted;
+
+/* Some fetches at once. */
 typedef struct Fetching
 {
 	BmwScheduler *scheduler;
-	BmwFetch fetch;
-	BmwDueRow *rows; /* that are wanted */
-	BmwUuid *ids;	 /* of these */
-	bool *is_found;	 /* their event is there */
+	BmwFetch fetches[BMW_FETCHES];
+	int64 next_due_us[BMW_FETCHES];
+	int rows[BMW_FETCHES]; /* that were found */
 	int length;
-	int last; /* that was found */
+	Wanted *wanted;
+	int wanted_length;
 } Fetching;
 
 typedef struct Looking
@@ -38,22 +47,29 @@ typedef struct Looking
 static void hear(BmwFetcher *fetcher);
 static void look(BmwFetcher *fetcher);
 static void expect(int64 endpoint_id, int64 due_us, bool has_held, void *context);
-static void learn(BmwScheduler *scheduler);
+static void learn(BmwFetcher *fetcher);
 static void learn_one(int64 endpoint_id, const BmwUuid *event_id, const char *application,
 					  const char *message_id, void *context);
-static void fetch_one(Fetching *fetching);
-static void offer(const BmwDueRow *row, void *context);
-static bool fits(const BmwUuid *event_id, int64 size, void *context);
-static void load(const BmwEventRow *event, void *context);
-static void cancel_lost(Fetching *fetching);
-static int find(Fetching *fetching, const BmwUuid *event_id);
+static void fetch_heads(BmwFetcher *fetcher, Fetching *fetching);
+static void fetch_due(BmwFetcher *fetcher, Fetching *fetching);
+static void begin(Fetching *fetching);
+static int end(Fetching *fetching);
+static void offer(int fetch, const BmwDueRow *row, void *context);
+static void load_wanted(Fetching *fetching);
+static bool fits(int at, int64 size, void *context);
+static void load(int at, const BmwEventRow *event, void *context);
 
 void
 bmw_fetch_init(BmwFetcher *fetcher, BmwScheduler *scheduler, BmwSlot *slot,
 			   bool (*is_ours)(int64 endpoint_id, void *context), void *context)
 {
-	*fetcher =
-		(BmwFetcher){.scheduler = scheduler, .slot = slot, .is_ours = is_ours, .context = context};
+	*fetcher = (BmwFetcher){.scheduler = scheduler,
+							.slot = slot,
+							.is_ours = is_ours,
+							.context = context,
+							.lanes = 1,
+							.rows = LEAST_ROWS,
+							.learn = 1};
 }
 
 bool
@@ -67,16 +83,13 @@ void
 bmw_fetch_run(BmwFetcher *fetcher)
 {
 	Fetching fetching = {.scheduler = fetcher->scheduler};
-	int64 start_us;
 
 	hear(fetcher);
 	if (bmw_scheduler_wants_look(fetcher->scheduler))
 		look(fetcher);
-	learn(fetcher->scheduler);
-	start_us = bmw_clock_us();
-	while (bmw_clock_us() - start_us < FETCH_US &&
-		   bmw_scheduler_next_fetch(fetcher->scheduler, &fetching.fetch))
-		fetch_one(&fetching);
+	learn(fetcher);
+	fetch_heads(fetcher, &fetching);
+	fetch_due(fetcher, &fetching);
 }
 
 /* What SQL has made due: it is visible when it is announced. */
@@ -122,21 +135,21 @@ expect(int64 endpoint_id, int64 due_us, bool has_held, void *context)
 		bmw_scheduler_expect(fetcher->scheduler, endpoint_id, BMW_HELD_BACK);
 }
 
-/* Many endpoints with each statement; what is left after a while, after other work of the cycle. */
+/* Many endpoints with one statement; what is left, after other work of the cycle. */
 static void
-learn(BmwScheduler *scheduler)
+learn(BmwFetcher *fetcher)
 {
 	const int64 start_us = bmw_clock_us();
 	int64 ids[LEARN_AT_ONCE];
-	int length;
+	int length = bmw_scheduler_next_unlearnt(fetcher->scheduler, ids, fetcher->learn);
 
-	while ((length = bmw_scheduler_next_unlearnt(scheduler, ids, LEARN_AT_ONCE)) > 0 &&
-		   bmw_clock_us() - start_us < LEARN_US)
-	{
-		bmw_store_unfinished(ids, length, learn_one, scheduler);
-		for (int i = 0; i < length; i++)
-			bmw_scheduler_learnt(scheduler, ids[i]);
-	}
+	if (length == 0)
+		return;
+	bmw_store_unfinished(ids, length, learn_one, fetcher->scheduler);
+	for (int i = 0; i < length; i++)
+		bmw_scheduler_learnt(fetcher->scheduler, ids[i]);
+	fetcher->learn =
+		bmw_batch_next(fetcher->learn, length, bmw_clock_us() - start_us, 1, LEARN_AT_ONCE);
 }
 
 static void
@@ -148,91 +161,122 @@ learn_one(int64 endpoint_id, const BmwUuid *event_id, const char *application,
 }
 
 static void
-fetch_one(Fetching *fetching)
+fetch_heads(BmwFetcher *fetcher, Fetching *fetching)
 {
-	const BmwFetch *fetch = &fetching->fetch;
 	const int64 start_us = bmw_clock_us();
-	int64 next_due_us = PG_INT64_MAX;
 	int rows;
 
-	fetching->length = fetching->last = 0;
-	fetching->rows = palloc(sizeof(*fetching->rows) * fetch->limit);
-	fetching->ids = palloc(sizeof(*fetching->ids) * fetch->limit);
-	fetching->is_found = palloc0(sizeof(*fetching->is_found) * fetch->limit);
-	if (fetch->heads != NULL)
-		rows =
-			bmw_store_rows(fetch->endpoint_id, fetch->heads, fetch->heads_length, offer, fetching);
-	else
-		rows = bmw_store_due(fetch->endpoint_id, fetch->from_us, fetch->to_us, fetch->limit, offer,
-							 fetching);
-	if (fetching->length > 0)
-	{
-		bmw_store_bodies(fetching->ids, fetching->length, fits, load, fetching);
-		cancel_lost(fetching);
-	}
-	if (fetch->heads == NULL && rows < fetch->limit)
-		next_due_us = bmw_store_next_due(fetch->endpoint_id, fetch->to_us);
-	bmw_scheduler_end_fetch(fetching->scheduler, fetch, rows, next_due_us);
-	bmw_scheduler_fetch_took(fetching->scheduler, rows, bmw_clock_us() - start_us);
-	pfree(fetching->rows);
-	pfree(fetching->ids);
-	pfree(fetching->is_found);
+	fetching->length =
+		bmw_scheduler_next_heads(fetcher->scheduler, fetcher->rows, fetching->fetches, BMW_FETCHES);
+	if (fetching->length == 0)
+		return;
+	begin(fetching);
+	bmw_store_heads(fetching->fetches, fetching->length, offer, fetching);
+	rows = end(fetching);
+	fetcher->rows = bmw_batch_next(fetcher->rows, rows, bmw_clock_us() - start_us, LEAST_ROWS,
+								   BMW_FETCH_LENGTH);
 }
 
 static void
-offer(const BmwDueRow *row, void *context)
+fetch_due(BmwFetcher *fetcher, Fetching *fetching)
+{
+	const int64 start_us = bmw_clock_us();
+	int64 took_us;
+	int rows;
+
+	fetching->length = bmw_scheduler_next_due(fetcher->scheduler, fetcher->rows, fetching->fetches,
+											  fetcher->lanes);
+	if (fetching->length == 0)
+		return;
+	begin(fetching);
+	bmw_store_due(fetching->fetches, fetching->length, fetching->next_due_us, offer, fetching);
+	rows = end(fetching);
+	took_us = bmw_clock_us() - start_us;
+	fetcher->lanes = bmw_batch_next(fetcher->lanes, fetching->length, took_us, 1, BMW_FETCHES);
+	fetcher->rows = bmw_batch_next(fetcher->rows, rows, took_us, LEAST_ROWS, BMW_FETCH_LENGTH);
+}
+
+static void
+begin(Fetching *fetching)
+{
+	int most = 0;
+
+	for (int i = 0; i < fetching->length; i++)
+	{
+		most += fetching->fetches[i].limit;
+		fetching->rows[i] = 0;
+	}
+	fetching->wanted = palloc(sizeof(*fetching->wanted) * most);
+	fetching->wanted_length = 0;
+}
+
+/* Returns how many rows were found. */
+static int
+end(Fetching *fetching)
+{
+	int rows = 0;
+
+	if (fetching->wanted_length > 0)
+		load_wanted(fetching);
+	for (int i = 0; i < fetching->length; i++)
+	{
+		bmw_scheduler_end_fetch(fetching->scheduler, &fetching->fetches[i], fetching->rows[i],
+								fetching->next_due_us[i]);
+		rows += fetching->rows[i];
+	}
+	pfree(fetching->wanted);
+	return rows;
+}
+
+static void
+offer(int fetch, const BmwDueRow *row, void *context)
 {
 	Fetching *fetching = context;
+	BmwFetch *of = &fetching->fetches[fetch];
 
-	if (!bmw_scheduler_offer(fetching->scheduler, &fetching->fetch, row))
-		return;
-	fetching->ids[fetching->length] = row->event_id;
-	fetching->rows[fetching->length++] = *row;
+	fetching->rows[fetch]++;
+	if (bmw_scheduler_offer(fetching->scheduler, of, row))
+		fetching->wanted[fetching->wanted_length++] = (Wanted){.fetch = of, .row = *row};
+}
+
+/* The partition of those whose event is not there was dropped while they waited. */
+static void
+load_wanted(Fetching *fetching)
+{
+	BmwUuid *ids = palloc(sizeof(*ids) * fetching->wanted_length);
+
+	for (int i = 0; i < fetching->wanted_length; i++)
+		ids[i] = fetching->wanted[i].row.event_id;
+	bmw_store_bodies(ids, fetching->wanted_length, fits, load, fetching);
+	for (int i = 0; i < fetching->wanted_length; i++)
+	{
+		const Wanted *wanted = &fetching->wanted[i];
+
+		if (!wanted->is_found)
+			bmw_transaction_require_memory(bmw_scheduler_load(fetching->scheduler, wanted->fetch,
+															  &wanted->row, NULL, false) == BMW_OK);
+	}
+	pfree(ids);
 }
 
 static bool
-fits(const BmwUuid *event_id, int64 size, void *context)
+fits(int at, int64 size, void *context)
 {
 	Fetching *fetching = context;
-	int i = find(fetching, event_id);
+	Wanted *wanted = &fetching->wanted[at];
 
-	fetching->is_found[i] = true;
-	return bmw_scheduler_has_room(fetching->scheduler, &fetching->fetch, &fetching->rows[i], size);
+	wanted->is_found = true;
+	return bmw_scheduler_has_room(fetching->scheduler, wanted->fetch, &wanted->row, size);
 }
 
 static void
-load(const BmwEventRow *event, void *context)
+load(int at, const BmwEventRow *event, void *context)
 {
 	Fetching *fetching = context;
-	const BmwEndpoint *endpoint = fetching->fetch.endpoint;
-	const BmwDueRow *row = &fetching->rows[find(fetching, &event->source.id)];
+	const Wanted *wanted = &fetching->wanted[at];
+	const BmwEndpoint *endpoint = wanted->fetch->endpoint;
 
 	bmw_transaction_require_memory(
-		bmw_scheduler_load(fetching->scheduler, &fetching->fetch, row, &event->source,
+		bmw_scheduler_load(fetching->scheduler, wanted->fetch, &wanted->row, &event->source,
 						   bmw_route_fits(&endpoint->owner, &event->route)) == BMW_OK);
-}
-
-/* Their partition was dropped while they waited. */
-static void
-cancel_lost(Fetching *fetching)
-{
-	for (int i = 0; i < fetching->length; i++)
-		if (!fetching->is_found[i])
-			bmw_transaction_require_memory(bmw_scheduler_load(fetching->scheduler, &fetching->fetch,
-															  &fetching->rows[i], NULL,
-															  false) == BMW_OK);
-}
-
-/* Events come in the order in which they were asked for, nearly always: from the last one on, around. */
-static int
-find(Fetching *fetching, const BmwUuid *event_id)
-{
-	for (int n = 0; n < fetching->length; n++)
-	{
-		int i = (fetching->last + n) % fetching->length;
-
-		if (memcmp(&fetching->ids[i], event_id, sizeof(*event_id)) == 0)
-			return fetching->last = i;
-	}
-	pg_unreachable();
 }

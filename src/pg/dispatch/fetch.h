@@ -15,6 +15,9 @@ typedef struct BmwFetcher
 	BmwSlot *slot;
 	bool (*is_ours)(int64 endpoint_id, void *context); /* of the shard? */
 	void *context;
+	int lanes; /* that are read from at once, */
+	int rows;  /* and as many, */
+	int learn; /* and whose order is learnt */
 } BmwFetcher;
 
 extern void bmw_fetch_init(BmwFetcher *fetcher, BmwScheduler *scheduler, BmwSlot *slot,

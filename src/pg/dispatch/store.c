@@ -22,9 +22,6 @@
 /* Where a column of an event is in a row that was read. */
 #define COLUMN(name) (BMW_EVENT_##name + 1)
 
-#define DUE_COLUMNS                                                                                \
-	"d.event_id, d.status = 'pending', d.attempts, d.first_attempt_at, d.next_attempt_at"
-
 static BmwStatement new_events = {"SELECT {names} FROM bm_webhook.event e"
 								  " WHERE (e.xid, e.id) > ($1, $2) AND e.id >= $3"
 								  " AND pg_catalog.pg_visible_in_snapshot(e.xid, $4::pg_snapshot)"
@@ -54,29 +51,39 @@ static BmwStatement existing = {
 	1,
 	{UUIDARRAYOID}};
 
+/* After the rows of each, one that only tells when the first is due that is not due yet. */
 static BmwStatement due = {
-	"SELECT " DUE_COLUMNS
-	" FROM bm_webhook.delivery d WHERE d.endpoint_id = $1 AND d.status = 'pending'"
-	" AND d.next_attempt_at >= $2 AND d.next_attempt_at <= $3 AND" BMW_NOT_SET_ASIDE
-	" ORDER BY d.endpoint_id, d.next_attempt_at LIMIT $4",
+	"SELECT lane.number - 1, d.* FROM ROWS FROM (unnest($1), unnest($2), unnest($3)) WITH ORDINALITY"
+	" AS lane(endpoint_id, since, rows, number) CROSS JOIN LATERAL"
+	" ((SELECT d.event_id, true, d.attempts, d.first_attempt_at, d.next_attempt_at FROM bm_webhook.delivery d"
+	"   WHERE d.endpoint_id = lane.endpoint_id AND d.status = 'pending'"
+	"   AND d.next_attempt_at >= lane.since AND d.next_attempt_at <= $4 AND" BMW_NOT_SET_ASIDE
+	"   ORDER BY d.endpoint_id, d.next_attempt_at LIMIT lane.rows)"
+	"  UNION ALL"
+	"  (SELECT NULL, NULL, NULL, NULL, n.next_attempt_at FROM bm_webhook.delivery n"
+	"   WHERE n.endpoint_id = lane.endpoint_id AND n.status = 'pending'"
+	"   AND n.next_attempt_at > $4 AND n.next_attempt_at < 'infinity'"
+	"   ORDER BY n.endpoint_id, n.next_attempt_at LIMIT 1)) d",
 	4,
-	{INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}};
+	{INT8ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID}};
 
 /* One that was set aside is due at no time: it only keeps others waiting, if it is to be tried again. */
-static BmwStatement rows_of = {
-	"SELECT wanted.id, coalesce(s.status, d.status) = 'pending', d.attempts, d.first_attempt_at,"
-	" CASE WHEN s.event_id IS NULL THEN d.next_attempt_at END FROM pg_catalog.unnest($2) AS wanted(id)"
-	" LEFT JOIN bm_webhook.delivery d ON d.event_id = wanted.id AND d.endpoint_id = $1"
-	" LEFT JOIN bm_webhook.set_aside s ON s.event_id = wanted.id AND s.endpoint_id = $1"
+static BmwStatement heads = {
+	"SELECT wanted.lane, wanted.id, coalesce(s.status, d.status) = 'pending', d.attempts, d.first_attempt_at,"
+	" CASE WHEN s.event_id IS NULL THEN d.next_attempt_at END"
+	" FROM ROWS FROM (unnest($1), unnest($2), unnest($3)) AS wanted(lane, endpoint_id, id)"
+	" LEFT JOIN bm_webhook.delivery d ON d.event_id = wanted.id AND d.endpoint_id = wanted.endpoint_id"
+	" LEFT JOIN bm_webhook.set_aside s ON s.event_id = wanted.id AND s.endpoint_id = wanted.endpoint_id"
 	" WHERE d.event_id IS NOT NULL OR s.event_id IS NOT NULL",
-	2,
-	{INT8OID, UUIDARRAYOID}};
+	3,
+	{INT8ARRAYOID, INT8ARRAYOID, UUIDARRAYOID}};
 
-static BmwStatement bodies = {"SELECT {names} FROM pg_catalog.unnest($1) AS wanted(event_id)"
-							  " JOIN bm_webhook.event e ON e.id = wanted.event_id",
-							  1,
-							  {UUIDARRAYOID},
-							  .fields = &bmw_event_all_fields};
+static BmwStatement bodies = {
+	"SELECT {names}, wanted.number - 1 FROM pg_catalog.unnest($1) WITH ORDINALITY AS wanted(event_id, number)"
+	" JOIN bm_webhook.event e ON e.id = wanted.event_id",
+	1,
+	{UUIDARRAYOID},
+	.fields = &bmw_event_all_fields};
 
 /* For endpoints that keep the order: everything that has not ended. What was set aside says so itself. */
 static BmwStatement unfinished = {
@@ -87,13 +94,6 @@ static BmwStatement unfinished = {
 	" WHERE s.endpoint_id = ANY ($1) AND s.status = 'pending' AND e.message_id IS NOT NULL",
 	1,
 	{INT8ARRAYOID}};
-
-static BmwStatement next_due = {
-	"SELECT next_attempt_at FROM bm_webhook.delivery"
-	" WHERE endpoint_id = $1 AND status = 'pending' AND next_attempt_at > $2 AND next_attempt_at < 'infinity'"
-	" ORDER BY endpoint_id, next_attempt_at LIMIT 1",
-	2,
-	{INT8OID, TIMESTAMPTZOID}};
 
 /*
  * Which endpoints have some, from one to the next by an index that skips over all
@@ -122,7 +122,7 @@ typedef struct Unfinished
 
 static void hand_out_unfinished(const BmwSqlRow *row, void *context);
 static int each_event(int rows, BmwEventRowFn fn, void *context);
-static int each_due(int rows, BmwDueRowFn fn, void *context);
+static BmwDueRow due_row(const BmwSqlRow *row);
 static void read_event(const BmwSqlRow *row, BmwEventRow *event);
 
 int
@@ -171,27 +171,75 @@ bmw_store_existing(const BmwUuid *events, int length, BmwDeliveryFn fn, void *co
 	}
 }
 
-int
-bmw_store_due(int64 endpoint_id, int64 from_us, int64 to_us, int limit, BmwDueRowFn fn,
+void
+bmw_store_due(const BmwFetch *fetches, int length, int64 *next_due_us, BmwDueRowFn fn,
 			  void *context)
 {
-	Datum values[4] = {Int64GetDatum(endpoint_id), TimestampTzGetDatum(bmw_from_unix_us(from_us)),
-					   TimestampTzGetDatum(bmw_from_unix_us(to_us)), Int64GetDatum(limit)};
+	BmwSqlColumn columns[3];
+	Datum values[4] = {[3] = TimestampTzGetDatum(bmw_from_unix_us(fetches[0].to_us))};
+	int rows;
 
-	return each_due(bmw_statement_run(&due, values), fn, context);
+	bmw_sql_column_init(&columns[0], INT8OID, length);
+	bmw_sql_column_init(&columns[1], TIMESTAMPTZOID, length);
+	bmw_sql_column_init(&columns[2], INT8OID, length);
+	for (int i = 0; i < length; i++)
+	{
+		bmw_sql_column_add(&columns[0], Int64GetDatum(fetches[i].endpoint_id));
+		bmw_sql_column_add(&columns[1], TimestampTzGetDatum(bmw_from_unix_us(fetches[i].from_us)));
+		bmw_sql_column_add(&columns[2], Int64GetDatum(fetches[i].limit));
+		next_due_us[i] = PG_INT64_MAX;
+	}
+	for (int i = 0; i < 3; i++)
+		values[i] = bmw_sql_column_array(&columns[i]);
+	rows = bmw_statement_run(&due, values);
+	for (int i = 0; i < rows; i++)
+	{
+		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+		BmwDueRow due_one;
+		int fetch = (int) bmw_sql_int64(&row, 1);
+
+		if (bmw_sql_is_null(&row, 2))
+		{
+			next_due_us[fetch] = bmw_sql_time(&row, 6);
+			continue;
+		}
+		due_one = due_row(&row);
+		fn(fetch, &due_one, context);
+	}
 }
 
-int
-bmw_store_rows(int64 endpoint_id, const BmwUuid *events, int length, BmwDueRowFn fn, void *context)
+void
+bmw_store_heads(const BmwFetch *fetches, int length, BmwDueRowFn fn, void *context)
 {
-	Datum values[2] = {Int64GetDatum(endpoint_id), bmw_sql_uuid_array(events, length)};
+	BmwSqlColumn columns[3];
+	Datum values[3];
+	int rows;
 
-	return each_due(bmw_statement_run(&rows_of, values), fn, context);
+	bmw_sql_column_init(&columns[0], INT8OID, BMW_FETCH_LENGTH);
+	bmw_sql_column_init(&columns[1], INT8OID, BMW_FETCH_LENGTH);
+	bmw_sql_column_init(&columns[2], UUIDOID, BMW_FETCH_LENGTH);
+	for (int i = 0; i < length; i++)
+		for (int n = 0; n < fetches[i].heads_length; n++)
+		{
+			bmw_sql_column_add(&columns[0], Int64GetDatum(i));
+			bmw_sql_column_add(&columns[1], Int64GetDatum(fetches[i].endpoint_id));
+			bmw_sql_column_add(&columns[2], PointerGetDatum(fetches[i].heads[n].bytes));
+		}
+	for (int i = 0; i < 3; i++)
+		values[i] = bmw_sql_column_array(&columns[i]);
+	rows = bmw_statement_run(&heads, values);
+	for (int i = 0; i < rows; i++)
+	{
+		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+		BmwDueRow due_one = due_row(&row);
+
+		fn((int) bmw_sql_int64(&row, 1), &due_one, context);
+	}
 }
 
 /* What is long is stored out of line: a row as it comes from the table has no more than its address. */
 void
-bmw_store_bodies(const BmwUuid *events, int length, BmwSizeFn is_wanted, BmwEventRowFn fn,
+bmw_store_bodies(const BmwUuid *events, int length, BmwSizeFn is_wanted, BmwBodyFn fn,
 				 void *context)
 {
 	Datum values[1] = {bmw_sql_uuid_array(events, length)};
@@ -203,13 +251,13 @@ bmw_store_bodies(const BmwUuid *events, int length, BmwSizeFn is_wanted, BmwEven
 	for (int i = 0; i < rows; i++)
 	{
 		BmwSqlRow row = {table->vals[i], table->tupdesc};
-		BmwUuid id = bmw_sql_uuid(&row, COLUMN(ID));
+		int at = (int) bmw_sql_int64(&row, COLUMN(ALL_FIELDS));
 		BmwEventRow event;
 
-		if (!is_wanted(&id, bmw_sql_size(&row, COLUMN(DATA)), context))
+		if (!is_wanted(at, bmw_sql_size(&row, COLUMN(DATA)), context))
 			continue;
 		read_event(&row, &event);
-		fn(&event, context);
+		fn(at, &event, context);
 		MemoryContextReset(row_context);
 	}
 	MemoryContextSwitchTo(caller);
@@ -228,18 +276,6 @@ bmw_store_unfinished(const int64 *ids, int length, BmwUnfinishedFn fn, void *con
 		bmw_sql_column_add(&column, Int64GetDatum(ids[i]));
 	values[0] = bmw_sql_column_array(&column);
 	bmw_statement_each(&unfinished, values, hand_out_unfinished, &handing_out);
-}
-
-int64
-bmw_store_next_due(int64 endpoint_id, int64 after_us)
-{
-	Datum values[2] = {Int64GetDatum(endpoint_id), TimestampTzGetDatum(bmw_from_unix_us(after_us))};
-	BmwSqlRow row;
-
-	if (bmw_statement_run(&next_due, values) == 0)
-		return PG_INT64_MAX;
-	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
-	return bmw_sql_time(&row, 1);
 }
 
 int
@@ -288,23 +324,14 @@ each_event(int rows, BmwEventRowFn fn, void *context)
 	return rows;
 }
 
-static int
-each_due(int rows, BmwDueRowFn fn, void *context)
+static BmwDueRow
+due_row(const BmwSqlRow *row)
 {
-	SPITupleTable *table = SPI_tuptable;
-
-	for (int i = 0; i < rows; i++)
-	{
-		BmwSqlRow row = {table->vals[i], table->tupdesc};
-		BmwDueRow due_row = {.event_id = bmw_sql_uuid(&row, 1),
-							 .is_pending = bmw_sql_bool(&row, 2),
-							 .attempts = bmw_sql_int32(&row, 3),
-							 .first_attempt_us = bmw_sql_time(&row, 4),
-							 .due_us = bmw_sql_due(&row, 5)};
-
-		fn(&due_row, context);
-	}
-	return rows;
+	return (BmwDueRow){.event_id = bmw_sql_uuid(row, 2),
+					   .is_pending = bmw_sql_bool(row, 3),
+					   .attempts = bmw_sql_int32(row, 4),
+					   .first_attempt_us = bmw_sql_time(row, 5),
+					   .due_us = bmw_sql_due(row, 6)};
 }
 
 static void

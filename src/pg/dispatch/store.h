@@ -35,7 +35,8 @@ typedef struct BmwEventRow
 
 typedef void (*BmwEventRowFn)(const BmwEventRow *row, void *context);
 
-typedef void (*BmwDueRowFn)(const BmwDueRow *row, void *context);
+/* fetch: the number of the one that it is of. */
+typedef void (*BmwDueRowFn)(int fetch, const BmwDueRow *row, void *context);
 
 typedef struct BmwEndpointRow
 {
@@ -114,16 +115,22 @@ extern int bmw_store_events_of(const uint64 *xids, int xids_length, const BmwPos
 typedef void (*BmwDeliveryFn)(const BmwUuid *event_id, int64 endpoint_id, void *context);
 extern void bmw_store_existing(const BmwUuid *events, int length, BmwDeliveryFn fn, void *context);
 
-/* The endpoint's pending deliveries that are due from then to then, at most limit, oldest first. Returns how many. */
-extern int bmw_store_due(int64 endpoint_id, int64 from_us, int64 to_us, int limit, BmwDueRowFn fn,
-						 void *context);
-/* Those of these deliveries of the endpoint that have a row. Returns how many. */
-extern int bmw_store_rows(int64 endpoint_id, const BmwUuid *events, int length, BmwDueRowFn fn,
+/*
+ * For each fetch, one after the other, the endpoint's pending deliveries that are due, oldest first; and when its
+ * first one after them is due (PG_INT64_MAX: there is none).
+ */
+extern void bmw_store_due(const BmwFetch *fetches, int length, int64 *next_due_us, BmwDueRowFn fn,
 						  void *context);
-/* Of these events those that are there and whose data is wanted: its length in bytes is known before it is read. */
-typedef bool (*BmwSizeFn)(const BmwUuid *event_id, int64 size, void *context);
-extern void bmw_store_bodies(const BmwUuid *events, int length, BmwSizeFn is_wanted,
-							 BmwEventRowFn fn, void *context);
+/* The heads that have a row. */
+extern void bmw_store_heads(const BmwFetch *fetches, int length, BmwDueRowFn fn, void *context);
+/*
+ * Of these events those that are there and whose data is wanted: its length in bytes is known before it is read.
+ * at: where it is among them.
+ */
+typedef bool (*BmwSizeFn)(int at, int64 size, void *context);
+typedef void (*BmwBodyFn)(int at, const BmwEventRow *row, void *context);
+extern void bmw_store_bodies(const BmwUuid *events, int length, BmwSizeFn is_wanted, BmwBodyFn fn,
+							 void *context);
 /* All pending deliveries of these endpoints whose event has a message. */
 typedef void (*BmwUnfinishedFn)(int64 endpoint_id, const BmwUuid *event_id, const char *application,
 								const char *message_id, void *context);
@@ -137,8 +144,6 @@ extern int bmw_store_let_go(int64 endpoint_id, int limit, bool *is_done, BmwMove
 							void *context);
 extern int bmw_store_clamp(int64 endpoint_id, int limit, bool *is_done, BmwMovedFn fn,
 						   void *context);
-/* When its first pending delivery after this time is due; PG_INT64_MAX: none. */
-extern int64 bmw_store_next_due(int64 endpoint_id, int64 after_us);
 /*
  * The endpoints with pending deliveries, ascending, from the first after this id on,
  * at most limit: when the first is due (PG_INT64_MAX: all are held back), and, if

@@ -89,7 +89,7 @@ recount_batch(BmwTallyClerk *clerk, int64 now_us)
 
 	run(clerk, recount);
 	took_us = bmw_clock_us() - start_us;
-	clerk->batch = bmw_batch_next(clerk->batch, took_us, 1, BMW_RECOUNT_BATCH);
+	clerk->batch = bmw_batch_next(clerk->batch, clerk->batch, took_us, 1, BMW_RECOUNT_BATCH);
 	clerk->recounted_us += took_us;
 	clerk->recount_at_us = now_us + REST * took_us;
 	if (clerk->after_id != PG_INT64_MIN && clerk->recounted_us < RECOUNT_US)
