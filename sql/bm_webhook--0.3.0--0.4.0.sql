@@ -304,32 +304,29 @@ CREATE OR REPLACE FUNCTION bm_webhook.console_overview(a jsonb) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 		SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
-	first uuid = bm_webhook.uuid_floor(clock_timestamp() - interval '1 hour');
+	hour timestamptz = clock_timestamp() - interval '1 hour';
 BEGIN
-	RETURN (WITH b AS MATERIALIZED (SELECT * FROM bm_webhook.backlog),
-	attention AS (
-		SELECT array_position('{disabled,failing,gives up,waiting,paused}', r.state) AS rank, r.state, p.id AS endpoint,
-			p.application, bm_webhook_internal.console_url(p.url) AS url, s.disabled_reason AS reason, f.failed,
-			b.pending + b.not_taken AS waiting, coalesce(s.disabled_at, s.failing_since, p.paused_at, b.oldest) AS since,
-			bm_webhook_internal.console_may_change(p.application) AS may_change
-		FROM b JOIN bm_webhook.endpoint p ON p.id = b.endpoint_id
-			LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
-			CROSS JOIN LATERAL (SELECT count(*) AS failed FROM (SELECT FROM bm_webhook.delivery d
-				WHERE d.endpoint_id = p.id AND d.status = 'failed' AND d.event_id >= first LIMIT 100) x) f
-			CROSS JOIN LATERAL (SELECT CASE WHEN s.disabled_reason IS NOT NULL THEN 'disabled'
-				WHEN s.failing_since IS NOT NULL THEN 'failing' WHEN f.failed > 0 THEN 'gives up'
-				WHEN p.paused_at IS NOT NULL THEN 'paused'
-				WHEN p.enabled AND b.oldest < clock_timestamp() - interval '5 min' THEN 'waiting' END AS state) r
-		WHERE r.state IS NOT NULL ORDER BY 1, since LIMIT 20
-	)
+	RETURN (WITH h AS MATERIALIZED (
+		SELECT x.endpoint_id, x.application, x.url, x.state, x.since, x.reason, x.pending, x.lag_seconds, x.advice
+		FROM bm_webhook.endpoint_health x
+	), attention AS (
+		SELECT array_position('{disabled,failing,unverified,behind,paused,held,slowed}', h.state) AS rank, h.state,
+			h.endpoint_id AS endpoint, h.application, h.url, h.reason, h.advice, h.pending AS waiting, h.since
+		FROM h WHERE h.state <> 'healthy' ORDER BY 1, h.since LIMIT 20
+	), not_taken AS (SELECT sum(n.events) AS events, min(n.oldest) AS oldest FROM bm_webhook_internal.not_taken() n)
 	SELECT jsonb_build_object(
-		'now', clock_timestamp(),
-		'endpoints', (SELECT count(*) FROM (SELECT FROM bm_webhook.endpoint p WHERE p.deleted_at IS NULL LIMIT 1000) x),
-		'waiting', coalesce(sum(b.pending + b.not_taken), 0), 'retrying', coalesce(sum(b.retrying), 0),
-		'oldest', min(b.oldest),
-		'attention', (SELECT coalesce(jsonb_agg(to_jsonb(x) - 'rank' ORDER BY x.rank, x.since), '[]') FROM attention x),
+		'now', clock_timestamp(), 'endpoints', count(*), 'unhealthy', count(*) FILTER (WHERE h.state <> 'healthy'),
+		'waiting', coalesce(sum(h.pending), 0) + coalesce((SELECT n.events FROM not_taken n), 0),
+		'oldest', least(clock_timestamp() - make_interval(secs => nullif(max(h.lag_seconds), 0)),
+			(SELECT n.oldest FROM not_taken n)),
+		'attention', (SELECT coalesce(jsonb_agg(to_jsonb(x) - 'rank' || jsonb_build_object(
+				'given_up', (SELECT coalesce(sum(m.given_up), 0) FROM bm_webhook.endpoint_minute m
+					WHERE m.endpoint_id = x.endpoint AND m.minute >= hour),
+				'is_paused', (SELECT p.paused_at IS NOT NULL FROM bm_webhook.endpoint p WHERE p.id = x.endpoint),
+				'may_change', bm_webhook_internal.console_may_change(x.application)) ORDER BY x.rank, x.since), '[]')
+			FROM attention x),
 		'dispatchers', bm_webhook_internal.console_dispatchers())
-	FROM b);
+	FROM h);
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.console_overview(jsonb) IS
@@ -1232,7 +1229,7 @@ CREATE FUNCTION bm_webhook_internal.sees_statistics() RETURNS boolean
 COMMENT ON FUNCTION bm_webhook_internal.sees_statistics() IS 'does the current user see those of all endpoints?';
 
 -- With the rights of their owner, so that pg_monitor needs no right to what was sent.
-CREATE VIEW bm_webhook.stat_endpoint WITH (security_barrier = true) AS
+CREATE OR REPLACE VIEW bm_webhook.stat_endpoint WITH (security_barrier = true) AS
 	SELECT p.id AS endpoint_id, p.application, t.since, coalesce(t.delivered + t.failed_attempts, 0) AS attempts,
 		coalesce(t.delivered, 0) AS delivered, coalesce(t.failed_attempts, 0) AS failed_attempts,
 		coalesce((SELECT pg_catalog.jsonb_object_agg(f.error_class, f.attempts) FROM bm_webhook_internal.endpoint_failure f
@@ -1240,9 +1237,7 @@ CREATE VIEW bm_webhook.stat_endpoint WITH (security_barrier = true) AS
 		coalesce(t.retries, 0) AS retries, coalesce(t.given_up, 0) AS given_up, coalesce(t.canceled, 0) AS canceled,
 		t.last_success_at, t.last_failure_at, s.failing_since, a.in_flight, a.allowed_in_flight,
 		a.held_until,
-		coalesce((SELECT pg_catalog.sum(c.pending) FROM (SELECT x.pending FROM bm_webhook_internal.pending_count x
-				WHERE x.endpoint_id = p.id UNION ALL SELECT x.pending FROM bm_webhook_internal.pending_change x
-				WHERE x.endpoint_id = p.id) c), 0)::bigint AS pending,
+		coalesce(q.pending, 0)::bigint AS pending,
 		coalesce(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - bm_webhook.uuid_time(w.event_id)), 0)
 			AS lag_seconds
 	FROM bm_webhook.endpoint p
@@ -1250,6 +1245,10 @@ CREATE VIEW bm_webhook.stat_endpoint WITH (security_barrier = true) AS
 	LEFT JOIN bm_webhook_internal.endpoint_total t ON t.endpoint_id = p.id
 	LEFT JOIN bm_webhook_internal.endpoint_paces() a ON a.endpoint_id = p.id
 	LEFT JOIN bm_webhook_internal.first_pending() w ON w.endpoint_id = p.id
+	LEFT JOIN (SELECT c.endpoint_id, pg_catalog.sum(c.pending) AS pending FROM (SELECT x.endpoint_id, x.pending
+			FROM bm_webhook_internal.pending_count x
+			UNION ALL SELECT x.endpoint_id, x.pending FROM bm_webhook_internal.pending_change x) c
+		GROUP BY c.endpoint_id) q ON q.endpoint_id = p.id
 	WHERE p.deleted_at IS NULL AND ((SELECT bm_webhook_internal.sees_statistics())
 		OR p.id = ANY (bm_webhook_internal.own_endpoints()));
 COMMENT ON VIEW bm_webhook.stat_endpoint IS
@@ -1314,45 +1313,64 @@ COMMENT ON FUNCTION bm_webhook.stat_reset(bigint) IS
 	'begins the counters of stat_endpoint anew, of one endpoint or of all and of stat_dispatcher; endpoint_minute stays';
 
 -- The first that is true counts.
-CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
-	SELECT h.endpoint_id, h.application,
-		CASE WHEN bm_webhook_internal.sees_all('bm_webhook.operation') OR p.id = ANY (bm_webhook_internal.own_endpoints())
-			THEN pg_catalog.split_part(p.url, '?', 1) ELSE pg_catalog.substring(p.url, '^[a-z]+://[^/?]+') END AS url,
-		x.state, x.since, x.reason, h.pending, h.lag_seconds, x.advice
-	FROM bm_webhook.stat_endpoint h JOIN bm_webhook.endpoint p ON p.id = h.endpoint_id
-	LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
-	LEFT JOIN bm_webhook.application a ON a.name = p.application
-	LEFT JOIN bm_webhook.paused e ON e.everything
-	LEFT JOIN bm_webhook_internal.endpoint_paces() c ON c.endpoint_id = p.id
-	LEFT JOIN LATERAL (SELECT y.error_class FROM bm_webhook_internal.endpoint_failure y WHERE y.endpoint_id = p.id
-		ORDER BY y.last_at DESC LIMIT 1) f ON true
-	LEFT JOIN LATERAL (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
-		JOIN pg_catalog.pg_database b ON b.oid = d.database
-		WHERE b.datname = pg_catalog.current_database() AND d.state = 'not adopted' LIMIT 1) n ON true
-	CROSS JOIN LATERAL (SELECT * FROM (VALUES
-		(1, NOT p.enabled, 'disabled', s.disabled_at, coalesce(s.disabled_reason, 'somebody has set enabled to false'),
-			'When the receiver is well, set enabled to true, and call recover() for what was missed.'),
-		(2, n.reason IS NOT NULL, 'paused', NULL, n.reason, 'Call adopt(), if it is to send.'),
-		(3, e.everything, 'paused', e.paused_at, pg_catalog.concat_ws(': ', 'everything is paused', e.reason),
-			'Call resume(everything => true).'),
-		(4, a.paused_at IS NOT NULL, 'paused', a.paused_at, 'its application is paused', 'Call resume(application => ...).'),
-		(5, p.paused_at IS NOT NULL, 'paused', p.paused_at, 'it is paused', 'Call resume(endpoint => ...).'),
-		(6, s.unverified_since IS NOT NULL AND bm_webhook_internal.verifies(), 'unverified', s.unverified_since,
-			pg_catalog.concat_ws(': ', 'it has not proved its URL yet', s.verification_error),
-			'The receiver has to answer the challenge; verify_endpoint() asks again at once.'),
-		(7, s.failing_since IS NOT NULL OR h.last_failure_at > coalesce(h.last_success_at, '-infinity'), 'failing',
-			coalesce(s.failing_since, h.last_failure_at),
-			pg_catalog.concat_ws(': ', 'its last attempts have failed', f.error_class),
-			'See error and response in bm_webhook.attempt. What waits is sent when the receiver is back.'),
-		(8, c.held_until > pg_catalog.clock_timestamp(), 'held', c.as_of, coalesce(c.reason, 'the receiver asks to wait'),
-			'Nothing: it is sent to again by itself.'),
-		(9, c.reason IS NOT NULL, 'slowed', c.as_of, c.reason,
-			'Nothing, as long as nothing waits; else the receiver needs more capacity.'),
-		(10, h.lag_seconds > 300, 'behind', pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => h.lag_seconds),
-			'what waits is older than five minutes',
-			'See next_attempt_at in bm_webhook.delivery: max_in_flight or rate_limit may be too low.'),
-		(11, true, 'healthy', NULL, NULL, NULL)
-		) v (n, applies, state, since, reason, advice) WHERE v.applies ORDER BY v.n LIMIT 1) x;
+CREATE OR REPLACE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
+	SELECT x.endpoint_id, x.application,
+		CASE WHEN bm_webhook_internal.sees_all('bm_webhook.operation')
+			OR x.endpoint_id = ANY (bm_webhook_internal.own_endpoints()) THEN pg_catalog.split_part(x.url, '?', 1)
+			ELSE pg_catalog.substring(x.url, '^[a-z]+://[^/?]+') END AS url,
+		CASE WHEN x.cause IN ('not adopted', 'by all', 'by application', 'by endpoint') THEN 'paused'
+			ELSE x.cause END AS state,
+		CASE x.cause WHEN 'disabled' THEN x.disabled_at
+			WHEN 'by all' THEN (SELECT e.paused_at FROM bm_webhook.paused e WHERE e.everything)
+			WHEN 'by application' THEN x.application_paused_at WHEN 'by endpoint' THEN x.paused_at
+			WHEN 'unverified' THEN x.unverified_since
+			WHEN 'failing' THEN coalesce(x.failing_since, x.last_failure_at) WHEN 'held' THEN x.as_of
+			WHEN 'slowed' THEN x.as_of
+			WHEN 'behind' THEN pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => x.lag_seconds) END AS since,
+		CASE x.cause WHEN 'disabled' THEN coalesce(x.disabled_reason, 'somebody has set enabled to false')
+			WHEN 'not adopted' THEN (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
+				JOIN pg_catalog.pg_database b ON b.oid = d.database
+				WHERE b.datname = pg_catalog.current_database() AND d.state = 'not adopted' LIMIT 1)
+			WHEN 'by all' THEN pg_catalog.concat_ws(': ', 'everything is paused',
+				(SELECT e.reason FROM bm_webhook.paused e WHERE e.everything))
+			WHEN 'by application' THEN 'its application is paused' WHEN 'by endpoint' THEN 'it is paused'
+			WHEN 'unverified' THEN pg_catalog.concat_ws(': ', 'it has not proved its URL yet', x.verification_error)
+			WHEN 'failing' THEN pg_catalog.concat_ws(': ', 'its last attempts have failed',
+				(SELECT y.error_class FROM bm_webhook_internal.endpoint_failure y WHERE y.endpoint_id = x.endpoint_id
+					ORDER BY y.last_at DESC LIMIT 1))
+			WHEN 'held' THEN coalesce(x.pace, 'the receiver asks to wait') WHEN 'slowed' THEN x.pace
+			WHEN 'behind' THEN 'what waits is older than five minutes' END AS reason,
+		x.pending, x.lag_seconds,
+		CASE x.cause
+			WHEN 'disabled' THEN 'When the receiver is well, set enabled to true, and call recover() for what was missed.'
+			WHEN 'not adopted' THEN 'Call adopt(), if it is to send.'
+			WHEN 'by all' THEN 'Call resume(everything => true).'
+			WHEN 'by application' THEN 'Call resume(application => ...).'
+			WHEN 'by endpoint' THEN 'Call resume(endpoint => ...).'
+			WHEN 'unverified' THEN 'The receiver has to answer the challenge; verify_endpoint() asks again at once.'
+			WHEN 'failing' THEN 'See error and response in bm_webhook.attempt. What waits is sent when the receiver is back.'
+			WHEN 'held' THEN 'Nothing: it is sent to again by itself.'
+			WHEN 'slowed' THEN 'Nothing, as long as nothing waits; else the receiver needs more capacity.'
+			WHEN 'behind' THEN 'See next_attempt_at in bm_webhook.delivery: max_in_flight or rate_limit may be too low.'
+			END AS advice
+	FROM (
+		SELECT h.endpoint_id, h.application, h.last_failure_at, h.pending, h.lag_seconds, p.url, p.paused_at, s.disabled_at,
+			s.disabled_reason, s.unverified_since, s.verification_error, s.failing_since, a.paused_at AS application_paused_at,
+			c.as_of, c.reason AS pace,
+			CASE WHEN NOT p.enabled THEN 'disabled' WHEN (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
+				JOIN pg_catalog.pg_database b ON b.oid = d.database
+				WHERE b.datname = pg_catalog.current_database() AND d.state = 'not adopted' LIMIT 1) IS NOT NULL THEN 'not adopted'
+			WHEN (SELECT e.everything FROM bm_webhook.paused e WHERE e.everything) THEN 'by all'
+			WHEN a.paused_at IS NOT NULL THEN 'by application' WHEN p.paused_at IS NOT NULL THEN 'by endpoint'
+			WHEN s.unverified_since IS NOT NULL AND bm_webhook_internal.verifies() THEN 'unverified'
+			WHEN s.failing_since IS NOT NULL OR h.last_failure_at > coalesce(h.last_success_at, '-infinity') THEN 'failing'
+			WHEN c.held_until > pg_catalog.clock_timestamp() THEN 'held' WHEN c.reason IS NOT NULL THEN 'slowed'
+			WHEN h.lag_seconds > 300 THEN 'behind' ELSE 'healthy' END AS cause
+		FROM bm_webhook.stat_endpoint h JOIN bm_webhook.endpoint p ON p.id = h.endpoint_id
+			LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
+			LEFT JOIN bm_webhook.application a ON a.name = p.application
+			LEFT JOIN bm_webhook_internal.endpoint_paces() c ON c.endpoint_id = p.id
+	) x;
 COMMENT ON VIEW bm_webhook.endpoint_health IS
 	'how each endpoint is: disabled, paused, unverified, failing, held, slowed, behind or healthy; since when, why, what '
 	'waits, and what to do';

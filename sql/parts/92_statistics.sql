@@ -106,9 +106,7 @@ CREATE VIEW bm_webhook.stat_endpoint WITH (security_barrier = true) AS
 		coalesce(t.retries, 0) AS retries, coalesce(t.given_up, 0) AS given_up, coalesce(t.canceled, 0) AS canceled,
 		t.last_success_at, t.last_failure_at, s.failing_since, a.in_flight, a.allowed_in_flight,
 		a.held_until,
-		coalesce((SELECT pg_catalog.sum(c.pending) FROM (SELECT x.pending FROM bm_webhook_internal.pending_count x
-				WHERE x.endpoint_id = p.id UNION ALL SELECT x.pending FROM bm_webhook_internal.pending_change x
-				WHERE x.endpoint_id = p.id) c), 0)::bigint AS pending,
+		coalesce(q.pending, 0)::bigint AS pending,
 		coalesce(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - bm_webhook.uuid_time(w.event_id)), 0)
 			AS lag_seconds
 	FROM bm_webhook.endpoint p
@@ -116,6 +114,10 @@ CREATE VIEW bm_webhook.stat_endpoint WITH (security_barrier = true) AS
 	LEFT JOIN bm_webhook_internal.endpoint_total t ON t.endpoint_id = p.id
 	LEFT JOIN bm_webhook_internal.endpoint_paces() a ON a.endpoint_id = p.id
 	LEFT JOIN bm_webhook_internal.first_pending() w ON w.endpoint_id = p.id
+	LEFT JOIN (SELECT c.endpoint_id, pg_catalog.sum(c.pending) AS pending FROM (SELECT x.endpoint_id, x.pending
+			FROM bm_webhook_internal.pending_count x
+			UNION ALL SELECT x.endpoint_id, x.pending FROM bm_webhook_internal.pending_change x) c
+		GROUP BY c.endpoint_id) q ON q.endpoint_id = p.id
 	WHERE p.deleted_at IS NULL AND ((SELECT bm_webhook_internal.sees_statistics())
 		OR p.id = ANY (bm_webhook_internal.own_endpoints()));
 COMMENT ON VIEW bm_webhook.stat_endpoint IS

@@ -2,46 +2,65 @@
 -- Health: the state of an endpoint in a word, and what to do
 -------------------------------------------------------------------------------
 
--- The first that is true counts.
+-- The first that is true counts. Words are made for what is asked for alone: most endpoints are healthy.
 CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
-	SELECT h.endpoint_id, h.application,
-		CASE WHEN bm_webhook_internal.sees_all('bm_webhook.operation') OR p.id = ANY (bm_webhook_internal.own_endpoints())
-			THEN pg_catalog.split_part(p.url, '?', 1) ELSE pg_catalog.substring(p.url, '^[a-z]+://[^/?]+') END AS url,
-		x.state, x.since, x.reason, h.pending, h.lag_seconds, x.advice
-	FROM bm_webhook.stat_endpoint h JOIN bm_webhook.endpoint p ON p.id = h.endpoint_id
-	LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
-	LEFT JOIN bm_webhook.application a ON a.name = p.application
-	LEFT JOIN bm_webhook.paused e ON e.everything
-	LEFT JOIN bm_webhook_internal.endpoint_paces() c ON c.endpoint_id = p.id
-	LEFT JOIN LATERAL (SELECT y.error_class FROM bm_webhook_internal.endpoint_failure y WHERE y.endpoint_id = p.id
-		ORDER BY y.last_at DESC LIMIT 1) f ON true
-	LEFT JOIN LATERAL (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
-		JOIN pg_catalog.pg_database b ON b.oid = d.database
-		WHERE b.datname = pg_catalog.current_database() AND d.state = 'not adopted' LIMIT 1) n ON true
-	CROSS JOIN LATERAL (SELECT * FROM (VALUES
-		(1, NOT p.enabled, 'disabled', s.disabled_at, coalesce(s.disabled_reason, 'somebody has set enabled to false'),
-			'When the receiver is well, set enabled to true, and call recover() for what was missed.'),
-		(2, n.reason IS NOT NULL, 'paused', NULL, n.reason, 'Call adopt(), if it is to send.'),
-		(3, e.everything, 'paused', e.paused_at, pg_catalog.concat_ws(': ', 'everything is paused', e.reason),
-			'Call resume(everything => true).'),
-		(4, a.paused_at IS NOT NULL, 'paused', a.paused_at, 'its application is paused', 'Call resume(application => ...).'),
-		(5, p.paused_at IS NOT NULL, 'paused', p.paused_at, 'it is paused', 'Call resume(endpoint => ...).'),
-		(6, s.unverified_since IS NOT NULL AND bm_webhook_internal.verifies(), 'unverified', s.unverified_since,
-			pg_catalog.concat_ws(': ', 'it has not proved its URL yet', s.verification_error),
-			'The receiver has to answer the challenge; verify_endpoint() asks again at once.'),
-		(7, s.failing_since IS NOT NULL OR h.last_failure_at > coalesce(h.last_success_at, '-infinity'), 'failing',
-			coalesce(s.failing_since, h.last_failure_at),
-			pg_catalog.concat_ws(': ', 'its last attempts have failed', f.error_class),
-			'See error and response in bm_webhook.attempt. What waits is sent when the receiver is back.'),
-		(8, c.held_until > pg_catalog.clock_timestamp(), 'held', c.as_of, coalesce(c.reason, 'the receiver asks to wait'),
-			'Nothing: it is sent to again by itself.'),
-		(9, c.reason IS NOT NULL, 'slowed', c.as_of, c.reason,
-			'Nothing, as long as nothing waits; else the receiver needs more capacity.'),
-		(10, h.lag_seconds > 300, 'behind', pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => h.lag_seconds),
-			'what waits is older than five minutes',
-			'See next_attempt_at in bm_webhook.delivery: max_in_flight or rate_limit may be too low.'),
-		(11, true, 'healthy', NULL, NULL, NULL)
-		) v (n, applies, state, since, reason, advice) WHERE v.applies ORDER BY v.n LIMIT 1) x;
+	SELECT x.endpoint_id, x.application,
+		CASE WHEN bm_webhook_internal.sees_all('bm_webhook.operation')
+			OR x.endpoint_id = ANY (bm_webhook_internal.own_endpoints()) THEN pg_catalog.split_part(x.url, '?', 1)
+			ELSE pg_catalog.substring(x.url, '^[a-z]+://[^/?]+') END AS url,
+		CASE WHEN x.cause IN ('not adopted', 'by all', 'by application', 'by endpoint') THEN 'paused'
+			ELSE x.cause END AS state,
+		CASE x.cause WHEN 'disabled' THEN x.disabled_at
+			WHEN 'by all' THEN (SELECT e.paused_at FROM bm_webhook.paused e WHERE e.everything)
+			WHEN 'by application' THEN x.application_paused_at WHEN 'by endpoint' THEN x.paused_at
+			WHEN 'unverified' THEN x.unverified_since
+			WHEN 'failing' THEN coalesce(x.failing_since, x.last_failure_at) WHEN 'held' THEN x.as_of
+			WHEN 'slowed' THEN x.as_of
+			WHEN 'behind' THEN pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => x.lag_seconds) END AS since,
+		CASE x.cause WHEN 'disabled' THEN coalesce(x.disabled_reason, 'somebody has set enabled to false')
+			WHEN 'not adopted' THEN (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
+				JOIN pg_catalog.pg_database b ON b.oid = d.database
+				WHERE b.datname = pg_catalog.current_database() AND d.state = 'not adopted' LIMIT 1)
+			WHEN 'by all' THEN pg_catalog.concat_ws(': ', 'everything is paused',
+				(SELECT e.reason FROM bm_webhook.paused e WHERE e.everything))
+			WHEN 'by application' THEN 'its application is paused' WHEN 'by endpoint' THEN 'it is paused'
+			WHEN 'unverified' THEN pg_catalog.concat_ws(': ', 'it has not proved its URL yet', x.verification_error)
+			WHEN 'failing' THEN pg_catalog.concat_ws(': ', 'its last attempts have failed',
+				(SELECT y.error_class FROM bm_webhook_internal.endpoint_failure y WHERE y.endpoint_id = x.endpoint_id
+					ORDER BY y.last_at DESC LIMIT 1))
+			WHEN 'held' THEN coalesce(x.pace, 'the receiver asks to wait') WHEN 'slowed' THEN x.pace
+			WHEN 'behind' THEN 'what waits is older than five minutes' END AS reason,
+		x.pending, x.lag_seconds,
+		CASE x.cause
+			WHEN 'disabled' THEN 'When the receiver is well, set enabled to true, and call recover() for what was missed.'
+			WHEN 'not adopted' THEN 'Call adopt(), if it is to send.'
+			WHEN 'by all' THEN 'Call resume(everything => true).'
+			WHEN 'by application' THEN 'Call resume(application => ...).'
+			WHEN 'by endpoint' THEN 'Call resume(endpoint => ...).'
+			WHEN 'unverified' THEN 'The receiver has to answer the challenge; verify_endpoint() asks again at once.'
+			WHEN 'failing' THEN 'See error and response in bm_webhook.attempt. What waits is sent when the receiver is back.'
+			WHEN 'held' THEN 'Nothing: it is sent to again by itself.'
+			WHEN 'slowed' THEN 'Nothing, as long as nothing waits; else the receiver needs more capacity.'
+			WHEN 'behind' THEN 'See next_attempt_at in bm_webhook.delivery: max_in_flight or rate_limit may be too low.'
+			END AS advice
+	FROM (
+		SELECT h.endpoint_id, h.application, h.last_failure_at, h.pending, h.lag_seconds, p.url, p.paused_at, s.disabled_at,
+			s.disabled_reason, s.unverified_since, s.verification_error, s.failing_since, a.paused_at AS application_paused_at,
+			c.as_of, c.reason AS pace,
+			CASE WHEN NOT p.enabled THEN 'disabled' WHEN (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
+				JOIN pg_catalog.pg_database b ON b.oid = d.database
+				WHERE b.datname = pg_catalog.current_database() AND d.state = 'not adopted' LIMIT 1) IS NOT NULL THEN 'not adopted'
+			WHEN (SELECT e.everything FROM bm_webhook.paused e WHERE e.everything) THEN 'by all'
+			WHEN a.paused_at IS NOT NULL THEN 'by application' WHEN p.paused_at IS NOT NULL THEN 'by endpoint'
+			WHEN s.unverified_since IS NOT NULL AND bm_webhook_internal.verifies() THEN 'unverified'
+			WHEN s.failing_since IS NOT NULL OR h.last_failure_at > coalesce(h.last_success_at, '-infinity') THEN 'failing'
+			WHEN c.held_until > pg_catalog.clock_timestamp() THEN 'held' WHEN c.reason IS NOT NULL THEN 'slowed'
+			WHEN h.lag_seconds > 300 THEN 'behind' ELSE 'healthy' END AS cause
+		FROM bm_webhook.stat_endpoint h JOIN bm_webhook.endpoint p ON p.id = h.endpoint_id
+			LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
+			LEFT JOIN bm_webhook.application a ON a.name = p.application
+			LEFT JOIN bm_webhook_internal.endpoint_paces() c ON c.endpoint_id = p.id
+	) x;
 COMMENT ON VIEW bm_webhook.endpoint_health IS
 	'how each endpoint is: disabled, paused, unverified, failing, held, slowed, behind or healthy; since when, why, what '
 	'waits, and what to do';

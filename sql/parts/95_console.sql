@@ -113,37 +113,35 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_dispatchers() IS
 	'the dispatchers of this database; NULL for who may not see them';
 
--- What needs somebody, worst first; a delay of what waits is seen where it is over five minutes. backlog is read once.
+-- What needs somebody, worst first, and how many there are; what waits is that of endpoint_health, which is read once,
+-- and what no dispatcher has taken.
 CREATE FUNCTION bm_webhook.console_overview(a jsonb) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 		SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
-	first uuid = bm_webhook.uuid_floor(clock_timestamp() - interval '1 hour');
+	hour timestamptz = clock_timestamp() - interval '1 hour';
 BEGIN
-	RETURN (WITH b AS MATERIALIZED (SELECT * FROM bm_webhook.backlog),
-	attention AS (
-		SELECT array_position('{disabled,failing,gives up,waiting,paused}', r.state) AS rank, r.state, p.id AS endpoint,
-			p.application, bm_webhook_internal.console_url(p.url) AS url, s.disabled_reason AS reason, f.failed,
-			b.pending + b.not_taken AS waiting, coalesce(s.disabled_at, s.failing_since, p.paused_at, b.oldest) AS since,
-			bm_webhook_internal.console_may_change(p.application) AS may_change
-		FROM b JOIN bm_webhook.endpoint p ON p.id = b.endpoint_id
-			LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
-			CROSS JOIN LATERAL (SELECT count(*) AS failed FROM (SELECT FROM bm_webhook.delivery d
-				WHERE d.endpoint_id = p.id AND d.status = 'failed' AND d.event_id >= first LIMIT 100) x) f
-			CROSS JOIN LATERAL (SELECT CASE WHEN s.disabled_reason IS NOT NULL THEN 'disabled'
-				WHEN s.failing_since IS NOT NULL THEN 'failing' WHEN f.failed > 0 THEN 'gives up'
-				WHEN p.paused_at IS NOT NULL THEN 'paused'
-				WHEN p.enabled AND b.oldest < clock_timestamp() - interval '5 min' THEN 'waiting' END AS state) r
-		WHERE r.state IS NOT NULL ORDER BY 1, since LIMIT 20
-	)
+	RETURN (WITH h AS MATERIALIZED (
+		SELECT x.endpoint_id, x.application, x.url, x.state, x.since, x.reason, x.pending, x.lag_seconds, x.advice
+		FROM bm_webhook.endpoint_health x
+	), attention AS (
+		SELECT array_position('{disabled,failing,unverified,behind,paused,held,slowed}', h.state) AS rank, h.state,
+			h.endpoint_id AS endpoint, h.application, h.url, h.reason, h.advice, h.pending AS waiting, h.since
+		FROM h WHERE h.state <> 'healthy' ORDER BY 1, h.since LIMIT 20
+	), not_taken AS (SELECT sum(n.events) AS events, min(n.oldest) AS oldest FROM bm_webhook_internal.not_taken() n)
 	SELECT jsonb_build_object(
-		'now', clock_timestamp(),
-		'endpoints', (SELECT count(*) FROM (SELECT FROM bm_webhook.endpoint p WHERE p.deleted_at IS NULL LIMIT 1000) x),
-		'waiting', coalesce(sum(b.pending + b.not_taken), 0), 'retrying', coalesce(sum(b.retrying), 0),
-		'oldest', min(b.oldest),
-		'attention', (SELECT coalesce(jsonb_agg(to_jsonb(x) - 'rank' ORDER BY x.rank, x.since), '[]') FROM attention x),
+		'now', clock_timestamp(), 'endpoints', count(*), 'unhealthy', count(*) FILTER (WHERE h.state <> 'healthy'),
+		'waiting', coalesce(sum(h.pending), 0) + coalesce((SELECT n.events FROM not_taken n), 0),
+		'oldest', least(clock_timestamp() - make_interval(secs => nullif(max(h.lag_seconds), 0)),
+			(SELECT n.oldest FROM not_taken n)),
+		'attention', (SELECT coalesce(jsonb_agg(to_jsonb(x) - 'rank' || jsonb_build_object(
+				'given_up', (SELECT coalesce(sum(m.given_up), 0) FROM bm_webhook.endpoint_minute m
+					WHERE m.endpoint_id = x.endpoint AND m.minute >= hour),
+				'is_paused', (SELECT p.paused_at IS NOT NULL FROM bm_webhook.endpoint p WHERE p.id = x.endpoint),
+				'may_change', bm_webhook_internal.console_may_change(x.application)) ORDER BY x.rank, x.since), '[]')
+			FROM attention x),
 		'dispatchers', bm_webhook_internal.console_dispatchers())
-	FROM b);
+	FROM h);
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.console_overview(jsonb) IS

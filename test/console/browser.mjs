@@ -156,6 +156,19 @@ async function works() {
 	return { id, delivery };
 }
 
+// Drawn in the colours of the scheme, and said in words.
+async function chart() {
+	await page.goto(config.url);
+	await page.locator('.plot canvas').waitFor();
+	const drawn = () => page.evaluate(() => { const canvas = document.querySelector('.plot canvas'); return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data].reduce((sum, byte) => sum + byte, 0); });
+	const light = await drawn();
+	await page.emulateMedia({ colorScheme: 'dark' });
+	await page.waitForFunction((was) => { const canvas = document.querySelector('.plot canvas'); return [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data].reduce((sum, byte) => sum + byte, 0) !== was; }, light);
+	await page.emulateMedia({ colorScheme: 'light' });
+	ok(light > 0, 'the chart is drawn, in light and in dark');
+	ok(/^Last hour: \d+ delivered, \d+ failed attempts/.test(await page.locator('.plot').getAttribute('aria-label')), 'and says what it shows');
+}
+
 async function look({ id, delivery }, user) {
 	const paths = { Overview: '/', Endpoints: '/endpoints', Endpoint: `/endpoints/${id}`, Settings: `/endpoints/${id}/settings`, Deliveries: '/deliveries', 'Deliveries that failed': '/deliveries?status=failed',
 		Delivery: delivery, Event: `/events/${delivery.split('/')[2]}`, Message: '/messages/m-1', Reports: '/reports', 'Event types': '/event-types', Activity: '/activity', System: '/system', 'No such endpoint': '/endpoints/99999', 'No such page': '/nowhere' };
@@ -189,6 +202,9 @@ try {
 	await signIn('operator');
 	await page.getByRole('heading', { name: 'Dispatchers' }).waitFor();
 	ok(true, 'an operator sees the dispatchers');
+	await chart();
+	const pauses = await page.evaluate("import('/lib.js').then(({ pause }) => [pause(10000, 5), pause(10000, 50), pause(10000, 9000), pause(90000, 9000)])");
+	ok(String(pauses) === '10000,30000,60000,90000', 'what takes the server long is asked for less often', pauses);
 	await look(places, 'operator');
 	await page.goto(`${config.url}/endpoints/${places.id}`);
 	await page.locator('main h1').waitFor();

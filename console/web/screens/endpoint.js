@@ -1,4 +1,5 @@
-import { html, useState, useEffect, useAnswer, Answer, Table, Status, Link, Action, Bars, Copy, Trouble, get, post, go, time, ago, ms, number, endpointPath, deliveryPath } from '../lib.js';
+import { html, useState, useEffect, useAnswer, Answer, Table, Status, Link, Action, Copy, Trouble, get, post, go, time, ago, ms, number, endpointPath, deliveryPath } from '../lib.js';
+import { Hour } from '../chart.js';
 import { DeliveryList } from './deliveries.js';
 import { EndpointForm } from './endpoint-form.js';
 import { stateOf } from './endpoints.js';
@@ -94,7 +95,7 @@ export function Endpoint({ id, tab }) {
 		<p><${Status} is=${endpoint.deleted_at ? 'deleted' : stateOf({ ...endpoint, ...endpoint.state })} /> · ${endpoint.application ?? 'all applications'}
 			${endpoint.state?.failing_since ? ` · failing for ${ago(endpoint.state.failing_since)}` : ''}${endpoint.state?.disabled_reason ? ` · disabled: ${endpoint.state.disabled_reason}` : ''}
 			${endpoint.pace?.reason ? ` · held back: ${endpoint.pace.reason}` : ''} · ${number(endpoint.waiting?.pending ?? 0)} waiting${endpoint.application_paused_at ? ' · its application is paused' : ''}</p>
-		<${Bars} hour=${endpoint.hour} />
+		<${Hour} hour=${endpoint.hour} />
 		${endpoint.may_change ? html`<div class="buttons"><${Ping} id=${id} />
 			${endpoint.paused_at ? html`<${Action} does=${() => post('resume', { endpoint: id })} then=${found.again}>Resume</${Action}>` : html`<${Action} does=${() => post('pause', { endpoint: id })} then=${found.again}>Pause</${Action}>`}
 			${endpoint.enabled ? html`<${Action} does=${() => post('save_endpoint', { id, enabled: false })} then=${found.again}>Disable</${Action}>` : html`<${Action} kind="main" does=${() => post('save_endpoint', { id, enabled: true })} then=${found.again}>Enable</${Action}>`}</div>` : null}

@@ -22,6 +22,6 @@ export function Endpoints() {
 			: html`<${Table} caption="Endpoints" head=${['State', 'URL', 'Application', 'Event types', 'Waiting', 'Given up, 24 h']}>
 				${answer.rows.map((row) => html`<tr key=${row.id}><td><${Status} is=${stateOf(row)} />${row.failing_since ? html`<br /><span class="quiet">for ${ago(row.failing_since)}</span>` : null}</td>
 					<td><${Link} to=${endpointPath(row.id)}>${row.url}</${Link}>${row.description ? html`<br /><span class="quiet">${row.description}</span>` : null}</td>
-					<td>${row.application ?? 'all'}</td><td>${row.event_types.join(', ')}</td><td>${number(row.waiting)}</td><td>${row.failed_24h >= 1000 ? '1000+' : row.failed_24h}</td></tr>`)}</${Table}>
+					<td>${row.application ?? 'all'}</td><td>${row.event_types.join(', ')}</td><td>${number(row.waiting)}</td><td>${row.failed_24h >= 1000 ? '1,000 or more' : row.failed_24h}</td></tr>`)}</${Table}>
 				${answer.has_more ? html`<p><${Link} to=${withQuery({ after: answer.rows.at(-1).id })}>Next 50</${Link}></p>` : null}`}</${Answer}>`;
 }
