@@ -1,13 +1,13 @@
 // faults.mjs - what receiver.mjs does wrong now and then, for a sender that must not lose anything by it.
 //
-// /faulty/PERCENT/NAME does each of these to so many of all requests, and answers the others with 204. One in 400 is refused
-// with 429: more often would be a limit, which is believed, and slows everything down. To connections it does two more, as
-// long as switchFaults(true) holds: of those that bring no request yet it breaks some off, in plain text where TLS is
-// expected, and every ten seconds nobody listens for a tenth of one.
+// /faulty/PERCENT/NAME does each of these to so many of all requests, and answers the others with 204. To connections it does
+// two more, as long as switchFaults(true) holds: of those that bring no request yet it breaks some off, in plain text where
+// TLS is expected, and every ten seconds nobody listens for a tenth of one.
 
 const answers = {
   'refuses with 500': (exchange, by) => by.reply(exchange, 500),
   'refuses with 503': (exchange, by) => by.reply(exchange, 503),
+  '429 with Retry-After': (exchange, by) => by.reply(exchange, 429, { 'retry-after': '1' }),
   'never answers': () => {},
   'reset after the request': ({ response }) => reset(response.socket),
   'reset in the answer': ({ response }) => raw(response, 'HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nhalf', reset),
@@ -19,7 +19,6 @@ const answers = {
 };
 const kinds = Object.keys(answers);
 
-const LIMITED_EVERY = 400;
 const BROKEN_CONNECTIONS = 0.05; // so many of all that are opened
 const DEAF_EVERY_MS = 10000;
 const DEAF_FOR_MS = 100;
@@ -53,11 +52,6 @@ function trickle(response) {
 export function answerFaultily(exchange, by) {
   const nth = Math.floor((Math.random() * 100) / Number(exchange.arguments[0]));
   if (!timer) return by.reply(exchange, 204);
-  const count = (exchange.name.faulty = (exchange.name.faulty ?? 0) + 1);
-  if (count % LIMITED_EVERY === LIMITED_EVERY / 2) {
-    exchange.fault = '429 with Retry-After';
-    return by.reply(exchange, 429, { 'retry-after': '1' });
-  }
   if (nth >= kinds.length) return by.reply(exchange, 204);
   exchange.fault = kinds[nth];
   answers[kinds[nth]](exchange, by);
