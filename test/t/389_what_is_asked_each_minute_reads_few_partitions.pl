@@ -1,5 +1,5 @@
 # A dispatcher asks each minute whether there is upkeep: with many partitions that reads the bounds of few, and it is
-# said of each kind of work all the same.
+# said of each kind of work all the same. What it asks for events that it knows does not touch days that they are not of.
 
 use strict;
 use warnings FATAL => 'all';
@@ -43,4 +43,15 @@ is($may->('0'), 'f', 'it is');
 $bmw->sql(q{INSERT INTO bm_webhook.event (id, xid, type, occurred_at, created_at, data)
 	VALUES (bm_webhook.uuid_floor('2001-01-01'), '3', 'test.event', now(), now(), '{}')});
 is($may->('0'), 't', 'there is something in a default partition');
+
+# A plan for all partitions would have to lock each of them: here is somebody who has locked all that are over.
+my $session = $bmw->session;
+my $over = $bmw->sql(q{SELECT string_agg('bm_webhook_internal.' || name, ', ') FROM bm_webhook_internal.partitions() WHERE parent IN ('event', 'failed_attempt') AND until < now()});
+my $id = $bmw->endpoint('/fail/2/retried', event_types => '{test.retried}', retry_delays => '{100 ms,100 ms}');
+$session->query_safe("BEGIN; LOCK TABLE $over IN ACCESS EXCLUSIVE MODE");
+$bmw->set('bm_webhook.enabled', 'on');
+$bmw->emit('test.retried');
+$bmw->wait_for_sql('what is new is taken, fetched, sent and recorded', "SELECT count(*) = 1 FROM bm_webhook.delivery WHERE endpoint_id = $id AND status = 'delivered' AND attempts = 3");
+$session->query_safe('COMMIT');
+$session->quit;
 $bmw->finish;

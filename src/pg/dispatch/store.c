@@ -22,13 +22,16 @@
 /* Where a column of an event is in a row that was read. */
 #define COLUMN(name) (BMW_EVENT_##name + 1)
 
-static BmwStatement new_events = {"SELECT {names} FROM bm_webhook.event e"
-								  " WHERE (e.xid, e.id) > ($1, $2) AND e.id >= $3"
-								  " AND pg_catalog.pg_visible_in_snapshot(e.xid, $4::pg_snapshot)"
-								  " ORDER BY e.xid, e.id LIMIT $5",
-								  5,
-								  {XID8OID, UUIDOID, UUIDOID, TEXTOID, INT8OID},
-								  .fields = &bmw_event_all_fields};
+#define NEW_EVENTS                                                                                 \
+	"SELECT {names} FROM bm_webhook.event e"                                                       \
+	" WHERE (e.xid, e.id) > ($1, $2) AND e.id >= $3"                                               \
+	" AND pg_catalog.pg_visible_in_snapshot(e.xid, $4::pg_snapshot)"                               \
+	" ORDER BY e.xid, e.id LIMIT $5",                                                              \
+		5, {XID8OID, UUIDOID, UUIDOID, TEXTOID, INT8OID}, .fields = &bmw_event_all_fields
+
+/* Asked in nearly every cycle: to plan it costs more than a plan for all partitions, as long as they are few. */
+static BmwStatement new_events = {NEW_EVENTS};
+static BmwStatement new_events_of_many = {NEW_EVENTS, .is_planned_anew = true};
 
 /*
  * A range of (xid, id) rather than xid = ..., after which the planner would take
@@ -42,6 +45,7 @@ static BmwStatement events_of = {
 	"  ORDER BY e.xid, e.id LIMIT $5) e LIMIT $5",
 	5,
 	{XID8ARRAYOID, XID8OID, UUIDOID, UUIDOID, INT8OID},
+	.is_planned_anew = true,
 	.fields = &bmw_event_all_fields};
 
 static BmwStatement existing = {
@@ -49,7 +53,8 @@ static BmwStatement existing = {
 	" UNION ALL"
 	" SELECT s.event_id, s.endpoint_id FROM bm_webhook.set_aside s WHERE s.event_id = ANY ($1)",
 	1,
-	{UUIDARRAYOID}};
+	{UUIDARRAYOID},
+	.is_planned_anew = true};
 
 /* After the rows of each, one that only tells when the first is due that is not due yet. */
 static BmwStatement due = {
@@ -78,11 +83,14 @@ static BmwStatement heads = {
 	3,
 	{INT8ARRAYOID, INT8ARRAYOID, UUIDARRAYOID}};
 
+/* The range of the ids leaves out other days; OFFSET 0: it is no reason to read the whole range. */
 static BmwStatement bodies = {
-	"SELECT {names}, wanted.number - 1 FROM pg_catalog.unnest($1) WITH ORDINALITY AS wanted(event_id, number)"
-	" JOIN bm_webhook.event e ON e.id = wanted.event_id",
-	1,
-	{UUIDARRAYOID},
+	"SELECT e.*, wanted.number - 1 FROM pg_catalog.unnest($1) WITH ORDINALITY AS wanted(event_id, number) CROSS JOIN LATERAL"
+	" (SELECT {names} FROM bm_webhook.event e"
+	"  WHERE e.id = wanted.event_id AND e.id >= $2 AND e.id <= $3 OFFSET 0) e",
+	3,
+	{UUIDARRAYOID, UUIDOID, UUIDOID},
+	.is_planned_anew = true,
 	.fields = &bmw_event_all_fields};
 
 /* For endpoints that keep the order: everything that has not ended. What was set aside says so itself. */
@@ -112,7 +120,8 @@ static BmwStatement waiting = {
 								   "  WHERE d.endpoint_id = w.endpoint_id AND d.status = 'pending' AND d.next_attempt_at = 'infinity')"
 								   " FROM waiting w LIMIT $2",
 	3,
-	{INT8OID, INT8OID, BOOLOID}};
+	{INT8OID, INT8OID, BOOLOID},
+	.is_planned_anew = true};
 
 typedef struct Unfinished
 {
@@ -120,6 +129,7 @@ typedef struct Unfinished
 	void *context;
 } Unfinished;
 
+static void find_range(const BmwUuid *ids, int length, Datum *range);
 static void hand_out_unfinished(const BmwSqlRow *row, void *context);
 static int each_event(int rows, BmwEventRowFn fn, void *context);
 static BmwDueRow due_row(const BmwSqlRow *row);
@@ -133,7 +143,9 @@ bmw_store_new_events(const BmwPosition *after, const BmwUuid *floor, const BmwSn
 					   PointerGetDatum(after->id.bytes), PointerGetDatum(floor->bytes),
 					   bmw_store_snapshot_datum(now), Int64GetDatum(limit)};
 
-	return each_event(bmw_statement_run(&new_events, values), fn, context);
+	BmwStatement *statement = bmw_store_has_many_partitions() ? &new_events_of_many : &new_events;
+
+	return each_event(bmw_statement_run(statement, values), fn, context);
 }
 
 int
@@ -242,12 +254,16 @@ void
 bmw_store_bodies(const BmwUuid *events, int length, BmwSizeFn is_wanted, BmwBodyFn fn,
 				 void *context)
 {
-	Datum values[1] = {bmw_sql_uuid_array(events, length)};
-	int rows = bmw_statement_run(&bodies, values);
-	SPITupleTable *table = SPI_tuptable;
+	Datum values[3] = {bmw_sql_uuid_array(events, length)};
 	MemoryContext row_context = bmw_statement_row_context();
-	MemoryContext caller = MemoryContextSwitchTo(row_context);
+	MemoryContext caller;
+	SPITupleTable *table;
+	int rows;
 
+	find_range(events, length, &values[1]);
+	rows = bmw_statement_run(&bodies, values);
+	table = SPI_tuptable;
+	caller = MemoryContextSwitchTo(row_context);
 	for (int i = 0; i < rows; i++)
 	{
 		BmwSqlRow row = {table->vals[i], table->tupdesc};
@@ -291,6 +307,25 @@ bmw_store_waiting(int64 after_id, int limit, bool with_held, BmwWaitingFn fn, vo
 		fn(bmw_sql_int64(&row, 1), bmw_sql_due(&row, 2), bmw_sql_bool(&row, 3), context);
 	}
 	return rows;
+}
+
+/* The first and the last of them, if there are some. */
+static void
+find_range(const BmwUuid *ids, int length, Datum *range)
+{
+	static const BmwUuid none = {{0}};
+	const BmwUuid *first = length > 0 ? &ids[0] : &none;
+	const BmwUuid *last = first;
+
+	for (int i = 1; i < length; i++)
+	{
+		if (memcmp(&ids[i], first, sizeof(*ids)) < 0)
+			first = &ids[i];
+		if (memcmp(&ids[i], last, sizeof(*ids)) > 0)
+			last = &ids[i];
+	}
+	range[0] = PointerGetDatum(first->bytes);
+	range[1] = PointerGetDatum(last->bytes);
 }
 
 static void

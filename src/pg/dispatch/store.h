@@ -173,6 +173,8 @@ extern bool bmw_store_set_crashed_aside(const BmwUuid *event_id, int64 endpoint_
 extern bool bmw_store_create_partition(void);
 /* The names of those that are missing, palloc'd, or NULL. */
 extern const char *bmw_store_missing_partitions(void);
+/* So many that a plan for all of them costs more than to plan for few of them. */
+extern bool bmw_store_has_many_partitions(void);
 /* Can they be read without waiting for somebody who has locked a table? */
 extern bool bmw_store_can_read_endpoints(void);
 /* Those of these endpoints (ascending, each once) that are there, in this order. */

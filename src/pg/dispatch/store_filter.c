@@ -15,7 +15,8 @@ static BmwStatement describe = {
 	"  'event_type', (SELECT v.type FROM bm_webhook.event v WHERE v.id = $2), 'error', $3, 'failures', $4)::text"
 	" FROM bm_webhook.endpoint WHERE id = $1 AND deleted_at IS NULL",
 	4,
-	{INT8OID, UUIDOID, TEXTOID, INT8OID}};
+	{INT8OID, UUIDOID, TEXTOID, INT8OID},
+	.is_planned_anew = true};
 
 void
 bmw_store_filter_failed(int64 endpoint_id, const BmwUuid *event_id, const char *error,

@@ -3,10 +3,15 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "catalog/pg_type.h"
+#include "partitioning/partdesc.h"
 #include "pg/dispatch/store.h"
 #include "pg/sql/sql_row.h"
 #include "pg/sql/statement.h"
+#include "utils/rel.h"
+
+#define MANY_PARTITIONS 64
 
 static BmwStatement create_partition = {"SELECT bm_webhook_internal.create_partitions(4, 1)"};
 
@@ -59,4 +64,14 @@ bmw_store_missing_partitions(void)
 	bmw_statement_run(&missing_partitions, NULL);
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 	return bmw_sql_text(&row, 1, NULL);
+}
+
+bool
+bmw_store_has_many_partitions(void)
+{
+	Relation event = table_open(bmw_statement_table("event"), AccessShareLock);
+	bool has_many = RelationGetPartitionDesc(event, true)->nparts > MANY_PARTITIONS;
+
+	table_close(event, NoLock);
+	return has_many;
 }

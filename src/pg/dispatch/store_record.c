@@ -56,7 +56,8 @@ static BmwStatement exhausted = {
 	" FROM bm_webhook.event e JOIN bm_webhook.delivery d ON d.event_id = e.id"
 	" WHERE e.id = $1 AND d.event_id = $1 AND d.endpoint_id = $2",
 	2,
-	{UUIDOID, INT8OID}};
+	{UUIDOID, INT8OID},
+	.is_planned_anew = true};
 
 /* What the table has of a record before it is written. */
 typedef struct Before

@@ -16,6 +16,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pg/sql/insert.h"
+#include "pg/sql/statement.h"
 #include "pgstat.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
@@ -31,7 +32,8 @@ typedef struct Setting
 
 /*
  * Every statement of a dispatcher is a look-up by an index or an append: plans
- * that sort or scan what waits are ruled out, plans are made once.
+ * that sort or scan what waits are ruled out. Plans are made once, but for those
+ * that would keep all partitions (statement.h).
  */
 static const Setting settings[] = {
 	{"default_transaction_read_only", "off"},
@@ -47,7 +49,7 @@ static const Setting settings[] = {
 	{"session_replication_role", "origin"},
 	{"synchronous_commit", "off"},
 	{"standard_conforming_strings", "on"},
-	{"plan_cache_mode", "force_generic_plan"},
+	{"plan_cache_mode", "auto"},
 	{"enable_seqscan", "off"},
 	{"enable_bitmapscan", "off"},
 	{"enable_sort", "off"},
@@ -80,6 +82,7 @@ bmw_transaction_init(void)
 	for (size_t i = 0; i < lengthof(settings); i++)
 		if (GetConfigOption(settings[i].name, true, false) != NULL)
 			SetConfigOption(settings[i].name, settings[i].value, PGC_SUSET, PGC_S_OVERRIDE);
+	bmw_statement_keep_plans();
 }
 
 BmwTransactionResult

@@ -9,6 +9,7 @@
 #include "pg/sql/statement.h"
 
 #include "catalog/namespace.h"
+#include "nodes/parsenodes.h"
 #include "pg/server/compat.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
@@ -17,11 +18,19 @@
 
 #define ROWS_AT_ONCE 1000
 
+static int cursor_options = 0;
+
 static void prepare(BmwStatement *statement);
 static void set_types(BmwStatement *statement);
 pg_noreturn static void refuse(int result);
 static void each_row(SPITupleTable *table, MemoryContext row_context, BmwStatementRowFn fn,
 					 void *context);
+
+void
+bmw_statement_keep_plans(void)
+{
+	cursor_options = CURSOR_OPT_GENERIC_PLAN;
+}
 
 int
 bmw_statement_run(BmwStatement *statement, Datum *values)
@@ -131,7 +140,8 @@ prepare(BmwStatement *statement)
 		sql = bmw_fields_expand(statement->fields, sql);
 	if (statement->kind != BMW_ARGUMENTS_LISTED)
 		set_types(statement);
-	plan = SPI_prepare(sql, statement->arguments, statement->types);
+	plan = SPI_prepare_cursor(sql, statement->arguments, statement->types,
+							  statement->is_planned_anew ? CURSOR_OPT_CUSTOM_PLAN : cursor_options);
 	if (plan == NULL || SPI_keepplan(plan) != 0)
 		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
 				errmsg("could not prepare a statement: %s", SPI_result_code_string(SPI_result)));
