@@ -19,11 +19,12 @@ const answers = {
 };
 const kinds = Object.keys(answers);
 
-const BROKEN_CONNECTIONS = 0.05; // so many of all that are opened
+const BROKEN_EVERY = 20; // of the connections that are opened with TLS, and of those without
 const DEAF_EVERY_MS = 10000;
 const DEAF_FOR_MS = 100;
 
 let timer = null;
+const opened = { true: 0, false: 0 };
 
 /** Sends these bytes past the HTTP server, and then ends the connection this way. */
 function raw({ socket }, bytes, then) {
@@ -59,7 +60,7 @@ export function answerFaultily(exchange, by) {
 
 /** Whether this new connection is broken off; it is told what was done to it. */
 export function isBroken(socket, isTls, tell) {
-  if (!timer || Math.random() >= BROKEN_CONNECTIONS) return false;
+  if (!timer || ++opened[isTls] % BROKEN_EVERY !== BROKEN_EVERY / 2) return false;
   if (isTls) socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
   else reset(socket);
   tell(isTls ? 'no TLS' : 'reset before the request');
