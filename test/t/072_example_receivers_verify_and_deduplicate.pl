@@ -1,6 +1,7 @@
 # The receivers in examples/receivers, with real requests of the extension and
 # with these changed: what is signed and of now is taken, once for each
-# webhook-id; a changed body, an old timestamp, another secret are refused.
+# webhook-id; a changed body, an old timestamp, another secret are refused. A
+# challenge is answered.
 
 use strict;
 use warnings FATAL => 'all';
@@ -97,6 +98,35 @@ sub verifies_and_deduplicates
 	return;
 }
 
+sub set_verify
+{
+	my ($value) = @_;
+	$bmw->node->safe_psql('postgres', "ALTER SYSTEM SET bm_webhook.verify_endpoints = $value");
+	$bmw->node->reload;
+	$bmw->wait_for_sql("verify_endpoints is $value", "SELECT current_setting('bm_webhook.verify_endpoints') = '$value'");
+	return;
+}
+
+# A challenge is answered, is no event, and is not answered for somebody else.
+sub proves_its_url
+{
+	my ($url, $count) = @_;
+	my $before = $count->();
+	my $challenge = '{"type":"webhook.verification","data":{"endpoint_id":1,"challenge":"' . 'a' x 64 . '"}}';
+	is(post($url, sign($other_secret, 'forged', 0, $challenge), $challenge), 401, 'a challenge with another secret is refused');
+
+	my $id = endpoint_with($secret, $url, event_types => '{test.proof}');
+	set_verify('on');
+	$bmw->sql("SELECT bm_webhook.verify_endpoint($id)");
+	$bmw->wait_for_sql('the challenge has an outcome', "SELECT verified_at IS NOT NULL OR verification_error IS NOT NULL
+		FROM bm_webhook.endpoint_state WHERE endpoint_id = $id");
+	is($bmw->sql("SELECT verification_error FROM bm_webhook.endpoint_state WHERE endpoint_id = $id"), '', 'it proves its URL');
+	is($count->(), $before, 'the challenge is not kept as an event');
+	set_verify('off');
+	$bmw->sql("DELETE FROM bm_webhook.endpoint WHERE id = $id");
+	return;
+}
+
 # Those that keep one file for each event in the folder inbox.
 sub files_in
 {
@@ -108,6 +138,7 @@ subtest 'Node' => sub {
 	my $program = start_program([qw(node receiver.mjs)],
 		copy => ['receivers/node/receiver.mjs'], environment => { WEBHOOK_SECRET => $secret });
 	verifies_and_deduplicates($program->url('/'), files_in($program));
+	proves_its_url($program->url('/'), files_in($program));
 	is(scalar(() = $program->output =~ /^new event test\.event$/mg), 2, 'the work is done once for each');
 };
 
@@ -116,6 +147,7 @@ subtest 'Python' => sub {
 	my $program = start_program([ 'python3', example('receivers/python/receiver.py') ],
 		environment => { WEBHOOK_SECRET => $secret });
 	verifies_and_deduplicates($program->url('/'), files_in($program));
+	proves_its_url($program->url('/'), files_in($program));
 	is(scalar(() = $program->output =~ /^new event test\.event$/mg), 2, 'the work is done once for each');
 };
 
@@ -124,6 +156,7 @@ subtest 'PHP' => sub {
 	my $program = start_program([ 'php', '-S', '127.0.0.1:0', example('receivers/php/receiver.php') ],
 		environment => { WEBHOOK_SECRET => $secret });
 	verifies_and_deduplicates($program->url('/'), files_in($program));
+	proves_its_url($program->url('/'), files_in($program));
 	is(scalar(() = $program->output =~ /new event test\.event$/mg), 2, 'the work is done once for each');
 };
 

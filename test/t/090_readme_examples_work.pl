@@ -288,6 +288,27 @@ sub try_first_receiver
 	return;
 }
 
+sub set_verify
+{
+	my ($value) = @_;
+	$bmw->node->safe_psql('postgres', "ALTER SYSTEM SET bm_webhook.verify_endpoints = $value");
+	$bmw->node->reload;
+	$bmw->wait_for_sql("verify_endpoints is $value", "SELECT current_setting('bm_webhook.verify_endpoints') = '$value'");
+	return;
+}
+
+sub proves_its_url
+{
+	my ($language, $id) = @_;
+	set_verify('on');
+	$bmw->sql("SELECT bm_webhook.verify_endpoint($id)");
+	$bmw->wait_for_sql('the challenge has an outcome', "SELECT verified_at IS NOT NULL OR verification_error IS NOT NULL
+		FROM bm_webhook.endpoint_state WHERE endpoint_id = $id");
+	is($bmw->sql("SELECT verification_error FROM bm_webhook.endpoint_state WHERE endpoint_id = $id"), '', "$language: proves its URL");
+	set_verify('off');
+	return;
+}
+
 sub try_receiver
 {
 	my ($language, $suffix, @command) = @_;
@@ -302,6 +323,7 @@ sub try_receiver
 	is($bmw->sql("SELECT bm_webhook.wait_for_delivery('$refused', '30 s')"), 'f', "$language: another secret is refused");
 	is($bmw->sql("SELECT http_status FROM bm_webhook.delivery WHERE event_id = '$refused' AND endpoint_id = $id"), 401, "$language: with 401");
 	$bmw->sql("UPDATE bm_webhook.endpoint_secret SET secret = '$secret' WHERE endpoint_id = $id");
+	proves_its_url($language, $id);
 	my @events = map { $bmw->emit("readme.$language", data => '{"text": "grüße ☎"}', message_id => "m$_") } 1 .. 3;
 	$bmw->wait_for_delivery($_) for @events;
 	$process->pump_nb;
@@ -315,7 +337,7 @@ require IO::Socket::INET;
 try_receiver('js', 'mjs', 'node');
 SKIP:
 {
-	skip 'no python3', 7 if !PostgreSQL::Test::Utils::run_log([ 'python3', '-c', 'import sys; sys.exit(sys.version_info < (3, 9))' ]);
+	skip 'no python3', 8 if !PostgreSQL::Test::Utils::run_log([ 'python3', '-c', 'import sys; sys.exit(sys.version_info < (3, 9))' ]);
 	try_first_receiver();
 	try_receiver('python', 'py', 'python3');
 }

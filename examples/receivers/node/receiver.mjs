@@ -2,6 +2,7 @@
 //
 //   npm install && WEBHOOK_SECRET=whsec_... PORT=8080 INBOX=inbox node receiver.mjs
 //
+// 200: the answer to a challenge, which proves that this URL wants webhooks.
 // 204: taken, or taken before. 401: not from the sender, or too old. Anything
 // else makes the sender try again. The folder INBOX gets one file for each event.
 
@@ -57,20 +58,24 @@ async function keep(id, body) {
   }
 }
 
+// The status of the answer, and its body if it has one.
 async function receive(request) {
-  if (request.method !== 'POST') return 405;
+  if (request.method !== 'POST') return [405];
   const body = await readBody(request);
-  if (body === null) return 413;
-  if (!isVerified(request.headers, body)) return 401;
+  if (body === null) return [413];
+  if (!isVerified(request.headers, body)) return [401];
+  const event = JSON.parse(body);
+  if (event.type === 'webhook.verification') return [200, event.data.challenge];
   if (await keep(request.headers['webhook-id'], body)) {
-    console.log(`new event ${JSON.parse(body).type}`); // do the work here, or read the inbox later
+    console.log(`new event ${event.type}`); // do the work here, or read the inbox later
   }
-  return 204;
+  return [204];
 }
 
 const server = createServer(async (request, response) => {
   try {
-    response.writeHead(await receive(request)).end();
+    const [status, answer] = await receive(request);
+    response.writeHead(status).end(answer);
   } catch (error) {
     console.error(error);
     response.writeHead(500).end();

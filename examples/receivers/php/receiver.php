@@ -3,6 +3,7 @@
 //
 //   WEBHOOK_SECRET=whsec_... INBOX=inbox php -S 127.0.0.1:8080 receiver.php
 //
+// 200: the answer to a challenge, which proves that this URL wants webhooks.
 // 204: taken, or taken before. 401: not from the sender, or too old. Anything
 // else makes the sender try again. The folder INBOX gets one file for each event.
 
@@ -64,12 +65,17 @@ function receive(): int
     if (!is_verified($id, $_SERVER['HTTP_WEBHOOK_TIMESTAMP'] ?? '', $_SERVER['HTTP_WEBHOOK_SIGNATURE'] ?? '', $body)) {
         return 401;
     }
+    $event = json_decode($body);
+    if ($event->type === 'webhook.verification') {
+        echo $event->data->challenge;
+        return 200;
+    }
     $inbox = getenv('INBOX') ?: 'inbox';
     if (!is_dir($inbox) && !@mkdir($inbox) && !is_dir($inbox)) {
         throw new RuntimeException("could not make $inbox");
     }
     if (keep($inbox, $id, $body)) {
-        error_log('new event ' . json_decode($body)->type); // do the work here, or read the inbox later
+        error_log('new event ' . $event->type); // do the work here, or read the inbox later
     }
     return 204;
 }

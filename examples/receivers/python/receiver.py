@@ -3,6 +3,7 @@
 
     WEBHOOK_SECRET=whsec_... PORT=8080 INBOX=inbox python3 receiver.py
 
+200: the answer to a challenge, which proves that this URL wants webhooks.
 204: taken, or taken before. 401: not from the sender, or too old. Anything
 else makes the sender try again. The folder INBOX gets one file for each event.
 """
@@ -53,24 +54,29 @@ class Receiver(BaseHTTPRequestHandler):
     timeout = 300
 
     def do_POST(self):
-        status = self.receive()
+        status, answer = self.receive()
         self.send_response(status)
         if status != 204:
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
+        self.wfile.write(answer)
 
     def receive(self):
+        """The status of the answer, and its body."""
         length = self.headers.get("content-length", "")
         if not re.fullmatch(r"[0-9]{1,9}", length) or int(length) > MAX_BODY:
             self.close_connection = True
-            return 413
+            return 413, b""
         body = self.rfile.read(int(length))
         if not is_verified(self.headers, body):
-            return 401
+            return 401, b""
+        event = json.loads(body)
+        if event["type"] == "webhook.verification":
+            return 200, event["data"]["challenge"].encode()
         if keep(self.headers["webhook-id"], body):
             # do the work here, or read the inbox later
-            print("new event", json.loads(body)["type"], flush=True)
-        return 204
+            print("new event", event["type"], flush=True)
+        return 204, b""
 
     def log_message(self, *_):
         pass
