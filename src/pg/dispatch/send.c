@@ -5,6 +5,7 @@
 
 #include "pg/dispatch/send.h"
 
+#include "core/batch.h"
 #include "core/request.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -21,6 +22,8 @@
 #define CONNECT_TIMEOUT_MS 5000
 #define CHALLENGE_TIMEOUT_MS 10000
 #define SECOND_US INT64CONST(1000000)
+#define LEAST_STARTS 32
+#define MOST_STARTS 1000
 #define CARE_US INT64CONST(50000) /* after a crash, until it may be the turn of a suspect */
 
 /* What a request is made of. */
@@ -59,7 +62,8 @@ bmw_send_init(BmwSender *sender, BmwScheduler *scheduler, BmwVerifier *verifier,
 	*sender = (BmwSender){.scheduler = scheduler,
 						  .verifier = verifier,
 						  .slot = slot,
-						  .suspects = suspects};
+						  .suspects = suspects,
+						  .batch = LEAST_STARTS};
 	pg_prng_seed(&sender->random, (uint64) GetCurrentTimestamp() ^ MyProcPid);
 	sender->ca_file = MemoryContextStrdup(TopMemoryContext, bmw_ca_file);
 	sender->signer = bmw_signer_create();
@@ -90,23 +94,30 @@ bmw_send_reload(BmwSender *sender)
 		   (!bmw_egress_read(&egress) || memcmp(&egress, &sender->egress, sizeof(egress)) == 0);
 }
 
+/* Some at once: between them, what has been answered is looked at. */
 void
 bmw_send_start(BmwSender *sender)
 {
+	const int64 start_us = bmw_clock_us();
 	BmwRequest request;
+	int started = 0;
 
-	while (bmw_scheduler_next_request(sender->scheduler, &request))
+	while (started < sender->batch && bmw_scheduler_next_request(sender->scheduler, &request))
 	{
 		BmwSuspectKey key = key_of(request.delivery);
 
 		if (!bmw_suspects_may_start(sender->suspects, &key, bmw_clock_us()))
 			bmw_scheduler_not_started(sender->scheduler, request.delivery, CARE_US);
-		else if (!start_delivery(sender, &request, &key))
+		else if (start_delivery(sender, &request, &key))
+			started++;
+		else
 		{
 			bmw_scheduler_not_started(sender->scheduler, request.delivery, SECOND_US);
 			return;
 		}
 	}
+	sender->batch = bmw_batch_next(sender->batch, started, bmw_clock_us() - start_us, LEAST_STARTS,
+								   MOST_STARTS);
 	start_challenges(sender);
 }
 

@@ -25,6 +25,7 @@ typedef struct BmwSender
 	BmwHttp *http;
 	BmwSigner *signer;
 	char *ca_file; /* what libcurl was given */
+	int batch;	   /* requests that start at once */
 	int cut_to;	   /* what max_in_flight has been cut to; 0: it was not */
 	pg_prng_state random;
 	int64 sent;
