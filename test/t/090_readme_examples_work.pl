@@ -7,6 +7,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use BmWebhook;
+use JSON::PP ();
 use FindBin;
 use IPC::Run ();
 use PostgreSQL::Test::Utils ();
@@ -340,6 +341,28 @@ SKIP:
 	skip 'no python3', 8 if !PostgreSQL::Test::Utils::run_log([ 'python3', '-c', 'import sys; sys.exit(sys.version_info < (3, 9))' ]);
 	try_first_receiver();
 	try_receiver('python', 'py', 'python3');
+}
+
+# With a public key: a function, which says what it says of whatever comes.
+sub is_valid
+{
+	my ($program, $headers, $body) = @_;
+	my ($out, $error) = PostgreSQL::Test::Utils::run_command([ 'node', $program, JSON::PP::encode_json([ $headers, $body ]) ]);
+	return $out . $error;
+}
+{
+	my (undef, $block) = @{ $blocks{'docs/receivers.md'}{js} };
+	my $program = PostgreSQL::Test::Utils::tempdir() . '/with_key.mjs';
+	my $id = $bmw->endpoint($bmw->receiver->url('/ok/keys'), event_types => '{readme.keys}');
+	local $ENV{WEBHOOK_KEY} = $bmw->sql("SELECT bm_webhook.rotate_secret($id, kind => 'ed25519')");
+	my $signature = $bmw->sql("SELECT bm_webhook.sign(secret, 'm1', now(), '{}') FROM bm_webhook.endpoint_secret WHERE endpoint_id = $id AND kind = 'ed25519'");
+	my %headers = ('webhook-id' => 'm1', 'webhook-timestamp' => $bmw->sql('SELECT floor(extract(epoch FROM now()))'), 'webhook-signature' => "v1,AAAA $signature");
+
+	PostgreSQL::Test::Utils::append_to_file($program, "$block->{code}\nconst [headers, body] = JSON.parse(process.argv[2]);\nconsole.log(isValid(headers, Buffer.from(body)));\n");
+	is(is_valid($program, \%headers, '{}'), 'true', 'with a public key: a good signature among others');
+	is(is_valid($program, \%headers, '{ }'), 'false', 'another body');
+	is(is_valid($program, { %headers, 'webhook-signature' => 'v1a,AAAA' }, '{}'), 'false', 'another signature');
+	is(is_valid($program, {}, '{}'), 'false', 'nothing at all');
 }
 
 # The end.
