@@ -46,12 +46,13 @@ stop_all() {
 	rm -rf "$data"
 }
 
-# wait_until SQL: until it says true; in the server, because a new psql each time would take processor time
+# wait_until SQL [SECONDS]: until it says true, asked so often; in the server, because a new psql each time would take
+# processor time
 wait_until() {
 	sql "DO \$\$ BEGIN
-		FOR i IN 1..36000 LOOP
+		FOR i IN 1..180 / ${2:-0.005} LOOP
 			IF ($1) THEN RETURN; END IF;
-			PERFORM pg_sleep(0.005);
+			PERFORM pg_sleep(${2:-0.005});
 			PERFORM pg_stat_clear_snapshot();
 		END LOOP;
 		RAISE 'this did not become true within three minutes: %', \$q\$$1\$q\$;
