@@ -8,6 +8,10 @@ CREATE FUNCTION bm_webhook_internal.dispatchers(OUT database oid, OUT shard inte
 	OUT last_capture_error text, OUT last_capture_error_at timestamptz)
 	RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bm_webhook_dispatchers';
 COMMENT ON FUNCTION bm_webhook_internal.dispatchers() IS 'what shared memory says of the dispatchers; use status()';
+CREATE FUNCTION bm_webhook_internal.keeper(OUT ended_at timestamptz, OUT seconds float8, OUT problem text)
+	RETURNS SETOF record LANGUAGE c STRICT ROWS 1 AS 'MODULE_PATHNAME', 'bm_webhook_keeper';
+COMMENT ON FUNCTION bm_webhook_internal.keeper() IS
+	'what shared memory says of the last run of the keeper of this database; use stat_dispatcher';
 
 CREATE FUNCTION bm_webhook_internal.secret_storage() RETURNS text
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_secret_storage';

@@ -46,6 +46,7 @@ CREATE TABLE bm_webhook_internal.dispatcher_total (
 	shard integer PRIMARY KEY,
 	since timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	written_at timestamptz NOT NULL,
+	events bigint NOT NULL,
 	delivered bigint NOT NULL,
 	failed_attempts bigint NOT NULL,
 	given_up bigint NOT NULL,
@@ -53,6 +54,7 @@ CREATE TABLE bm_webhook_internal.dispatcher_total (
 	flushes bigint NOT NULL,
 	records bigint NOT NULL,
 	largest_flush bigint NOT NULL,
+	longest_flush_us bigint NOT NULL,
 	failed_flushes bigint NOT NULL,
 	intake_us bigint NOT NULL,
 	fetch_us bigint NOT NULL,
@@ -136,10 +138,11 @@ COMMENT ON COLUMN bm_webhook.stat_endpoint.lag_seconds IS
 
 CREATE VIEW bm_webhook.stat_dispatcher WITH (security_barrier = true) AS
 	SELECT d.shard, d.state, d.reason, d.since AS state_since, d.in_flight, d.queued, d.unrecorded, d.sent, d.resent,
-		t.since, t.written_at,
+		t.since, t.written_at, coalesce(t.events, 0) AS events,
 		coalesce(t.delivered, 0) AS delivered, coalesce(t.failed_attempts, 0) AS failed_attempts,
 		coalesce(t.given_up, 0) AS given_up, coalesce(t.canceled, 0) AS canceled, coalesce(t.flushes, 0) AS flushes,
 		coalesce(t.records, 0) AS records, coalesce(t.largest_flush, 0) AS largest_flush,
+		coalesce(t.longest_flush_us, 0) / 1e6::float8 AS longest_flush_seconds,
 		coalesce(t.failed_flushes, 0) AS failed_flushes, d.capture_failures,
 		(SELECT pg_catalog.count(*) FROM bm_webhook.set_aside a WHERE a.asked_by IS NULL) AS set_aside,
 		coalesce((SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - e.created_at)
@@ -149,8 +152,10 @@ CREATE VIEW bm_webhook.stat_dispatcher WITH (security_barrier = true) AS
 			WHERE c.shard = coalesce(d.shard, c.shard) ORDER BY e.xid LIMIT 1), 0) AS lag_seconds,
 		coalesce(t.intake_us, 0) / 1e6::float8 AS intake_seconds, coalesce(t.fetch_us, 0) / 1e6::float8 AS fetch_seconds,
 		coalesce(t.send_us, 0) / 1e6::float8 AS send_seconds, coalesce(t.record_us, 0) / 1e6::float8 AS record_seconds,
-		coalesce(t.upkeep_us, 0) / 1e6::float8 AS upkeep_seconds, coalesce(t.idle_us, 0) / 1e6::float8 AS idle_seconds
+		coalesce(t.upkeep_us, 0) / 1e6::float8 AS upkeep_seconds, coalesce(t.idle_us, 0) / 1e6::float8 AS idle_seconds,
+		k.ended_at AS keeper_ended_at, k.seconds AS keeper_seconds, k.problem AS keeper_problem
 	FROM bm_webhook_internal.dispatchers() d LEFT JOIN bm_webhook_internal.dispatcher_total t ON t.shard = d.shard
+		LEFT JOIN bm_webhook_internal.keeper() k ON d.shard = 0
 	WHERE d.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
 		AND (SELECT bm_webhook_internal.sees_statistics());
 COMMENT ON VIEW bm_webhook.stat_dispatcher IS
@@ -167,8 +172,15 @@ COMMENT ON COLUMN bm_webhook.stat_dispatcher.upkeep_seconds IS
 COMMENT ON COLUMN bm_webhook.stat_dispatcher.idle_seconds IS
 	'in which it had nothing to do but wait, for events, answers or the time of a retry';
 COMMENT ON COLUMN bm_webhook.stat_dispatcher.sent IS 'requests since the dispatcher was started';
+COMMENT ON COLUMN bm_webhook.stat_dispatcher.events IS
+	'that it took; each dispatcher takes all, and sends to its own endpoints';
 COMMENT ON COLUMN bm_webhook.stat_dispatcher.records IS 'outcomes that were written, in so many flushes';
 COMMENT ON COLUMN bm_webhook.stat_dispatcher.failed_flushes IS 'those that could not be written, or only in parts';
+COMMENT ON COLUMN bm_webhook.stat_dispatcher.keeper_ended_at IS
+	'of the database, in the row of shard 0: when the keeper of the log was last done; NULL: it has not run since the '
+	'server was started, as there was nothing to do';
+COMMENT ON COLUMN bm_webhook.stat_dispatcher.keeper_seconds IS 'how long it took';
+COMMENT ON COLUMN bm_webhook.stat_dispatcher.keeper_problem IS 'what it could not do then; NULL: it did everything';
 COMMENT ON COLUMN bm_webhook.stat_dispatcher.lag_seconds IS
 	'how long ago the oldest event was captured of which it has written nothing yet; 0: there is none';
 

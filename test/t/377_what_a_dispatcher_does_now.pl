@@ -1,5 +1,6 @@
 # stat_endpoint says how many requests of an endpoint are in flight, how many may be, and until when it is held;
-# stat_dispatcher what a dispatcher does with its time, over restarts. pg_monitor sees it, an owner his own endpoints.
+# stat_dispatcher what a dispatcher does with its time, over restarts, and how the keeper of the log fared. pg_monitor sees it,
+# an owner his own endpoints.
 
 use strict;
 use warnings FATAL => 'all';
@@ -68,4 +69,25 @@ $bmw->dispatcher;
 my %works; @works{@phases} = seconds();
 cmp_ok($works{send_seconds}, '>', $works{fetch_seconds}, 'to send 5000 requests takes longer than to fetch none');
 cmp_ok($works{record_seconds}, '>', 0, 'what was written took time');
+is($bmw->sql('SELECT events >= 5000, longest_flush_seconds > 0, largest_flush > 1 FROM bm_webhook.stat_dispatcher'), 't|t|t', 'so are events and flushes');
+cmp_ok($bmw->sql('SELECT longest_flush_seconds FROM bm_webhook.stat_dispatcher'), '<=', sum(@works{@phases}), 'a flush is part of it');
+$bmw->sql('SELECT bm_webhook.stat_reset()');
+is($bmw->sql('SELECT events, longest_flush_seconds FROM bm_webhook.stat_dispatcher'), '0|0', 'they begin anew, too');
+
+# The keeper of the log: one that meets what waits, and one that is allowed to drop it.
+sub keeper { return $bmw->sql("SET ROLE $_[0]; SELECT $_[1] FROM bm_webhook.stat_dispatcher WHERE shard = 0") }
+is(keeper('monitor', 'keeper_ended_at IS NULL, keeper_seconds IS NULL, keeper_problem IS NULL'), 't|t|t', 'there was nothing to do for a keeper');
+$bmw->sql(q{CREATE ROLE night; SELECT bm_webhook.grant_operator('night');
+	SELECT bm_webhook_internal.create_partition(p, (clock_timestamp() AT TIME ZONE 'UTC')::date - 40) FROM unnest('{event,delivery,failed_attempt}'::text[]) p;
+	WITH e AS (INSERT INTO bm_webhook.event (id, xid, type, occurred_at, created_at, data)
+		SELECT bm_webhook.uuid_floor(at), '3', 'test.old', at, at, '{}' FROM (SELECT clock_timestamp() - interval '40 days') t (at) RETURNING id)
+	INSERT INTO bm_webhook.delivery (event_id, endpoint_id, status, attempts, next_attempt_at) SELECT id, } . $id{waits} . q{, 'pending', 1, now() + interval '1 day' FROM e});
+$bmw->set('bm_webhook.retention', '30 d');
+$bmw->wait_for_sql('a keeper says what it left', q{SELECT keeper_problem LIKE '%expired stay, the first is delivery\_%' FROM bm_webhook.stat_dispatcher WHERE shard = 0});
+is(keeper('monitor', q{keeper_ended_at BETWEEN now() - interval '10 min' AND now(), keeper_seconds BETWEEN 0 AND 600, keeper_problem IS NOT NULL}), 't|t|t',
+	'when it was done, and how long that took');
+is(keeper('night', 'keeper_seconds IS NOT NULL, keeper_problem IS NULL'), 't|t', 'an operator sees no text of errors, as in status()');
+my $first = keeper('monitor', 'keeper_ended_at');
+$bmw->sql(q{SELECT bm_webhook.drop_before(now() - interval '30 days', with_waiting => true)});
+$bmw->wait_for_sql('the next one has done everything', qq{SELECT keeper_problem IS NULL AND keeper_ended_at > '$first' FROM bm_webhook.stat_dispatcher WHERE shard = 0});
 $bmw->finish;

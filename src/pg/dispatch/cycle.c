@@ -33,9 +33,8 @@
 #include "pg/dispatch/transaction.h"
 #include "utils/memutils.h"
 
-#define LANE_CAPACITY 4096 /* deliveries in each queue of a lane */
-#define MAX_BYTES                                                                                  \
-	(128 * 1024 * 1024) /* of bodies in memory; beyond, deliveries wait in the table */
+#define LANE_CAPACITY 4096	  /* deliveries in each queue of a lane */
+#define MAX_BYTES (128 << 20) /* of bodies in memory; beyond, deliveries wait in the table */
 #define SECOND_US INT64CONST(1000000)
 #define MAX_WAIT_MS 60000
 #define LOCK_RETRY_US INT64CONST(200000)
@@ -104,7 +103,8 @@ bmw_cycle_create(BmwSlot *slot)
 	bmw_scheduler_set_destinations(cycle->scheduler, &destinations);
 	bmw_filters_init(&cycle->filters, slot);
 	bmw_endpoints_init(&cycle->endpoints, cycle->scheduler, slot, &cycle->filters);
-	bmw_intake_init(&cycle->intake, cycle->scheduler, slot, &cycle->endpoints, &cycle->filters);
+	bmw_intake_init(&cycle->intake, cycle->scheduler, slot, &cycle->endpoints, &cycle->filters,
+					&cycle->statistics);
 	bmw_fetch_init(&cycle->fetcher, cycle->scheduler, slot, is_ours, &cycle->endpoints);
 	bmw_verify_init(&cycle->verifier, cycle->scheduler, slot);
 	bmw_send_init(&cycle->sender, cycle->scheduler, &cycle->verifier, slot, bmw_crash_open(slot));

@@ -37,12 +37,13 @@ static void apply_filters(BmwIntake *intake, const BmwEventRow *row);
 
 void
 bmw_intake_init(BmwIntake *intake, BmwScheduler *scheduler, BmwSlot *slot, BmwEndpoints *endpoints,
-				BmwFilters *filters)
+				BmwFilters *filters, BmwStatistics *statistics)
 {
 	*intake = (BmwIntake){.scheduler = scheduler,
 						  .slot = slot,
 						  .endpoints = endpoints,
-						  .filters = filters};
+						  .filters = filters,
+						  .statistics = statistics};
 	intake->matches_capacity = 64;
 	intake->matches =
 		MemoryContextAlloc(TopMemoryContext, sizeof(BmwMatch) * intake->matches_capacity);
@@ -70,6 +71,7 @@ void
 bmw_intake_read(BmwIntake *intake)
 {
 	BmwChunk chunk;
+	int events;
 
 	if (bmw_scheduler_needs_pass(intake->scheduler))
 		begin_pass(intake);
@@ -80,9 +82,9 @@ bmw_intake_read(BmwIntake *intake)
 	intake->recorded = NULL;
 	if (chunk.needs_check)
 		find_recorded(intake, &chunk);
-	bmw_transaction_require_memory(
-		bmw_scheduler_end_chunk(intake->scheduler, read_chunk(&chunk, take_event, intake)) ==
-		BMW_OK);
+	events = read_chunk(&chunk, take_event, intake);
+	bmw_transaction_require_memory(bmw_scheduler_end_chunk(intake->scheduler, events) == BMW_OK);
+	bmw_statistics_took(intake->statistics, events);
 }
 
 static void

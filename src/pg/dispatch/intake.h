@@ -8,6 +8,7 @@
 
 #include "core/scheduler.h"
 #include "pg/dispatch/endpoints.h"
+#include "pg/dispatch/statistics.h"
 #include "pg/server/shared_memory.h"
 #include "utils/hsearch.h"
 
@@ -18,13 +19,15 @@ typedef struct BmwIntake
 	BmwEndpoints *endpoints; /* refreshed between a pass's snapshot and its events */
 	HTAB *recorded;			 /* deliveries of the chunk at hand that have a row; NULL: none */
 	BmwFilters *filters;
+	BmwStatistics *statistics;
 	BmwMatch *matches; /* of the event at hand */
 	int matches_length;
 	int matches_capacity;
 } BmwIntake;
 
 extern void bmw_intake_init(BmwIntake *intake, BmwScheduler *scheduler, BmwSlot *slot,
-							BmwEndpoints *endpoints, BmwFilters *filters);
+							BmwEndpoints *endpoints, BmwFilters *filters,
+							BmwStatistics *statistics);
 /* Where was the shard? Inside a transaction, once. */
 extern void bmw_intake_start(BmwIntake *intake);
 extern bool bmw_intake_wants(const BmwIntake *intake);

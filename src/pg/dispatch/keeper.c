@@ -34,6 +34,7 @@
 typedef struct Keeper
 {
 	BmwSlot *slot;
+	TimestampTz started_at;
 	BmwTask *task; /* at work */
 	List *tasks;
 	char *seen;		 /* a snapshot, from before they were listed */
@@ -71,13 +72,13 @@ static void end_drops(void *context);
 static bool try(Keeper *keeper, BmwWork work, const char *what);
 static void report(Keeper *keeper);
 static const char *problem(Keeper *keeper);
-static void tell(BmwSlot *slot, int kept, int failures, const char *problem);
+static void tell(const Keeper *keeper, int failures, const char *problem);
 
 void
 bmw_keeper_main(Datum arg)
 {
 	BmwSlot *slot = &bmw_shared->slots[DatumGetInt32(arg)];
-	Keeper keeper = {.slot = slot};
+	Keeper keeper = {.slot = slot, .started_at = GetCurrentTimestamp()};
 
 	bmw_worker_terminate_at_once();
 	attach(slot);
@@ -336,7 +337,7 @@ report(Keeper *keeper)
 	}
 	if (keeper->failure == NULL && failures >= LOCK_FAILURES)
 		keeper->failure = "somebody has locked partitions of the log each time that it tried";
-	tell(keeper->slot, keeper->kept, failures, problem(keeper));
+	tell(keeper, failures, problem(keeper));
 }
 
 static const char *
@@ -352,9 +353,9 @@ problem(Keeper *keeper)
 
 /* One line of the server's log for what is new. */
 static void
-tell(BmwSlot *slot, int kept, int failures, const char *problem)
+tell(const Keeper *keeper, int failures, const char *problem)
 {
-	if (!bmw_shmem_upkeep(slot, kept, failures, problem))
+	if (!bmw_shmem_upkeep(keeper->slot, keeper->started_at, keeper->kept, failures, problem))
 		return;
 	if (*problem == '\0')
 		ereport(LOG, errmsg("bm_webhook keeps its log in order again"));

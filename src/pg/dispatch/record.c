@@ -133,6 +133,7 @@ write_due(BmwRecorder *recorder)
 	int length;
 	BmwRecord *records = bmw_scheduler_due_records(recorder->scheduler, &length);
 	int64 start_us = bmw_clock_us();
+	int64 duration_us;
 	Attempt at_hand = {0};
 
 	if (records == NULL)
@@ -146,9 +147,10 @@ write_due(BmwRecorder *recorder)
 	if (recorder->flush.result == BMW_WRITING_DONE ||
 		recorder->flush.result == BMW_WRITING_UNFINISHED)
 		bmw_transaction_recovered(&recorder->streak);
-	bmw_statistics_add(recorder->statistics, records, length, recorder->flush.result);
+	duration_us = bmw_clock_us() - start_us;
+	bmw_statistics_add(recorder->statistics, records, length, recorder->flush.result, duration_us);
 	bmw_scheduler_records_done(recorder->scheduler, recorder->flush.result, XactLastCommitEnd,
-							   bmw_clock_us() - start_us);
+							   duration_us);
 	/* wait_for_delivery() looks again */
 	ConditionVariableBroadcast(&recorder->slot->flushed);
 	return recorder->flush.result == BMW_WRITING_DONE;

@@ -49,9 +49,16 @@ bmw_statistics_init(BmwStatistics *statistics, BmwSlot *slot, int64 now_us)
 }
 
 void
-bmw_statistics_add(BmwStatistics *statistics, const BmwRecord *records, int length,
-				   BmwWriting result)
+bmw_statistics_took(BmwStatistics *statistics, int events)
 {
+	statistics->counts.events += events;
+}
+
+void
+bmw_statistics_add(BmwStatistics *statistics, const BmwRecord *records, int length,
+				   BmwWriting result, int64 duration_us)
+{
+	BmwDispatcherCounts *counts = &statistics->counts;
 	int written = 0;
 
 	for (int i = 0; i < length; i++)
@@ -61,12 +68,13 @@ bmw_statistics_add(BmwStatistics *statistics, const BmwRecord *records, int leng
 			written++;
 		}
 	if (result == BMW_WRITING_LOCKED || result == BMW_WRITING_FAILED)
-		statistics->counts.failed_flushes++;
+		counts->failed_flushes++;
+	counts->longest_flush_us = Max(counts->longest_flush_us, duration_us);
 	if (written == 0)
 		return;
-	statistics->counts.flushes++;
-	statistics->counts.records += written;
-	statistics->counts.largest_flush = Max(statistics->counts.largest_flush, written);
+	counts->flushes++;
+	counts->records += written;
+	counts->largest_flush = Max(counts->largest_flush, written);
 }
 
 void
@@ -223,7 +231,9 @@ bucket_of(int64 us)
 static bool
 is_empty(const BmwStatistics *statistics)
 {
-	return statistics->counts.flushes == 0 && statistics->counts.failed_flushes == 0;
+	const BmwDispatcherCounts *counts = &statistics->counts;
+
+	return counts->events == 0 && counts->flushes == 0 && counts->failed_flushes == 0;
 }
 
 /* What cannot be written now is written with the next minute. */

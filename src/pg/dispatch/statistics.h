@@ -31,6 +31,7 @@ typedef enum BmwPhase
 /* Of this dispatcher, since they were written. */
 typedef struct BmwDispatcherCounts
 {
+	int64 events;
 	int64 delivered;
 	int64 failed_attempts;
 	int64 given_up;
@@ -38,6 +39,7 @@ typedef struct BmwDispatcherCounts
 	int64 flushes;
 	int64 records;
 	int64 largest_flush;
+	int64 longest_flush_us;
 	int64 failed_flushes;
 	int64 phase_us[BMW_PHASES];
 } BmwDispatcherCounts;
@@ -58,9 +60,11 @@ typedef struct BmwStatistics
 } BmwStatistics;
 
 extern void bmw_statistics_init(BmwStatistics *statistics, BmwSlot *slot, int64 now_us);
+/* So many events were taken. */
+extern void bmw_statistics_took(BmwStatistics *statistics, int events);
 /* A flush has ended: the records of which something is known now. */
 extern void bmw_statistics_add(BmwStatistics *statistics, const BmwRecord *records, int length,
-							   BmwWriting result);
+							   BmwWriting result, int64 duration_us);
 /* From now on its time is spent on this. */
 extern void bmw_statistics_enter(BmwStatistics *statistics, BmwPhase phase);
 extern void bmw_statistics_run(BmwStatistics *statistics, int64 now_us);

@@ -11,6 +11,8 @@
 #include "lib/stringinfo.h"
 #include "pg/sql/statement.h"
 
+#define COUNTS 11 /* of a dispatcher, before those of its phases, with its shard */
+
 static const BmwField minute_items[] = {{"endpoint_id", INT8OID},
 										{"minute", TIMESTAMPTZOID},
 										{"delivered", INT8OID},
@@ -60,21 +62,24 @@ static BmwStatement write_failures = {
 	.fields = &failure_fields, .kind = BMW_ARGUMENTS_ROWS};
 
 static BmwStatement write_dispatcher = {
-	"INSERT INTO bm_webhook_internal.dispatcher_total AS d (shard, written_at, delivered, failed_attempts, given_up,"
-	"  canceled, flushes, records, largest_flush, failed_flushes, intake_us, fetch_us, send_us, record_us, upkeep_us,"
+	"INSERT INTO bm_webhook_internal.dispatcher_total AS d (shard, written_at, events, delivered, failed_attempts,"
+	"  given_up, canceled, flushes, records, largest_flush, longest_flush_us, failed_flushes, intake_us, fetch_us, send_us, record_us, upkeep_us,"
 	"  idle_us)"
-	" VALUES ($1, pg_catalog.clock_timestamp(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
-	" ON CONFLICT (shard) DO UPDATE SET written_at = excluded.written_at, delivered = d.delivered + excluded.delivered,"
+	" VALUES ($1, pg_catalog.clock_timestamp(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
+	"  $17)"
+	" ON CONFLICT (shard) DO UPDATE SET written_at = excluded.written_at, events = d.events + excluded.events,"
+	"  delivered = d.delivered + excluded.delivered,"
 	"  failed_attempts = d.failed_attempts + excluded.failed_attempts, given_up = d.given_up + excluded.given_up,"
 	"  canceled = d.canceled + excluded.canceled, flushes = d.flushes + excluded.flushes,"
 	"  records = d.records + excluded.records, largest_flush = greatest(d.largest_flush, excluded.largest_flush),"
+	"  longest_flush_us = greatest(d.longest_flush_us, excluded.longest_flush_us),"
 	"  failed_flushes = d.failed_flushes + excluded.failed_flushes, intake_us = d.intake_us + excluded.intake_us,"
 	"  fetch_us = d.fetch_us + excluded.fetch_us, send_us = d.send_us + excluded.send_us,"
 	"  record_us = d.record_us + excluded.record_us, upkeep_us = d.upkeep_us + excluded.upkeep_us,"
 	"  idle_us = d.idle_us + excluded.idle_us",
-	9 + BMW_PHASES,
+	COUNTS + BMW_PHASES,
 	{INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
-	 INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}};
+	 INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}};
 
 static BmwStatement forget_minutes = {
 	"DELETE FROM bm_webhook.endpoint_minute"
@@ -125,8 +130,9 @@ bmw_store_failures(HTAB *failures)
 void
 bmw_store_dispatcher(int shard, const BmwDispatcherCounts *counts)
 {
-	Datum values[9 + BMW_PHASES] = {
+	Datum values[COUNTS + BMW_PHASES] = {
 		Int32GetDatum(shard),
+		Int64GetDatum(counts->events),
 		Int64GetDatum(counts->delivered),
 		Int64GetDatum(counts->failed_attempts),
 		Int64GetDatum(counts->given_up),
@@ -134,11 +140,12 @@ bmw_store_dispatcher(int shard, const BmwDispatcherCounts *counts)
 		Int64GetDatum(counts->flushes),
 		Int64GetDatum(counts->records),
 		Int64GetDatum(counts->largest_flush),
+		Int64GetDatum(counts->longest_flush_us),
 		Int64GetDatum(counts->failed_flushes),
 	};
 
 	for (int i = 0; i < BMW_PHASES; i++)
-		values[9 + i] = Int64GetDatum(counts->phase_us[i]);
+		values[COUNTS + i] = Int64GetDatum(counts->phase_us[i]);
 	bmw_statement_run(&write_dispatcher, values);
 }
 

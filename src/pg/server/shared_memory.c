@@ -131,9 +131,12 @@ bmw_shmem_error(BmwSlot *slot, const char *message)
 }
 
 bool
-bmw_shmem_upkeep(BmwSlot *slot, int kept, int failures, const char *problem)
+bmw_shmem_upkeep(BmwSlot *slot, TimestampTz started_at, int kept, int failures, const char *problem)
 {
-	BmwUpkeepReport report = {.kept = kept, .failures = failures};
+	BmwUpkeepReport report = {.kept = kept,
+							  .failures = failures,
+							  .started_at = started_at,
+							  .ended_at = GetCurrentTimestamp()};
 	bool is_new;
 
 	copy_text(report.problem, problem);

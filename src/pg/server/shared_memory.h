@@ -51,11 +51,13 @@ typedef struct BmwSlotNumbers
 	int sealed;				  /* endpoints that wait because a secret cannot be decrypted */
 } BmwSlotNumbers;
 
-/* What the keeper of the log could not do. */
+/* What became of the last run of the keeper of the log. */
 typedef struct BmwUpkeepReport
 {
-	int kept;	  /* partitions that have expired, and in which something waits */
-	int failures; /* of its last runs, in a row */
+	int kept;				/* partitions that have expired, and in which something waits */
+	int failures;			/* of its last runs, in a row */
+	TimestampTz started_at; /* of the last run; 0: there was none */
+	TimestampTz ended_at;
 	char problem[BMW_LAST_ERROR_SIZE]; /* '': none */
 } BmwUpkeepReport;
 
@@ -170,8 +172,9 @@ extern int bmw_shmem_take_due(BmwSlot *slot, int64 *endpoints);
 extern void bmw_shmem_forget(BmwSlot *slot);
 /* Records what status() shows as the last error; cut to fit. */
 extern void bmw_shmem_error(BmwSlot *slot, const char *message);
-/* What became of a run of the keeper; problem: '' for none. Returns whether it is another than before. */
-extern bool bmw_shmem_upkeep(BmwSlot *slot, int kept, int failures, const char *problem);
+/* A run of the keeper ends now; problem: '' for none. Returns whether it is another than before. */
+extern bool bmw_shmem_upkeep(BmwSlot *slot, TimestampTz started_at, int kept, int failures,
+							 const char *problem);
 /* Why nothing is sent from a copy; '': it may be. Returns whether that is new. */
 extern bool bmw_shmem_not_adopted(BmwSlot *slot, const char *why_not);
 /* Counts a row that could not be captured; status() shows the count and the last message. */

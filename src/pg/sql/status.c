@@ -1,5 +1,5 @@
 /*
- * pg/sql/status.c - what a user asks about dispatchers: dispatchers(), wait_for_delivery(), announce(), look().
+ * pg/sql/status.c - what a user asks about dispatchers: dispatchers(), keeper(), wait_for_delivery(), announce(), look().
  *
  * Reads shared memory without stopping anybody. Where the library is not
  * preloaded there is none: the answer then says so.
@@ -34,6 +34,7 @@
 #define LOOK_AGAIN_MS 1000 /* should nobody broadcast */
 
 PG_FUNCTION_INFO_V1(bm_webhook_dispatchers);
+PG_FUNCTION_INFO_V1(bm_webhook_keeper);
 PG_FUNCTION_INFO_V1(bm_webhook_wait_for_delivery);
 PG_FUNCTION_INFO_V1(bm_webhook_announce);
 PG_FUNCTION_INFO_V1(bm_webhook_look);
@@ -72,6 +73,7 @@ static void put_slots(ReturnSetInfo *result);
 static void put_slot(ReturnSetInfo *result, const BmwSlot *slot, bool is_whole);
 static void put_absence(ReturnSetInfo *result, const char *state, const char *reason);
 static const char *absence(void);
+static void put_upkeep(ReturnSetInfo *result, const BmwUpkeepReport *upkeep);
 static Datum text_or_null(const char *text, bool *is_null);
 static const char *why_not_delivered(BmwEventState state, const BmwSlot *slot);
 static void check_can_wait(const BmwUuid *id);
@@ -89,6 +91,24 @@ bm_webhook_dispatchers(PG_FUNCTION_ARGS)
 		put_absence(result, "not loaded", "bm_webhook is not in shared_preload_libraries");
 	else
 		put_slots(result);
+	return (Datum) 0;
+}
+
+/* keeper(): a row for the last run of the keeper of this database, if there was one since the server's start. */
+Datum
+bm_webhook_keeper(PG_FUNCTION_ARGS)
+{
+	BmwSlot *slot = bmw_shmem_first(MyDatabaseId);
+	BmwUpkeepReport upkeep = {0};
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (slot == NULL)
+		return (Datum) 0;
+	SpinLockAcquire(&slot->mutex);
+	upkeep = slot->upkeep;
+	SpinLockRelease(&slot->mutex);
+	if (upkeep.ended_at != 0)
+		put_upkeep((ReturnSetInfo *) fcinfo->resultinfo, &upkeep);
 	return (Datum) 0;
 }
 
@@ -274,6 +294,19 @@ absence(void)
 	if (pg_atomic_read_u32(&bmw_shared->launcher) == 0)
 		return "the launcher is not running: max_worker_processes may be used up";
 	return "the launcher has not looked at this database yet";
+}
+
+static void
+put_upkeep(ReturnSetInfo *result, const BmwUpkeepReport *upkeep)
+{
+	const bool is_whole = sight_of(GetUserId()) != SEES_STATE;
+	Datum values[3] = {TimestampTzGetDatum(upkeep->ended_at),
+					   Float8GetDatum((upkeep->ended_at - upkeep->started_at) / 1e6)};
+	bool nulls[3] = {0};
+
+	values[2] =
+		text_or_null(is_whole && *upkeep->problem != '\0' ? upkeep->problem : NULL, &nulls[2]);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
 static Datum
