@@ -44,7 +44,19 @@ COMMENT ON COLUMN bm_webhook.application.max_emit_rate IS
 	'events a second that emit(), ping() and the message functions accept for it, 1 to 100000; NULL: no limit';
 COMMENT ON COLUMN bm_webhook.application.max_waiting IS
 	'deliveries to all its endpoints that may wait: with so many, emit(), ping() and the message functions accept '
-	'nothing for it; 1 to 1000000000; NULL: no limit';
+	'nothing for it, and what its watches capture is canceled; 1 to 1000000000; NULL: no limit';
+
+-- Written by the dispatcher of the first shard alone; what sessions refuse and dispatchers cancel is the same.
+CREATE TABLE bm_webhook_internal.full_application (
+	application text PRIMARY KEY,
+	max_waiting integer NOT NULL,
+	since timestamptz NOT NULL
+);
+COMMENT ON TABLE bm_webhook_internal.full_application IS
+	'applications of which as many deliveries wait as their max_waiting, until a tenth less do';
+ALTER TABLE bm_webhook_internal.full_application OWNER TO bm_webhook;
+REVOKE ALL ON bm_webhook_internal.full_application FROM PUBLIC;
+
 COMMENT ON FUNCTION bm_webhook.emit(text, jsonb, text, text, text, timestamptz, bigint, text, timestamptz) IS
 	'makes an event of this transaction and returns its id; data is an object; endpoint: for this one alone; '
 	'idempotency_key: if an event of the application was emitted under it within bm_webhook.idempotency_window, there '

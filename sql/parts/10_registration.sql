@@ -44,7 +44,7 @@ COMMENT ON COLUMN bm_webhook.application.max_emit_rate IS
 	'events a second that emit(), ping() and the message functions accept for it, 1 to 100000; NULL: no limit';
 COMMENT ON COLUMN bm_webhook.application.max_waiting IS
 	'deliveries to all its endpoints that may wait: with so many, emit(), ping() and the message functions accept '
-	'nothing for it; 1 to 1000000000; NULL: no limit';
+	'nothing for it, and what its watches capture is canceled; 1 to 1000000000; NULL: no limit';
 
 CREATE TABLE bm_webhook.endpoint (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

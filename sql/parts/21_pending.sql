@@ -19,6 +19,16 @@ COMMENT ON TABLE bm_webhook_internal.pending_change IS 'by how much that has cha
 ALTER TABLE bm_webhook_internal.pending_count OWNER TO bm_webhook;
 ALTER TABLE bm_webhook_internal.pending_change OWNER TO bm_webhook;
 
+-- Written by the dispatcher of the first shard alone; what sessions refuse and dispatchers cancel is the same.
+CREATE TABLE bm_webhook_internal.full_application (
+	application text PRIMARY KEY,
+	max_waiting integer NOT NULL,
+	since timestamptz NOT NULL
+);
+COMMENT ON TABLE bm_webhook_internal.full_application IS
+	'applications of which as many deliveries wait as their max_waiting, until a tenth less do';
+ALTER TABLE bm_webhook_internal.full_application OWNER TO bm_webhook;
+
 -- Who may read or change deliveries may do so here.
 ALTER TABLE bm_webhook_internal.pending_count ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bm_webhook_internal.pending_change ENABLE ROW LEVEL SECURITY;

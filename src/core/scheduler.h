@@ -161,6 +161,8 @@ typedef struct BmwArrival
 	const BmwEventSource *source;
 	const BmwMatch *matches;
 	int matches_length;
+	bool
+		is_beyond; /* the limit of what may wait of its application: its endpoints are not sent it */
 } BmwArrival;
 
 /* At the start: what has been taken before. Takes the snapshot over. */

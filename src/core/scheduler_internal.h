@@ -365,5 +365,6 @@ extern void bmw_errand_destroy(BmwScheduler *scheduler);
 #define BMW_CANCELED_BY_USER "canceled by cancel()"
 #define BMW_DROPPED_BY_USER "dropped by adopt()"
 #define BMW_EXPIRED "expired"
+#define BMW_APPLICATION_FULL "as much waits as max_waiting of the application allows"
 
 #endif

@@ -186,7 +186,9 @@ place(Placing *placing, BmwDelivery *delivery)
 	bmw_memory_add(scheduler, delivery);
 	delivery->job.pass = pass;
 	pass->unsettled++;
-	if (bmw_target_keeps_order(target, delivery))
+	if (placing->arrival->is_beyond && target != NULL && target->rules.application != NULL)
+		bmw_scheduler_record_cancel(scheduler, delivery, BMW_APPLICATION_FULL);
+	else if (bmw_target_keeps_order(target, delivery))
 		keep(placing, delivery, target);
 	else if (target == NULL || placing->event == NULL || bmw_lane_room_new(target->lane) == 0 ||
 			 !wants_body(scheduler, target, placing->event->body_len))

@@ -1,6 +1,6 @@
 # While as many deliveries to an application's endpoints wait as its max_waiting, no more events of it are emitted, by
-# whomever. What its watched tables capture is recorded all the same, other applications are not held up, and when it has been
-# delivered events are accepted again by themselves.
+# whomever. What its watched tables capture is recorded, and marked instead of being sent; what was accepted is sent. Other
+# applications are not held up, and when enough has been delivered events are accepted again by themselves.
 
 use strict;
 use warnings FATAL => 'all';
@@ -45,6 +45,22 @@ is(events(q{application = 'shop'}), $before, 'none of them is there');
 # What is watched.
 is($bmw->sqlstate(q{INSERT INTO ticket SELECT i, 'open' FROM generate_series(1, 500) i}), '', 'a watched table is written');
 is(events(q{type = 'ticket.opened' AND application = 'shop'}), 500, 'and each row is an event');
+my $canceled = "FROM bm_webhook.delivery d JOIN bm_webhook.event e ON e.id = d.event_id WHERE d.status = 'canceled'";
+wait_until('soon what is captured is marked', sub {
+	$bmw->sql(q{INSERT INTO ticket SELECT max(id) + 1, 'open' FROM ticket});
+	return $bmw->sql("SELECT count(*) $canceled") > 0;
+});
+$bmw->wait_for_sql('for both endpoints', "SELECT count(DISTINCT d.endpoint_id) = 2 $canceled");
+is($bmw->sqlstate(q{INSERT INTO ticket SELECT max(id) + i, 'late' FROM ticket, generate_series(1, 300) i GROUP BY i}), '', 'it is written on');
+$bmw->wait_for_sql('all of that is marked', qq{SELECT count(*) = 600 $canceled AND e.data->>'state' = 'late'});
+$bmw->wait_for_sql('and waits for the endpoint of no application', qq{SELECT count(*) = 300 FROM bm_webhook.delivery d
+	JOIN bm_webhook.event e ON e.id = d.event_id WHERE e.data->>'state' = 'late' AND d.endpoint_id = $platform AND d.status = 'pending'});
+my $full = 'as much waits as max_waiting of the application allows';
+is($bmw->sql("SELECT DISTINCT d.error, d.attempts, e.type, e.application $canceled"), "$full|0|ticket.opened|shop", 'nothing that was accepted');
+my $late = $bmw->sql(qq{SELECT e.id $canceled AND e.data->>'state' = 'late' LIMIT 1});
+is($bmw->sql(qq{SELECT gets_it, reason, status FROM bm_webhook.explain_delivery('$late') WHERE endpoint_id = $second}), "t|$full|canceled", 'it is explained');
+my $ping = $bmw->sql("SELECT bm_webhook.ping($second)");
+$bmw->wait_for_sql('what an administrator asks for waits', "SELECT status = 'pending' FROM bm_webhook.delivery WHERE event_id = '$ping'");
 
 # Others: what waits for the platform's own endpoint is not theirs.
 is($bmw->sqlstate(emit_to('bank', 100)), '', 'another application');
@@ -55,7 +71,7 @@ $bmw->wait_for_sql('all of that is counted', "SELECT sum(pending) >= 600 FROM bm
 is($bmw->sqlstate(emit_to($_, 1)), '', "$_ goes on") for qw(bank many);
 
 # Who is near it, as the documentation tells.
-is($bmw->sql(q{SELECT a.name, sum(s.pending) > 1000, a.max_waiting
+is($bmw->sql(q{SELECT a.name, sum(s.pending) > 20, a.max_waiting
 	FROM bm_webhook.application a JOIN bm_webhook.stat_endpoint s ON s.application = a.name
 	GROUP BY a.name HAVING sum(s.pending) > a.max_waiting / 2}), 'shop|t|20', 'the operator sees it');
 
@@ -80,6 +96,12 @@ $bmw->sql(q{UPDATE bm_webhook.application SET max_waiting = 20 WHERE name = 'sho
 wait_for_refusal();
 $bmw->sql("SELECT bm_webhook.resume($_)") for $id{shop}, $second;
 wait_for_acceptance('when it is delivered it is accepted again');
+is($bmw->sql("SELECT bm_webhook.redeliver('$late', $second)"), 1, 'what was marked can be sent');
+$bmw->wait_for_sql('it is', "SELECT status = 'delivered' FROM bm_webhook.delivery WHERE event_id = '$late' AND endpoint_id = $second");
+is($bmw->sql("SELECT count(*) $canceled AND e.type <> 'ticket.opened'"), 0, 'and all that was accepted was sent');
+$bmw->sql(q{INSERT INTO ticket VALUES (0, 'fresh')});
+$bmw->wait_for_sql('what is captured is sent as before', qq{SELECT count(*) = 2 FROM bm_webhook.delivery d JOIN bm_webhook.event e ON e.id = d.event_id
+	WHERE e.data->>'state' = 'fresh' AND d.status = 'delivered' AND d.endpoint_id IN ($id{shop}, $second)});
 
 is($bmw->sqlstate(q{SET ROLE shop; UPDATE bm_webhook.application SET max_waiting = NULL}), '42501', 'its owner cannot change it');
 is($bmw->sqlstate("UPDATE bm_webhook.application SET max_waiting = $_ WHERE name = 'shop'"), '22023', "$_ is refused") for 0, -1, 1000000001;

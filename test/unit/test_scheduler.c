@@ -18,6 +18,7 @@ static BmwScheduler *scheduler;
 static int64_t now_us;
 static int64_t expires_us; /* of what is taken; 0: never */
 static uint64_t xid;
+static bool is_beyond; /* what is taken: the limit of its application */
 static const int64_t delays[] = {5 * S, 300 * S};
 
 static BmwLimits limits = {.max_in_flight = 100,
@@ -139,7 +140,8 @@ take(int number, int64_t endpoint_id, const char *message, size_t size)
 	BmwArrival arrival = {.position = {.xid = xid, .id = source.id},
 						  .source = &source,
 						  .matches = &match,
-						  .matches_length = 1};
+						  .matches_length = 1,
+						  .is_beyond = is_beyond};
 
 	memset(data, '1', sizeof(data));
 	return bmw_scheduler_take(scheduler, &arrival);
@@ -943,6 +945,42 @@ test_expiry(void)
 	end();
 }
 
+/* What is beyond the limit of its application is canceled for its endpoints, and holds up nothing of its message. */
+static void
+test_application_full(void)
+{
+	BmwEndpointRules rules = rules_of(1);
+	BmwRequest request;
+	BmwRecord *records;
+	int length;
+
+	begin();
+	is_beyond = true;
+	take_pass(1, 1, 1, "m");
+	CHECK_INT(send_next(&request), 1); /* of no application */
+	CHECK(answer(&request, 200) != NULL);
+	rules.application = "a";
+	rules.is_ordered = true;
+	set_rules(&rules);
+	bmw_scheduler_learnt(scheduler, 1);
+	pass_time(5000);
+	CHECK_INT(write_all(BMW_RECORD_WRITTEN, 1), 1);
+	take_pass(2, 1, 1, "m");
+	is_beyond = false;
+	CHECK_INT(send_next(&request), -1);
+	pass_time(5000);
+	records = bmw_scheduler_due_records(scheduler, &length);
+	CHECK_INT(length, 1);
+	CHECK_INT(records[0].status, BMW_CANCELED);
+	CHECK_TEXT(records[0].error, "as much waits as max_waiting of the application allows");
+	records[0].fate = BMW_RECORD_WRITTEN;
+	bmw_scheduler_records_done(scheduler, BMW_WRITING_DONE, 2, 0);
+	bmw_scheduler_durable(scheduler, 2);
+	take_pass(3, 1, 1, "m");
+	CHECK_INT(send_next(&request), 3);
+	end();
+}
+
 /* Neither a token of the rate nor a probe of an outage goes into what is not sent any more. */
 static void
 test_expired_takes_no_turn(void)
@@ -1431,6 +1469,7 @@ main(void)
 	test_cancel();
 	test_cancel_in_a_full_lane();
 	test_expiry();
+	test_application_full();
 	test_expired_takes_no_turn();
 	test_parked_in_parts();
 	test_written_in_parts();

@@ -80,6 +80,7 @@ bmw_intake_read(BmwIntake *intake)
 	if (!bmw_scheduler_next_chunk(intake->scheduler, &chunk))
 		return;
 	intake->recorded = NULL;
+	bmw_full_refresh(&intake->full);
 	if (chunk.needs_check)
 		find_recorded(intake, &chunk);
 	events = read_chunk(&chunk, take_event, intake);
@@ -145,7 +146,9 @@ static void
 take_event(const BmwEventRow *row, void *context)
 {
 	BmwIntake *intake = context;
-	BmwArrival arrival = {.position = row->position, .source = &row->source};
+	BmwArrival arrival = {.position = row->position,
+						  .source = &row->source,
+						  .is_beyond = bmw_full_has(&intake->full, &row->route)};
 
 	intake->matches_length = 0;
 	bmw_endpoints_match(intake->endpoints, &row->route, add_match, intake);

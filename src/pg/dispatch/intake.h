@@ -8,6 +8,7 @@
 
 #include "core/scheduler.h"
 #include "pg/dispatch/endpoints.h"
+#include "pg/dispatch/full.h"
 #include "pg/dispatch/statistics.h"
 #include "pg/server/shared_memory.h"
 #include "utils/hsearch.h"
@@ -20,6 +21,7 @@ typedef struct BmwIntake
 	HTAB *recorded;			 /* deliveries of the chunk at hand that have a row; NULL: none */
 	BmwFilters *filters;
 	BmwStatistics *statistics;
+	BmwFull full;
 	BmwMatch *matches; /* of the event at hand */
 	int matches_length;
 	int matches_capacity;

@@ -53,6 +53,29 @@ static BmwStatement recount = {
 	2,
 	{INT8OID, INT8OID}};
 
+/*
+ * What begins and what ends, in one statement. A tenth less has to wait before an application is full no more, so that
+ * it does not become so every second. The sum of all is quick; most have no application that is near it.
+ */
+static BmwStatement note_full = {
+	"WITH waiting AS MATERIALIZED (SELECT p.application, pg_catalog.sum(c.pending) AS pending"
+	"  FROM bm_webhook_internal.pending_count c JOIN bm_webhook.endpoint p ON p.id = c.endpoint_id"
+	"  WHERE c.pending > 0 AND p.application IS NOT NULL AND p.deleted_at IS NULL"
+	"   AND (SELECT pg_catalog.sum(pending) FROM bm_webhook_internal.pending_count WHERE pending > 0)"
+	"    >= 0.9 * (SELECT pg_catalog.min(max_waiting) FROM bm_webhook.application) GROUP BY p.application),"
+	" begun AS (INSERT INTO bm_webhook_internal.full_application AS f"
+	"  SELECT a.name, a.max_waiting, pg_catalog.clock_timestamp() FROM waiting w"
+	"  JOIN bm_webhook.application a ON a.name = w.application WHERE w.pending >= a.max_waiting"
+	"  ON CONFLICT (application) DO UPDATE SET max_waiting = excluded.max_waiting"
+	"  WHERE f.max_waiting <> excluded.max_waiting RETURNING application),"
+	" ended AS (DELETE FROM bm_webhook_internal.full_application f WHERE NOT EXISTS"
+	"  (SELECT FROM waiting w JOIN bm_webhook.application a ON a.name = w.application"
+	"   WHERE a.name = f.application AND w.pending >= 0.9 * a.max_waiting) RETURNING application)"
+	" SELECT application, true FROM begun UNION ALL SELECT application, false FROM ended"};
+
+static BmwStatement read_full = {
+	"SELECT application, since FROM bm_webhook_internal.full_application"};
+
 static bool has_changed = true; /* as far as this process knows: others may have changed it too */
 
 void
@@ -101,4 +124,32 @@ bmw_store_pending_recount(int64 after_id, int endpoints)
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 	has_changed = true;
 	return bmw_sql_is_null(&row, 1) ? PG_INT64_MIN : bmw_sql_int64(&row, 1);
+}
+
+void
+bmw_store_note_full(BmwFullChangeFn fn, void *context)
+{
+	int rows = bmw_statement_run(&note_full, NULL);
+
+	for (int i = 0; i < rows; i++)
+	{
+		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+
+		fn(SPI_getvalue(row.tuple, row.descriptor, 1), bmw_sql_bool(&row, 2), context);
+	}
+}
+
+int
+bmw_store_full(BmwFullFn fn, void *context)
+{
+	int rows = bmw_statement_run(&read_full, NULL);
+
+	for (int i = 0; i < rows; i++)
+	{
+		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
+
+		fn(bmw_sql_text(&row, 1, NULL), bmw_sql_time(&row, 2), context);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return rows;
 }

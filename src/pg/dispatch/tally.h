@@ -17,6 +17,9 @@ typedef struct BmwTallyClerk
 	int64 recounted_us;	 /* what those of this minute took */
 	int batch;			 /* endpoints in it */
 	int64 after_id;		 /* the recount goes on after this endpoint */
+	int64 full_at_us;	 /* which applications are full, when something was added up or one is */
+	bool wants_full;	 /* something was */
+	bool has_full;		 /* one is */
 	BmwStreak streak;
 	bool has_extension;
 } BmwTallyClerk;

@@ -2,7 +2,7 @@
  * pg/sql/emit_limits.c - when no event of an application may be emitted: too many a second, or too much waits.
  *
  * A session reads the limits, and whether too much waits, again when it has known them for a second, so
- * that most calls cost no query. What waits was counted by a dispatcher (pg/dispatch/tally.c), for each endpoint.
+ * that most calls cost no query. That too much waits was noted by a dispatcher (pg/dispatch/full.h).
  */
 #include "postgres.h"
 
@@ -27,21 +27,16 @@ typedef struct Known
 	uint64 of; /* a hash of the application, or of the endpoint where only that is named */
 	TimestampTz read_at;
 	uint64 bucket;
-	int rate; /* 0: no limit */
-	int max_waiting;
-	bool is_full; /* as much waits */
+	int rate;		 /* 0: no limit */
+	int max_waiting; /* 0: less waits */
 } Known;
 
-/* However many endpoints others have, it looks at those of the application alone. */
 static BmwStatement limits_of = {
-	"SELECT a.name, a.max_emit_rate, a.max_waiting, a.max_waiting IS NOT NULL AND coalesce(("
-	"  SELECT pg_catalog.sum((SELECT c.pending FROM bm_webhook_internal.pending_count c"
-	"   WHERE c.endpoint_id OPERATOR(pg_catalog.=) p.id))"
-	"  FROM bm_webhook.endpoint p WHERE p.application OPERATOR(pg_catalog.=) a.name AND p.deleted_at IS NULL)"
-	" OPERATOR(pg_catalog.>=) a.max_waiting::pg_catalog.numeric, false)"
-	" FROM bm_webhook.application a WHERE coalesce(a.max_emit_rate, a.max_waiting) IS NOT NULL"
-	" AND a.name OPERATOR(pg_catalog.=) coalesce($1,"
-	"  (SELECT e.application FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) $2))",
+	"SELECT a.name, a.max_emit_rate, f.max_waiting FROM bm_webhook.application a"
+	" LEFT JOIN bm_webhook_internal.full_application f ON f.application OPERATOR(pg_catalog.=) a.name"
+	" WHERE coalesce(a.max_emit_rate, f.max_waiting) IS NOT NULL"
+	" AND a.name OPERATOR(pg_catalog.=) CASE WHEN $1 OPERATOR(pg_catalog.<>) '' THEN $1"
+	"  ELSE (SELECT e.application FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) $2) END",
 	2,
 	{TEXTOID, INT8OID}};
 
@@ -59,7 +54,7 @@ bmw_emit_limits_check(const BmwNewEvent *event)
 	if (bmw_shared == NULL || !is_counted(event))
 		return;
 	known = find(event);
-	if (known->is_full)
+	if (known->max_waiting > 0)
 		ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				errmsg("too many deliveries of the application wait"),
 				errhint("At most %d may wait when an event is emitted: its max_waiting, which an "
@@ -111,16 +106,16 @@ hash_of(const BmwNewEvent *event)
 							   (int) strlen(event->application), 0);
 }
 
+/* As they are now, whatever the isolation level is: the dispatcher holds us to what is refused now. */
 static void
 read_limits(const BmwNewEvent *event, Known *known)
 {
-	Datum values[2] = {event->application == NULL ? (Datum) 0
-												  : CStringGetTextDatum(event->application),
+	Datum values[2] = {CStringGetTextDatum(event->application == NULL ? "" : event->application),
 					   Int64GetDatum(event->endpoint_id)};
 	BmwIdentity before = bmw_identity_become(bmw_event_store_owner());
 
 	SPI_connect();
-	if (bmw_statement_run_with(&limits_of, values, event->application == NULL ? "n " : "  ", 1) > 0)
+	if (bmw_statement_run_latest(&limits_of, values) > 0)
 	{
 		BmwSqlRow row = {SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 
@@ -128,7 +123,6 @@ read_limits(const BmwNewEvent *event, Known *known)
 			bmw_shared_tokens_key(MyDatabaseId, SPI_getvalue(row.tuple, row.descriptor, 1));
 		known->rate = bmw_sql_is_null(&row, 2) ? 0 : bmw_sql_int32(&row, 2);
 		known->max_waiting = bmw_sql_is_null(&row, 3) ? 0 : bmw_sql_int32(&row, 3);
-		known->is_full = bmw_sql_bool(&row, 4);
 	}
 	SPI_finish();
 	bmw_identity_return(before);

@@ -31,7 +31,9 @@ static BmwStatement find = {
 
 /* What keeps an endpoint from being sent what it gets, is only said of what has not ended. */
 static BmwStatement explain = {
-	"SELECT x.id, x.reason IS NULL, coalesce(x.aside, x.reason, CASE WHEN coalesce(x.status, 'pending') <> 'pending' THEN NULL"
+	"SELECT x.id, x.reason IS NULL, coalesce(x.aside, x.reason, CASE WHEN x.status = 'canceled' THEN (SELECT d.error"
+	"   FROM bm_webhook.delivery d WHERE d.event_id = $1 AND d.endpoint_id = x.id)"
+	"  WHEN coalesce(x.status, 'pending') <> 'pending' THEN NULL"
 	"  WHEN x.is_paused THEN 'paused' WHEN bm_webhook_internal.verifies() AND EXISTS"
 	"   (SELECT FROM bm_webhook.endpoint_state t WHERE t.endpoint_id = x.id AND t.unverified_since IS NOT NULL)"
 	"   THEN 'not verified yet' WHEN NOT EXISTS"
