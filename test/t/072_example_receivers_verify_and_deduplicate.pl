@@ -165,7 +165,9 @@ subtest 'PostgreSQL' => sub {
 	run_psql($bmw, 'postgres', 'receivers/postgresql/inbox.sql', secret => $secret);
 	my $program = start_program([ 'python3', example('receivers/postgresql/front.py'), 'receiver.receive' ],
 		environment => { PGHOST => $bmw->node->host, PGPORT => $bmw->node->port, PGDATABASE => 'postgres' });
-	verifies_and_deduplicates($program->url('/receiver.receive'), sub { $bmw->sql('SELECT count(*) FROM receiver.inbox') });
+	my $count = sub { $bmw->sql('SELECT count(*) FROM receiver.inbox') };
+	verifies_and_deduplicates($program->url('/receiver.receive'), $count);
+	proves_its_url($program->url('/receiver.receive'), $count);
 	is($bmw->sql("SELECT body #>> '{data,text}' FROM receiver.inbox ORDER BY received_at LIMIT 1"), "Größe ☎ \"quoted\" \\ ",
 		'the text survives');
 	is(post($program->url('/pg_catalog.now'), {}, '{}'), 404, 'no other function can be called');

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """The door between HTTP and PostgreSQL, for the examples: hands each request to
-an SQL function and answers with the status that it returns.
+an SQL function and answers with what it returns: a status, or a status and a body.
 
     PORT=8080 python3 front.py receiver.receive [FUNCTION...]
 
-POST /FUNCTION calls FUNCTION(headers jsonb, body bytea) RETURNS integer; names of
-headers are in lower case. The database is the one of psql (PGHOST, PGDATABASE ...).
+POST /FUNCTION calls FUNCTION(headers jsonb, body bytea) RETURNS integer, the status,
+or RETURNS text: '204', or '200 ' and the body, in one line. Names of headers are in
+lower case. The database is the one of psql (PGHOST, PGDATABASE ...).
 
 A few psql stay open and share the requests: starting one for each request would
 cost more than the receiving, and run into the sender's timeout when many arrive.
@@ -60,12 +61,14 @@ for _ in range(SESSIONS):
 
 
 def call(function, headers, body):
-    """What a request says enters the command in hexadecimal: nothing in it is SQL."""
+    """The status, and the body of the answer. What a request says enters the command in
+    hexadecimal: nothing in it is SQL."""
     headers = json.dumps({name.lower(): value for name, value in headers.items()}).encode()
     command = f"SELECT {function}(convert_from('\\x{headers.hex()}', 'UTF8')::jsonb, '\\x{body.hex()}'::bytea)"
     session = sessions.get()
     try:
-        return int(session.ask(command.encode()).strip() or 500)
+        status, _, answer = session.ask(command.encode()).strip().partition(b" ")
+        return int(status or 500), answer
     finally:
         sessions.put(session)
 
@@ -75,20 +78,22 @@ class Front(BaseHTTPRequestHandler):
     timeout = 300
 
     def do_POST(self):
-        status = self.receive()
+        status, answer = self.receive()
         self.send_response(status)
         if status != 204:
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
+        if status != 204:
+            self.wfile.write(answer)
 
     def receive(self):
         length = self.headers.get("content-length", "")
         if not re.fullmatch(r"[0-9]{1,9}", length) or int(length) > MAX_BODY:
             self.close_connection = True
-            return 413
+            return 413, b""
         body = self.rfile.read(int(length))
         function = self.path[1:]
-        return call(function, self.headers, body) if function in FUNCTIONS else 404
+        return call(function, self.headers, body) if function in FUNCTIONS else (404, b"")
 
     def log_message(self, *_):
         pass

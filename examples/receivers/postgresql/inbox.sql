@@ -24,17 +24,21 @@ CREATE TABLE receiver.inbox (
 );
 COMMENT ON COLUMN receiver.inbox.id IS 'webhook-id: the same however often an event is sent';
 
--- The HTTP status of the answer. An error, which becomes 500, undoes everything,
--- and the sender tries again.
-CREATE FUNCTION receiver.receive(headers jsonb, body bytea) RETURNS integer
+-- The HTTP status of the answer, and its body if it has one. An error, which becomes 500,
+-- undoes everything, and the sender tries again.
+CREATE FUNCTION receiver.receive(headers jsonb, body bytea) RETURNS text
 LANGUAGE plpgsql AS $$
+DECLARE
+	event jsonb;
 BEGIN
 	IF NOT EXISTS (SELECT FROM receiver.sender s WHERE bm_webhook.verify(headers, body, s.secret, '5 min')) THEN
 		RETURN 401;
 	END IF;
-	INSERT INTO receiver.inbox (id, body)
-		VALUES (headers ->> 'webhook-id', convert_from(body, 'UTF8')::jsonb)
-		ON CONFLICT DO NOTHING;
+	event := convert_from(body, 'UTF8')::jsonb;
+	IF event ->> 'type' = 'webhook.verification' THEN	-- this URL is ours: the sender may send here
+		RETURN '200 ' || (event #>> '{data,challenge}');
+	END IF;
+	INSERT INTO receiver.inbox (id, body) VALUES (headers ->> 'webhook-id', event) ON CONFLICT DO NOTHING;
 	IF FOUND THEN
 		RAISE LOG 'new event %', headers ->> 'webhook-id';	-- do the work here: it happens once
 	END IF;
