@@ -12,6 +12,7 @@
 #define JITTER_MOST(us) ((us) *12 / 10 + 1)
 #define LONGEST JITTER_MOST(300 * SECOND)
 #define MOST_ATTEMPTS 4
+#define GIVEN_UP (23 * 3600 * SECOND) /* then an endpoint may not be asked for a proof any more */
 
 static const Pair *first_pending(int endpoint);
 static void check_endpoint(int number, const Event *event);
@@ -67,7 +68,7 @@ check_end(Dispatcher *dispatcher, const Request *ended, const BmwRecord *record)
 	if (end->http_status == 410)
 		MET(MET_GONE);
 	if (record == NULL && end->transport != BMW_TRANSPORT_LOCAL &&
-		end->transport != BMW_TRANSPORT_ABORTED)
+		end->transport != BMW_TRANSPORT_ABORTED && end->transport != BMW_TRANSPORT_CROWDED)
 		violation("a request for endpoint %d fails by transport %d and counts as no attempt",
 				  ended->endpoint, (int) end->transport);
 	if (end->transport == BMW_TRANSPORT_ABORTED && is_merely_paused(dispatcher, ended))
@@ -209,6 +210,8 @@ check_endpoint(int number, const Event *event)
 		violation("endpoint %d gets an event, and everything is paused", number);
 	if (registry_is_paused(now) && world.now > registry.pauses_changed + PATIENCE)
 		violation("endpoint %d, which is paused, gets an event", number);
+	if (now->unverified != 0)
+		violation("endpoint %d, which is not verified, gets an event", number);
 	if (!now->exists || !now->is_enabled || !now->has_secret)
 		violation("endpoint %d, which is %s, gets an event", number,
 				  !now->exists		 ? "deleted"
@@ -299,7 +302,7 @@ check_delay(const BmwRecord *record, const BmwEnd *end)
 				  (double) end->retry_after_us / 1e6);
 }
 
-/* What waits for an endpoint that is disabled or has no secret goes on waiting. */
+/* What waits for an endpoint that is disabled, has no secret or cannot prove its URL goes on waiting. */
 static bool
 is_done(int number, int endpoint)
 {
@@ -310,8 +313,10 @@ is_done(int number, int endpoint)
 		return true;
 	if (row->status == ROW_NONE)
 		return !must_get(&tables.events[number], endpoint);
-	if (now->exists &&
-		(!now->is_enabled || !now->has_secret || now->secret_until != 0 || registry_is_paused(now)))
+	if (now->exists && (!now->is_enabled || !now->has_secret || now->secret_until != 0 ||
+						registry_is_paused(now) ||
+						(now->unverified != 0 && (registry_is_strangers(endpoint, now->url) ||
+												  world_wall() > now->unverified + GIVEN_UP))))
 		return true;
 	return row->due == BMW_HELD_BACK && waits_for_one_set_aside(number, endpoint);
 }

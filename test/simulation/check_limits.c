@@ -1,6 +1,6 @@
 /*
- * check_limits.c - what must hold of limits: nothing is sent that has expired, without a secret, or
- * beyond the rate of its application.
+ * check_limits.c - what must hold of limits: nothing is sent that has expired, without a secret,
+ * beyond the rate of its application, or before a proof of the URL.
  */
 #include <string.h>
 
@@ -12,6 +12,7 @@
 static int64_t full[APPLICATIONS];
 static int64_t set_back;
 
+static void check_proof(const Dispatcher *dispatcher, int number, int endpoint);
 static void check_rate(int application, int64_t started);
 
 void
@@ -32,6 +33,20 @@ check_limits(const Dispatcher *dispatcher, int number, int endpoint, const BmwRe
 		violation("event %d is sent to endpoint %d, whose secret has expired", number, endpoint);
 	if (known->application != NO_APPLICATION && registry.rates[known->application] > 0)
 		check_rate(known->application, made->started_us);
+	check_proof(dispatcher, number, endpoint);
+}
+
+static void
+check_proof(const Dispatcher *dispatcher, int number, int endpoint)
+{
+	const Version *known = &dispatcher->known[endpoint];
+
+	if (known->unverified != 0)
+		violation("event %d is sent to endpoint %d, which has not proved its URL", number,
+				  endpoint);
+	if (PLAN_HAS(HAS_PROOF) && (registry.endpoints[endpoint].proved >> known->url & 1) == 0)
+		violation("event %d is sent to endpoint %d, and nobody has answered for its URL", number,
+				  endpoint);
 }
 
 void

@@ -214,6 +214,7 @@ tell(Dispatcher *dispatcher, const Version *version, int endpoint)
 		.secret_until_us = version->has_secret ? version->secret_until : 0,
 		.ttl_us = version->ttl,
 		.is_paused = registry_is_paused(version),
+		.unverified_us = version->unverified,
 		.is_ordered = version->is_ordered,
 		.failing_since_us = version->failing_since,
 		.tag = (void *) (intptr_t) registry_id(endpoint)};

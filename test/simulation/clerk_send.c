@@ -31,6 +31,21 @@ clerk_start(Dispatcher *dispatcher)
 			bmw_scheduler_not_started(dispatcher->scheduler, made.delivery, 1000000);
 	}
 	check_turns(dispatcher);
+	clerk_ask(dispatcher);
+	memory_end();
+}
+
+void
+clerk_connect(Dispatcher *dispatcher)
+{
+	memory_begin(true);
+	for (int i = 0; i < MAX_REQUESTS && receivers_starting(dispatcher->shard) > 0; i++)
+		if (requests[i].is_open && requests[i].is_starting &&
+			requests[i].shard == dispatcher->shard)
+			receivers_connect(&requests[i],
+							  bmw_scheduler_enter(dispatcher->scheduler, requests[i].delivery,
+												  requests[i].address));
+	clerk_connect_challenges(dispatcher);
 	memory_end();
 }
 
@@ -41,6 +56,7 @@ clerk_collect(Dispatcher *dispatcher)
 		return;
 	dispatcher->has_answers = false;
 	memory_begin(true);
+	clerk_collect_proofs(dispatcher);
 	for (int i = 0; i < MAX_REQUESTS; i++)
 		if (requests[i].is_open && requests[i].is_answered &&
 			requests[i].shard == dispatcher->shard)

@@ -52,9 +52,12 @@ dispatcher_cycle(Dispatcher *dispatcher)
 	if (!dispatcher_pause(dispatcher, 100))
 		return;
 	set_time(dispatcher);
+	clerk_connect(dispatcher);
 	clerk_collect(dispatcher);
 	clerk_start(dispatcher);
-	if (clerk_record(dispatcher) == RESULT_DIED || clerk_operate(dispatcher) == RESULT_DIED)
+	clerk_connect(dispatcher);
+	if (clerk_record(dispatcher) == RESULT_DIED || clerk_operate(dispatcher) == RESULT_DIED ||
+		clerk_write_proofs(dispatcher) == RESULT_DIED)
 		return;
 	check_dispatcher(dispatcher);
 	plan_next(dispatcher);

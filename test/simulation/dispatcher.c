@@ -242,6 +242,7 @@ bury(Dispatcher *dispatcher)
 	bmw_router_destroy(dispatcher->router);
 	bmw_snapshot_free(&dispatcher->seen);
 	receivers_drop(dispatcher->shard);
+	challenges_drop(dispatcher->shard);
 	operations_forget_known();
 	dispatcher->is_running = dispatcher->must_die = false;
 	dispatcher->scheduler = NULL;
@@ -310,7 +311,8 @@ limits(void)
 					  .lane_capacity = capacities[random_below(3)],
 					  .max_bytes = random_between(20, 2000) * 1000,
 					  .flush_interval_us = random_between(0, 10) * MS,
-					  .disable_after_us = random_chance(300) ? 90 * SECOND : 3600 * SECOND};
+					  .disable_after_us = random_chance(300) ? 90 * SECOND : 3600 * SECOND,
+					  .max_to_destination = registry_address_limit()};
 
 	if (PLAN_HAS(HAS_SMALL_LANES))
 		made.lane_capacity = 8 + random_below(60);

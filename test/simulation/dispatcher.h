@@ -102,6 +102,13 @@ extern Result clerk_fetch(Dispatcher *dispatcher);
 /* clerk_send.c */
 extern void clerk_start(Dispatcher *dispatcher);
 extern void clerk_collect(Dispatcher *dispatcher);
+/* What was started goes out, where there is room. */
+extern void clerk_connect(Dispatcher *dispatcher);
+/* clerk_verify.c: asks for proofs, and writes who has given one. */
+extern void clerk_ask(Dispatcher *dispatcher);
+extern void clerk_connect_challenges(Dispatcher *dispatcher);
+extern void clerk_collect_proofs(Dispatcher *dispatcher);
+extern Result clerk_write_proofs(Dispatcher *dispatcher);
 /* clerk_record.c */
 extern Result clerk_record(Dispatcher *dispatcher);
 /* clerk_errand.c */

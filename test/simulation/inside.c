@@ -83,10 +83,11 @@ check_describe(int endpoint)
 			continue;
 		now = dispatchers[i].scheduler->now_us;
 		trace(
-			"endpoint %d in shard %d: %d new, %d due, %d loaded, %d in flight, window %d%s, held for %.3f s, "
+			"endpoint %d in shard %d: %d new, %d due, %d loaded, %d in flight, window %d%s%s, held for %.3f s, "
 			"rows due in %.3f s, from %.3f s, turn %d by rule %d",
 			endpoint, i, lane->fresh.length, lane->due.length, target->loaded, lane->in_flight,
 			(int) lane->window.size, lane->is_stopped ? ", stopped" : "",
+			lane->visit.is_waiting ? ", waits for its address" : "",
 			(double) (lane->hold_until_us - now) / 1e6, (double) (lane->due_us - now) / 1e6,
 			(double) (target->from_us - now) / 1e6, (int) lane->member.turn,
 			(int) lane->member.rule);

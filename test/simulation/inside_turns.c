@@ -121,8 +121,8 @@ is_hungry(const Dispatcher *dispatcher, int endpoint, const BmwLane *lane)
 	const BmwScheduler *scheduler = dispatcher->scheduler;
 
 	return receivers_are_steady(endpoint) && lane->member.share->rate == 0 &&
-		   !PLAN_HAS(HAS_HANGING) && !PLAN_HAS(HAS_OUTAGES) && world.now >= world.faulty &&
-		   scheduler->mode == BMW_RUNNING && !scheduler->is_paused &&
+		   !PLAN_HAS(HAS_HANGING) && !PLAN_HAS(HAS_OUTAGES) && !PLAN_HAS(HAS_ADDRESSES) &&
+		   world.now >= world.faulty && scheduler->mode == BMW_RUNNING && !scheduler->is_paused &&
 		   !bmw_scheduler_is_full(scheduler) && !lane->is_stopped &&
 		   lane->fresh.length + lane->due.length >= JOBS &&
 		   lane->hold_until_us <= scheduler->now_us;
@@ -137,8 +137,8 @@ lane_of(const Dispatcher *dispatcher, int endpoint)
 static bool
 may_send(const BmwLane *lane, int64_t now)
 {
-	return !lane->is_stopped && lane->fresh.length + lane->due.length > 0 &&
-		   lane->hold_until_us <= now &&
+	return !lane->is_stopped && !lane->visit.is_waiting &&
+		   lane->fresh.length + lane->due.length > 0 && lane->hold_until_us <= now &&
 		   bmw_window_next_us(&lane->window, lane->in_flight) <= now &&
 		   bmw_rate_limit_next_us(&lane->rate_limit) <= now;
 }

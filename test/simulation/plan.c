@@ -44,6 +44,8 @@ static const char *const names[FEATURES] = {
 	[HAS_EXPIRY] = "expiry",
 	[HAS_APPLICATION_RATES] = "application-rates",
 	[HAS_STEADY] = "steady-refusals",
+	[HAS_PROOF] = "proof-of-urls",
+	[HAS_ADDRESSES] = "limit-of-addresses",
 };
 
 static void make_steady(Plan *plan);
@@ -73,7 +75,7 @@ make_steady(Plan *plan)
 {
 	plan->features &= random_next() & random_next();
 	plan->features &= ~(UINT64_C(1) << HAS_HANGING | UINT64_C(1) << HAS_OUTAGES |
-						UINT64_C(1) << HAS_STATEMENT_FAILURES);
+						UINT64_C(1) << HAS_STATEMENT_FAILURES | UINT64_C(1) << HAS_ADDRESSES);
 	plan->features |= UINT64_C(1) << HAS_STEADY;
 	plan->seconds += 40;
 }

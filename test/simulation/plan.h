@@ -50,7 +50,9 @@ typedef enum Feature
 	HAS_RECOVERY,
 	HAS_EXPIRY,
 	HAS_APPLICATION_RATES,
-	HAS_STEADY, /* receivers that refuse a fixed share, or what comes faster than they like */
+	HAS_STEADY,	   /* receivers that refuse a fixed share, or what comes faster than they like */
+	HAS_PROOF,	   /* endpoints that have to prove their URL */
+	HAS_ADDRESSES, /* a limit of requests to each */
 	FEATURES
 } Feature;
 

@@ -39,6 +39,8 @@ static Mood moods[MAX_ENDPOINTS];
 static int open[MAX_ENDPOINTS];
 static int open_of[MAX_SHARDS][MAX_ENDPOINTS];
 static int open_in[MAX_SHARDS];
+static int starting[MAX_SHARDS];
+static int open_at[ADDRESSES + 1];
 static int next_free;
 
 static void count(const Request *request, int more);
@@ -55,6 +57,9 @@ receivers_begin(void)
 	memset(open, 0, sizeof(open));
 	memset(open_of, 0, sizeof(open_of));
 	memset(open_in, 0, sizeof(open_in));
+	memset(starting, 0, sizeof(starting));
+	memset(open_at, 0, sizeof(open_at));
+	challenges_begin();
 	next_free = 0;
 	memset(moods, 0, sizeof(moods));
 	for (int i = 0; i < MAX_ENDPOINTS; i++)
@@ -108,8 +113,11 @@ receivers_send(int shard, int event, int endpoint, struct BmwDelivery *delivery)
 						 .event = event,
 						 .endpoint = endpoint,
 						 .known = dispatchers[shard].known[endpoint],
+						 .is_starting = true,
 						 .delivery = delivery};
+	request->address = registry_address(endpoint, request->known.url);
 	count(request, 1);
+	starting[shard]++;
 	note_rate(&moods[endpoint]);
 	takes = decide(&moods[endpoint], endpoint, &request->end);
 	request->end.times.total_us = takes;
@@ -131,6 +139,58 @@ receivers_answer(int argument)
 	dispatcher_wake(request->shard);
 }
 
+int
+receivers_starting(int shard)
+{
+	return starting[shard];
+}
+
+void
+receivers_connect(Request *request, bool may_enter)
+{
+	const Version *now = &dispatchers[request->shard].known[request->endpoint];
+
+	request->is_starting = false;
+	starting[request->shard]--;
+	if (!may_enter)
+	{
+		MET(MET_CROWDED);
+		request->end =
+			(BmwEnd){.transport = BMW_TRANSPORT_CROWDED, .retry_after_us = BMW_RETRY_AFTER_NONE};
+		request->is_answered = dispatchers[request->shard].has_answers = true;
+		dispatcher_wake(request->shard);
+		return;
+	}
+	request->has_place = now->application != NO_APPLICATION;
+	if (request->has_place)
+		receivers_enter(request->address);
+}
+
+void
+receivers_enter(uint64_t address)
+{
+	const int most = registry_address_limit();
+
+	open_at[address]++;
+	if (most == 0 || open_at[address] < most)
+		return;
+	MET(MET_FULL_ADDRESS);
+	if (open_at[address] > most)
+		violation("%d requests are open to one address, which may have %d", open_at[address], most);
+}
+
+void
+receivers_leave(uint64_t address)
+{
+	open_at[address]--;
+}
+
+int64_t
+receivers_decide(int endpoint, BmwEnd *end)
+{
+	return decide(&moods[endpoint], endpoint, end);
+}
+
 void
 receivers_drop(int shard)
 {
@@ -144,6 +204,9 @@ receivers_close(Request *request)
 {
 	request->is_open = false;
 	count(request, -1);
+	starting[request->shard] -= request->is_starting;
+	if (request->has_place)
+		receivers_leave(request->address);
 	pair_of(request->event, request->endpoint)->open--;
 }
 

@@ -14,7 +14,10 @@
 typedef struct Request
 {
 	bool is_open;
+	bool is_starting; /* has not asked for a place at its address yet */
+	bool has_place;	  /* of those that are limited */
 	bool is_answered;
+	uint64_t address;
 	int generation;
 	int shard;
 	int event;
@@ -30,6 +33,15 @@ extern void receivers_begin(void);
 /* False: for a reason of ours it cannot be started. */
 extern bool receivers_send(int shard, int event, int endpoint, struct BmwDelivery *delivery);
 extern void receivers_answer(int argument);
+/* That have been sent, and have not connected yet. */
+extern int receivers_starting(int shard);
+/* It may go there, or it may not. */
+extern void receivers_connect(Request *request, bool may_enter);
+/* One more is open there, or one less. */
+extern void receivers_enter(uint64_t address);
+extern void receivers_leave(uint64_t address);
+/* What an endpoint would answer now. Returns after how long. */
+extern int64_t receivers_decide(int endpoint, BmwEnd *end);
 extern void receivers_change(int endpoint);
 /* Nobody waits for these answers any more. */
 extern void receivers_drop(int shard);
@@ -40,5 +52,9 @@ extern void receivers_choose_open(int *event, int *endpoint);
 /* Does it refuse in a way that does not change: a fixed share, or what comes too fast? */
 extern bool receivers_are_steady(int endpoint);
 extern void receivers_calm(void);
+/* clerk_verify.c: the same for challenges. */
+extern void challenges_begin(void);
+extern void challenge_answer(int argument);
+extern void challenges_drop(int shard);
 
 #endif

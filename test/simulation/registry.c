@@ -209,6 +209,26 @@ event_source(int number)
 							.data_len = (size_t) event->size};
 }
 
+uint64_t
+registry_address(int endpoint, int url)
+{
+	return (uint64_t) ((endpoint + url) % ADDRESSES + 1);
+}
+
+int
+registry_address_limit(void)
+{
+	const int most = world.plan.seed % 2 == 0 ? 9 : 60;
+
+	return PLAN_HAS(HAS_ADDRESSES) ? 1 + (int) (world.plan.seed % (uint64_t) most) : 0;
+}
+
+bool
+registry_is_strangers(int endpoint, int url)
+{
+	return (endpoint * 3 + url * 5) % 8 == 7;
+}
+
 int64_t
 registry_id(int endpoint)
 {

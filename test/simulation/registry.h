@@ -14,6 +14,8 @@
 #define TYPES 4
 #define APPLICATIONS 3
 #define SCHEDULES 5
+#define ADDRESSES 2
+#define MAX_URLS 60
 
 typedef struct Version
 {
@@ -32,6 +34,8 @@ typedef struct Version
 	int64_t failing_since;
 	int64_t secret_until; /* by the wall clock; 0: it does not expire */
 	int64_t ttl;		  /* of events; 0: none */
+	int url;			  /* its number: another one leads to somebody else */
+	int64_t unverified;	  /* has to prove it since, by the wall clock; 0: has not, or has */
 } Version;
 
 typedef struct Endpoint
@@ -41,6 +45,8 @@ typedef struct Endpoint
 	int64_t changed; /* by a user, true time */
 	int64_t ordered; /* keeps the order since, true time; INT64_MAX: does not */
 	int64_t locked_until;
+	bool is_proof_locked; /* by a user who asks for a proof */
+	uint64_t proved;	  /* the checker's: which of its URLs have, a set */
 } Endpoint;
 
 typedef struct Registry
@@ -89,6 +95,12 @@ extern const char *registry_application(int application);
 extern const char *registry_type(int type);
 /* As the tables would give it; valid for long. */
 extern BmwEventSource event_source(int event);
+/* Where a URL leads to; never 0. */
+extern uint64_t registry_address(int endpoint, int url);
+/* So many requests may be open to one. */
+extern int registry_address_limit(void);
+/* Does nobody there answer for it? */
+extern bool registry_is_strangers(int endpoint, int url);
 extern int64_t registry_id(int endpoint);
 extern int registry_of(int64_t id);
 

@@ -81,6 +81,15 @@ static const char *const names[SITUATIONS] = {
 	[MET_STEADY] =
 		"much that waits for long for a receiver that refuses a share, or limits the rate",
 	[MET_CRASH_AND_SHARDS] = "a crash while the number of shards changes",
+	[MET_PROVED] = "an endpoint that has proved its URL",
+	[MET_NOT_PROVED] = "a challenge that was not met",
+	[MET_STALE_PROOF] = "a proof for a URL that is another one now",
+	[MET_LOST_CHALLENGE] = "a dispatcher that dies while an endpoint is asked for a proof",
+	[MET_LOST_PROOF] = "a proof that a crash has lost",
+	[MET_CHALLENGE_CROWDED] = "a challenge to an address that has as many requests as it may",
+	[MET_NO_ROOM_AT_ADDRESS] = "an endpoint that waits for its address",
+	[MET_CROWDED] = "a request that is about to connect to an address that has as many as it may",
+	[MET_FULL_ADDRESS] = "an address that has as many requests as it may",
 };
 
 void

@@ -25,8 +25,10 @@ static void emit_some(int xact, int count);
 static int choose_message(int xact);
 static void become_visible(int xact, Work *work);
 static void change_endpoint(int xact, Work *work);
+static void unlock(int endpoint);
 static void announce(const Work *work);
 static Version change(const Version *now);
+static void ask(Version *version);
 static int64_t commit_delay(void);
 
 void
@@ -87,12 +89,14 @@ users_administer(void)
 	if (registry.endpoints[work.endpoint].locked_until > world.now)
 		return;
 	work.version = change(&registry.endpoints[work.endpoint].now);
+	work.asks = work.version.unverified != registry.endpoints[work.endpoint].now.unverified;
 	if (is_new)
 		registry.length++;
 	registry.endpoints[work.endpoint].locked_until = INT64_MAX;
+	registry.endpoints[work.endpoint].is_proof_locked = work.asks;
 	xact = users_begin_work(&work, commit_delay());
 	if (xact < 0)
-		registry.endpoints[work.endpoint].locked_until = 0;
+		unlock(work.endpoint);
 	else if (random_chance(500))
 		emit_some(xact, 1 + random_below(3));
 }
@@ -186,7 +190,7 @@ end(int xact, Work *work)
 	if (work->kind == WORK_PAUSE)
 		registry.is_pause_locked = false;
 	else if (work->changes)
-		registry.endpoints[work->endpoint].locked_until = 0;
+		unlock(work->endpoint);
 	if (work->kind == WORK_REDELIVER)
 		pair_of(work->event, work->endpoint)->locked_until = 0;
 }
@@ -256,17 +260,28 @@ change_endpoint(int xact, Work *work)
 {
 	Endpoint *endpoint = &registry.endpoints[work->endpoint];
 
-	/* a dispatcher may have noted in between that it fails */
+	/* a dispatcher may have noted in between that it fails, or has proved its URL */
 	work->version.failing_since = endpoint->now.failing_since;
-	endpoint->locked_until = 0;
+	if (!work->asks)
+		work->version.unverified = endpoint->now.unverified;
+	unlock(work->endpoint);
 	registry_install(work->endpoint, &work->version);
 	if (tables.xacts[xact].change == CHANGE_OF_ANY)
 		registry_blur(work->endpoint);
-	trace(
-		"endpoint %d is now:%s%s%s%s%s application %d types %x", work->endpoint,
-		work->version.exists ? "" : " deleted", work->version.is_enabled ? "" : " disabled",
-		work->version.is_paused ? " paused" : "", work->version.has_secret ? "" : " without secret",
-		work->version.is_ordered ? " ordered" : "", work->version.application, work->version.types);
+	trace("endpoint %d is now:%s%s%s%s%s%s application %d types %x", work->endpoint,
+		  work->version.exists ? "" : " deleted", work->version.is_enabled ? "" : " disabled",
+		  work->version.is_paused ? " paused" : "",
+		  work->version.has_secret ? "" : " without secret",
+		  work->version.is_ordered ? " ordered" : "",
+		  work->version.unverified != 0 ? " not verified" : "", work->version.application,
+		  work->version.types);
+}
+
+static void
+unlock(int endpoint)
+{
+	registry.endpoints[endpoint].locked_until = 0;
+	registry.endpoints[endpoint].is_proof_locked = false;
 }
 
 static void
@@ -294,6 +309,7 @@ change(const Version *now)
 	{
 		if (!now->exists)
 			version = (Version){.exists = true,
+								.url = now->url,
 								.is_enabled = true,
 								.has_secret = true,
 								.created = world_wall(),
@@ -309,6 +325,8 @@ change(const Version *now)
 		if (!now->exists || random_chance(300))
 			version.application = random_chance(500) ? NO_APPLICATION : random_below(APPLICATIONS);
 	}
+	if (PLAN_HAS(HAS_PROOF) && (!now->exists || random_chance(200)))
+		ask(&version);
 	if (!now->exists)
 		return version;
 	if (PLAN_HAS(HAS_DISABLING) && random_chance(400))
@@ -324,6 +342,15 @@ change(const Version *now)
 	if (PLAN_HAS(HAS_DELETIONS) && random_chance(150))
 		version.exists = false;
 	return version;
+}
+
+/* Of another URL, or once more. */
+static void
+ask(Version *version)
+{
+	if (version->url < MAX_URLS - 1 && random_chance(700))
+		version->url++;
+	version->unverified = world_wall();
 }
 
 static int64_t

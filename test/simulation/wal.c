@@ -177,6 +177,9 @@ take_back(const Undo *undo)
 			memcpy(&tables.cursors[undo->event], undo->before, sizeof(Cursor));
 			break;
 		case UNDO_ENDPOINT:
+			if (((const Version *) undo->before)->unverified !=
+				registry.endpoints[undo->endpoint].now.unverified)
+				MET(MET_LOST_PROOF);
 			registry_restore(undo->endpoint, undo->before);
 			break;
 		case UNDO_OPERATION:

@@ -34,6 +34,7 @@ typedef struct Work
 	bool commits;
 	bool is_heard;
 	bool changes; /* what dispatchers know of endpoints */
+	bool asks;	  /* for a proof */
 	int endpoint;
 	Version version;
 	int event;	   /* that is sent again or canceled; NO_EVENT: none alone */

@@ -162,6 +162,9 @@ act(const Entry *entry)
 		case ACTOR_ANSWER:
 			receivers_answer(entry->argument);
 			break;
+		case ACTOR_CHALLENGED:
+			challenge_answer(entry->argument);
+			break;
 		case ACTOR_DISPATCHER:
 			dispatcher_wakes(entry->argument);
 			break;

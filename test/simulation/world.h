@@ -27,6 +27,7 @@ typedef enum Actor
 	ACTOR_WAL_WRITER, /* flushes now and then */
 	ACTOR_RECEIVER,	  /* changes its mood; argument: endpoint */
 	ACTOR_ANSWER,	  /* of a request; argument: its number */
+	ACTOR_CHALLENGED, /* the answer to a challenge; argument: its number */
 	ACTOR_DISPATCHER, /* a cycle; argument: shard */
 	ACTOR_START,	  /* of a dispatcher; argument: shard */
 	ACTORS
