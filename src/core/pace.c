@@ -13,6 +13,7 @@
 #define RETURN_US 8000000  /* from there to what was accepted */
 #define SLACK_US 10000	   /* that a late start may be made up for */
 #define UNUSED_US 30000000 /* without use, the pace ends */
+#define NOTHING 0.05	   /* of what was accepted before */
 #define MOST 3.0		   /* times the peak: it does not limit any more */
 #define MIN_RATE 1.0
 #define MANY 4			/* refusals, */
@@ -28,6 +29,9 @@ static bool is_below(const BmwPace *pace);
 static void count(BmwPace *pace, bool is_refused);
 static void measure(BmwPace *pace, int64_t period_us, int64_t now_us);
 static void raise_rate(BmwPace *pace, int64_t now_us);
+static void note_if_nothing_is_accepted(BmwPace *pace);
+static bool is_regaining(const BmwPace *pace);
+static void regain(BmwPace *pace, int64_t latency_us, int64_t now_us);
 static int64_t period_of(int64_t latency_us);
 
 int64_t
@@ -57,6 +61,8 @@ bmw_pace_succeeded(BmwPace *pace, int64_t latency_us, int64_t now_us)
 		return;
 	pace->successes++;
 	count(pace, false);
+	if (pace->rate > 0 && pace->before > 0)
+		regain(pace, latency_us, now_us);
 	measure(pace, period_of(latency_us), now_us);
 }
 
@@ -66,12 +72,13 @@ bmw_pace_refused(BmwPace *pace, double guess, int64_t latency_us, int64_t now_us
 	const int64_t period_us = period_of(latency_us);
 	double rate = guess;
 
-	if (pace->rate > 0 && now_us - pace->lowered_us < period_us + latency_us)
+	if (pace->rate > 0 && now_us - pace->lowered_us < period_us + latency_us && !is_regaining(pace))
 		return;
 	count(pace, true);
 	if (says_nothing(pace))
 		return;
 	measure(pace, period_us, now_us);
+	note_if_nothing_is_accepted(pace);
 	if (pace->accepted > 0 && (pace->rate > 0 || pace->accepted > guess))
 		rate = pace->accepted;
 	bmw_pace_limit(pace, rate, latency_us, now_us);
@@ -128,6 +135,7 @@ void
 bmw_pace_shift(BmwPace *pace, int64_t by_us)
 {
 	pace->lowered_us -= by_us;
+	pace->doubled_us -= by_us;
 	pace->next_us -= by_us;
 	pace->used_us -= by_us;
 	if (pace->meter_us != 0)
@@ -200,9 +208,45 @@ raise_rate(BmwPace *pace, int64_t now_us)
 		pace->rate = wanted;
 	if (pace->rate > MOST * pace->peak || now_us - pace->used_us > UNUSED_US)
 	{
-		pace->rate = 0;
+		pace->rate = pace->before = 0;
 		pace->is_asked_for = false;
 	}
+}
+
+/* But for what was at work then. Once doubling led to a refusal, what was before is no more. */
+static void
+note_if_nothing_is_accepted(BmwPace *pace)
+{
+	const double before = pace->before > 0 ? pace->before : pace->peak;
+	const bool is_nothing = pace->rate > 0 && pace->accepted < NOTHING * before;
+
+	pace->before = is_nothing && pace->doubled_us < pace->lowered_us ? before : 0;
+}
+
+/* Has it been doubled since it was lowered? */
+static bool
+is_regaining(const BmwPace *pace)
+{
+	return pace->before > 0 && pace->doubled_us > pace->lowered_us;
+}
+
+/* Its answers to the last rate are here: so long after it began, and one interval. */
+static void
+regain(BmwPace *pace, int64_t latency_us, int64_t now_us)
+{
+	const int64_t interval_us = (int64_t) ((double) SECOND_US / pace->rate);
+
+	if (now_us < pace->doubled_us + latency_us + interval_us)
+		return;
+	pace->doubled_us = now_us;
+	pace->rate *= 2;
+	pace->next_us = now_us;
+	if (pace->rate < LOWER * pace->before)
+		return;
+	pace->rate = LOWER * pace->before;
+	pace->peak = pace->before;
+	pace->before = 0;
+	pace->lowered_us = now_us;
 }
 
 static int64_t

@@ -5,7 +5,8 @@
  * with Retry-After, or so that fewer are refused when fewer are sent (window.h finds
  * that out). Then requests start evenly, a little below the rate that it accepted
  * (cubic growth, as in TCP CUBIC: back to that rate in 8 s, careful around it, quicker
- * beyond). The pace ends when it no longer limits anything.
+ * beyond). The pace ends when it no longer limits anything. A receiver that accepted nothing at all for a while
+ * and does again is soon sent what it accepted before: twice as much whenever it has answered to the last rate.
  *
  * Some receivers refuse a part of all requests, however few they are. That is seen when it goes on below the
  * rate that was accepted; then single refusals say nothing, and only many among some dozen requests do.
@@ -24,7 +25,9 @@ typedef struct BmwPace
 	double rate;		/* a second; 0: not paced */
 	double peak;		/* that was accepted when the rate was last lowered */
 	double accepted;	/* successes a second, as last measured; 0: not yet */
+	double before;		/* accepted a second, before nothing was any more; 0: something is */
 	int64_t lowered_us; /* when the rate was last lowered */
+	int64_t doubled_us; /* or doubled */
 	int64_t next_us;	/* the next request may start */
 	int64_t meter_us;	/* since when are they counted */
 	int64_t used_us;	/* when the rate was last made use of */

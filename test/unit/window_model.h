@@ -51,6 +51,7 @@ typedef struct Receiver
 	double share;	   /* that the proxy answers 503, at once */
 	double chance_429; /* of being refused, whatever is sent */
 	int64_t share_from_us;
+	int64_t limit_from_us;
 	Trouble trouble;
 	int64_t from_us; /* of the trouble */
 	int64_t to_us;
@@ -280,7 +281,7 @@ arrive(int dispatcher)
 		answer(dispatcher, model_now, quick, BMW_WINDOW_OVERLOAD);
 	else if (is_troubled(REFUSES) || (receiver->chance_429 > 0 && chance() < receiver->chance_429))
 		answer(dispatcher, model_now, quick, BMW_WINDOW_LIMITED);
-	else if (receiver->limit > 0 && !is_within_limit())
+	else if (receiver->limit > 0 && model_now >= receiver->limit_from_us && !is_within_limit())
 		answer(dispatcher, model_now, quick,
 			   receiver->is_limit_503 ? BMW_WINDOW_OVERLOAD : BMW_WINDOW_LIMITED);
 	else
