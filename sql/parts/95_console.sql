@@ -236,69 +236,118 @@ $$;
 COMMENT ON FUNCTION bm_webhook.console_causes(jsonb) IS
 	'why deliveries to an endpoint failed, of the newest 2000 and of the 2000 that wait for another attempt; 42704';
 
--- Which deliveries, as SQL: what has an index of its own is looked for endpoint by endpoint.
-CREATE FUNCTION bm_webhook_internal.console_deliveries_sql(a jsonb) RETURNS text
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	condition text = format('d.event_id >= %L AND d.event_id < %L', bm_webhook_internal.console_since(a, '1 day'),
-		bm_webhook_internal.console_until(a));
-	by_event text = '';
-	name text;
-	wanted text;
-	each_of text = 'SELECT d.* FROM bm_webhook.delivery d WHERE %s ORDER BY d.event_id DESC, d.endpoint_id DESC LIMIT 51';
+-- How far back so many rows go. As the definer, for whom all rows count: of those whose endpoints are rarely sent to,
+-- there may be few among millions. It tells no more than EXPLAIN ANALYZE, which counts what policies have removed.
+CREATE FUNCTION bm_webhook_internal.console_floor(first uuid, last uuid, most integer, with_events boolean) RETURNS uuid
+	LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+		SET enable_seqscan = off SET plan_cache_mode = force_custom_plan AS $$
 BEGIN
-	IF a ->> 'before' IS NOT NULL THEN
-		condition = condition || format(' AND d.event_id <= %L AND (d.event_id, d.endpoint_id) < (%1$L, %L)',
-			(a ->> 'before')::uuid, (a ->> 'before_endpoint')::bigint);
-	END IF;
-	FOR name, wanted IN SELECT w.* FROM (VALUES ('status', a ->> 'status'), ('error_class', a ->> 'error_class'),
-		('http_status', (a ->> 'http_status')::integer::text)) w WHERE w.column2 IS NOT NULL
-	LOOP
-		condition = condition || format(' AND d.%I = %L', name, wanted);
-	END LOOP;
-
-	IF a ->> 'type' IS NOT NULL OR a ->> 'application' IS NOT NULL THEN
-		by_event = ' AND EXISTS (SELECT FROM bm_webhook.event e WHERE e.id = d.event_id'
-			|| CASE WHEN a ->> 'type' IS NOT NULL
-				THEN format(' AND bm_webhook_internal.matches(%L, e.type)', ARRAY[a ->> 'type']) ELSE '' END
-			|| CASE WHEN a ->> 'application' IS NOT NULL
-				THEN format(' AND e.application = %L', a ->> 'application') ELSE '' END || ')';
-	END IF;
-	IF a ->> 'endpoint' IS NOT NULL THEN
-		RETURN format(each_of, condition || format(' AND d.endpoint_id = %L', (a ->> 'endpoint')::bigint) || by_event);
-	ELSIF a ->> 'status' IN ('failed', 'pending') THEN
-		RETURN format('SELECT d.* FROM bm_webhook.endpoint p CROSS JOIN LATERAL (%s) d '
-			'ORDER BY d.event_id DESC, d.endpoint_id DESC LIMIT 51',
-			format(each_of, condition || ' AND d.endpoint_id = p.id' || by_event));
-	END IF;
-	RETURN format(each_of, condition || by_event);
+	RETURN greatest(first,
+		(SELECT d.event_id FROM bm_webhook.delivery d WHERE d.event_id >= first AND d.event_id <= last
+			ORDER BY d.event_id DESC OFFSET least(most, 100000) LIMIT 1),
+		CASE WHEN with_events THEN (SELECT e.id FROM bm_webhook.event e WHERE e.id >= first AND e.id <= last
+			ORDER BY e.id DESC OFFSET least(most, 100000) LIMIT 1) END);
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_sql(jsonb) IS
-	'the query for the 51 newest deliveries that are asked about';
+COMMENT ON FUNCTION bm_webhook_internal.console_floor(uuid, uuid, integer, boolean) IS
+	'the first of the newest so many events that have deliveries, in a range of the log; the first of the range if it has '
+	'fewer';
+
+CREATE FUNCTION bm_webhook_internal.console_deliveries_condition(a jsonb) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT format(' AND d.event_id < %L', bm_webhook_internal.console_until(a))
+		|| coalesce(string_agg(w.condition, ''), '')
+	FROM (VALUES
+		(format(' AND (d.event_id, d.endpoint_id) < (%L, %L)', (a ->> 'before')::uuid, (a ->> 'before_endpoint')::bigint),
+			a ->> 'before'),
+		(format(' AND d.endpoint_id = %L', (a ->> 'endpoint')::bigint), a ->> 'endpoint'),
+		(format(' AND d.status = %L', a ->> 'status'), a ->> 'status'),
+		(format(' AND d.error_class = %L', a ->> 'error_class'), a ->> 'error_class'),
+		(format(' AND d.http_status = %L', (a ->> 'http_status')::integer), a ->> 'http_status')) w (condition, wanted)
+	WHERE w.wanted IS NOT NULL
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_condition(jsonb) IS
+	'the condition for the deliveries that are asked about, apart from what their events must be';
+
+-- Where to stop reading: after so many rows of the log, or, of what waits and what failed, of an index that has nothing
+-- else. Of all endpoints that index is not in the order of time: then all of it is read, or it does not help.
+CREATE FUNCTION bm_webhook_internal.console_deliveries_floor(a jsonb, first uuid, last uuid, most integer) RETURNS uuid
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
+		SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	wanted text = a ->> 'status';
+	endpoint bigint = (a ->> 'endpoint')::bigint;
+BEGIN
+	IF wanted IN ('failed', 'pending') AND endpoint IS NOT NULL THEN
+		RETURN greatest(first, (SELECT d.event_id FROM bm_webhook.delivery d
+			WHERE d.event_id >= first AND d.event_id <= last AND d.status = wanted AND d.endpoint_id = endpoint
+			ORDER BY d.event_id DESC OFFSET most LIMIT 1));
+	ELSIF wanted IN ('failed', 'pending') AND most > (SELECT count(*) FROM (SELECT FROM bm_webhook.delivery d
+			WHERE d.event_id >= first AND d.event_id <= last AND d.status = wanted
+			ORDER BY d.endpoint_id, d.event_id LIMIT most) d) THEN
+		RETURN first;
+	END IF;
+	RETURN bm_webhook_internal.console_floor(first, last, most, coalesce(a ->> 'type', a ->> 'application') IS NOT NULL);
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_floor(jsonb, uuid, uuid, integer) IS
+	'the first event id up to which the deliveries that are asked about can be looked for at once';
+
+-- Few that wait or have failed are looked up among events; of many rows of the log, their events are read once.
+CREATE FUNCTION bm_webhook_internal.console_deliveries_sql(a jsonb, first uuid, last uuid) RETURNS text
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT format('SELECT d.* FROM bm_webhook.delivery d WHERE d.event_id >= %L AND d.event_id <= %L%s%s '
+		'ORDER BY d.event_id DESC, d.endpoint_id DESC LIMIT 51', first, last,
+		bm_webhook_internal.console_deliveries_condition(a), CASE WHEN e.condition = '' THEN ''
+			WHEN a ->> 'status' IN ('failed', 'pending')
+				THEN format(' AND EXISTS (SELECT FROM bm_webhook.event e WHERE e.id = d.event_id%s)', e.condition)
+			ELSE format(' AND d.event_id IN (SELECT e.id FROM bm_webhook.event e WHERE e.id >= %L AND e.id <= %L%s OFFSET 0)',
+				first, last, e.condition) END)
+	FROM (SELECT CASE WHEN a ->> 'type' LIKE '%*%'
+			THEN format(' AND bm_webhook_internal.matches(%L, e.type)', ARRAY[a ->> 'type'])
+			WHEN a ->> 'type' IS NOT NULL THEN format(' AND e.type = %L', a ->> 'type') ELSE '' END
+		|| CASE WHEN a ->> 'application' IS NOT NULL THEN format(' AND e.application = %L', a ->> 'application')
+			ELSE '' END AS condition) e
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_sql(jsonb, uuid, uuid) IS
+	'the query for the 51 newest deliveries that are asked about, of events in a range';
 
 -- a: endpoint, status, type (a pattern), application, error_class, http_status, since, until, before and
--- before_endpoint (the last one)
+-- before_endpoint (where to go on: "next" of the answer before). What is rare may be far back: no more of the log is
+-- looked at than takes no time, and "looked_back_to" says how far that was.
 CREATE FUNCTION bm_webhook.console_deliveries(a jsonb) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
-	answer jsonb;
+	first uuid = bm_webhook_internal.console_since(a, '1 day');
+	last uuid = least(bm_webhook_internal.console_until(a), (a ->> 'before')::uuid);
+	floor uuid;
+	lines jsonb;
+	is_full boolean;
+	most integer;
 BEGIN
-	EXECUTE format($query$
-		SELECT jsonb_build_object('has_more', count(*) > 50,
-			'since', bm_webhook.uuid_time(%L), 'rows', coalesce(jsonb_agg(x.line ORDER BY x.n) FILTER (WHERE x.n <= 50), '[]'))
-		FROM (SELECT row_number() OVER (ORDER BY d.event_id DESC, d.endpoint_id DESC) AS n, jsonb_build_object(
-				'event', d.event_id, 'endpoint', d.endpoint_id, 'at', bm_webhook.uuid_time(d.event_id), 'type', e.type,
-				'message_id', e.message_id, 'application', e.application, 'channel', e.channel,
-				'url', bm_webhook_internal.console_url(p.url), 'status', d.status, 'attempts', d.attempts,
-				'http_status', d.http_status, 'error_class', d.error_class,
-				'next_attempt_at', nullif(d.next_attempt_at, 'infinity'),
-				'is_ordered', d.next_attempt_at = 'infinity',
-				'ms', round(extract(epoch FROM d.duration) * 1000)) AS line
+	FOREACH most IN ARRAY '{1000,20000}'::integer[] LOOP
+		floor = bm_webhook_internal.console_deliveries_floor(a, first, last, most);
+		EXECUTE format($query$
+			SELECT coalesce(jsonb_agg(jsonb_build_object(
+					'event', d.event_id, 'endpoint', d.endpoint_id, 'at', bm_webhook.uuid_time(d.event_id), 'type', e.type,
+					'message_id', e.message_id, 'application', e.application, 'channel', e.channel,
+					'url', bm_webhook_internal.console_url(p.url), 'status', d.status, 'attempts', d.attempts,
+					'http_status', d.http_status, 'error_class', d.error_class,
+					'next_attempt_at', nullif(d.next_attempt_at, 'infinity'),
+					'is_ordered', d.next_attempt_at = 'infinity',
+					'ms', round(extract(epoch FROM d.duration) * 1000)) ORDER BY d.event_id DESC, d.endpoint_id DESC), '[]')
 			FROM (%s) d LEFT JOIN bm_webhook.endpoint p ON p.id = d.endpoint_id
-				LEFT JOIN LATERAL (SELECT * FROM bm_webhook.event v WHERE v.id = d.event_id OFFSET 0) e ON true) x
-		$query$, bm_webhook_internal.console_since(a, '1 day'), bm_webhook_internal.console_deliveries_sql(a)) INTO answer;
-	RETURN answer;
+				LEFT JOIN LATERAL (SELECT * FROM bm_webhook.event v WHERE v.id = d.event_id OFFSET 0) e ON true
+			$query$, bm_webhook_internal.console_deliveries_sql(a, floor, last)) INTO lines;
+		is_full = jsonb_array_length(lines) > 50;
+		EXIT WHEN is_full OR floor <= first;
+	END LOOP;
+	RETURN jsonb_build_object('rows', lines - 50, 'has_more', is_full OR floor > first,
+		'since', bm_webhook.uuid_time(first),
+		'looked_back_to', CASE WHEN floor > first AND NOT is_full THEN bm_webhook.uuid_time(floor) END,
+		'next', CASE WHEN is_full
+			THEN jsonb_build_object('before', lines #> '{49,event}', 'before_endpoint', lines #> '{49,endpoint}')
+			WHEN floor > first THEN jsonb_build_object('before', floor, 'before_endpoint', 0) END);
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.console_deliveries(jsonb) IS
@@ -369,12 +418,14 @@ DECLARE
 	event uuid = (a ->> 'event')::uuid;
 BEGIN
 	RETURN bm_webhook_internal.console_event(event) || jsonb_build_object('endpoints',
-		(SELECT coalesce(jsonb_agg(to_jsonb(x) ORDER BY x.has_it DESC, x.endpoint), '[]') FROM (
-			SELECT w.endpoint_id AS endpoint, bm_webhook_internal.console_url(p.url) AS url, p.application, p.channel,
-				p.event_types, w.gets_it, w.reason, w.status, w.gets_it OR w.status IS NOT NULL AS has_it
-			FROM bm_webhook.explain_delivery(event) w LEFT JOIN bm_webhook.endpoint p ON p.id = w.endpoint_id
-			WHERE w.reason IS DISTINCT FROM 'deleted' OR w.status IS NOT NULL
-			ORDER BY has_it DESC, endpoint LIMIT 200) x));
+		(SELECT coalesce(jsonb_agg(jsonb_build_object('endpoint', w.endpoint_id,
+				'url', bm_webhook_internal.console_url(p.url), 'application', p.application, 'channel', p.channel,
+				'event_types', p.event_types, 'gets_it', w.gets_it, 'reason', w.reason, 'status', w.status,
+				'has_it', w.has_it) ORDER BY w.has_it DESC, w.endpoint_id), '[]')
+			FROM (SELECT x.*, x.gets_it OR x.status IS NOT NULL AS has_it FROM bm_webhook.explain_delivery(event) x
+				WHERE x.reason IS DISTINCT FROM 'deleted' OR x.status IS NOT NULL
+				ORDER BY has_it DESC, x.endpoint_id LIMIT 200) w
+			LEFT JOIN bm_webhook.endpoint p ON p.id = w.endpoint_id));
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.console_event(jsonb) IS

@@ -53,7 +53,9 @@ GRANT EXECUTE ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea),
 		bm_webhook_internal.watch_messages, bm_webhook_internal.console_since, bm_webhook_internal.console_until,
 		bm_webhook_internal.console_url, bm_webhook_internal.console_may_change, bm_webhook_internal.console_require,
 		bm_webhook_internal.console_minutes, bm_webhook_internal.console_dispatchers,
-		bm_webhook_internal.console_deliveries_sql, bm_webhook_internal.console_event,
+		bm_webhook_internal.console_floor, bm_webhook_internal.console_deliveries_condition,
+		bm_webhook_internal.console_deliveries_floor, bm_webhook_internal.console_deliveries_sql,
+		bm_webhook_internal.console_event,
 		bm_webhook_internal.console_partitions, bm_webhook_internal.console_period, bm_webhook_internal.console_csv,
 		bm_webhook_internal.console_export_sql
 	TO PUBLIC;

@@ -84,4 +84,8 @@ is($bmw->sql(q{SELECT string_agg(DISTINCT coalesce(reason, 'gets it'), ', ' ORDE
 	FROM bm_webhook.event e, bm_webhook.explain_delivery(e.id)}),
 	'captured earlier, deleted, disabled, for another endpoint, gets it, muted, other application, other channel, other event type', 'and has every other reason');
 
+# The log is read for the event, and not for each endpoint.
+is($bmw->sql("BEGIN; SELECT count(*) > 60 FROM bm_webhook.explain_delivery('$event'); SELECT sum(seq_scan + coalesce(idx_scan, 0)) <= 30
+	FROM pg_stat_xact_user_tables WHERE relname ~ '^(event_|delivery_|set_aside|application|paused|home)'; COMMIT"), "t\nt", 'with few reads');
+
 $bmw->finish;

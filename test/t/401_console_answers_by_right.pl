@@ -187,6 +187,35 @@ is_deeply([ map { $_->{type} } @{ $more->{data}{events} } ], ['order.late'], 'an
 is(ask('shop', 'tail', { cursor => $more->{cursor} })->{data}, undef, 'each once');
 like(ask('shop', 'tail', { cursor => 'x' }), qr/^22P02 /, 'a cursor that is none');
 
+###############################################################################
+# What is rare is looked for in pieces of the log
+###############################################################################
+
+# So many deliveries of one event after another in the last hour, and before them one of another type.
+my $rare = $bmw->sql("SELECT bm_webhook.uuid_floor(now() - interval '2 hours')");
+$bmw->sql("INSERT INTO bm_webhook.event (id, xid, type, application, occurred_at, created_at, data)
+	SELECT id, '3', type, 'bank', now(), now(), '{}' FROM (SELECT '$rare'::uuid AS id, 'rare.order' AS type
+		UNION ALL SELECT bm_webhook.uuid_floor(now() - interval '1 hour' - n * interval '20 ms'), 'order.bulk' FROM generate_series(1, 41000) n) x");
+$bmw->sql("INSERT INTO bm_webhook.delivery (event_id, endpoint_id, status, attempts) SELECT id, $of_bank, CASE type WHEN 'rare.order' THEN 'failed' ELSE 'delivered' END, 1
+	FROM bm_webhook.event WHERE type IN ('rare.order', 'order.bulk')");
+$bmw->sql('ANALYZE bm_webhook.event, bm_webhook.delivery');
+for my $role (qw(operator bank))
+{
+	for my $filter ({ type => 'rare.order' }, { type => 'rare.*' }, { endpoint => $of_bank, type => 'rare.order' }, { error_class => 'none' })
+	{
+		my ($pieces, $found, $list) = (0, 0, { next => {} });
+		while ($list->{next} && $pieces++ < 9)
+		{
+			$list = ask($role, 'deliveries', { %$filter, %{ $list->{next} } });
+			$found += @{ $list->{rows} };
+			ok($list->{looked_back_to}, 'it says how far it has looked') if $list->{next};
+		}
+		is_deeply([ $pieces, $found ], [ 3, $filter->{type} ? 1 : 0 ], "$role: in three pieces, by " . join ' ', %$filter);
+	}
+	is(ask($role, 'deliveries', { status => 'failed', $_ ? ($_ => 'rare.order') : () })->{rows}[-1]{event}, $rare, "$role: the few that failed are found at once") for '', 'type';
+	is(scalar @{ ask($role, 'deliveries', { status => 'pending' })->{rows} }, 0, 'so is that none waits');
+}
+
 is(change('shop', 'delete_endpoint', { endpoint => $endpoint, dry_run => JSON::PP::true })->{waiting}, 0, 'what deleting would cancel');
 change('shop', 'delete_endpoint', { endpoint => $endpoint });
 is_deeply(ask('shop', 'endpoints')->{rows}, [], 'it is deleted');

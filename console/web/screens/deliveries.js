@@ -13,13 +13,14 @@ export function DeliveryList({ a, empty }) {
 	}, [newer]);
 	return html`<div class="buttons"><button type="button" aria-pressed=${!isLive} onClick=${() => setLive(!isLive)}>${isLive ? 'Pause' : 'Go on'}</button>
 		<button type="button" onClick=${() => { setNewer(0); list.again(); }}>${newer ? `${newer} newer` : 'Refresh'}</button></div>
-		<${Answer} of=${list}>${(answer) => html`${answer.rows.length === 0 ? html`<div class="notice">${empty ?? html`<p>None since ${time(answer.since)}.</p>`}</div>`
+		<${Answer} of=${list}>${(answer) => html`${answer.rows.length === 0 ? html`<div class="notice">${answer.looked_back_to ? html`<p>None since ${time(answer.looked_back_to)}.</p>` : empty ?? html`<p>None since ${time(answer.since)}.</p>`}</div>`
 			: html`<${Table} caption="Deliveries" head=${['Captured', 'Status', 'Type', 'Message', 'Endpoint', 'Attempts', 'HTTP', 'Took']}>
 				${answer.rows.map((row) => html`<tr key=${row.event + row.endpoint}><td><${Link} to=${deliveryPath(row.event, row.endpoint)}>${time(row.at)}</${Link}></td>
 					<td><${Status} is=${row.status} />${row.status === 'pending' && row.next_attempt_at ? html`<br /><span class="quiet">due ${time(row.next_attempt_at)}</span>` : null}</td><td>${row.type ?? '–'}</td>
 					<td>${row.message_id ? html`<${Link} to=${`/messages/${encodeURIComponent(row.message_id)}`}>${row.message_id}</${Link}>` : '–'}</td>
 					<td><${Link} to=${endpointPath(row.endpoint)}>${row.url ?? `deleted (${row.endpoint})`}</${Link}></td><td>${row.attempts}</td><td>${row.http_status ?? row.error_class ?? '–'}</td><td>${ms(row.ms)}</td></tr>`)}</${Table}>`}
-			<p>${answer.has_more ? html`<${Link} to=${withQuery({ before: answer.rows.at(-1).event, before_endpoint: answer.rows.at(-1).endpoint })}>Next 50</${Link}>`
+			<p>${answer.next ? html`<${Link} to=${withQuery({ before: answer.next.before, before_endpoint: String(answer.next.before_endpoint) })}>${answer.looked_back_to ? 'Look further back' : 'Next 50'}</${Link}>
+					${answer.looked_back_to && answer.rows.length > 0 ? html` <span class="quiet">These are all since ${time(answer.looked_back_to)}.</span>` : null}`
 				: html`<${Link} to=${withQuery({ until: answer.since, since: new Date(new Date(answer.since) - 86400000).toISOString(), before: '', before_endpoint: '' })}>Older: the day before</${Link}>`}</p>`}</${Answer}>`;
 }
 

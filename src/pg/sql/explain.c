@@ -29,7 +29,10 @@ static BmwStatement find = {
 	3,
 	{UUIDOID, OIDOID, BOOLOID}};
 
-/* What keeps an endpoint from being sent what it gets, is only said of what has not ended. */
+/*
+ * What keeps an endpoint from being sent what it gets, is only said of what has not ended. What the log has of the event
+ * is read once, and not for each endpoint.
+ */
 static BmwStatement explain = {
 	"SELECT x.id, x.reason IS NULL, coalesce(x.aside, x.reason, CASE WHEN x.status = 'canceled' THEN (SELECT d.error"
 	"   FROM bm_webhook.delivery d WHERE d.event_id = $1 AND d.endpoint_id = x.id)"
@@ -47,18 +50,16 @@ static BmwStatement explain = {
 	"    AND NOT bm_webhook_internal.opens_headers(p.id, p.credentials, p.credentials_key_id))"
 	"   THEN 'secret not readable' END), x.status"
 	" FROM (SELECT e.id, bm_webhook_internal.reason(e, v, a.muted_event_types) AS reason,"
-	"  e.paused_at IS NOT NULL OR EXISTS (SELECT FROM bm_webhook.paused)"
-	"   OR bm_webhook_internal.why_not_adopted() IS NOT NULL OR EXISTS"
-	"   (SELECT FROM bm_webhook.application o WHERE o.name = e.application AND o.paused_at IS NOT NULL) AS is_paused,"
-	"  (SELECT d.error FROM bm_webhook.delivery d JOIN bm_webhook.set_aside s ON s.event_id = d.event_id"
-	"    AND s.endpoint_id = d.endpoint_id WHERE d.event_id = $1 AND d.endpoint_id = e.id AND s.asked_by IS NOT NULL) AS aside,"
-	"  CASE WHEN EXISTS (SELECT FROM bm_webhook.set_aside s"
-	"    WHERE s.event_id = $1 AND s.endpoint_id = e.id) THEN 'set aside'"
-	"   ELSE (SELECT d.status FROM bm_webhook.delivery d"
-	"    WHERE d.event_id = $1 AND d.endpoint_id = e.id) END AS status"
+	"  e.paused_at IS NOT NULL OR o.paused_at IS NOT NULL OR g.is_paused AS is_paused,"
+	"  CASE WHEN s.asked_by IS NOT NULL THEN d.error END AS aside,"
+	"  CASE WHEN s.event_id IS NOT NULL THEN 'set aside' ELSE d.status END AS status"
 	"  FROM bm_webhook.event v LEFT JOIN bm_webhook.application a ON a.name = v.application"
-	"  CROSS JOIN bm_webhook.endpoint e WHERE v.id = $1 AND " BMW_OWNERSHIP
-	") x ORDER BY 2 DESC, 1",
+	"  CROSS JOIN (SELECT EXISTS (SELECT FROM bm_webhook.paused)"
+	"    OR bm_webhook_internal.why_not_adopted() IS NOT NULL AS is_paused OFFSET 0) g"
+	"  CROSS JOIN bm_webhook.endpoint e LEFT JOIN bm_webhook.application o ON o.name = e.application"
+	"  LEFT JOIN (SELECT * FROM bm_webhook.delivery x WHERE x.event_id = $1) d ON d.endpoint_id = e.id"
+	"  LEFT JOIN (SELECT * FROM bm_webhook.set_aside x WHERE x.event_id = $1) s ON s.endpoint_id = e.id"
+	"  WHERE v.id = $1 AND " BMW_OWNERSHIP ") x ORDER BY 2 DESC, 1",
 	3,
 	{UUIDOID, OIDOID, BOOLOID}};
 
