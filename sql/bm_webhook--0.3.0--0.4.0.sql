@@ -703,22 +703,57 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_period(jsonb) IS 'the period of a report; 22023';
+
+CREATE OR REPLACE FUNCTION bm_webhook_internal.console_counted(first date, last date) RETURNS jsonb
+	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('as_of', min(c.counted_at) FILTER (WHERE c.day > last - 4),
+		'days', count(*), 'is_counting', current_setting('bm_webhook.count_days', true)::boolean)
+	FROM bm_webhook_internal.counted_day c WHERE c.day BETWEEN first AND last
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_counted(date, date) IS
+	'how many of these days were counted, and when those were that change still';
+
+-- a: since, until (days that lie in the period, in UTC, as they were last counted), key (of data.metadata). By another
+-- key than the campaign nothing is counted: the rows are NULL, and an export counts.
 CREATE OR REPLACE FUNCTION bm_webhook.console_message_rates(a jsonb) RETURNS jsonb
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
-	SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]') FROM (SELECT m.* FROM bm_webhook_internal.console_period(a) p,
-		LATERAL bm_webhook.message_rate(p.since, p.until, coalesce(nullif(a ->> 'key', ''), 'campaign')) m
-		ORDER BY m.day DESC, m.messages DESC LIMIT 1000) r
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+		SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	p record = bm_webhook_internal.console_period(a);
+	first date = (p.since AT TIME ZONE 'UTC')::date;
+	last date = (p.until AT TIME ZONE 'UTC')::date;
+	rows jsonb;
+BEGIN
+	IF coalesce(nullif(a ->> 'key', ''), 'campaign') = 'campaign' THEN
+		SELECT coalesce(jsonb_agg(to_jsonb(m) || jsonb_build_object(
+				'delivered_rate', round(m.delivered / nullif(m.messages, 0)::numeric, 4),
+				'read_rate', round(m.read / nullif(m.delivered, 0)::numeric, 4)) ORDER BY m.day DESC, m.messages DESC), '[]')
+			INTO rows FROM (SELECT * FROM bm_webhook.message_day d WHERE d.day BETWEEN first AND last
+				ORDER BY d.day DESC, d.messages DESC LIMIT 1000) m;
+	END IF;
+	RETURN jsonb_build_object('rows', rows) || bm_webhook_internal.console_counted(first, last);
+END
 $$;
 COMMENT ON FUNCTION bm_webhook.console_message_rates(jsonb) IS
-	'what became of messages by application, channel, campaign and day; 22023';
+	'what became of messages by application, channel, campaign and day, as last counted; 22023';
+-- a: since, until
 CREATE OR REPLACE FUNCTION bm_webhook.console_delivery_rates(a jsonb) RETURNS jsonb
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
-	SELECT coalesce(jsonb_agg(to_jsonb(r) || jsonb_build_object('url', (SELECT bm_webhook_internal.console_url(e.url)
-			FROM bm_webhook.endpoint e WHERE e.id = r.endpoint_id))), '[]')
-	FROM (SELECT d.* FROM bm_webhook_internal.console_period(a) p,
-		LATERAL bm_webhook.delivery_rate(p.since, p.until) d ORDER BY d.hour DESC, d.events DESC LIMIT 2000) r
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+		SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	p record = bm_webhook_internal.console_period(a);
+	first date = (p.since AT TIME ZONE 'UTC')::date;
+	last date = (p.until AT TIME ZONE 'UTC')::date;
+BEGIN
+	RETURN bm_webhook_internal.console_counted(first, last) || jsonb_build_object('rows', (
+		SELECT coalesce(jsonb_agg(to_jsonb(r) || jsonb_build_object('url', (SELECT bm_webhook_internal.console_url(e.url)
+				FROM bm_webhook.endpoint e WHERE e.id = r.endpoint_id)) ORDER BY r.day DESC, r.events DESC), '[]')
+		FROM (SELECT * FROM bm_webhook.delivery_day d WHERE d.day BETWEEN first AND last
+			ORDER BY d.day DESC, d.events DESC LIMIT 1000) r));
+END
 $$;
-COMMENT ON FUNCTION bm_webhook.console_delivery_rates(jsonb) IS 'how events were delivered by endpoint and hour; 22023';
+COMMENT ON FUNCTION bm_webhook.console_delivery_rates(jsonb) IS
+	'how events were delivered by endpoint and day, as last counted; 22023';
 CREATE OR REPLACE FUNCTION bm_webhook_internal.console_csv(line json) RETURNS text
 	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT string_agg(coalesce('"' || replace(CASE WHEN c.value ~ E'^[=+@\t\r-]' AND c.value !~ '^-?[0-9.]+$'
@@ -1475,6 +1510,121 @@ GRANT USAGE ON SCHEMA bm_webhook, bm_webhook_internal TO pg_monitor;
 GRANT SELECT ON bm_webhook.stat_dispatcher, bm_webhook.stat_endpoint, bm_webhook.endpoint_health,
 	bm_webhook.endpoint_minute TO pg_monitor;
 GRANT EXECUTE ON FUNCTION bm_webhook.latency(bigint, timestamptz, float8) TO pg_monitor;
+-------------------------------------------------------------------------------
+-- Days: what became of messages and deliveries, counted by the keeper, so that reports need not read the log
+-------------------------------------------------------------------------------
+
+CREATE TABLE bm_webhook.message_day (
+	day date NOT NULL,
+	application text,
+	channel text,
+	campaign text,
+	messages bigint NOT NULL,
+	sent bigint NOT NULL,
+	delivered bigint NOT NULL,
+	read bigint NOT NULL,
+	failed bigint NOT NULL,
+	canceled bigint NOT NULL,
+	median_time_to_deliver interval,
+	p95_time_to_deliver interval,
+	median_time_to_read interval,
+	p95_time_to_read interval
+);
+CREATE INDEX message_day_day_idx ON bm_webhook.message_day (day, messages);
+CREATE INDEX message_day_application_idx ON bm_webhook.message_day (application, day);
+COMMENT ON TABLE bm_webhook.message_day IS
+	'message_rate() by campaign of each of the last 32 days (UTC), as it was last counted; kept as long as the log';
+
+CREATE TABLE bm_webhook.delivery_day (
+	endpoint_id bigint NOT NULL,
+	day date NOT NULL,
+	events bigint NOT NULL,
+	delivered bigint NOT NULL,
+	failed bigint NOT NULL,
+	canceled bigint NOT NULL,
+	pending bigint NOT NULL,
+	retries bigint NOT NULL,
+	worst_p95_latency interval,
+	PRIMARY KEY (endpoint_id, day)
+);
+CREATE INDEX delivery_day_day_idx ON bm_webhook.delivery_day (day, events);
+COMMENT ON TABLE bm_webhook.delivery_day IS
+	'delivery_rate() of each endpoint and each of the last 32 days (UTC), as it was last counted; kept as long as the log';
+COMMENT ON COLUMN bm_webhook.delivery_day.worst_p95_latency IS 'the 95th percentile of its worst hour';
+
+CREATE TABLE bm_webhook_internal.counted_day (
+	day date PRIMARY KEY,
+	counted_at timestamptz NOT NULL,
+	took interval NOT NULL
+);
+COMMENT ON TABLE bm_webhook_internal.counted_day IS
+	'when message_day and delivery_day were last counted, and how long it took';
+ALTER TABLE bm_webhook.message_day OWNER TO bm_webhook;
+ALTER TABLE bm_webhook.delivery_day OWNER TO bm_webhook;
+ALTER TABLE bm_webhook_internal.counted_day OWNER TO bm_webhook;
+
+ALTER TABLE bm_webhook.message_day ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bm_webhook.delivery_day ENABLE ROW LEVEL SECURITY;
+CREATE POLICY member ON bm_webhook.message_day USING (bm_webhook_internal.sees_all('bm_webhook.message_day')
+	OR application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(false)));
+CREATE POLICY member ON bm_webhook.delivery_day USING (bm_webhook_internal.sees_all('bm_webhook.delivery_day')
+	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
+
+-- Statuses still come for some days: so the three days before are counted again each six hours. Where counting takes
+-- longer than a second, it takes a hundredth of the time at most, and a tenth as long as there are days that never were.
+CREATE OR REPLACE FUNCTION bm_webhook_internal.day_to_count() RETURNS date
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT d.day FROM (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date - n AS day, n FROM generate_series(0, 31) n) d
+		LEFT JOIN bm_webhook_internal.counted_day c ON c.day = d.day
+	WHERE current_setting('bm_webhook.count_days', true)::boolean
+		AND (c.day IS NULL OR d.n > 0 AND c.counted_at < (d.day + 1)::timestamp AT TIME ZONE 'UTC'
+			OR c.counted_at < (d.day + 4)::timestamp AT TIME ZONE 'UTC'
+				AND c.counted_at < clock_timestamp() - CASE d.n WHEN 0 THEN interval '5 min' ELSE interval '6 hours' END)
+		AND NOT EXISTS (SELECT FROM bm_webhook_internal.counted_day l
+			WHERE l.took > interval '1 s'
+				AND l.counted_at + l.took > clock_timestamp() - CASE WHEN c.day IS NULL THEN 10 ELSE 100 END * l.took)
+	ORDER BY c.counted_at NULLS FIRST, d.n LIMIT 1
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.day_to_count() IS 'which day (UTC) is to be counted now; NULL: none';
+
+-- Nothing is written before all is counted: a transaction that writes for long holds up those who follow what commits.
+CREATE OR REPLACE FUNCTION bm_webhook_internal.count_day() RETURNS boolean
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	began timestamptz = clock_timestamp();
+	counted date = bm_webhook_internal.day_to_count();
+	since timestamptz = counted::timestamp AT TIME ZONE 'UTC';
+	until timestamptz = (counted + 1)::timestamp AT TIME ZONE 'UTC';
+	log_begins date;
+	messages bm_webhook.message_day[];
+	deliveries bm_webhook.delivery_day[];
+BEGIN
+	IF counted IS NULL THEN
+		RETURN false;
+	END IF;
+	log_begins = (coalesce(bm_webhook.uuid_time((SELECT e.id FROM bm_webhook.event e ORDER BY e.id LIMIT 1)), began)
+		AT TIME ZONE 'UTC')::date;
+	messages = ARRAY(SELECT (counted, r.application, r.channel, r.campaign, r.messages, r.sent, r.delivered, r.read,
+			r.failed, r.canceled, r.median_time_to_deliver, r.p95_time_to_deliver, r.median_time_to_read,
+			r.p95_time_to_read)::bm_webhook.message_day
+		FROM bm_webhook.message_rate(since, until) r);
+	deliveries = ARRAY(SELECT (r.endpoint_id, counted, sum(r.events), sum(r.delivered), sum(r.failed), sum(r.canceled),
+			sum(r.pending), sum(r.retries), max(r.p95_latency))::bm_webhook.delivery_day
+		FROM bm_webhook.delivery_rate(since, until) r GROUP BY r.endpoint_id);
+	DELETE FROM bm_webhook.message_day m WHERE m.day = counted OR m.day < log_begins;
+	DELETE FROM bm_webhook.delivery_day d WHERE d.day = counted OR d.day < log_begins;
+	DELETE FROM bm_webhook_internal.counted_day c WHERE c.day = counted OR c.day < counted - 40;
+	INSERT INTO bm_webhook.message_day SELECT * FROM unnest(messages);
+	INSERT INTO bm_webhook.delivery_day SELECT * FROM unnest(deliveries);
+	INSERT INTO bm_webhook_internal.counted_day VALUES (counted, began, clock_timestamp() - began);
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.count_day() IS 'counts the day that is to be counted now; false: there is none';
+REVOKE ALL ON bm_webhook.message_day, bm_webhook.delivery_day, bm_webhook_internal.counted_day FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION bm_webhook.message_rate(timestamptz, timestamptz, text),
+	bm_webhook.delivery_rate(timestamptz, timestamptz) TO bm_webhook;
+
 -- Retention: whole partitions go, and what is in the default ones comes into its days.
 CREATE OR REPLACE FUNCTION bm_webhook_internal.partitions(OUT parent name, OUT name name, OUT since timestamptz,
 	OUT until timestamptz) RETURNS SETOF record
@@ -1700,6 +1850,7 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.is_upkeep_due(retention interval)
 			WHERE r.event_id < bm_webhook.uuid_floor(clock_timestamp() - retention))
 		OR retention > interval '0' AND EXISTS (SELECT FROM bm_webhook.operation o
 			WHERE o.ended_at < clock_timestamp() - retention)
+		OR bm_webhook_internal.day_to_count() IS NOT NULL
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.is_upkeep_due(interval) IS 'is there anything for the keeper to do?';
 CREATE OR REPLACE FUNCTION bm_webhook_internal.empty_default(parent text, name text, since timestamptz, until timestamptz)
@@ -1798,6 +1949,7 @@ BEGIN
 	GET DIAGNOSTICS forgotten = ROW_COUNT;
 	DELETE FROM bm_webhook.application a WHERE a.deleted_at < before
 		AND NOT EXISTS (SELECT FROM bm_webhook.endpoint p WHERE p.application = a.name)
+		AND NOT EXISTS (SELECT FROM bm_webhook.message_day m WHERE m.application = a.name)
 		AND (SELECT count(*) <= 10000 AND NOT coalesce(bool_or(e.application = a.name), false)
 			FROM (SELECT x.application FROM bm_webhook.event x LIMIT 10001) e);
 	RETURN forgotten;
@@ -1924,7 +2076,7 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS 
 		('application', '{}'::text[]), ('endpoint', '{}'), ('endpoint_state', '{}'),
 		('endpoint_secret', '{secret}'), ('event', '{}'),
 		('delivery', '{}'), ('failed_attempt', '{}'), ('redelivery', '{}'), ('set_aside', '{}'), ('operation', '{}'),
-		('cursor', '{}'), ('event_type', '{}'), ('endpoint_minute', '{}')
+		('cursor', '{}'), ('event_type', '{}'), ('endpoint_minute', '{}'), ('message_day', '{}'), ('delivery_day', '{}')
 	), written (relation, command, without) AS (VALUES
 		('endpoint', 'INSERT',
 			'{id,created_at,updated_at,deleted_at,events_since,paused_at,credentials,credentials_key_id,use_proxy}'::text[]),
@@ -2096,7 +2248,7 @@ GRANT EXECUTE ON FUNCTION bm_webhook_internal.console_since, bm_webhook_internal
 	bm_webhook_internal.console_deliveries_floor, bm_webhook_internal.console_deliveries_sql,
 	bm_webhook_internal.console_event,
 	bm_webhook_internal.console_partitions, bm_webhook_internal.console_period, bm_webhook_internal.console_csv,
-	bm_webhook_internal.console_export_sql
+	bm_webhook_internal.console_counted, bm_webhook_internal.console_export_sql
 	TO PUBLIC;
 
 -- What users have granted on what this step grants on is not shipped with it: else pg_dump would leave it out.

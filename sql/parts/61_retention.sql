@@ -118,6 +118,7 @@ CREATE FUNCTION bm_webhook_internal.is_upkeep_due(retention interval) RETURNS bo
 			WHERE r.event_id < bm_webhook.uuid_floor(clock_timestamp() - retention))
 		OR retention > interval '0' AND EXISTS (SELECT FROM bm_webhook.operation o
 			WHERE o.ended_at < clock_timestamp() - retention)
+		OR bm_webhook_internal.day_to_count() IS NOT NULL
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.is_upkeep_due(interval) IS 'is there anything for the keeper to do?';
 
@@ -226,6 +227,7 @@ BEGIN
 	GET DIAGNOSTICS forgotten = ROW_COUNT;
 	DELETE FROM bm_webhook.application a WHERE a.deleted_at < before
 		AND NOT EXISTS (SELECT FROM bm_webhook.endpoint p WHERE p.application = a.name)
+		AND NOT EXISTS (SELECT FROM bm_webhook.message_day m WHERE m.application = a.name)
 		AND (SELECT count(*) <= 10000 AND NOT coalesce(bool_or(e.application = a.name), false)
 			FROM (SELECT x.application FROM bm_webhook.event x LIMIT 10001) e);
 	RETURN forgotten;

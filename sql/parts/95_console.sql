@@ -528,24 +528,56 @@ END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_period(jsonb) IS 'the period of a report; 22023';
 
--- a: since, until, key (of data.metadata)
+CREATE FUNCTION bm_webhook_internal.console_counted(first date, last date) RETURNS jsonb
+	LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('as_of', min(c.counted_at) FILTER (WHERE c.day > last - 4),
+		'days', count(*), 'is_counting', current_setting('bm_webhook.count_days', true)::boolean)
+	FROM bm_webhook_internal.counted_day c WHERE c.day BETWEEN first AND last
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_counted(date, date) IS
+	'how many of these days were counted, and when those were that change still';
+
+-- a: since, until (days that lie in the period, in UTC, as they were last counted), key (of data.metadata). By another
+-- key than the campaign nothing is counted: the rows are NULL, and an export counts.
 CREATE FUNCTION bm_webhook.console_message_rates(a jsonb) RETURNS jsonb
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
-	SELECT coalesce(jsonb_agg(to_jsonb(r)), '[]') FROM (SELECT m.* FROM bm_webhook_internal.console_period(a) p,
-		LATERAL bm_webhook.message_rate(p.since, p.until, coalesce(nullif(a ->> 'key', ''), 'campaign')) m
-		ORDER BY m.day DESC, m.messages DESC LIMIT 1000) r
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+		SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	p record = bm_webhook_internal.console_period(a);
+	first date = (p.since AT TIME ZONE 'UTC')::date;
+	last date = (p.until AT TIME ZONE 'UTC')::date;
+	rows jsonb;
+BEGIN
+	IF coalesce(nullif(a ->> 'key', ''), 'campaign') = 'campaign' THEN
+		SELECT coalesce(jsonb_agg(to_jsonb(m) || jsonb_build_object(
+				'delivered_rate', round(m.delivered / nullif(m.messages, 0)::numeric, 4),
+				'read_rate', round(m.read / nullif(m.delivered, 0)::numeric, 4)) ORDER BY m.day DESC, m.messages DESC), '[]')
+			INTO rows FROM (SELECT * FROM bm_webhook.message_day d WHERE d.day BETWEEN first AND last
+				ORDER BY d.day DESC, d.messages DESC LIMIT 1000) m;
+	END IF;
+	RETURN jsonb_build_object('rows', rows) || bm_webhook_internal.console_counted(first, last);
+END
 $$;
 COMMENT ON FUNCTION bm_webhook.console_message_rates(jsonb) IS
-	'what became of messages by application, channel, campaign and day; 22023';
+	'what became of messages by application, channel, campaign and day, as last counted; 22023';
 -- a: since, until
 CREATE FUNCTION bm_webhook.console_delivery_rates(a jsonb) RETURNS jsonb
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
-	SELECT coalesce(jsonb_agg(to_jsonb(r) || jsonb_build_object('url', (SELECT bm_webhook_internal.console_url(e.url)
-			FROM bm_webhook.endpoint e WHERE e.id = r.endpoint_id))), '[]')
-	FROM (SELECT d.* FROM bm_webhook_internal.console_period(a) p,
-		LATERAL bm_webhook.delivery_rate(p.since, p.until) d ORDER BY d.hour DESC, d.events DESC LIMIT 2000) r
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+		SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+	p record = bm_webhook_internal.console_period(a);
+	first date = (p.since AT TIME ZONE 'UTC')::date;
+	last date = (p.until AT TIME ZONE 'UTC')::date;
+BEGIN
+	RETURN bm_webhook_internal.console_counted(first, last) || jsonb_build_object('rows', (
+		SELECT coalesce(jsonb_agg(to_jsonb(r) || jsonb_build_object('url', (SELECT bm_webhook_internal.console_url(e.url)
+				FROM bm_webhook.endpoint e WHERE e.id = r.endpoint_id)) ORDER BY r.day DESC, r.events DESC), '[]')
+		FROM (SELECT * FROM bm_webhook.delivery_day d WHERE d.day BETWEEN first AND last
+			ORDER BY d.day DESC, d.events DESC LIMIT 1000) r));
+END
 $$;
-COMMENT ON FUNCTION bm_webhook.console_delivery_rates(jsonb) IS 'how events were delivered by endpoint and hour; 22023';
+COMMENT ON FUNCTION bm_webhook.console_delivery_rates(jsonb) IS
+	'how events were delivered by endpoint and day, as last counted; 22023';
 
 -- Spreadsheets compute what begins with one of = + - @.
 CREATE FUNCTION bm_webhook_internal.console_csv(line json) RETURNS text

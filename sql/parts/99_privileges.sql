@@ -30,7 +30,8 @@ GRANT INSERT (endpoint_id, pending, retrying) ON bm_webhook_internal.pending_cha
 -- The extension's own: what its dispatchers and definers call.
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA bm_webhook_internal TO bm_webhook;
 GRANT EXECUTE ON FUNCTION bm_webhook.uuid_floor(timestamptz), bm_webhook.uuid_time(uuid),
-	bm_webhook.redeliver(uuid, bigint) TO bm_webhook;
+	bm_webhook.redeliver(uuid, bigint), bm_webhook.message_rate(timestamptz, timestamptz, text),
+	bm_webhook.delivery_rate(timestamptz, timestamptz) TO bm_webhook;
 -- These do nothing that their caller could not do himself.
 GRANT EXECUTE ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea),
 	bm_webhook.verify(jsonb, bytea, text, interval), bm_webhook.verify(jsonb, text, text, interval),
@@ -57,5 +58,5 @@ GRANT EXECUTE ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea),
 		bm_webhook_internal.console_deliveries_floor, bm_webhook_internal.console_deliveries_sql,
 		bm_webhook_internal.console_event,
 		bm_webhook_internal.console_partitions, bm_webhook_internal.console_period, bm_webhook_internal.console_csv,
-		bm_webhook_internal.console_export_sql
+		bm_webhook_internal.console_counted, bm_webhook_internal.console_export_sql
 	TO PUBLIC;

@@ -35,6 +35,7 @@ $bmw->sql("SELECT bm_webhook.redeliver('$event{shop}', $all)");
 $bmw->sql("UPDATE bm_webhook.endpoint SET enabled = true WHERE application IS NOT NULL");    # paused: nothing is sent
 $bmw->sql(qq{INSERT INTO bm_webhook.set_aside (event_id, endpoint_id, cause, sqlstate, status, attempts, is_failed_attempt, is_exhausted)
 	SELECT id, e, 'c', '23514', 'failed', 1, false, false FROM bm_webhook.event, unnest('{$endpoint{shop},$endpoint{bank},$all}'::bigint[]) e WHERE type = 'webhook.ping'});
+$bmw->sql('DELETE FROM bm_webhook_internal.counted_day; SELECT bm_webhook_internal.count_day()');
 my %secret = map { $_ => $bmw->sql("SELECT id FROM bm_webhook.endpoint_secret WHERE endpoint_id = $endpoint{$_}") } qw(shop bank);
 
 # What it ends with, undone; and the message.
@@ -152,9 +153,9 @@ is((attempts("SELECT bm_webhook.emit('a.b', '{}', endpoint => $endpoint{shop})",
 my $by_endpoint = 'endpoint_id IN (SELECT id FROM bm_webhook.endpoint WHERE application = :a)';
 my %rows = (
 	application => 'name = :a', endpoint => 'application = :a', (map { $_ => $by_endpoint } qw(endpoint_state endpoint_secret delivery failed_attempt redelivery set_aside attempt
-		delivery_rate endpoint_pace endpoint_minute stat_endpoint endpoint_health)),
+		delivery_rate delivery_day endpoint_pace endpoint_minute stat_endpoint endpoint_health)),
 	event => "application = :a OR $by_endpoint", operation => "application = :a OR $by_endpoint", backlog => 'application = :a',
-	message_state => 'application = :a', message_rate => 'application = :a', event_type => 'true', cursor => 'true', paused => '', status_map => '', watch_list => '', stat_dispatcher => '', partition_list => '');
+	message_state => 'application = :a', message_day => 'application = :a', message_rate => 'application = :a', event_type => 'true', cursor => 'true', paused => '', status_map => '', watch_list => '', stat_dispatcher => '', partition_list => '');
 my @relations = split /\n/, $bmw->sql(q{SELECT relname FROM pg_class WHERE relnamespace = 'bm_webhook'::regnamespace AND relkind IN ('r', 'p', 'v') ORDER BY 1});
 is_deeply(\@relations, [ sort keys %rows ], 'every table and view is in the table');
 $bmw->sql(q{CREATE FUNCTION rows_for(role text, query text) RETURNS text LANGUAGE plpgsql AS $$

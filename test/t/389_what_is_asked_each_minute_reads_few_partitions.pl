@@ -7,7 +7,7 @@ use warnings FATAL => 'all';
 use BmWebhook;
 use Test::More;
 
-my $bmw = BmWebhook->new(conf => "bm_webhook.enabled = off\n");
+my $bmw = BmWebhook->new(conf => "bm_webhook.enabled = off\nbm_webhook.count_days = off\n");
 my $may = sub { $bmw->sql("SELECT bm_webhook_internal.may_have_upkeep('$_[0]')") };
 
 # Days that are over and closed, as the keeper leaves them.

@@ -95,8 +95,11 @@ ok((grep { $_->{name} eq 'message.sent' && $_->{example} } @{ ask('shop', 'event
 is_deeply(ask('shop', 'session')->{applications}, ['shop'], 'who he is');
 like(ask('shop', 'system'), qr/^42501 /, 'the system is for operators');
 ok(ask('operator', 'system')->{$_}, "with $_") for qw(dispatchers settings partitions cursors oldest_event);
-is(ask('shop', 'delivery_rates')->[0]{failed}, 60, 'rates of delivery');
-is_deeply(ask('shop', 'message_rates'), [], 'rates of messages: it has none');
+$bmw->sql(q{DELETE FROM bm_webhook_internal.counted_day; SELECT bm_webhook_internal.count_day()});
+is(ask('shop', 'delivery_rates')->{rows}[0]{failed}, 60, 'rates of delivery');
+is_deeply(ask('shop', 'message_rates')->{rows}, [], 'rates of messages: it has none');
+is(ask('shop', 'message_rates', { key => 'template' })->{rows}, undef, 'nothing is counted by another key');
+ok(ask('shop', $_)->{as_of}, "$_: as of when") for qw(message_rates delivery_rates);
 like(ask('shop', 'message_rates', { since => '2020-01-01' }), qr/^22023 /, 'a period that is too long');
 like(ask('stranger', $_), qr/^42501 /, "a stranger: $_") for qw(session overview hour deliveries export tail);
 

@@ -2,8 +2,9 @@
  * pg/dispatch/keeper.c - the process that keeps the log in order, and ends when that is done.
  *
  * What the default partitions have gets partitions of its own, what has expired is archived
- * and dropped, what is over is left to autovacuum. Each step is a transaction of its own; one
- * that meets somebody's lock gives way, and is made again when the next keeper is started.
+ * and dropped, what is over is left to autovacuum; then days are counted for reports. Each step
+ * is a transaction of its own; one that meets somebody's lock gives way, and is made again when
+ * the next keeper is started.
  */
 #include "postgres.h"
 
@@ -41,8 +42,9 @@ typedef struct Keeper
 	bool is_current; /* the extension has the version of the library */
 	bool has_emptied;
 	int64 forgotten;
-	char *command; /* of the archive */
-	char *waits;   /* why what it is at work on stays */
+	bool has_counted; /* a day, and there may be another */
+	char *command;	  /* of the archive */
+	char *waits;	  /* why what it is at work on stays */
 	int dropped;
 	TimestampTz dropped_until;
 	int kept;
@@ -69,6 +71,7 @@ static void archive(void *context);
 static void note_kept(Keeper *keeper);
 static void forget(void *context);
 static void end_drops(void *context);
+static void count_day(void *context);
 static bool try(Keeper *keeper, BmwWork work, const char *what);
 static void report(Keeper *keeper);
 static const char *problem(Keeper *keeper);
@@ -150,6 +153,9 @@ keep(Keeper *keeper)
 	while (try(keeper, forget, "delete what has expired") && keeper->forgotten >= FORGET_AT_ONCE);
 	if (keeper->seen != NULL)
 		(void) try(keeper, end_drops, "write how far drop_before() has got");
+	do
+		keeper->has_counted = false;
+	while (try(keeper, count_day, "count a day for reports") && keeper->has_counted);
 	report(keeper);
 }
 
@@ -290,6 +296,12 @@ end_drops(void *context)
 	const Keeper *keeper = context;
 
 	bmw_store_end_drops(keeper->failure != NULL || keeper->is_locked, keeper->seen);
+}
+
+static void
+count_day(void *context)
+{
+	((Keeper *) context)->has_counted = bmw_store_count_day();
 }
 
 static bool

@@ -36,6 +36,7 @@ static BmwStatement forget_expired = {
 static BmwStatement current_snapshot = {"SELECT pg_catalog.pg_current_snapshot()::text"};
 static BmwStatement end_drops = {
 	"SELECT bm_webhook_internal.end_drops($1, $2::pg_snapshot)", 2, {BOOLOID, TEXTOID}};
+static BmwStatement count_day = {"SELECT bm_webhook_internal.count_day()"};
 
 static BmwSqlRow run(BmwStatement *statement, Datum *values);
 static void read_task(const BmwSqlRow *row, BmwTask *task);
@@ -102,6 +103,14 @@ void
 bmw_store_end_drops(bool has_failed, const char *seen)
 {
 	(void) run(&end_drops, (Datum[]){BoolGetDatum(has_failed), CStringGetTextDatum(seen)});
+}
+
+bool
+bmw_store_count_day(void)
+{
+	BmwSqlRow row = run(&count_day, NULL);
+
+	return bmw_sql_bool(&row, 1);
 }
 
 const char *

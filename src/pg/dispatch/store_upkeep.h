@@ -39,6 +39,8 @@ extern void bmw_store_close_partition(const BmwTask *task);
 extern int64 bmw_store_forget_expired(int retention, int most);
 /* Of what drop_before() was asked for and was seen then. */
 extern void bmw_store_end_drops(bool has_failed, const char *seen);
+/* Counts one day for reports; false: none is to be counted now. */
+extern bool bmw_store_count_day(void);
 /* By this transaction so far. */
 extern const char *bmw_store_what_is_seen(void);
 /* Hands it to the command, in the format jsonl or csv. Nothing happens when it is empty. As a superuser. */

@@ -20,6 +20,7 @@
 bool bmw_enabled = true;
 bool bmw_require_https = true;
 bool bmw_verify_endpoints = false;
+bool bmw_count_days = true;
 char *bmw_allowed_networks = NULL;
 char *bmw_denied_networks = NULL;
 char *bmw_allowed_ports = NULL;
@@ -77,6 +78,8 @@ static bool check_archive_format(char **newval, void **extra, GucSource source);
 static bool check_partition_interval(char **newval, void **extra, GucSource source);
 
 static const BoolSetting bool_settings[] = {
+	{"bm_webhook.count_days", "Counts for reports what became of each day, in the background.",
+	 &bmw_count_days, true},
 	{"bm_webhook.enabled", "Sends webhooks; off: they are captured and wait.", &bmw_enabled, true},
 	{"bm_webhook.require_https", "Refuses endpoints whose URL is not https.", &bmw_require_https,
 	 true},

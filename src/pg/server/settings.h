@@ -11,6 +11,7 @@
 extern bool bmw_enabled;		   /* off: dispatchers send nothing, capture goes on */
 extern bool bmw_require_https;	   /* endpoints must be https */
 extern bool bmw_verify_endpoints;  /* they must prove that their URL is their own */
+extern bool bmw_count_days;		   /* for reports; asked by SQL */
 extern char *bmw_allowed_networks; /* superuser opens these */
 extern char *bmw_denied_networks;  /* denied whatever else says */
 extern char *bmw_allowed_ports;
