@@ -1,5 +1,5 @@
-# When max_worker_processes leaves no place for a dispatcher, the server's log says
-# so once, with the database's name, and says when there is one.
+# When max_worker_processes leaves no place for the dispatchers of a database, the server's log says
+# so once, with the database's name, and says once when they have one.
 
 use strict;
 use warnings FATAL => 'all';
@@ -7,8 +7,8 @@ use warnings FATAL => 'all';
 use BmWebhook;
 use Test::More;
 
-# one for PostgreSQL itself, one for the launcher, one for a dispatcher
-my $bmw = BmWebhook->new(conf => "max_worker_processes = 3\n");
+# one for PostgreSQL itself, one for the launcher, two for dispatchers
+my $bmw = BmWebhook->new(conf => "max_worker_processes = 4\nbm_webhook.shards = 2\n");
 
 sub lines
 {
@@ -24,11 +24,12 @@ $bmw->endpoint('/ok/second', database => 'second');
 my $event = $bmw->emit('test.second', database => 'second');
 
 wait_until('the log says that it has no worker', sub { lines('bm_webhook has no background worker for database "second"') });
-is($bmw->status('state', 'second'), 'no worker', 'as status() does');
+is($bmw->status('DISTINCT state', 'second'), 'no worker', 'as status() does');
 is(lines('bm_webhook has got a background worker'), 0, 'it has none');
 
 $bmw->sql('DROP EXTENSION bm_webhook CASCADE');
 $bmw->wait_for_delivery($event, 'second');
+$bmw->wait_for_sql('both run', q{SELECT count(*) = 2 FROM bm_webhook.status() WHERE database = 'second' AND state = 'running'}, 'second');
 is(lines('bm_webhook has got a background worker for database "second"'), 1, 'the log says when it has one');
 is(lines('bm_webhook has no background worker'), 1, 'and said once that it had none');
 

@@ -11,8 +11,10 @@
 #define CLOCK_JUMP_US (10 * SECOND_US)
 
 void
-bmw_clock_log_jump(int64 elapsed_us, int64 true_us, int64 back_us)
+bmw_clock_log_jump(int shard, int64 elapsed_us, int64 true_us, int64 back_us)
 {
+	if (shard != 0)
+		return;
 	if (back_us > 0)
 		ereport(LOG, errmsg("the clock has gone back by %" PRId64 " s", back_us / SECOND_US),
 				errdetail("bm_webhook's dispatcher plans anew."));

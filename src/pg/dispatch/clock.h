@@ -18,7 +18,10 @@ bmw_clock_us(void)
 	return (int64) INSTR_TIME_GET_MICROSEC(now);
 }
 
-/* So much time has passed by the clock that is set, and so much in truth; it has gone back by back_us. */
-extern void bmw_clock_log_jump(int64 elapsed_us, int64 true_us, int64 back_us);
+/*
+ * So much time has passed by the clock that is set, and so much in truth; it has gone back by back_us.
+ * One dispatcher of a database says so.
+ */
+extern void bmw_clock_log_jump(int shard, int64 elapsed_us, int64 true_us, int64 back_us);
 
 #endif

@@ -266,7 +266,7 @@ update_now(BmwCycle *cycle)
 	if (cycle->scheduler == NULL)
 		return;
 	back_us = bmw_scheduler_set_time(cycle->scheduler, now_us);
-	bmw_clock_log_jump(elapsed_us, true_us, back_us);
+	bmw_clock_log_jump(cycle->slot->shard, elapsed_us, true_us, back_us);
 	bmw_partitions_shift(&cycle->partitions, back_us);
 	cycle->keys.look_at_us -= back_us;
 	bmw_tally_shift(&cycle->tally, back_us);

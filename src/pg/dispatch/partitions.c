@@ -100,11 +100,8 @@ judge(void *context)
 		partitions->now_us + (is_lacking ? LACKING_MINUTES : LOOK_MINUTES) * MINUTE_US;
 	if (is_lacking && !partitions->has_lacked)
 		partitions->look_at_us = partitions->now_us + SECOND_US;
-	else if (partitions->is_lacking != is_lacking)
-	{
+	else if (bmw_shmem_lacks_partitions(partitions->slot, is_lacking))
 		log_lack(missing);
-		partitions->is_lacking = is_lacking;
-	}
 	partitions->has_lacked = is_lacking;
 }
 

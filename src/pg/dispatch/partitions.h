@@ -16,7 +16,6 @@ typedef struct BmwPartitions
 	int64 look_at_us; /* the next look whether some must be made */
 	BmwStreak streak; /* of failures, of what is not needed to go on */
 	bool has_made_one;
-	bool is_lacking; /* some could not be made, which was logged */
 	bool has_lacked; /* at the last look; the table may only have been busy */
 	bool has_extension;
 	int64 now_us;

@@ -15,6 +15,7 @@
 #include "access/xlog.h"
 #include "pg/dispatch/clock.h"
 #include "pg/dispatch/store.h"
+#include "pg/server/troubles.h"
 #include "storage/condition_variable.h"
 #include "storage/ipc.h"
 
@@ -146,7 +147,7 @@ write_due(BmwRecorder *recorder)
 			bmw_flush_attempted(&recorder->flush, attempt(recorder, &at_hand));
 	if (recorder->flush.result == BMW_WRITING_DONE ||
 		recorder->flush.result == BMW_WRITING_UNFINISHED)
-		bmw_transaction_recovered(&recorder->streak);
+		bmw_transaction_recovered(recorder->slot, &recorder->streak);
 	duration_us = bmw_clock_us() - start_us;
 	bmw_statistics_add(recorder->statistics, records, length, recorder->flush.result, duration_us);
 	bmw_scheduler_records_done(recorder->scheduler, recorder->flush.result, XactLastCommitEnd,
@@ -262,11 +263,12 @@ note_locked(BmwRecorder *recorder)
 	if (streak->length++ == 0)
 		streak->since = now;
 	bmw_shmem_error(recorder->slot, what);
-	if (streak->is_told || !TimestampDifferenceExceeds(streak->since, now, LOCKED_LOG_MS))
+	if (!streak->is_noted && !TimestampDifferenceExceeds(streak->since, now, LOCKED_LOG_MS))
 		return;
-	streak->is_told = true;
-	ereport(LOG, errmsg("bm_webhook cannot write to its log: %s", what),
-			errhint("It tries again; what is in memory is kept."));
+	if (bmw_troubles_note(recorder->slot, !streak->is_noted, ERRCODE_LOCK_NOT_AVAILABLE))
+		ereport(LOG, errmsg("bm_webhook cannot write to its log: %s", what),
+				errhint("It tries again; what is in memory is kept."));
+	streak->is_noted = true;
 }
 
 static void

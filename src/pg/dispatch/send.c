@@ -173,7 +173,7 @@ tell_places(BmwSender *sender)
 	const int places = bmw_descriptors_max_in_flight();
 	const int cut_to = places < bmw_max_in_flight ? places : 0;
 
-	if (cut_to != 0 && cut_to != sender->cut_to)
+	if (cut_to != 0 && cut_to != sender->cut_to && sender->slot->shard == 0)
 		ereport(LOG,
 				errmsg("bm_webhook.max_in_flight is %d, but there are file descriptors for %d",
 					   bmw_max_in_flight, places),

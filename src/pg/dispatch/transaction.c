@@ -15,6 +15,7 @@
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "pg/server/troubles.h"
 #include "pg/sql/insert.h"
 #include "pg/sql/statement.h"
 #include "pgstat.h"
@@ -93,7 +94,7 @@ bmw_transaction_run(BmwSlot *slot, BmwStreak *streak, BmwWork work, void *contex
 	if (result == BMW_TRANSACTION_FAILED)
 		bmw_transaction_report(slot, streak);
 	else
-		bmw_transaction_recovered(streak);
+		bmw_transaction_recovered(slot, streak);
 	return result;
 }
 
@@ -149,11 +150,11 @@ bmw_transaction_report(BmwSlot *slot, BmwStreak *streak)
 {
 	if (streak->length++ == 0)
 		streak->since = GetCurrentTimestamp();
-	if (!streak->is_told)
+	if (bmw_troubles_note(slot, !streak->is_noted, last_error.sqlstate))
 		ereport(LOG, errmsg("bm_webhook could not work on its tables: %s", last_error.message),
 				errdetail_internal("SQLSTATE %s.", unpack_sql_state(last_error.sqlstate)),
 				errhint("It tries again; what is in memory is kept."));
-	streak->is_told = true;
+	streak->is_noted = true;
 	if (last_error.kind == BMW_ERROR_OF_PROCESS || last_error.kind == BMW_ERROR_INTERNAL)
 		streak->mendable++;
 	else
@@ -162,9 +163,9 @@ bmw_transaction_report(BmwSlot *slot, BmwStreak *streak)
 }
 
 void
-bmw_transaction_recovered(BmwStreak *streak)
+bmw_transaction_recovered(BmwSlot *slot, BmwStreak *streak)
 {
-	if (streak->is_told)
+	if (bmw_troubles_done(slot, streak->is_noted))
 		ereport(LOG, errmsg("bm_webhook works on its tables again"));
 	*streak = (BmwStreak){0};
 }

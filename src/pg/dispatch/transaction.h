@@ -40,7 +40,7 @@ typedef struct BmwStreak
 	int length;
 	int mendable; /* the last of them, that a new process may mend */
 	TimestampTz since;
-	bool is_told; /* in the server's log */
+	bool is_noted; /* as a trouble of the database */
 } BmwStreak;
 
 /*
@@ -60,10 +60,13 @@ extern BmwTransactionResult bmw_transaction_run(BmwSlot *slot, BmwStreak *streak
 extern BmwTransactionResult bmw_transaction_try(BmwWork work, void *context);
 /* Of the last transaction that failed. */
 extern const BmwTransactionError *bmw_transaction_error(void);
-/* That error: the first of a streak goes to the server log, each to slot->last_error. */
+/*
+ * That error: the first of a streak goes to the server log, if that is news of the database
+ * (troubles.h); each to slot->last_error.
+ */
 extern void bmw_transaction_report(BmwSlot *slot, BmwStreak *streak);
-/* The streak is over; the log hears that, too, if it was told. */
-extern void bmw_transaction_recovered(BmwStreak *streak);
+/* The streak is over; the log hears when nothing of the database fails any more. */
+extern void bmw_transaction_recovered(BmwSlot *slot, BmwStreak *streak);
 /* Locks are waited for no longer than this ('20ms') until the transaction ends. */
 extern void bmw_transaction_limit_lock_wait(const char *limit);
 

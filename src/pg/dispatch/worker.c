@@ -21,6 +21,7 @@
 #include "pg/dispatch/store.h"
 #include "pg/dispatch/transaction.h"
 #include "pg/server/shared_places.h"
+#include "pg/server/troubles.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -114,6 +115,7 @@ detach(int code, Datum slot_datum)
 	ConditionVariableCancelSleep();
 	pg_atomic_write_u32(&slot->proc, 0);
 	bmw_shared_places_forget(slot);
+	bmw_troubles_leave(slot);
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
 	slot->pid = 0;
 	LWLockRelease(bmw_shared->lock);
@@ -146,11 +148,13 @@ may_run(BmwSlot *slot)
 	else if (strcmp(version, BMW_VERSION) != 0)
 	{
 		set_state(slot, BMW_SLOT_OUTDATED);
-		ereport(
-			WARNING, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			errmsg("extension \"bm_webhook\" has version %s, its library %s", version, BMW_VERSION),
-			errhint(
-				"Run ALTER EXTENSION bm_webhook UPDATE, or restart the server when the library is the older one."));
+		if (bmw_troubles_note(slot, true, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE))
+			ereport(
+				WARNING, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				errmsg("extension \"bm_webhook\" has version %s, its library %s", version,
+					   BMW_VERSION),
+				errhint(
+					"Run ALTER EXTENSION bm_webhook UPDATE, or restart the server when the library is the older one."));
 	}
 	else
 		is_ours = own_shard(slot, bmw_store_cursor_table());

@@ -117,6 +117,8 @@ bmw_shmem_forget(BmwSlot *slot)
 	memset(&slot->numbers, 0, sizeof(slot->numbers));
 	slot->last_error_at = 0;
 	slot->upkeep = (BmwUpkeepReport){0};
+	slot->troubles = (BmwTroubles){0};
+	slot->lacks_partitions = false;
 	*slot->not_adopted = '\0';
 	SpinLockRelease(&slot->mutex);
 }
@@ -156,6 +158,21 @@ bmw_shmem_not_adopted(BmwSlot *slot, const char *why_not)
 	is_new = (*slot->not_adopted == '\0') != (*why_not == '\0');
 	copy_text(slot->not_adopted, why_not);
 	SpinLockRelease(&slot->mutex);
+	return is_new;
+}
+
+bool
+bmw_shmem_lacks_partitions(BmwSlot *slot, bool lacks_some)
+{
+	BmwSlot *first = bmw_shmem_first(slot->database);
+	bool is_new;
+
+	if (first == NULL)
+		return false;
+	SpinLockAcquire(&first->mutex);
+	is_new = first->lacks_partitions != lacks_some;
+	first->lacks_partitions = lacks_some;
+	SpinLockRelease(&first->mutex);
 	return is_new;
 }
 
@@ -248,6 +265,7 @@ init_slot(BmwSlot *slot)
 	pg_atomic_init_u32(&slot->due_length, 0);
 	pg_atomic_init_u32(&slot->has_operation, 0);
 	pg_atomic_init_u32(&slot->has_upkeep, 0);
+	pg_atomic_init_u32(&slot->failing, 0);
 	ConditionVariableInit(&slot->flushed);
 	SpinLockInit(&slot->mutex);
 }

@@ -25,6 +25,7 @@
 #define BMW_PLACE_SETS 4096	 /* the same; and how many addresses can have requests at a time */
 #define BMW_REPORT_SETS 2048 /* docs/delivery.md says of how many endpoints the pace is shown */
 #define BMW_REPORTS_IN_SET 8
+#define BMW_MAX_TOLD 8 /* SQLSTATEs */
 #define BMW_MAX_DUE 64 /* endpoints in a slot for which SQL has made deliveries due */
 
 typedef enum BmwSlotState
@@ -61,6 +62,14 @@ typedef struct BmwUpkeepReport
 	char problem[BMW_LAST_ERROR_SIZE]; /* '': none */
 } BmwUpkeepReport;
 
+/* What the server's log was told of that fails, until it is told that nothing does (troubles.h). */
+typedef struct BmwTroubles
+{
+	int length; /* since then; the last of them are below */
+	int sqlstates[BMW_MAX_TOLD];
+	TimestampTz failed_at; /* the last time, whatever it was */
+} BmwTroubles;
+
 typedef struct BmwSlot
 {
 	/* changed under lock, by the launcher, the dispatcher and the utility hook */
@@ -72,6 +81,7 @@ typedef struct BmwSlot
 	pid_t pid;		   /* of the dispatcher; 0: none */
 	pid_t holder;	   /* the backend that holds it; 0: none */
 	pid_t keeper;	   /* of the database, in its first slot; 0: none */
+	bool lacks_worker; /* max_worker_processes is used up, which the log was told */
 	bool is_resharded; /* its dispatcher is to end: there will be another number of shards */
 
 	/* without lock */
@@ -84,6 +94,7 @@ typedef struct BmwSlot
 	pg_atomic_uint32 due_length;	/* endpoints for which some were; they are below */
 	pg_atomic_uint32 has_operation; /* somebody has asked for one */
 	pg_atomic_uint32 has_upkeep;	/* it may be one for the keeper */
+	pg_atomic_uint32 failing;		/* kinds of work of this dispatcher that fail */
 
 	ConditionVariable flushed; /* broadcast after each flush */
 
@@ -97,6 +108,8 @@ typedef struct BmwSlot
 	TimestampTz capture_failed_at; /* 0: none */
 	char capture_error[BMW_LAST_ERROR_SIZE];
 	BmwUpkeepReport upkeep;				   /* of the database, in its first slot */
+	BmwTroubles troubles;				   /* the same */
+	bool lacks_partitions;				   /* the same: some of the coming days could not be made */
 	char not_adopted[BMW_LAST_ERROR_SIZE]; /* why nothing is sent from this copy; '': it may be */
 } BmwSlot;
 
@@ -177,6 +190,8 @@ extern bool bmw_shmem_upkeep(BmwSlot *slot, TimestampTz started_at, int kept, in
 							 const char *problem);
 /* Why nothing is sent from a copy; '': it may be. Returns whether that is new. */
 extern bool bmw_shmem_not_adopted(BmwSlot *slot, const char *why_not);
+/* Are there partitions that could not be made? Returns whether that is new. */
+extern bool bmw_shmem_lacks_partitions(BmwSlot *slot, bool lacks_some);
 /* Counts a row that could not be captured; status() shows the count and the last message. */
 extern void bmw_shmem_capture_failed(Oid database, const char *message);
 /* The slot of shard 0 of a database, which stays when their number changes; NULL: there is none. */

@@ -231,7 +231,7 @@ give_out(BmwSlot *slot)
 {
 	starts[slot - bmw_shared->slots] = (BmwStart){0};
 	slot->shards = bmw_shards;
-	slot->is_resharded = false;
+	slot->is_resharded = slot->lacks_worker = false;
 	set_state(slot, BMW_SLOT_STARTING);
 }
 

@@ -13,8 +13,9 @@
 #define NO_WORKER_DELAY_MS 2000
 #define NO_WORKER_LOG_MS 10000 /* shorter is usual while many databases are tried */
 
-static void refused(BmwStart *start, int slot);
-static void accepted(BmwStart *start, int slot);
+static void refused(BmwStart *start, BmwSlot *slot);
+static void accepted(BmwStart *start, BmwSlot *slot);
+static bool is_any_lacking(Oid database);
 
 BackgroundWorker
 bmw_start_worker(const char *name, const char *function, int slot)
@@ -44,44 +45,56 @@ bmw_start_dispatcher(BmwStart *start, int slot)
 	is_accepted = RegisterDynamicBackgroundWorker(&worker, &start->handle);
 	MemoryContextSwitchTo(caller);
 	if (is_accepted)
-		accepted(start, slot);
+		accepted(start, &bmw_shared->slots[slot]);
 	else
-		refused(start, slot);
+		refused(start, &bmw_shared->slots[slot]);
 	return is_accepted;
 }
 
 /* All of max_worker_processes are in use. */
 static void
-refused(BmwStart *start, int slot)
+refused(BmwStart *start, BmwSlot *slot)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	bool is_first;
 	NameData name;
 
 	start->handle = NULL;
 	start->not_before = TimestampTzPlusMilliseconds(now, NO_WORKER_DELAY_MS);
 	if (start->refused == 0)
 		start->refused = now;
-	if (start->is_refusal_logged ||
-		!TimestampDifferenceExceeds(start->refused, now, NO_WORKER_LOG_MS))
+	if (slot->lacks_worker || !TimestampDifferenceExceeds(start->refused, now, NO_WORKER_LOG_MS))
 		return;
-	start->is_refusal_logged = true;
-	bmw_databases_read_name(bmw_shared->slots[slot].database, &name);
+	is_first = !is_any_lacking(slot->database);
+	slot->lacks_worker = true;
+	if (!is_first)
+		return;
+	bmw_databases_read_name(slot->database, &name);
 	ereport(LOG, errmsg("bm_webhook has no background worker for database \"%s\"", NameStr(name)),
 			errdetail("Nothing is sent there; events are captured and wait."),
 			errhint("Raise \"max_worker_processes\"."));
 }
 
 static void
-accepted(BmwStart *start, int slot)
+accepted(BmwStart *start, BmwSlot *slot)
 {
+	const bool lacked = slot->lacks_worker;
 	NameData name;
 
-	if (start->is_refusal_logged)
-	{
-		bmw_databases_read_name(bmw_shared->slots[slot].database, &name);
-		ereport(LOG, errmsg("bm_webhook has got a background worker for database \"%s\"",
-							NameStr(name)));
-	}
 	start->refused = 0;
-	start->is_refusal_logged = false;
+	slot->lacks_worker = false;
+	if (!lacked || is_any_lacking(slot->database))
+		return;
+	bmw_databases_read_name(slot->database, &name);
+	ereport(LOG,
+			errmsg("bm_webhook has got a background worker for database \"%s\"", NameStr(name)));
+}
+
+static bool
+is_any_lacking(Oid database)
+{
+	for (int i = 0; i < bmw_shared->slots_length; i++)
+		if (bmw_shared->slots[i].database == database && bmw_shared->slots[i].lacks_worker)
+			return true;
+	return false;
 }

@@ -15,7 +15,6 @@ typedef struct BmwStart
 	TimestampTz not_before;
 	int failures;		 /* in a row */
 	TimestampTz refused; /* since when no worker could be had; 0: there is one */
-	bool is_refusal_logged;
 	bool is_asked_again; /* somebody asked after it had started */
 	bool is_unlisted;	 /* its database is served no longer */
 } BmwStart;
