@@ -164,6 +164,12 @@ nothing_hostile('the dispatcher');
 run(q{
 	SELECT * FROM bm_webhook.status();
 	SELECT * FROM bm_webhook.backlog;
+	SELECT * FROM bm_webhook.endpoint_pace;
+	SELECT * FROM bm_webhook.stat_endpoint;
+	SELECT * FROM bm_webhook.stat_dispatcher;
+	SELECT * FROM bm_webhook.endpoint_health;
+	SELECT * FROM bm_webhook.partition_list;
+	SELECT * FROM bm_webhook.watch_list;
 	SELECT * FROM bm_webhook.attempt;
 	SELECT * FROM bm_webhook.message_state;
 	SELECT * FROM bm_webhook.message_rate;

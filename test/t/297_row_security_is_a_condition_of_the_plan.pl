@@ -39,4 +39,27 @@ $bmw->emit('order.paid', application => $_) for qw(shop bank);
 is($bmw->sql('SET ROLE shop; SELECT count(*) FROM bm_webhook.event WHERE peek(application)'), 1, 'an owner sees his events');
 is($bmw->sql('SELECT string_agg(DISTINCT application, \',\') FROM seen'), 'shop', 'and so do his functions');
 
+# What is kept of a role's applications is forgotten when something changes, also while a query has it: here, between one
+# argument and the next.
+$bmw->sql(q{INSERT INTO bm_webhook.application (name, owner) SELECT lpad(g::text, 120, 'x'), 'shop' FROM generate_series(1, 3000) g;
+	CREATE FUNCTION changed(living boolean) RETURNS text[] LANGUAGE plpgsql AS $$
+		BEGIN INSERT INTO bm_webhook.endpoint (url, application) VALUES ('https://hooks.example.com/', 'shop');
+		RETURN bm_webhook_internal.own_applications(living); END$$});
+is($bmw->sql(q{SET ROLE shop; SELECT cardinality(bm_webhook_internal.own_applications(g > 0) || changed(g > 0)) FROM generate_series(0, 1) g}), "6002\n6002",
+	'the list that a query has stays what it was');
+
+# A superuser owns what every role does: until it is none, also in a session of before.
+$bmw->sql(q{CREATE ROLE former LOGIN SUPERUSER; UPDATE bm_webhook.application SET owner = 'pg_database_owner' WHERE name = 'bank'});
+my $session = $bmw->session;
+$session->query_safe('SET SESSION AUTHORIZATION former');
+my $seen = q{SELECT cardinality(bm_webhook_internal.own_applications(false))};
+is($session->query_safe($seen), 3002, 'a superuser owns all');
+$bmw->sql(q{ALTER ROLE former NOSUPERUSER; GRANT USAGE ON SCHEMA bm_webhook_internal TO former});
+is($session->query_safe($seen), 0, 'who is none any more, nothing');
+$bmw->sql('ALTER DATABASE postgres OWNER TO former');
+is($session->query_safe($seen), 1, 'the owner of the database, what is of pg_database_owner');
+$bmw->sql('ALTER DATABASE postgres OWNER TO shop');
+is($session->query_safe($seen), 0, 'as long as it is that');
+$session->quit;
+
 $bmw->finish;

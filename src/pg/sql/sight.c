@@ -95,18 +95,18 @@ bmw_sight_is_operator(void)
 		   pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 }
 
-/* own_applications(living boolean) */
+/* own_applications(living boolean): a copy, as what is kept may be forgotten while a caller still has it. */
 Datum
 bm_webhook_own_applications(PG_FUNCTION_ARGS)
 {
-	return list(PG_GETARG_BOOL(0) ? LIVING_APPLICATIONS : APPLICATIONS);
+	return datumCopy(list(PG_GETARG_BOOL(0) ? LIVING_APPLICATIONS : APPLICATIONS), false, -1);
 }
 
 /* own_endpoints() */
 Datum
 bm_webhook_own_endpoints(PG_FUNCTION_ARGS)
 {
-	return list(ENDPOINTS);
+	return datumCopy(list(ENDPOINTS), false, -1);
 }
 
 void
@@ -190,6 +190,9 @@ watch_privileges(void)
 	if (!OidIsValid(operation))
 	{
 		CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, on_membership, (Datum) 0);
+		/* superusers have the rights of every role, and who owns the database those of pg_database_owner */
+		CacheRegisterSyscacheCallback(AUTHOID, on_membership, (Datum) 0);
+		CacheRegisterSyscacheCallback(DATABASEOID, on_membership, (Datum) 0);
 		CacheRegisterRelcacheCallback(on_relation, (Datum) 0);
 	}
 	operation = get_relname_relid("operation", get_namespace_oid("bm_webhook", true));

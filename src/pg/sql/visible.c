@@ -1,5 +1,8 @@
 /*
  * pg/sql/visible.c - which endpoints a caller may see, for what is known of them elsewhere than in tables.
+ *
+ * For a member of pg_monitor the statement runs as the owner of the log, and with the search_path of whoever
+ * asks: so it has no name that the path could lead to something of theirs.
  */
 #include "postgres.h"
 
@@ -16,7 +19,7 @@
 #include "utils/acl.h"
 
 static BmwStatement visible_ids = {
-	"SELECT id FROM bm_webhook.endpoint WHERE id = ANY ($1) AND deleted_at IS NULL ORDER BY id",
+	"SELECT id FROM bm_webhook.endpoint WHERE id OPERATOR(pg_catalog.=) ANY ($1) AND deleted_at IS NULL ORDER BY id",
 	1,
 	{INT8ARRAYOID},
 	.is_stable = true};
