@@ -108,6 +108,111 @@ ALTER TABLE bm_webhook.endpoint ADD COLUMN use_proxy boolean, ALTER COLUMN use_p
 COMMENT ON COLUMN bm_webhook.endpoint.use_proxy IS
 	'through bm_webhook.proxy, if there is one (NULL: likewise); only an administrator can change it';
 
+-- Conditions of statement triggers call nothing that is not of the table's owner.
+CREATE OR REPLACE FUNCTION bm_webhook_internal.watch(relation regclass, event_type text, application text, channel text,
+		message_id text, occurred_at text, operations text[], changed text[], condition text, columns text[],
+		function regprocedure, level text, message text[], old boolean) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	primary_key text[] = bm_webhook_internal.primary_key(relation);
+	changed_condition text;
+	arguments text[];
+	own_arguments text[];
+	own_condition text;
+	operation text;
+BEGIN
+	IF relation IS NULL OR event_type IS NULL OR operations IS NULL OR level IS NULL OR old IS NULL THEN
+		PERFORM bm_webhook_internal.refuse('"relation", "event_type", "operations", "level" and "old" must not be null',
+			'Leave an argument out to get its default.', '23502');
+	END IF;
+	IF level NOT IN ('row', 'statement') THEN
+		PERFORM bm_webhook_internal.refuse(format('invalid level "%s"', level),
+			'Use row or statement.');
+	END IF;
+	PERFORM bm_webhook_internal.check_watched(relation, level);
+
+	SELECT array_agg(DISTINCT upper(o)) INTO operations FROM unnest(operations) o;
+	IF operations IS NULL OR NOT coalesce(operations <@ '{INSERT,UPDATE,DELETE}', false)
+		OR array_position(operations, NULL) > 0 THEN
+		PERFORM bm_webhook_internal.refuse('invalid "operations"',
+			'Use INSERT, UPDATE and DELETE, at least one of them.');
+	END IF;
+	IF old AND NOT operations && '{UPDATE,DELETE}' THEN
+		PERFORM bm_webhook_internal.refuse('"old" needs the operation UPDATE or DELETE',
+			'Leave "old" out: a row that is inserted has no old one.');
+	END IF;
+	IF changed IS NOT NULL THEN
+		IF NOT 'UPDATE' = ANY (operations) OR cardinality(changed) = 0 THEN
+			PERFORM bm_webhook_internal.refuse('"changed" needs the operation UPDATE and at least one column',
+				'Leave "changed" out: an insert or delete is always a change.');
+		END IF;
+		changed_condition := bm_webhook_internal.changed_condition(relation, changed);
+	END IF;
+	IF message_id IS NULL AND message IS NULL THEN
+		IF primary_key IS NULL OR cardinality(primary_key) <> 1 THEN
+			PERFORM bm_webhook_internal.refuse(format('relation "%s" has no primary key of one column', relation),
+				'Say what identifies a row: message_id => ''{column}''.', '42P16');
+		END IF;
+		message_id := '{' || primary_key[1] || '}';
+	END IF;
+
+	arguments := array_remove(ARRAY['type=' || event_type, 'application=' || application, 'channel=' || channel,
+		'message_id=' || message_id, 'occurred_at=' || occurred_at, 'columns=' || columns::text,
+		'function=' || CASE WHEN function IS NOT NULL THEN bm_webhook_internal.check_function(relation, function) END,
+		CASE WHEN old THEN 'old=true' END], NULL)
+		|| message;
+	PERFORM bm_webhook_internal.check_capture(relation, arguments);
+	IF EXISTS (SELECT FROM bm_webhook_internal.watches(relation) w WHERE w.event_type = watch.event_type) THEN
+		PERFORM bm_webhook_internal.refuse(format('relation "%s" is already watched for event type "%s"', relation,
+			event_type),
+			'Call bm_webhook.unwatch() first.', '42710');
+	END IF;
+
+	FOREACH operation IN ARRAY operations LOOP
+		own_condition := CASE WHEN operation = 'UPDATE' AND changed IS NOT NULL AND condition IS NOT NULL
+				THEN format(E'(%s) AND (%s\n)', changed_condition, condition)
+			WHEN operation = 'UPDATE' AND changed IS NOT NULL THEN changed_condition
+			ELSE condition END;
+		own_arguments := arguments;
+		IF level = 'statement' AND own_condition IS NOT NULL THEN
+			own_arguments := own_arguments || ('when=' || own_condition);
+			-- only a row trigger has its condition checked by PostgreSQL
+			PERFORM bm_webhook_internal.create_watch_trigger(relation, event_type, operation, 'row', own_condition, arguments);
+			IF EXISTS (SELECT FROM pg_trigger t, pg_depend d, pg_attribute a
+					WHERE t.tgrelid = relation AND t.tgname = 'bm_webhook_' || lower(operation) || '_' || left(md5(event_type), 8)
+						AND d.classid = 'pg_trigger'::regclass AND d.objid = t.oid AND d.refobjid = relation
+						AND a.attrelid = relation AND a.attnum = d.refobjsubid AND a.attgenerated = 'v') THEN
+				PERFORM bm_webhook_internal.refuse('a condition on a virtual generated column cannot be checked at statement level',
+					'Use level => ''row'', or make the column STORED.', '0A000');
+			END IF;
+			-- its text is looked up again in every session, and then what is not of the table's owner is refused
+			IF EXISTS (SELECT FROM pg_trigger t JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
+					LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+					JOIN pg_proc p ON p.oid = o.oprcode OR d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
+					JOIN pg_class c ON c.oid = t.tgrelid
+					WHERE t.tgrelid = relation AND t.tgname = 'bm_webhook_' || lower(operation) || '_' || left(md5(event_type), 8)
+						AND p.oid <> t.tgfoid AND NOT pg_has_role(p.proowner, c.relowner, 'USAGE')) THEN
+				PERFORM bm_webhook_internal.refuse(
+					format('"condition" calls a function that does not belong to the owner of "%s"', relation),
+					'Let the owner of the table own it, or use level => ''row''.', '42501');
+			END IF;
+			EXECUTE format('DROP TRIGGER %I ON %s', 'bm_webhook_' || lower(operation) || '_' || left(md5(event_type), 8),
+				relation);
+		END IF;
+		IF level = 'statement' AND operation = 'UPDATE' AND (old OR own_condition ~* '\mold\M') THEN
+			IF primary_key IS NULL THEN
+				PERFORM bm_webhook_internal.refuse(
+					format('relation "%s" has no primary key to pair old and new rows with', relation),
+					'Add a primary key, or use level => ''row''.', '42P16');
+			END IF;
+			own_arguments := own_arguments || ('key=' || primary_key::text);
+		END IF;
+		PERFORM bm_webhook_internal.create_watch_trigger(relation, event_type, operation, level, own_condition,
+			own_arguments);
+	END LOOP;
+END
+$$;
+
 -- Verification: an endpoint proves that its URL is meant to get webhooks. Those that there are need not.
 ALTER TABLE bm_webhook.endpoint_state ADD COLUMN unverified_since timestamptz, ADD COLUMN verified_at timestamptz,
 	ADD COLUMN verification_error text;

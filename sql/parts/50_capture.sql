@@ -234,6 +234,17 @@ BEGIN
 				PERFORM bm_webhook_internal.refuse('a condition on a virtual generated column cannot be checked at statement level',
 					'Use level => ''row'', or make the column STORED.', '0A000');
 			END IF;
+			-- its text is looked up again in every session, and then what is not of the table's owner is refused
+			IF EXISTS (SELECT FROM pg_trigger t JOIN pg_depend d ON d.classid = 'pg_trigger'::regclass AND d.objid = t.oid
+					LEFT JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND o.oid = d.refobjid
+					JOIN pg_proc p ON p.oid = o.oprcode OR d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
+					JOIN pg_class c ON c.oid = t.tgrelid
+					WHERE t.tgrelid = relation AND t.tgname = 'bm_webhook_' || lower(operation) || '_' || left(md5(event_type), 8)
+						AND p.oid <> t.tgfoid AND NOT pg_has_role(p.proowner, c.relowner, 'USAGE')) THEN
+				PERFORM bm_webhook_internal.refuse(
+					format('"condition" calls a function that does not belong to the owner of "%s"', relation),
+					'Let the owner of the table own it, or use level => ''row''.', '42501');
+			END IF;
 			EXECUTE format('DROP TRIGGER %I ON %s', 'bm_webhook_' || lower(operation) || '_' || left(md5(event_type), 8),
 				relation);
 		END IF;

@@ -173,6 +173,37 @@ try_to('INSERT INTO shop.parted VALUES (4)');
 ran('', 'as long as it has them');
 $session->quit;
 
+# A condition at statement level: its text is looked up again, and a better match may have come, of a function or an operator.
+$bmw->sql(q{CREATE OPERATOR public.<-> (FUNCTION = numeric_eq, LEFTARG = numeric, RIGHTARG = numeric)});
+as('shop', q{
+	CREATE TABLE shop.ticket (id integer PRIMARY KEY);
+	CREATE FUNCTION shop.is_open(bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.say('is_open'); RETURN true; END $$;
+	SELECT bm_webhook.watch('shop.ticket', 'ticket.made', condition => 'shop.is_open(NEW.id)', level => 'statement'),
+		bm_webhook.watch('shop.ticket', 'ticket.same', condition => 'NEW.id OPERATOR(public.<->) NEW.id', level => 'statement')});
+$session = $bmw->session;
+$session->query_safe('INSERT INTO shop.ticket VALUES (1)');
+ran('is_open as postgres', 'the function that was named is run');
+as('stranger', q{
+	CREATE FUNCTION shop.is_open(integer) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.say('a better match'); RETURN true; END $$;
+	CREATE FUNCTION shop.same(integer, integer) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM public.say('a better operator'); RETURN true; END $$});
+$bmw->sql('GRANT CREATE ON SCHEMA public TO stranger');
+try_to('INSERT INTO shop.ticket VALUES (2)');
+ran('', 'a better match of a stranger is not');
+as('stranger', q{CREATE OPERATOR public.<-> (FUNCTION = shop.same, LEFTARG = integer, RIGHTARG = integer)});
+try_to('INSERT INTO shop.ticket VALUES (3)');
+ran('', 'nor is a better operator');
+is($bmw->sql(q{SELECT count(*) FROM shop.ticket}), 3, 'but whoever writes can write');
+is($bmw->sql(q{SELECT DISTINCT data ->> 'error' FROM bm_webhook.event WHERE type = 'webhook.capture_failed' AND data ->> 'relation' = 'shop.ticket' ORDER BY 1}),
+	join("\n", map { "function $_, which \"condition\" calls, does not belong to the owner of \"ticket\"" } 'is_open', 'same'), 'and the log says why');
+is($bmw->sqlstate(q{SELECT bm_webhook.watch('shop.ticket', 'ticket.again', condition => 'shop.is_open(NEW.id)', level => 'statement')}), '42501',
+	'nor can it be watched so');
+is($bmw->sqlstate(q{SELECT bm_webhook.watch('shop.ticket', 'ticket.equal', condition => 'NEW.id OPERATOR(public.<->) NEW.id', level => 'statement')}), '42501',
+	'nor by the operator');
+as('stranger', 'DROP FUNCTION shop.is_open(integer)');
+$session->query_safe('INSERT INTO shop.ticket VALUES (4)');
+ran('is_open as postgres', 'when it has gone, the one that was named is run again');
+$session->quit;
+
 # A function that only looks like one of ours, beside the table, and is not the owner's to drop.
 as('stranger', q{CREATE FUNCTION shop.bm_webhook_message(o shop.orders) RETURNS jsonb LANGUAGE sql AS $$SELECT '{}'::jsonb$$});
 as('shop', q{SELECT bm_webhook.watch('shop.orders', 'order.last', columns => '{id}')});

@@ -16,6 +16,7 @@
 #include "pg/capture/arguments.h"
 #include "pg/capture/guard.h"
 #include "pg/capture/query.h"
+#include "pg/capture/trust.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -30,6 +31,7 @@ typedef struct Building
 	const char *fault; /* of the plan; NULL: none */
 } Building;
 
+static bool is_still_bound(SPIPlanPtr query);
 static void build_plan(TriggerData *trigger, BmwCaptureCached *cached);
 static void check_level(const TriggerData *trigger, const BmwCaptureArguments *arguments);
 static void build_query(void *argument);
@@ -50,8 +52,10 @@ bmw_capture_cache_find(TriggerData *trigger)
 {
 	BmwCaptureCached *cached = hash_search(plans(), &trigger->tg_trigger->tgoid, HASH_FIND, NULL);
 
-	if (cached != NULL && cached->is_valid)
+	if (cached != NULL && cached->is_valid && is_still_bound(cached->query))
 		return *cached;
+	if (cached != NULL)
+		cached->is_valid = false;
 
 	BmwCaptureCached built = {.trigger = trigger->tg_trigger->tgoid, .is_valid = true};
 
@@ -60,6 +64,13 @@ bmw_capture_cache_find(TriggerData *trigger)
 	cached = hash_search(plans(), &built.trigger, HASH_ENTER, NULL);
 	*cached = built;
 	return built;
+}
+
+/* PostgreSQL would look up the names of a query that is not by itself, and ask nobody whose that is. */
+static bool
+is_still_bound(SPIPlanPtr query)
+{
+	return query == NULL || SPI_plan_is_valid(query);
 }
 
 /*
@@ -119,6 +130,7 @@ build_query(void *argument)
 
 	SPIPlanPtr query = bmw_capture_query_prepare(building->trigger, &building->arguments);
 
+	bmw_capture_trust_query(query, building->cached->watched);
 	SPI_keepplan(query);
 	SPI_finish();
 	building->cached->query = query;

@@ -6,6 +6,9 @@
  * the owner of the table, who can put any trigger on it; nobody else. So this
  * code must belong to a role with the rights of that owner. As for triggers, the
  * writer himself needs neither EXECUTE nor USAGE of its schema.
+ *
+ * So it is with the condition of a statement trigger, which is a text: its names are looked up again in
+ * every session, and whoever may create functions in a schema could add one that fits better.
  */
 #include "postgres.h"
 
@@ -19,9 +22,11 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 #include "utils/varlena.h"
@@ -36,6 +41,8 @@ static List *check_type(Oid type, Oid watched, List *relations);
 static List *check_composite(Oid type, Oid watched, List *relations);
 static void check_cast(Oid type, Oid watched);
 static Oid json_cast(Oid type);
+static bool check_node(Node *node, void *watched);
+static bool check_called(Oid function, void *watched);
 
 /* By name and row type, not by OID or signature: so it survives a dump and a rename of the table. */
 Oid
@@ -61,6 +68,15 @@ List *
 bmw_capture_trust_columns(TupleDesc desc, Oid watched)
 {
 	return check_columns(desc, watched, NIL);
+}
+
+void
+bmw_capture_trust_query(SPIPlanPtr query, Oid watched)
+{
+	ListCell *cell;
+
+	foreach (cell, ((CachedPlanSource *) linitial(SPI_plan_get_plan_sources(query)))->query_list)
+		(void) check_node(lfirst(cell), &watched);
 }
 
 static Oid
@@ -186,4 +202,30 @@ json_cast(Oid type)
 	if (HeapTupleIsValid(tuple))
 		ReleaseSysCache(tuple);
 	return function;
+}
+
+static bool
+check_node(Node *node, void *watched)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, check_node, watched, 0);
+	(void) check_functions_in_node(node, check_called, watched);
+	return expression_tree_walker(node, check_node, watched);
+}
+
+static bool
+check_called(Oid function, void *watched)
+{
+	const Oid table = *(const Oid *) watched;
+
+	if (function >= FirstNormalObjectId && !is_trusted(function, table))
+		ereport(
+			ERROR, errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			errmsg("function %s, which \"condition\" calls, does not belong to the owner of \"%s\"",
+				   get_func_name(function), get_rel_name(table)),
+			errhint("Let \"%s\" own the function.",
+					GetUserNameFromId(relation_owner(table), false)));
+	return false;
 }

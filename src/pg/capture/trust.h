@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "access/tupdesc.h"
+#include "executor/spi.h"
 #include "nodes/pg_list.h"
 
 /*
@@ -22,5 +23,11 @@ extern Oid bmw_capture_trust_function(const char *name, Oid watched);
  * list of OIDs: the row types of composite columns.
  */
 extern List *bmw_capture_trust_columns(TupleDesc desc, Oid watched);
+
+/*
+ * Refuses a query that calls functions, those of operators and casts as well, that are not of the table's
+ * owner (42501). For one that has just been prepared: then its names have been looked up.
+ */
+extern void bmw_capture_trust_query(SPIPlanPtr query, Oid watched);
 
 #endif
