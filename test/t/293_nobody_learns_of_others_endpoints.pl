@@ -89,10 +89,21 @@ for my $command ('CREATE RULE r AS ON INSERT TO bm_webhook.event DO NOTHING', 'C
 }
 $session->query_safe('ROLLBACK');
 $session->quit;
-is($bmw->sqlstate('BEGIN; CREATE TABLE of_admin (id bigint REFERENCES bm_webhook.endpoint (id)); ROLLBACK'), '', 'who has the right can');
-$bmw->sql('GRANT REFERENCES (id) ON bm_webhook.endpoint TO shop');
-is($bmw->sqlstate('SET ROLE shop; CREATE TABLE of_shop.child (id bigint REFERENCES bm_webhook.endpoint (id))'), '', 'and who is given it');
-$bmw->sql('DROP TABLE of_shop.child');
+is($bmw->sqlstate('BEGIN; CREATE TABLE of_admin (id bigint REFERENCES bm_webhook.endpoint (id)); ROLLBACK'), '', 'who owns the table can refer to it');
+
+# TRIGGER and REFERENCES would have code of theirs run as the owner of the tables.
+$bmw->sql('CREATE ROLE careful; GRANT ALL ON ALL TABLES IN SCHEMA bm_webhook TO careful; GRANT USAGE ON SCHEMA bm_webhook TO careful;
+	CREATE SCHEMA of_careful AUTHORIZATION careful; CREATE TABLE ran_as (role text); GRANT ALL ON ran_as TO PUBLIC; SET ROLE careful;
+	CREATE FUNCTION of_careful.t() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO ran_as VALUES (current_user); RETURN NEW; END$$;
+	CREATE TYPE of_careful.number AS ENUM (\'one\');
+	CREATE FUNCTION of_careful.cast(of_careful.number) RETURNS bigint LANGUAGE plpgsql AS $$BEGIN INSERT INTO ran_as VALUES (current_user); RETURN 1; END$$;
+	CREATE CAST (of_careful.number AS bigint) WITH FUNCTION of_careful.cast AS IMPLICIT');
+is($bmw->sqlstate("SET ROLE careful; $_"), '42501', 'who is given ALL cannot: ' . substr($_, 0, 60)) for
+  'CREATE TRIGGER t BEFORE INSERT ON bm_webhook.operation FOR EACH ROW EXECUTE FUNCTION of_careful.t()',
+  'CREATE TRIGGER t BEFORE INSERT ON bm_webhook.event FOR EACH STATEMENT EXECUTE FUNCTION of_careful.t()',
+  "CREATE TABLE of_careful.child (n of_careful.number REFERENCES bm_webhook.endpoint (id)); INSERT INTO of_careful.child VALUES ('one')";
+$bmw->sql("SELECT bm_webhook.pause($bank), bm_webhook.resume($bank)");
+is($bmw->sql('SELECT string_agg(DISTINCT role, \', \') FROM ran_as'), '', 'so nothing of theirs runs as the extension');
 
 # Which types there are is told to those who may read them.
 sub notice
