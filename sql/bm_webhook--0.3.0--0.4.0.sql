@@ -213,6 +213,21 @@ BEGIN
 END
 $$;
 
+-- Reasons have a limit.
+COMMENT ON FUNCTION bm_webhook.pause(bigint, text, boolean, text) IS
+	'stops sending to an endpoint, to those of an application, or everything; events are taken and wait, and nothing is '
+	'missed. Returns 1, or 0 when it was paused already; 22004, 22023, 42501, 42704, 54000';
+COMMENT ON FUNCTION bm_webhook.resume(bigint, text, boolean, text) IS
+	'undoes the pause() of the same arguments: what waits is sent, as its schedule says. Returns 1, or 0 when it was not '
+	'paused; 22004, 22023, 42501, 42704, 54000';
+COMMENT ON FUNCTION bm_webhook.set_aside(uuid, bigint, text) IS
+	'takes the delivery of an event to an endpoint out of what waits: it is not sent until put_back(), and the later '
+	'events of its message do not wait for it. matched: 1, or 0 when it does not wait or is set aside already; '
+	'operation: the row of bm_webhook.operation by which the dispatcher does it; 22004, 42704 unknown endpoint, 54000';
+COMMENT ON FUNCTION bm_webhook.put_back(uuid, bigint, text) IS
+	'undoes set_aside(): the delivery is due, and its attempts go on counting. Returns 1, or 0 when nobody has set it '
+	'aside; 22004, 42704 unknown endpoint, 54000';
+
 -- Verification: an endpoint proves that its URL is meant to get webhooks. Those that there are need not.
 ALTER TABLE bm_webhook.endpoint_state ADD COLUMN unverified_since timestamptz, ADD COLUMN verified_at timestamptz,
 	ADD COLUMN verification_error text;

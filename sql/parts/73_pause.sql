@@ -40,13 +40,13 @@ CREATE FUNCTION bm_webhook.pause(endpoint bigint = NULL, application text = NULL
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_pause';
 COMMENT ON FUNCTION bm_webhook.pause(bigint, text, boolean, text) IS
 	'stops sending to an endpoint, to those of an application, or everything; events are taken and wait, and nothing is '
-	'missed. Returns 1, or 0 when it was paused already; 22004, 22023, 42501, 42704';
+	'missed. Returns 1, or 0 when it was paused already; 22004, 22023, 42501, 42704, 54000';
 CREATE FUNCTION bm_webhook.resume(endpoint bigint = NULL, application text = NULL, everything boolean = false,
 		reason text = NULL) RETURNS bigint
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_resume';
 COMMENT ON FUNCTION bm_webhook.resume(bigint, text, boolean, text) IS
 	'undoes the pause() of the same arguments: what waits is sent, as its schedule says. Returns 1, or 0 when it was not '
-	'paused; 22004, 22023, 42501, 42704';
+	'paused; 22004, 22023, 42501, 42704, 54000';
 
 CREATE FUNCTION bm_webhook_internal.paused_changed() RETURNS trigger
 	LANGUAGE c AS 'MODULE_PATHNAME', 'bm_webhook_paused_changed';

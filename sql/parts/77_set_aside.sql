@@ -130,10 +130,10 @@ CREATE FUNCTION bm_webhook.set_aside(event uuid, endpoint bigint, reason text = 
 COMMENT ON FUNCTION bm_webhook.set_aside(uuid, bigint, text) IS
 	'takes the delivery of an event to an endpoint out of what waits: it is not sent until put_back(), and the later '
 	'events of its message do not wait for it. matched: 1, or 0 when it does not wait or is set aside already; '
-	'operation: the row of bm_webhook.operation by which the dispatcher does it; 22004, 42704 unknown endpoint';
+	'operation: the row of bm_webhook.operation by which the dispatcher does it; 22004, 42704 unknown endpoint, 54000';
 
 CREATE FUNCTION bm_webhook.put_back(event uuid, endpoint bigint, reason text = NULL) RETURNS bigint
 	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_put_back';
 COMMENT ON FUNCTION bm_webhook.put_back(uuid, bigint, text) IS
 	'undoes set_aside(): the delivery is due, and its attempts go on counting. Returns 1, or 0 when nobody has set it '
-	'aside; 22004, 42704 unknown endpoint';
+	'aside; 22004, 42704 unknown endpoint, 54000';

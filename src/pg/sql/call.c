@@ -2,6 +2,7 @@
 
 #include "pg/sql/call.h"
 
+#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
@@ -12,6 +13,15 @@ bmw_call_require(FunctionCallInfo fcinfo, int argument, const char *name, const 
 	if (PG_ARGISNULL(argument))
 		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				errmsg("\"%s\" must not be null", name), errhint("%s", hint));
+}
+
+void
+bmw_call_limit(FunctionCallInfo fcinfo, int argument, const char *name, int bytes)
+{
+	if (!PG_ARGISNULL(argument) &&
+		toast_raw_datum_size(PG_GETARG_DATUM(argument)) > (Size) bytes + VARHDRSZ)
+		ereport(ERROR, errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				errmsg("\"%s\" must not be longer than %d bytes", name, bytes));
 }
 
 const char *

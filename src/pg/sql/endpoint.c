@@ -19,6 +19,7 @@
 #include "pg/sql/limits.h"
 #include "pg/sql/endpoint_filter.h"
 #include "pg/sql/endpoint_headers.h"
+#include "pg/sql/endpoint_notes.h"
 #include "pg/sql/endpoint_pace.h"
 #include "pg/sql/endpoint_payload.h"
 #include "pg/sql/endpoint_signature.h"
@@ -56,7 +57,6 @@ static void check_timeout(BmwRow *row, const char *column);
 static void check_ttl(BmwRow *row, const char *column);
 static void check_ordering(BmwRow *row, const char *column);
 static void check_retry_delays(BmwRow *row, const char *column);
-static void check_metadata(BmwRow *row, const char *column);
 static void check_ca_certificates(BmwRow *row, const char *column);
 static bool was_deleted(const BmwRow *row);
 static void erase(BmwRow *row);
@@ -114,7 +114,8 @@ bm_webhook_check_endpoint(PG_FUNCTION_ARGS)
 		check_rate(&row);
 	check_changed(&row, "ordering", check_ordering);
 	check_changed(&row, "retry_delays", check_retry_delays);
-	check_changed(&row, "metadata", check_metadata);
+	check_changed(&row, "description", bmw_endpoint_notes_check_description);
+	check_changed(&row, "metadata", bmw_endpoint_notes_check_metadata);
 	check_changed(&row, "ttl", check_ttl);
 	check_changed(&row, "filter", bmw_endpoint_filter_check);
 	check_changed(&row, "payload", bmw_endpoint_payload_check);
@@ -346,14 +347,6 @@ check_retry_delays(BmwRow *row, const char *column)
 	bmw_row_set(row, column,
 				PointerGetDatum(construct_array(delays, length, INTERVALOID, sizeof(Interval),
 												false, TYPALIGN_DOUBLE)));
-}
-
-static void
-check_metadata(BmwRow *row, const char *column)
-{
-	if (!JB_ROOT_IS_OBJECT(DatumGetJsonbP(bmw_row_value(row, column))))
-		bmw_row_refuse("\"metadata\" must be an object", "It has another JSON type.",
-					   "Write {\"key\": \"value\"}.");
 }
 
 static void

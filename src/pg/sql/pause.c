@@ -9,6 +9,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "pg/sql/as_owner.h"
+#include "pg/sql/call.h"
 #include "pg/sql/ownership.h"
 #include "utils/builtins.h"
 
@@ -79,6 +80,7 @@ check_arguments(FunctionCallInfo fcinfo)
 	bool is_everything = !PG_ARGISNULL(EVERYTHING) && PG_GETARG_BOOL(EVERYTHING);
 	int length = !PG_ARGISNULL(ENDPOINT) + !PG_ARGISNULL(APPLICATION) + is_everything;
 
+	bmw_call_limit(fcinfo, REASON, "reason", BMW_REASON_MAX_BYTES);
 	if (length == 0)
 		ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				errmsg("nothing says what is to be paused or resumed"),

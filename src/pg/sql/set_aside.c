@@ -71,6 +71,7 @@ run(FunctionCallInfo fcinfo, BmwStatement *statement, Datum *values, bool *nulls
 
 	bmw_call_require(fcinfo, EVENT, "event", WHAT_TO_NAME);
 	bmw_call_require(fcinfo, ENDPOINT, "endpoint", WHAT_TO_NAME);
+	bmw_call_limit(fcinfo, REASON, "reason", BMW_REASON_MAX_BYTES);
 	arguments[0] = PG_GETARG_DATUM(ENDPOINT);
 	arguments[1] = caller.role;
 	arguments[2] = caller.is_unbound;
