@@ -1,6 +1,7 @@
 # A request of which the dispatcher crashes, with the whole server, is sent three times and then set aside: it alone,
 # although others were under way each time. Everything else arrives, also the next events of its message.
-# retry_set_aside() sends it again. An endpoint that any request crashes for is disabled after two. Who is only
+# retry_set_aside() sends it again. An endpoint that any request crashes for is disabled after two, and one whose challenge
+# does after three crashes. Who is only
 # stopped at once, however often, blames nobody.
 
 use strict;
@@ -110,6 +111,27 @@ set_poison();
 $bmw->sql("UPDATE bm_webhook.endpoint SET enabled = true WHERE id = $cursed;
 	SELECT bm_webhook.retry_set_aside(); SELECT bm_webhook.recover(endpoint => $cursed, since => now() - interval '1 hour')");
 $bmw->wait_for_sql('it gets all when it is repaired', "SELECT count(*) = 20 FROM bm_webhook.delivery WHERE endpoint_id = $cursed AND status = 'delivered'");
+
+# The challenge by which an endpoint proves its URL.
+$bmw->set('bm_webhook.verify_endpoints', 'on');
+$bmw->wait_for_sql('challenges are sent', q{SELECT current_setting('bm_webhook.verify_endpoints') = 'on'});
+my $challenged = $bmw->endpoint('/challenge/plain/challenged', event_types => '{test.challenged}', enabled => 'false');
+set_poison('POST /challenge/plain/challenged');
+ask("UPDATE bm_webhook.endpoint SET enabled = true WHERE id = $challenged");    # the server may crash before it answers
+wait_for_answer('it is disabled', "SELECT NOT enabled AND EXISTS (SELECT FROM bm_webhook.endpoint_state s WHERE s.endpoint_id = p.id AND s.disabled_reason ~ 'crash')
+	FROM bm_webhook.endpoint p WHERE id = $challenged");
+is(ask("SELECT disabled_reason FROM bm_webhook.endpoint_state WHERE endpoint_id = $challenged"), 'requests to it crash the dispatcher', 'a challenge: why');
+is(crashes(), $crashes + 3, 'a challenge: after three crashes');
+is(ask('SELECT count(*) FROM bm_webhook.set_aside'), 0, 'a challenge: no event is blamed');
+$bmw->dispatcher;
+my $others = $bmw->emit('test.many', data => '{"to": "all"}');
+$bmw->wait_for_sql('the others get what there is', "SELECT count(*) = 3 FROM bm_webhook.delivery WHERE event_id = '$others' AND status = 'delivered'");
+$bmw->settle;
+is(crashes(), $crashes + 3, 'a challenge: it is over');
+set_poison();
+$bmw->sql("UPDATE bm_webhook.endpoint SET enabled = true WHERE id = $challenged");
+$bmw->wait_for_sql('it proves its URL when it is repaired', "SELECT unverified_since IS NULL AND verified_at IS NOT NULL FROM bm_webhook.endpoint_state WHERE endpoint_id = $challenged");
+$bmw->set('bm_webhook.verify_endpoints', 'off');
 
 # Stopped at once while something hangs.
 $bmw->sql("UPDATE bm_webhook.endpoint SET timeout = '60s' WHERE id = $hangs");
