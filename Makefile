@@ -134,7 +134,7 @@ PG_CPPFLAGS = -DNDEBUG -I$(srcdir)/src -DBMW_VERSION='"$(version)"' $(shell curl
 # PostgreSQL's own flags warn of declarations at first use, which is how we write.
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-declaration-after-statement $(WERROR) -MMD -MP
 PG_LDFLAGS = -Wl,--version-script=$(srcdir)/src/exports.map
-SHLIB_LINK = $(shell curl-config --libs) -lcrypto -lm
+SHLIB_LINK = $(shell curl-config --libs) -lssl -lcrypto -lm
 
 # Nobody inlines these functions into a query: no bitcode, hence no clang, unless asked for.
 ifneq ($(origin with_llvm),command line)
@@ -184,7 +184,7 @@ build/bm_webhook_console: $(console_sources) $(wildcard $(here)/src/console/*.h)
 	$(CC) -std=gnu11 -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -Wall -Wextra $(WERROR) $(COPT) $(CONSOLE_FLAGS) \
 		-DBMW_VERSION='"$(version)"' -I$(here)/src $(shell pkg-config --cflags libmicrohttpd libpq) -o $@ \
 		$(console_sources) build/console_web.c $(core_objects) \
-		-Wl,-z,relro,-z,now $(shell pkg-config --libs libmicrohttpd libpq) $(shell curl-config --libs) -lcrypto -lm
+		-Wl,-z,relro,-z,now $(shell pkg-config --libs libmicrohttpd libpq) $(shell curl-config --libs) -lssl -lcrypto -lm
 
 ifneq (,$(console_program))
 install: install-console

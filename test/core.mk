@@ -9,7 +9,7 @@ CURL_CFLAGS := $(shell pkg-config --cflags libcurl 2>/dev/null || curl-config --
 CURL_LIBS := $(shell pkg-config --libs libcurl 2>/dev/null || curl-config --libs)
 CFLAGS := -std=gnu11 -g -O1 -Wall -Wextra -Werror $(SANITIZE) -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer -I$(ROOT)/src -I. $(CURL_CFLAGS)
-LDLIBS := $(CURL_LIBS) -lcrypto -lpthread -lm
+LDLIBS := $(CURL_LIBS) -lssl -lcrypto -lpthread -lm
 
 CORE_OBJECTS := $(patsubst $(ROOT)/src/core/%.c,$(BUILD)/core/%.o,$(wildcard $(ROOT)/src/core/*.c))
 FLAGS_NOW := $(CC) $(shell $(CC) -dumpversion) $(CFLAGS)

@@ -52,6 +52,39 @@ is($bmw->sqlstate($insert . pem('client.crt', 'client.key') . ')'), '22023', 'it
 is($bmw->sqlstate($insert . pem('ec.crt', 'ec.key') . ')'), '', 'one of P-521 is not');
 
 ###############################################################################
+# A chain of ten authorities, and one of five
+###############################################################################
+
+sub openssl { return system_or_bail('openssl', @_) }
+sub chain
+{
+	my ($name, $length) = @_;
+	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	my @key = ('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes');
+	openssl('req', '-x509', @key, '-days', '2', '-subj', "/CN=$name 0", '-keyout', "$dir/$name.0.key", '-out', "$dir/$name.0.crt");
+	for my $i (1 .. $length + 1)
+	{
+		my $before = $i - 1;
+		my $extension = $i > $length ? 'subjectAltName=IP:127.0.0.1' : 'basicConstraints=critical,CA:TRUE';
+		append_to_file("$dir/$name.$i.ext", "$extension\n");
+		openssl('req', '-new', @key, '-subj', "/CN=$name $i", '-keyout', "$dir/$name.$i.key", '-out', "$dir/$name.$i.csr");
+		openssl('x509', '-req', '-in', "$dir/$name.$i.csr", '-CA', "$dir/$name.$before.crt", '-CAkey', "$dir/$name.$before.key", '-set_serial', $i, '-days', '2',
+			'-extfile', "$dir/$name.$i.ext", '-out', "$dir/$name.$i.crt");
+		append_to_file("$dir/$name.chain", slurp_file("$dir/$name.$i.crt")) if $i <= $length;
+	}
+	my $last = $length + 1;
+	push @servers, IPC::Run::start([ 'openssl', 's_server', '-accept', "127.0.0.1:$port", '-cert', "$dir/$name.$last.crt", '-key', "$dir/$name.$last.key",
+		'-cert_chain', "$dir/$name.chain", '-www' ], '>&', "$dir/$name.log");
+	wait_until("$name listens", sub { slurp_file("$dir/$name.log") =~ /ACCEPT/ });
+	my $endpoint = $bmw->endpoint("https://127.0.0.1:$port/$name", event_types => "{test.$name}", ca_certificates => slurp_file("$dir/$name.0.crt"), retry_delays => '{}');
+	my $event = $bmw->emit("test.$name");
+	$bmw->wait_for_sql('it is tried', "SELECT count(*) = 1 FROM bm_webhook.delivery WHERE endpoint_id = $endpoint AND status <> 'pending'");
+	return $bmw->sql("SELECT status || coalesce(': ' || error, '') FROM bm_webhook.delivery WHERE endpoint_id = $endpoint");
+}
+like(chain('long', 10), qr/^failed: .*chain too long/, 'a chain of ten is not verified');
+like(chain('short', 5), qr/^(?!.*certificate)/, 'one of five is');
+
+###############################################################################
 # A name that libcurl quotes
 ###############################################################################
 
