@@ -169,12 +169,13 @@ read_one(Dispatcher *dispatcher, int endpoint)
 		status = tell(dispatcher, now, endpoint);
 	else
 		bmw_scheduler_remove_endpoint(dispatcher->scheduler, registry_id(endpoint));
+	/* the scheduler goes by it, though there may be no memory for the rest */
+	if (status == BMW_OK)
+		learn_known(dispatcher, endpoint);
 	if (status == BMW_OK && now->exists && now->is_enabled)
 		status = subscribe(dispatcher->router, now, endpoint);
 	else if (status == BMW_OK)
 		bmw_router_remove(dispatcher->router, registry_id(endpoint));
-	if (status == BMW_OK)
-		learn_known(dispatcher, endpoint);
 	return status;
 }
 
