@@ -1,5 +1,6 @@
 # A dispatcher asks each minute whether there is upkeep: with many partitions that reads the bounds of few, and it is
-# said of each kind of work all the same. What it asks for events that it knows does not touch days that they are not of.
+# said of each kind of work all the same. What it asks for events that it knows, and
+# wait_for_delivery(), does not touch days that they are not of.
 
 use strict;
 use warnings FATAL => 'all';
@@ -52,6 +53,15 @@ $session->query_safe("BEGIN; LOCK TABLE $over IN ACCESS EXCLUSIVE MODE");
 $bmw->set('bm_webhook.enabled', 'on');
 $bmw->emit('test.retried');
 $bmw->wait_for_sql('what is new is taken, fetched, sent and recorded', "SELECT count(*) = 1 FROM bm_webhook.delivery WHERE endpoint_id = $id AND status = 'delivered' AND attempts = 3");
+$session->query_safe('COMMIT');
+
+# Who waits for an event reads its day alone, of deliveries too.
+$over = $bmw->sql(q{SELECT string_agg('bm_webhook_internal.' || name, ', ') FROM bm_webhook_internal.partitions() WHERE parent IN ('event', 'delivery') AND until < now()});
+my $event = $bmw->sql('SELECT bm_webhook.emit(type => \'test.retried\', data => \'{}\')');
+$bmw->wait_for_sql('it is delivered', "SELECT count(*) = 1 FROM bm_webhook.delivery WHERE event_id = '$event' AND status = 'delivered'");
+$session->query_safe("BEGIN; LOCK TABLE $over IN ACCESS EXCLUSIVE MODE");
+is($bmw->sql("SET lock_timeout = '10 s'; SELECT string_agg(bm_webhook.wait_for_delivery('$event', '1 s')::text, ' ') FROM generate_series(1, 7)"),
+	join(' ', ('true') x 7), 'wait_for_delivery() touches no other day, however often it is called');
 $session->query_safe('COMMIT');
 $session->quit;
 $bmw->finish;

@@ -23,15 +23,16 @@ static BmwStatement event_state = {
 	" (SELECT count(*) FILTER (WHERE w.status = 'delivered') AS delivered,"
 	"   count(*) FILTER (WHERE w.status IN ('failed', 'canceled')) AS ended,"
 	"   count(*) FILTER (WHERE w.status = 'pending') AS waiting"
-	"  FROM (SELECT d.status FROM bm_webhook.delivery d WHERE d.event_id = e.id"
+	"  FROM (SELECT d.status FROM bm_webhook.delivery d WHERE d.event_id = $1"
 	"   UNION ALL"
 	"   SELECT 'pending' FROM (" CANDIDATES ") p"
 	"    WHERE bm_webhook_internal.wants(p.p, e, (SELECT a.muted_event_types FROM bm_webhook.application a"
 	"     WHERE a.name OPERATOR(pg_catalog.=) e.application))"
-	"    AND NOT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id = e.id AND d.endpoint_id = (p.p).id)) w) n"
+	"    AND NOT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.event_id = $1 AND d.endpoint_id = (p.p).id)) w) n"
 	" WHERE e.id = $1",
 	1,
-	{UUIDOID}};
+	{UUIDOID},
+	.is_planned_anew = true};
 
 BmwEventState
 bmw_event_state_read(const BmwUuid *event_id)
