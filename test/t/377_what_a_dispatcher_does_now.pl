@@ -44,13 +44,14 @@ sub seconds { return split /\|/, $bmw->sql('SET ROLE monitor; SELECT ' . join(',
 sub sum { my $sum = 0; $sum += $_ for @_; return $sum }
 $bmw->settle;
 $bmw->node->restart;    # which writes what is counted
-$bmw->dispatcher;
+my $pid = $bmw->dispatcher;
 my @first = seconds();
 ok($first[$_] > 0, "$phases[$_] are counted") for 0 .. $#phases;
 cmp_ok(sum(@first), '<=', time - $started, 'no moment is counted twice');
 cmp_ok($first[-1], '>', sum(@first[ 0 .. 4 ]), 'a dispatcher with nothing to do waits');
 
-# A dispatcher to which nothing happens counts that it waits.
+# A dispatcher to which nothing happens counts that it waits, once it does.
+$bmw->wait_for_sql('it waits', "SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = $pid");
 $bmw->node->restart;
 $bmw->dispatcher;
 my @second = seconds();
