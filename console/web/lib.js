@@ -51,6 +51,9 @@ export function withQuery(changes) {
 }
 
 export const query = () => Object.fromEntries(new URLSearchParams(location.search));
+export const pick = (object, names) => compact(Object.fromEntries(names.map((name) => [name, object[name]])));
+// Where a list goes on: Next and Older set these.
+export const paging = ['since', 'until', 'before', 'before_endpoint'];
 export const compact = (object) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== '' && value != null));
 
 export function Link({ to, children, ...rest }) {

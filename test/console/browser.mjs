@@ -156,6 +156,31 @@ async function works() {
 	return { id, delivery };
 }
 
+// An endpoint of the shop that works() has not seen.
+const register = (path, columns = '', values = '') => sql(`INSERT INTO bm_webhook.endpoint (application, url, event_types${columns}) VALUES ('shop', '${config.receiver}${path}', '{order.*}'${values}) RETURNING id`);
+const rows = (caption) => `[aria-label="${caption}"] tbody tr`;
+
+// Lists go on where they say so, wherever they are shown.
+async function goesOn(caption, link) {
+	await page.waitForFunction((selector) => document.querySelectorAll(selector).length === 50, rows(caption));
+	await page.getByRole('link', { name: link }).click();
+	await page.waitForFunction((selector) => { const { length } = document.querySelectorAll(selector); return length > 0 && length < 50; }, rows(caption));
+}
+
+async function lists() {
+	const id = register('/ok/lists', ', channel', ", 'lists'");
+	sql(`SELECT count(bm_webhook.secret(${id})), count(bm_webhook.emit('order.listed', '{}', 'shop', 'lists')) FROM generate_series(1, 60)`);
+	await until(`SELECT count(*) FROM bm_webhook.delivery WHERE endpoint_id = ${id} AND status = 'delivered'`, '60');
+	await visit(`/endpoints/${id}`);
+	await goesOn('Deliveries', 'Next 50');
+	await page.getByRole('link', { name: 'Older: the day before' }).click();
+	await seen('None since');
+	ok(true, 'the deliveries of an endpoint go on');
+	await visit(`/endpoints/${id}/settings`);
+	await goesOn('Who asked for what', 'Next 50');
+	ok(true, 'so does what was asked for it');
+}
+
 // Drawn in the colours of the scheme, and said in words.
 async function chart() {
 	await page.goto(config.url);
@@ -187,6 +212,7 @@ async function look({ id, delivery }, user) {
 
 try {
 	const places = await works();
+	await lists();
 	await look(places, 'shop');
 	await page.goto(`${config.url}/deliveries`);
 	await page.locator('main h1').waitFor();

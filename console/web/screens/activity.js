@@ -1,7 +1,7 @@
 import { html, useAnswer, Answer, Table, Link, withQuery, query, compact, number, time, endpointPath, eventPath } from '../lib.js';
 
-export function Operations({ a }) {
-	const found = useAnswer('operations', a, 5000);
+export function Operations({ endpoint }) {
+	const found = useAnswer('operations', compact({ endpoint, before: query().before }), 5000);
 	return html`<${Answer} of=${found}>${(answer) => answer.rows.length === 0 ? html`<p>Nobody has asked for anything yet.</p>`
 		: html`<${Table} caption="Who asked for what" head=${['When', 'What', 'Who', 'Endpoint', 'Progress']}>
 			${answer.rows.map((row) => html`<tr key=${row.id}><td>${time(row.asked_at)}</td><td>${row.kind.replaceAll('_', ' ')}${row.reason ? html`<br /><span class="quiet">${row.reason}</span>` : null}</td><td>${row.asked_by}</td>
@@ -11,5 +11,5 @@ export function Operations({ a }) {
 }
 
 export function Activity() {
-	return html`<h1>Activity</h1><p class="quiet">Who sent again, canceled, paused, or looked at a secret.</p><${Operations} a=${compact({ before: query().before })} />`;
+	return html`<h1>Activity</h1><p class="quiet">Who sent again, canceled, paused, or looked at a secret.</p><${Operations} />`;
 }

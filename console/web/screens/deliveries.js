@@ -1,7 +1,10 @@
-import { html, useState, useEffect, useAnswer, useTail, Answer, Table, Status, Link, go, withQuery, query, compact, get, exportUrl, time, ms, deliveryPath, endpointPath } from '../lib.js';
+import { html, useState, useEffect, useAnswer, useTail, Answer, Table, Status, Link, go, withQuery, query, paging, pick, exportUrl, time, ms, deliveryPath, endpointPath } from '../lib.js';
 
-// Rows are only added at the top, while nobody reads further down; otherwise they are counted.
-export function DeliveryList({ a, empty }) {
+// Rows are only added at the top, while nobody reads further down; otherwise they are counted. Which page it is, the
+// address says.
+export function DeliveryList({ filter, empty }) {
+	const page = pick(query(), paging);
+	const a = { ...filter, ...page };
 	const list = useAnswer('deliveries', a);
 	const [newer, setNewer] = useState(0);
 	const [isLive, setLive] = useState(true);
@@ -13,7 +16,7 @@ export function DeliveryList({ a, empty }) {
 	}, [newer]);
 	return html`<div class="buttons"><button type="button" aria-pressed=${!isLive} onClick=${() => setLive(!isLive)}>${isLive ? 'Pause' : 'Go on'}</button>
 		<button type="button" onClick=${() => { setNewer(0); list.again(); }}>${newer ? `${newer} newer` : 'Refresh'}</button></div>
-		<${Answer} of=${list}>${(answer) => html`${answer.rows.length === 0 ? html`<div class="notice">${answer.looked_back_to ? html`<p>None since ${time(answer.looked_back_to)}.</p>` : empty ?? html`<p>None since ${time(answer.since)}.</p>`}</div>`
+		<${Answer} of=${list}>${(answer) => html`${answer.rows.length === 0 ? html`<div class="notice">${(answer.looked_back_to || Object.keys(page).length ? null : empty) ?? html`<p>None since ${time(answer.looked_back_to ?? answer.since)}.</p>`}</div>`
 			: html`<${Table} caption="Deliveries" head=${['Captured', 'Status', 'Type', 'Message', 'Endpoint', 'Attempts', 'HTTP', 'Took']}>
 				${answer.rows.map((row) => html`<tr key=${row.event + row.endpoint}><td><${Link} to=${deliveryPath(row.event, row.endpoint)}>${time(row.at)}</${Link}></td>
 					<td><${Status} is=${row.status} />${row.status === 'pending' && row.next_attempt_at ? html`<br /><span class="quiet">due ${time(row.next_attempt_at)}</span>` : null}</td><td>${row.type ?? '–'}</td>
@@ -33,8 +36,7 @@ export function Deliveries() {
 		const form = Object.fromEntries(new FormData(event.target));
 		go(withQuery({ ...form, before: '', before_endpoint: '', since: '', until: '' }));
 	};
-	const a = compact(Object.fromEntries([...filters, 'since', 'until', 'before', 'before_endpoint'].map((name) => [name, q[name]])));
-	const period = compact({ what: 'deliveries', status: q.status, endpoint: q.endpoint, since: q.since, until: q.until });
+	const period = { what: 'deliveries', ...pick(q, ['status', 'endpoint', 'since', 'until']) };
 	return html`<h1>Deliveries</h1><form class="filters" onSubmit=${filter}>
 			<label>Status<br /><select name="status">${['', 'delivered', 'failed', 'pending', 'canceled'].map((s) => html`<option value=${s} selected=${s === (q.status ?? '')}>${s || 'any'}</option>`)}</select></label>
 			<label>Type<br /><input name="type" placeholder="order.*" defaultValue=${q.type ?? ''} /></label>
@@ -43,5 +45,5 @@ export function Deliveries() {
 			<label>Class of error<br /><input name="error_class" defaultValue=${q.error_class ?? ''} /></label><button>Filter</button></form>
 		<p class="quiet">${q.since || q.until ? `From ${time(q.since)} to ${q.until ? time(q.until) : 'now'}.` : 'The last 24 hours.'}
 			${' '}<a href=${exportUrl({ ...period, format: 'csv' })} download="deliveries.csv">CSV</a> · <a href=${exportUrl({ ...period, format: 'jsonl' })} download="deliveries.jsonl">JSON Lines</a></p>
-		<${DeliveryList} a=${a} />`;
+		<${DeliveryList} filter=${pick(q, filters)} />`;
 }

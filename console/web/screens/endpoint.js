@@ -84,7 +84,7 @@ function Settings({ endpoint, again }) {
 		['Retries', `${endpoint.retry_delays.join(', ') || 'none'}${endpoint.retry_span ? ` (${endpoint.retry_span} in all)` : ''}`], ['Body', endpoint.payload], ['Order', endpoint.ordering]];
 	return html`${endpoint.may_change ? html`<${EndpointForm} endpoint=${endpoint} onSaved=${again} /><h2>Delete</h2><${Delete} endpoint=${endpoint} />`
 		: html`<dl class="facts">${facts.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`}
-		<h2>Who asked for what</h2><${Operations} a=${{ endpoint: endpoint.id }} />`;
+		<h2>Who asked for what</h2><${Operations} endpoint=${endpoint.id} />`;
 }
 
 const tabs = { deliveries: 'Deliveries', failures: 'Failures', settings: 'Settings', secrets: 'Secrets' };
@@ -102,5 +102,5 @@ export function Endpoint({ id, tab }) {
 		<nav class="tabs" aria-label="Endpoint">${Object.entries(tabs).map(([key, name]) => html`<${Link} to=${endpointPath(id, key)} aria-current=${tab === key ? 'page' : undefined}>${name}</${Link}>`)}</nav>
 		${tab === 'failures' ? html`<${Failures} endpoint=${endpoint} />` : tab === 'settings' ? html`<${Settings} endpoint=${endpoint} again=${found.again} />`
 			: tab === 'secrets' ? html`<${Secrets} endpoint=${endpoint} again=${found.again} />`
-			: html`<${DeliveryList} a=${{ endpoint: id }} empty=${html`<p>Nothing was sent in 24 hours. It gets ${endpoint.event_types.join(', ')}${endpoint.channel ? ` of channel ${endpoint.channel}` : ''}. Press Ping to try it.</p>`} />`}`}</${Answer}>`;
+			: html`<${DeliveryList} filter=${{ endpoint: id }} empty=${html`<p>Nothing was sent in 24 hours. It gets ${endpoint.event_types.join(', ')}${endpoint.channel ? ` of channel ${endpoint.channel}` : ''}. Press Ping to try it.</p>`} />`}`}</${Answer}>`;
 }
