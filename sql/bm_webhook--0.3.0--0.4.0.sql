@@ -1077,8 +1077,9 @@ $$;
 COMMENT ON FUNCTION bm_webhook.console_redeliver(jsonb) IS 'calls redeliver_one()';
 CREATE OR REPLACE FUNCTION bm_webhook.console_redeliver_since(a jsonb) RETURNS jsonb
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT to_jsonb(r) FROM bm_webhook.redeliver((a ->> 'endpoint')::bigint, (a ->> 'since')::timestamptz,
-		(a ->> 'until')::timestamptz,
+	SELECT to_jsonb(r) || jsonb_build_object('until', least((a ->> 'until')::timestamptz, now()))
+	FROM bm_webhook.redeliver((a ->> 'endpoint')::bigint, (a ->> 'since')::timestamptz,
+		least((a ->> 'until')::timestamptz, now()),
 		CASE WHEN a ? 'status' THEN ARRAY(SELECT jsonb_array_elements_text(a -> 'status')) ELSE '{failed}' END,
 		CASE WHEN a ? 'error_class' THEN ARRAY(SELECT jsonb_array_elements_text(a -> 'error_class')) END,
 		(a ->> 'max_rows')::bigint, coalesce((a ->> 'dry_run')::boolean, false)) r
@@ -1086,8 +1087,9 @@ $$;
 COMMENT ON FUNCTION bm_webhook.console_redeliver_since(jsonb) IS 'calls redeliver() for a period';
 CREATE OR REPLACE FUNCTION bm_webhook.console_recover(a jsonb) RETURNS jsonb
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT to_jsonb(r) FROM bm_webhook.recover((a ->> 'endpoint')::bigint, (a ->> 'since')::timestamptz,
-		(a ->> 'until')::timestamptz, coalesce((a ->> 'dry_run')::boolean, false)) r
+	SELECT to_jsonb(r) || jsonb_build_object('until', least((a ->> 'until')::timestamptz, now()))
+	FROM bm_webhook.recover((a ->> 'endpoint')::bigint, (a ->> 'since')::timestamptz,
+		least((a ->> 'until')::timestamptz, now()), coalesce((a ->> 'dry_run')::boolean, false)) r
 $$;
 COMMENT ON FUNCTION bm_webhook.console_recover(jsonb) IS 'calls recover()';
 CREATE OR REPLACE FUNCTION bm_webhook.console_cancel(a jsonb) RETURNS jsonb

@@ -82,11 +82,13 @@ CREATE FUNCTION bm_webhook.console_redeliver(a jsonb) RETURNS jsonb
 $$;
 COMMENT ON FUNCTION bm_webhook.console_redeliver(jsonb) IS 'calls redeliver_one()';
 
+-- A period that has not ended ends now, and the answer says so: what has been counted can be asked for.
 -- a: endpoint, since, until, status, error_class, max_rows, dry_run
 CREATE FUNCTION bm_webhook.console_redeliver_since(a jsonb) RETURNS jsonb
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT to_jsonb(r) FROM bm_webhook.redeliver((a ->> 'endpoint')::bigint, (a ->> 'since')::timestamptz,
-		(a ->> 'until')::timestamptz,
+	SELECT to_jsonb(r) || jsonb_build_object('until', least((a ->> 'until')::timestamptz, now()))
+	FROM bm_webhook.redeliver((a ->> 'endpoint')::bigint, (a ->> 'since')::timestamptz,
+		least((a ->> 'until')::timestamptz, now()),
 		CASE WHEN a ? 'status' THEN ARRAY(SELECT jsonb_array_elements_text(a -> 'status')) ELSE '{failed}' END,
 		CASE WHEN a ? 'error_class' THEN ARRAY(SELECT jsonb_array_elements_text(a -> 'error_class')) END,
 		(a ->> 'max_rows')::bigint, coalesce((a ->> 'dry_run')::boolean, false)) r
@@ -96,8 +98,9 @@ COMMENT ON FUNCTION bm_webhook.console_redeliver_since(jsonb) IS 'calls redelive
 -- a: endpoint, since, until, dry_run
 CREATE FUNCTION bm_webhook.console_recover(a jsonb) RETURNS jsonb
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT to_jsonb(r) FROM bm_webhook.recover((a ->> 'endpoint')::bigint, (a ->> 'since')::timestamptz,
-		(a ->> 'until')::timestamptz, coalesce((a ->> 'dry_run')::boolean, false)) r
+	SELECT to_jsonb(r) || jsonb_build_object('until', least((a ->> 'until')::timestamptz, now()))
+	FROM bm_webhook.recover((a ->> 'endpoint')::bigint, (a ->> 'since')::timestamptz,
+		least((a ->> 'until')::timestamptz, now()), coalesce((a ->> 'dry_run')::boolean, false)) r
 $$;
 COMMENT ON FUNCTION bm_webhook.console_recover(jsonb) IS 'calls recover()';
 

@@ -125,7 +125,7 @@ async function works() {
 	await tab('Failures');
 	await button('Count').first().click();
 	await button('Send again 3').click();
-	await seen('3 are sent again in the background.');
+	await seen('Sent again in the background: 3 that had failed.');
 	await until(`SELECT count(*) FROM bm_webhook.delivery WHERE endpoint_id = ${id} AND status = 'delivered'`, '4');
 	await visit(delivery);
 	await seen('sent again by shop');
@@ -181,6 +181,27 @@ async function lists() {
 	ok(true, 'so does what was asked for it');
 }
 
+// What has been counted is what is done, whatever comes in between.
+async function counts() {
+	sql("SELECT bm_webhook.emit('order.counted', '{}', 'shop', 'counts') FROM generate_series(1, 2)");
+	const id = register('/status/500/counts', ', channel, retry_delays', ", 'counts', '{}'");
+	await visit(`/endpoints/${id}/failures`);
+	const failed = (n) => until(`SELECT count(*) FROM bm_webhook.delivery WHERE endpoint_id = ${id} AND status = 'failed'`, String(n));
+	const asked = () => sql(`SELECT string_agg(concat_ws(' ', kind, matched, done), ', ' ORDER BY id) FROM bm_webhook.operation WHERE endpoint_id = ${id} AND kind IN ('recover', 'redeliver')`);
+	const fail = async (all) => { sql("SELECT bm_webhook.emit('order.counted', '{}', 'shop', 'counts')"); await failed(all); };
+	await button('Count').nth(1).click();
+	await button('Send 2').click();
+	await seen('Sent in the background: 2 that it never got.');
+	await failed(2);
+	await button('Count').first().click();
+	await button('Send again 2').waitFor();
+	await fail(3);
+	await button('Send again 2').click();
+	await seen('Sent again in the background: 2 that had failed.');
+	await until(`SELECT count(*) FROM bm_webhook.operation WHERE endpoint_id = ${id} AND kind = 'redeliver' AND ended_at IS NOT NULL`, '1');
+	ok(asked() === 'recover 2 2, redeliver 2 2', 'what was counted is what is done, and said', asked());
+}
+
 // Drawn in the colours of the scheme, and said in words.
 async function chart() {
 	await page.goto(config.url);
@@ -213,6 +234,7 @@ async function look({ id, delivery }, user) {
 try {
 	const places = await works();
 	await lists();
+	await counts();
 	await look(places, 'shop');
 	await page.goto(`${config.url}/deliveries`);
 	await page.locator('main h1').waitFor();

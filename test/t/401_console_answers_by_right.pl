@@ -135,7 +135,10 @@ unlike(ask('shop', 'export', { what => 'deliveries' }), qr/$other/, 'and an expo
 # The buttons
 ###############################################################################
 
-is(change('shop', 'redeliver_since', { endpoint => $endpoint, since => '-infinity', dry_run => JSON::PP::true })->{matched}, 60, 'how many failed');
+my $count = change('shop', 'redeliver_since', { endpoint => $endpoint, since => '-infinity', dry_run => JSON::PP::true });
+is($count->{matched}, 60, 'how many failed');
+is($bmw->sql("SELECT '$count->{until}'::timestamptz BETWEEN now() - interval '1 min' AND now()"), 't', 'until when');
+is(change('shop', $_, { endpoint => $endpoint, since => '2020-01-01', until => '2020-01-02', dry_run => JSON::PP::true })->{until} =~ s/T.*//r, '2020-01-02', "or as asked: $_") for qw(redeliver_since recover);
 ok(change('shop', 'save_endpoint', { id => $endpoint, url => $receiver->url('/ok/shop') })->{id}, 'the endpoint is repaired');
 $bmw->share_secrets($endpoint, 'shop');
 is(change('shop', 'redeliver', { event => $event, endpoint => $endpoint })->{made_due}, 1, 'a tenant sends one again');

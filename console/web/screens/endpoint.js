@@ -27,23 +27,31 @@ function Ping({ id }) {
 		<span role="status">${event ? html`<${Link} to=${deliveryPath(event, id)}>Ping</${Link}>: <${Status} is=${d?.status ?? 'waiting'} /> ${d?.http_status ? `HTTP ${d.http_status}` : ''} ${d?.error ?? ''} ${d?.ms != null ? ms(d.ms) : ''}` : null}</span>`;
 }
 
-// How many first, and then the button that does it.
-function Counted({ id, name, label, verb, a, done }) {
-	const [count, setCount] = useState(null);
-	const [since, setSince] = useState(24);
-	const all = (dry_run) => ({ endpoint: id, since: new Date(Date.now() - since * 3600000).toISOString(), ...a, dry_run });
-	return html`<div class="filters"><label>${label} of the last<br /><select onChange=${(event) => { setSince(Number(event.target.value)); setCount(null); }}>
-			${[[1, 'hour'], [24, '24 hours'], [168, '7 days'], [744, '31 days']].map(([n, name]) => html`<option value=${n} selected=${n === since}>${name}</option>`)}</select></label>
-		<${Action} does=${() => post(name, all(true))} then=${(answer) => setCount(answer.matched)}>Count</${Action}>
-		${count > 0 ? html`<${Action} kind="main" does=${() => post(name, all(false))} then=${() => { setCount(null); done(`${number(count)} are sent again in the background.`); }}>${verb} ${number(count)}</${Action}>` : null}
-		<span role="status">${count === 0 ? 'There are none.' : ''}</span></div>`;
+// How many first, and then the button that does it: for the period that was counted, up to then.
+function Counted({ id, name, label, verb, what, done }) {
+	const [hours, setHours] = useState(24);
+	const [found, setFound] = useState({});
+	const count = async () => {
+		const a = { endpoint: id, since: new Date(Date.now() - hours * 3600000).toISOString() };
+		const { matched, until } = await post(name, { ...a, dry_run: true });
+		return { matched, a: { ...a, until } };
+	};
+	const say = ({ matched }) => {
+		setFound({});
+		done(matched ? `${what.replace('N', number(matched))}.` : 'There are none any more.');
+	};
+	return html`<div class="filters"><label>${label} of the last<br /><select onChange=${(event) => { setHours(Number(event.target.value)); setFound({}); }}>
+			${[[1, 'hour'], [24, '24 hours'], [168, '7 days'], [744, '31 days']].map(([n, name]) => html`<option value=${n} selected=${n === hours}>${name}</option>`)}</select></label>
+		<${Action} does=${count} then=${setFound}>Count</${Action}>
+		${found.matched > 0 ? html`<${Action} kind="main" does=${() => post(name, found.a)} then=${say}>${verb} ${number(found.matched)}</${Action}>` : null}
+		<span role="status">${found.matched === 0 ? 'There are none.' : ''}</span></div>`;
 }
 
 function Failures({ endpoint }) {
 	const causes = useAnswer('causes', { endpoint: endpoint.id });
 	const [done, setDone] = useState('');
-	return html`${endpoint.may_change ? html`<h2>Send again</h2><${Counted} id=${endpoint.id} name="redeliver_since" label="What failed" verb="Send again" done=${setDone} />
-			<${Counted} id=${endpoint.id} name="recover" label="What it never got" verb="Send" done=${setDone} /><p role="status">${done}</p>` : null}
+	return html`${endpoint.may_change ? html`<h2>Send again</h2><${Counted} id=${endpoint.id} name="redeliver_since" label="What failed" verb="Send again" what="Sent again in the background: N that had failed" done=${setDone} />
+			<${Counted} id=${endpoint.id} name="recover" label="What it never got" verb="Send" what="Sent in the background: N that it never got" done=${setDone} /><p role="status">${done}</p>` : null}
 		<h2>Causes, last 24 hours</h2><${Answer} of=${causes}>${(rows) => rows.length === 0 ? html`<p>Nothing failed.</p>`
 			: html`<${Table} caption="Failures by cause" head=${['Status', 'Cause', 'HTTP', 'Deliveries', 'Last', 'Example']}>
 				${rows.map((row) => html`<tr><td><${Status} is=${row.status} /></td><td>${row.error_class}<br /><span class="quiet">${row.error}</span></td><td>${row.http_status ?? '–'}</td>
