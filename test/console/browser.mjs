@@ -202,6 +202,25 @@ async function counts() {
 	ok(asked() === 'recover 2 2, redeliver 2 2', 'what was counted is what is done, and said', asked());
 }
 
+async function cancels() {
+	const id = register('/status/500/cancels', ', channel, retry_delays', ", 'cancels', '{1 h}'");
+	const event = sql("SELECT bm_webhook.emit('order.canceled', '{}', 'shop', 'cancels')");
+	const status = `SELECT concat_ws(' ', status, attempts) FROM bm_webhook.delivery WHERE event_id = '${event}' AND endpoint_id = ${id}`;
+	await until(status, 'pending 1');
+	await visit(`/deliveries/${event}/${id}`);
+	await button('Cancel…').click();
+	await seen('1 delivery waits, and would not be sent.');
+	await audit('What would be canceled');
+	await button('Keep it').click();
+	await button('Cancel…').click();
+	await button('Cancel 1 delivery').waitFor();
+	const asked = sql(`SELECT count(*) FROM bm_webhook.operation WHERE endpoint_id = ${id} AND kind = 'cancel'`);
+	await button('Cancel 1 delivery').click();
+	await until(status, 'canceled 1');
+	await page.locator('main .status.canceled').first().waitFor();
+	ok(asked === '0', 'a delivery is canceled after it was said what that does', asked);
+}
+
 // Drawn in the colours of the scheme, and said in words.
 async function chart() {
 	await page.goto(config.url);
@@ -235,6 +254,7 @@ try {
 	const places = await works();
 	await lists();
 	await counts();
+	await cancels();
 	await look(places, 'shop');
 	await page.goto(`${config.url}/deliveries`);
 	await page.locator('main h1').waitFor();

@@ -36,6 +36,19 @@ function Request({ event, endpoint }) {
 		${request ? html`<pre tabindex="0">${`${request.method} ${request.url}\n${Object.entries(request.headers).map(([name, value]) => `${name}: ${value}`).join('\n')}\n\n${request.body}`}</pre>` : null}`;
 }
 
+// What would be canceled, and then the button that does it. A dispatcher cancels, soon after.
+function Cancel({ event, endpoint, then }) {
+	const [waiting, setWaiting] = useState(null);
+	const [isAsked, setAsked] = useState(false);
+	const cancel = (dry_run) => post('cancel', { event, endpoint, dry_run });
+	const end = ({ matched }) => { setWaiting(matched); setAsked(matched > 0); then(); };
+	if (isAsked) return html`<span role="status">It is being canceled.</span>`;
+	if (waiting === 0) return html`<span role="status">It does not wait any more.</span>`;
+	if (waiting === null) return html`<${Action} does=${() => cancel(true)} then=${({ matched }) => setWaiting(matched)}>Cancel…</${Action}>`;
+	return html`<div class="trouble"><p>${waiting} delivery waits, and would not be sent.</p><div class="buttons">
+		<${Action} kind="danger" does=${() => cancel(false)} then=${end}>Cancel ${waiting} delivery</${Action}><button type="button" onClick=${() => setWaiting(null)}>Keep it</button></div></div>`;
+}
+
 export function Delivery({ event, endpoint }) {
 	const found = useAnswer('delivery', { event, endpoint }, 5000);
 	return html`<${Answer} of=${found}>${({ event: e, endpoint: p, delivery: d, failed_attempts, redeliveries, set_aside }) => html`
@@ -46,7 +59,7 @@ export function Delivery({ event, endpoint }) {
 		${set_aside ? html`<div class="notice"><strong>Set aside${set_aside.by ? ` by ${set_aside.by}` : ''}</strong><p>${set_aside.cause}</p></div>` : null}
 		${d ? null : html`<div class="notice"><p>There is no delivery of this event to this endpoint (yet). <${Link} to=${eventPath(event)}>Why was it not sent?</${Link}></p></div>`}
 		${p.may_change && d ? html`<div class="buttons"><${Action} kind="main" does=${() => post('redeliver', { event, endpoint })} then=${found.again}>Send again</${Action}>
-			${d.status === 'pending' ? html`<${Action} does=${() => post('cancel', { event, endpoint })} then=${found.again}>Cancel</${Action}>` : null}
+			${d.status === 'pending' ? html`<${Cancel} event=${event} endpoint=${endpoint} then=${found.again} />` : null}
 			${d.status === 'pending' && !set_aside ? html`<${Action} does=${() => post('set_aside', { event, endpoint })} then=${found.again}>Set aside</${Action}>` : null}
 			${set_aside?.by ? html`<${Action} does=${() => post('put_back', { event, endpoint })} then=${found.again}>Put back</${Action}>` : null}</div>` : null}
 		<dl class="facts"><dt>Event</dt><dd><${Link} to=${eventPath(event)}>${event}</${Link}>: who got it, and who did not</dd><dt>Captured</dt><dd>${time(e.created_at)}</dd><dt>Occurred</dt><dd>${time(e.occurred_at)}</dd>
