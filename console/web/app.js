@@ -1,6 +1,6 @@
 // The shell: who is signed in, the navigation, and which screen an address is.
 import { render } from './vendor/preact.mjs';
-import { html, useState, useEffect, useRef, get, post, session, go, Link } from './lib.js';
+import { html, useState, useEffect, useRef, get, post, session, isOver, go, Link, Trouble } from './lib.js';
 import { SignIn } from './screens/sign-in.js';
 import { Overview } from './screens/overview.js';
 import { Endpoints } from './screens/endpoints.js';
@@ -85,25 +85,35 @@ function Shell({ who, onSignOut }) {
 		<main id="main" tabindex="-1" ref=${main} data-query=${search}>${screen}</main>`;
 }
 
+// What kept from finding out who it is; the session may go on.
+function Unknown({ error, again, signIn }) {
+	return html`<main class="sign-in"><h1>Webhooks</h1><${Trouble} error=${error} />
+		<div class="buttons"><button type="button" class="main" onClick=${again}>Try again</button><button type="button" onClick=${signIn}>Sign in</button></div></main>`;
+}
+
+// Who signs in again is where he was: the address is as it was.
 function App() {
 	const [who, setWho] = useState(undefined);
+	const [error, setError] = useState(null);
+	const end = (why) => { session.who = null; setError(why); setWho(null); };
 	const read = async () => {
-		try {
-			const answer = await get('session');
-			session.csrf = answer.csrf;
-			session.who = answer.session;
-			setWho(answer.session);
-		} catch (error) {
-			session.who = null;
-			setWho(null);
-			if (error.status && error.status !== 401) throw error;
-		}
+		const answer = await get('session');
+		session.csrf = answer.csrf;
+		session.who = answer.session;
+		setError(null);
+		setWho(answer.session);
 	};
-	session.onEnd = () => { session.who = null; setWho(null); };
-	useEffect(() => { read().catch(() => {}); }, []);
-	if (who === undefined) return html`<main><p class="quiet">Loading…</p></main>`;
-	if (!who) return html`<${SignIn} onSignedIn=${read} />`;
-	return html`<${Shell} who=${who} onSignOut=${async () => { await post('logout').catch(() => {}); session.onEnd(); }} />`;
+	const look = () => read().catch((why) => isOver(why) ? end(why.sqlstate === '28000' ? null : why) : setError(why));
+	const signOut = async () => {
+		await post('logout').catch(() => {});
+		history.replaceState(null, '', '/');
+		end(null);
+	};
+	session.onEnd = end;
+	useEffect(() => { look(); }, []);
+	if (who) return html`<${Shell} who=${who} onSignOut=${signOut} />`;
+	if (who === null) return html`<${SignIn} ended=${error} onSignedIn=${read} />`;
+	return error ? html`<${Unknown} error=${error} again=${look} signIn=${() => end(null)} />` : html`<main><p class="quiet">Loading…</p></main>`;
 }
 
 render(html`<${App} />`, document.getElementById('app'));

@@ -17,6 +17,9 @@ export class ApiError extends Error {
 	}
 }
 
+// The session has ended, or its connection to the database, which is the same.
+export const isOver = (error) => error.status === 401 || error.sqlstate === '08006';
+
 async function request(path, options) {
 	let response;
 	try {
@@ -27,9 +30,10 @@ async function request(path, options) {
 	const text = await response.text();
 	let answer = {};
 	try { answer = JSON.parse(text || '{}'); } catch { answer = { message: text.slice(0, 200) }; }
-	if (response.status === 401 && session.who) session.onEnd();
-	if (!response.ok) throw new ApiError(response.status, answer);
-	return answer;
+	if (response.ok) return answer;
+	const error = new ApiError(response.status, answer);
+	if (session.who && isOver(error)) session.onEnd(error);
+	throw error;
 }
 
 export const get = (name, a = {}) => request(`/api/${name}?a=${encodeURIComponent(JSON.stringify(a))}`);
@@ -101,7 +105,8 @@ export function useAnswer(name, a, every = 0) {
 	return { ...state, again };
 }
 
-// Events as they are committed; the stream is closed while nobody looks. What came before it was open is for onOpen.
+// Events as they are committed; the stream is closed while nobody looks. What came before it was open is for onOpen. A
+// browser does not say why a stream is refused: a question does.
 export function useTail(isOn, onEvents, onOpen = () => {}) {
 	const handler = useRef();
 	handler.current = { onEvents, onOpen };
@@ -113,6 +118,7 @@ export function useTail(isOn, onEvents, onOpen = () => {}) {
 			source = document.hidden ? null : new EventSource('/api/live?a={}');
 			source?.addEventListener('tail', (event) => handler.current.onEvents(JSON.parse(event.data)));
 			source?.addEventListener('open', () => handler.current.onOpen());
+			source?.addEventListener('error', (event) => { if (event.target.readyState === EventSource.CLOSED) get('session').catch(() => {}); });
 		};
 		open();
 		document.addEventListener('visibilitychange', open);
@@ -122,8 +128,12 @@ export function useTail(isOn, onEvents, onOpen = () => {}) {
 
 // ---- what is shown when there is nothing, or nothing yet
 
+export const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+
 export function Trouble({ error }) {
-	return html`<div class="trouble" role="alert"><strong>${error.message}</strong>
+	const isAway = /^(08|57P)/.test(error.sqlstate);
+	return html`<div class="trouble" role="alert"><strong>${isAway ? 'The database cannot be reached.' : error.message}</strong>
+		${isAway ? html`<p>${sentence(error.message)}</p>` : null}
 		${error.sqlstate === '57014' ? html`<p>That is too much to read: choose a shorter period or an endpoint.</p>` : null}
 		${error.detail ? html`<p>${error.detail}</p>` : null}${error.hint ? html`<p>${error.hint}</p>` : null}
 		${error.sqlstate ? html`<p class="quiet">SQLSTATE ${error.sqlstate}</p>` : null}</div>`;

@@ -58,12 +58,26 @@ bmw_guard_is_json(struct MHD_Connection *http)
 		   strchr("; \t", type[len]) != NULL;
 }
 
+static const char *
+token_of(struct MHD_Connection *http)
+{
+	return MHD_lookup_connection_value(http, MHD_COOKIE_KIND, cookie_name());
+}
+
 BmwSession *
 bmw_guard_session(struct MHD_Connection *http)
 {
-	const char *token = MHD_lookup_connection_value(http, MHD_COOKIE_KIND, cookie_name());
+	const char *token = token_of(http);
 
 	return token != NULL ? bmw_session_find(token) : NULL;
+}
+
+const char *
+bmw_guard_why_ended(struct MHD_Connection *http)
+{
+	const char *token = token_of(http);
+
+	return token != NULL ? bmw_session_why_ended(token) : NULL;
 }
 
 void

@@ -14,6 +14,8 @@ extern bool bmw_guard_is_own_site(struct MHD_Connection *http);
 extern bool bmw_guard_is_json(struct MHD_Connection *http);
 /* NULL: it has none. */
 extern BmwSession *bmw_guard_session(struct MHD_Connection *http);
+/* Why the session that it had has ended; NULL: it had none, or that is long ago. */
+extern const char *bmw_guard_why_ended(struct MHD_Connection *http);
 /* The cookie that begins the session, or with NULL ends it. */
 extern void bmw_guard_cookie(const BmwSession *session, char *cookie, size_t size);
 /* Of the client; that of the last proxy's client when there is one. */

@@ -188,6 +188,17 @@ is_proper(BmwRequest *request, bool is_other_method)
 	return !request->is_done;
 }
 
+static void
+refuse_stranger(BmwRequest *request)
+{
+	const char *why = bmw_guard_why_ended(request->http);
+
+	if (why != NULL)
+		bmw_request_fail(request, MHD_HTTP_UNAUTHORIZED, "08003", why);
+	else
+		bmw_request_fail(request, MHD_HTTP_UNAUTHORIZED, "28000", "sign in first");
+}
+
 static enum MHD_Result
 start(BmwRequest *request)
 {
@@ -200,7 +211,7 @@ start(BmwRequest *request)
 	}
 	session = bmw_guard_session(request->http);
 	if (session == NULL)
-		bmw_request_fail(request, MHD_HTTP_UNAUTHORIZED, "28000", "sign in first");
+		refuse_stranger(request);
 	else if (request->route->is_post &&
 			 !bmw_session_is_csrf(
 				 session, MHD_lookup_connection_value(request->http, MHD_HEADER_KIND, "x-csrf")))

@@ -23,8 +23,18 @@
 #define ASK_AGAIN_S 2
 #define BEAT_S 15
 
+#define MOST_ENDED 64
+
 static BmwSession *sessions;
 static uint64_t uses;
+
+/* Why sessions have ended, the newest in place of the oldest: for who comes back with the token. */
+static struct
+{
+	char token[BMW_TOKEN_SIZE];
+	const char *why;
+} ended[MOST_ENDED];
+static unsigned ends;
 
 void
 bmw_sessions_create(void)
@@ -141,6 +151,24 @@ bmw_session_find(const char *token)
 	return found;
 }
 
+const char *
+bmw_session_why_ended(const char *token)
+{
+	const char *why = NULL;
+
+	for (int i = 0; i < MOST_ENDED; i++)
+		if (is_same(ended[i].token, token))
+			why = ended[i].why;
+	return why;
+}
+
+static void
+remember_end(const BmwSession *session, const char *why)
+{
+	snprintf(ended[ends % MOST_ENDED].token, BMW_TOKEN_SIZE, "%s", session->token);
+	ended[ends++ % MOST_ENDED].why = why;
+}
+
 bool
 bmw_session_is_csrf(const BmwSession *session, const char *token)
 {
@@ -177,6 +205,8 @@ bmw_session_close(BmwSession *session, const char *why)
 	if (session->running != session->stream)
 		end_request(session->running, why);
 	end_request(session->stream, why);
+	if (!session->is_connecting)
+		remember_end(session, why);
 	PQfinish(session->db);
 	explicit_bzero(session, sizeof(*session));
 }

@@ -52,7 +52,9 @@ extern void bmw_session_open(BmwRequest *request, BmwCredentials *credentials, c
 extern void bmw_session_make_way(const BmwSession *session);
 /* NULL: there is none of this token. */
 extern BmwSession *bmw_session_find(const char *token);
-/* Requests of it that are not answered fail with this sentence. */
+/* Why the session of this token has ended; NULL: it was none, or that is long ago. */
+extern const char *bmw_session_why_ended(const char *token);
+/* Requests of it that are not answered fail with this sentence, and so does who comes back: it must last. */
 extern void bmw_session_close(BmwSession *session, const char *why);
 /* The request waits for its turn. */
 extern void bmw_session_enqueue(BmwSession *session, BmwRequest *request);

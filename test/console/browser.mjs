@@ -1,6 +1,6 @@
-// The pages in a real browser: browser.mjs CONFIG, a JSON object with url, receiver, screenshots and database
-// (environment of psql). Says each check as a line of TAP, and "missing ..." when there is no browser.
-import { execFileSync } from 'node:child_process';
+// The pages in a real browser: browser.mjs CONFIG, a JSON object with url, receiver, screenshots, database
+// (environment of psql) and is_stand_in (it is serve.mjs that serves them). Says each check as a line of TAP, and "missing ..." when there is no browser.
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 
@@ -30,23 +30,27 @@ const ok = (isGood, what, more = '') => {
 
 const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'] });
 const troubles = [];
-let isAudit = false;
+let isDeaf = false;
 let page;
 
 async function open() {
 	const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
 	page = await context.newPage();
 	page.setDefaultTimeout(30000);
-	page.on('console', (message) => { if (message.type() === 'error' && !isAudit && !/status of (401|403|404|422)/.test(message.text())) troubles.push(message.text()); });
+	page.on('console', (message) => { if (message.type() === 'error' && !isDeaf && !/status of (401|403|404|409|422)/.test(message.text())) troubles.push(message.text()); });
 	page.on('pageerror', (error) => troubles.push(String(error)));
+}
+
+async function fillSignIn(user) {
+	await page.getByLabel('User').fill(user);
+	await page.getByLabel('Password').fill('secret');
+	await page.getByRole('button', { name: 'Sign in' }).click();
 }
 
 async function signIn(user) {
 	await open();
 	await page.goto(config.url);
-	await page.getByLabel('User').fill(user);
-	await page.getByLabel('Password').fill('secret');
-	await page.getByRole('button', { name: 'Sign in' }).click();
+	await fillSignIn(user);
 	await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
 }
 
@@ -58,7 +62,7 @@ const tab = (name) => page.getByRole('navigation', { name: 'Endpoint' }).getByRo
 // Light and dark by axe, and as wide as a phone.
 async function audit(what) {
 	await page.waitForFunction(() => !document.querySelector('[aria-busy]'));
-	isAudit = true;
+	isDeaf = true;
 	for (const colorScheme of ['light', 'dark']) {
 		await page.emulateMedia({ colorScheme });
 		if (!await page.evaluate('typeof axe === "object"')) await page.evaluate(axe);
@@ -66,7 +70,7 @@ async function audit(what) {
 		ok(violations.length === 0, `${what}: accessible, ${colorScheme}`, violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html.slice(0, 200)).join(' | ')}`).join('\n'));
 	}
 	await page.emulateMedia({ colorScheme: 'light' });
-	isAudit = false;
+	isDeaf = false;
 	await page.setViewportSize({ width: 390, height: 800 });
 	const width = await page.evaluate('document.documentElement.scrollWidth');
 	ok(width <= 390, `${what}: fits a phone`, width);
@@ -221,6 +225,45 @@ async function cancels() {
 	ok(asked === '0', 'a delivery is canceled after it was said what that does', asked);
 }
 
+// Holds a lock as long as something is done.
+async function locked(table, does) {
+	const psql = spawn('psql', ['-XAtq'], { env: { ...process.env, ...config.database }, stdio: ['pipe', 'pipe', 'inherit'] });
+	psql.stdin.write(`BEGIN; LOCK TABLE ${table}; SELECT 'locked';\n`);
+	await new Promise((resolve) => psql.stdout.once('data', resolve));
+	await does();
+	psql.stdin.end();
+	await new Promise((resolve) => psql.once('exit', resolve));
+}
+
+async function signsInAgain() {
+	await fillSignIn('shop');
+	await page.getByRole('heading', { level: 1, name: 'Deliveries' }).waitFor();
+	return page.url() === `${config.url}/deliveries?status=failed`;
+}
+
+async function ends() {
+	await visit('/deliveries?status=failed');
+	await page.context().clearCookies();
+	await button('Refresh').click();
+	await seen('Your session ended.');
+	await audit('A session that ended');
+	ok(await signsInAgain(), 'a session that ends says so, and goes on where it was');
+	if (config.is_stand_in) return;
+	isDeaf = true; // a stream that breaks off
+	sql("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'bm_webhook_console' AND usename = 'shop'");
+	await seen('The connection to the database is lost');
+	ok(await signsInAgain(), 'so does one whose connection was killed, without a click');
+	isDeaf = false;
+	await locked('bm_webhook.application', async () => {
+		await page.goto(`${config.url}/deliveries?status=failed`);
+		await seen('lock timeout');
+		await audit('A database that is busy');
+	});
+	await button('Try again').click();
+	await page.getByRole('heading', { level: 1, name: 'Deliveries' }).waitFor();
+	ok(true, 'what keeps from finding the session is said, and tried again');
+}
+
 // Drawn in the colours of the scheme, and said in words.
 async function chart() {
 	await page.goto(config.url);
@@ -255,6 +298,7 @@ try {
 	await lists();
 	await counts();
 	await cancels();
+	await ends();
 	await look(places, 'shop');
 	await page.goto(`${config.url}/deliveries`);
 	await page.locator('main h1').waitFor();

@@ -55,7 +55,7 @@ async function api(request, response, name, url) {
 	}
 	const id = request.headers.cookie?.match(/s=(\w+)/)?.[1];
 	const role = sessions.get(id);
-	if (!role) return json(401, '{"message": "not signed in"}');
+	if (!role) return json(401, '{"sqlstate": "28000", "message": "sign in first"}');
 	if (request.method === 'POST' && request.headers['x-csrf'] !== role.csrf) return json(403, '{"message": "no token"}');
 	if (name === 'logout') return json(200, '{}', sessions.delete(id) && {});
 	if (name === 'live') return live(request, response, role);

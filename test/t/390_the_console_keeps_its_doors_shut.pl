@@ -186,7 +186,8 @@ wait_until('it serves after ten thousand hostile requests',
 my @cookies = map { (sign_in('olga', 'o\"lg\\\\\u00e4'))[2] } 1 .. 3;
 is((ask('GET', '/api/session', undef, cookie => $cookie))[0], 200, 'a user has four sessions');
 push @cookies, (sign_in('olga', 'o\"lg\\\\\u00e4'))[2];
-is((ask('GET', '/api/session', undef, cookie => shift @cookies))[0], 401, 'with the fifth the one that was unused for longest ends');
+is((ask('GET', '/api/session', undef, cookie => $cookies[0]))[0], 401, 'with the fifth the one that was unused for longest ends');
+like((ask('GET', '/api/session', undef, cookie => shift @cookies))[1]{message}, qr/signed in elsewhere/, 'and its user learns why');
 is((ask('GET', '/api/session', undef, cookie => $_))[0], 200, 'and no other') for $cookie, @cookies;
 is((sign_in('olaf', 'olaf'))[0], 200, 'another user has sessions of his own') for 1 .. 2;
 ($status, $json) = sign_in('olaf', 'olaf');
@@ -198,7 +199,8 @@ is((sign_in('olga', 'o\"lg\\\\\u00e4'))[0], 200, 'another may sign in');
 
 $bmw->sql(q{SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'bm_webhook_console'});
 wait_until('a killed backend is a session that is over',
-	sub { (ask('GET', '/api/session', undef, cookie => $cookies[0]))[0] == 401 });
+	sub { ($status, $json) = ask('GET', '/api/session', undef, cookie => $cookies[0]); $status == 401 });
+is("$json->{sqlstate} $json->{message}", '08003 the connection to the database is lost: sign in again', 'and why is said');
 is((sign_in('olga', 'o\"lg\\\\\u00e4'))[0], 200, 'and the next begins');
 
 $node->stop;

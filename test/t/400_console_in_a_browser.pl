@@ -36,7 +36,7 @@ my $console = IPC::Run::start(\@command, '<', \undef, '>', \$out, '2>', \$out, I
 wait_until('the console listens', sub { $console->pump_nb; $out =~ /listening/ });
 
 my $config = JSON::PP->new->encode({ url => "http://127.0.0.1:$port", receiver => $bmw->receiver->url(''), database => \%database,
-	screenshots => $ENV{BMW_SCREENSHOTS} });
+	is_stand_in => !$program, screenshots => $ENV{BMW_SCREENSHOTS} });
 my $tap = '';
 eval { IPC::Run::run([ 'node', 'test/console/browser.mjs', $config ], '<', \undef, '>', \$tap, IPC::Run::timeout(540)) } or diag($@);
 $console->kill_kill;

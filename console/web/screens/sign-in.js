@@ -1,6 +1,7 @@
-import { html, useState, post, session, Trouble } from '../lib.js';
+import { html, useState, post, session, sentence, Trouble } from '../lib.js';
 
-export function SignIn({ onSignedIn }) {
+// ended: what ended the session, if there was one; a console that was restarted does not know.
+export function SignIn({ ended, onSignedIn }) {
 	const [state, set] = useState({});
 	const submit = async (event) => {
 		event.preventDefault();
@@ -15,6 +16,8 @@ export function SignIn({ onSignedIn }) {
 		}
 	};
 	return html`<main class="sign-in"><h1>Webhooks</h1><p class="quiet">Sign in with your login of the database.</p>
+		${ended ? html`<div class="trouble" role="alert"><strong>Your session ended.</strong>
+			<p>${ended.sqlstate === '28000' ? 'The console does not know it any more.' : sentence(ended.message)} You come back to the page where you were.</p></div>` : null}
 		<form onSubmit=${submit}>
 			<div class="field"><label for="user">User</label><input id="user" name="user" autocomplete="username" required autofocus /></div>
 			<div class="field"><label for="password">Password</label><input id="password" name="password" type="password" autocomplete="current-password" required /></div>
