@@ -2,7 +2,7 @@
 # make install       install it into that server
 # make installcheck  SQL tests against a running server that preloads the extension
 # make demo          a private server, a receiver and a few webhooks, in a minute
-# make console      a private server with three tenants, traffic and trouble, and the console on it
+# make console      a private server with four tenants, traffic and trouble, and the console on it
 # make test          everything: unit, SQL and TAP tests in a private server, never as root
 # make test-versions the same with PostgreSQL 17 and 18, in Debian chroots; slow, as root
 # make test-sanitizers  SQL and TAP tests with the undefined-behaviour sanitizer, and the console with that of addresses

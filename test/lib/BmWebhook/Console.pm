@@ -57,6 +57,13 @@ sub new
 	return $self;
 }
 
+# One that somebody else has started.
+sub at
+{
+	my ($class, $url) = @_;
+	return bless { url => $url }, $class;
+}
+
 sub port { return $_[0]->{port} }
 sub url { return $_[0]->{url} }
 
