@@ -477,30 +477,30 @@ DECLARE
 	first uuid = bm_webhook.uuid_floor(clock_timestamp() - interval '1 day');
 BEGIN
 	RETURN (WITH page AS (
-		SELECT p.*, s.failing_since, s.disabled_at, s.disabled_reason FROM bm_webhook.endpoint p
-			LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
+		SELECT p.* FROM bm_webhook.endpoint p
 		WHERE p.deleted_at IS NULL AND p.id > coalesce((a ->> 'after')::bigint, 0)
 			AND (a ->> 'application' IS NULL OR p.application = a ->> 'application')
 			AND (a ->> 'q' IS NULL OR strpos(lower(concat_ws(' ', p.id, bm_webhook_internal.console_url(p.url),
 				p.description, p.application)), lower(a ->> 'q')) > 0)
-			AND CASE a ->> 'state' WHEN 'disabled' THEN NOT p.enabled WHEN 'failing' THEN s.failing_since IS NOT NULL
-				WHEN 'paused' THEN p.paused_at IS NOT NULL WHEN 'active' THEN p.enabled AND p.paused_at IS NULL
-				ELSE true END
+			AND (a ->> 'state' IS NULL OR p.id IN (SELECT h.endpoint_id FROM bm_webhook.endpoint_health h
+				WHERE h.state = a ->> 'state'))
 		ORDER BY p.id LIMIT 51
+	), health AS MATERIALIZED (
+		SELECT h.endpoint_id, h.state, h.since, h.reason, h.pending FROM bm_webhook.endpoint_health h
+		WHERE h.endpoint_id = ANY (ARRAY(SELECT g.id FROM page g))
 	)
 	SELECT jsonb_build_object('has_more', count(*) > 50, 'rows', coalesce(jsonb_agg(x.line ORDER BY x.id)
 			FILTER (WHERE x.n <= 50), '[]'))
 	FROM (SELECT p.id, row_number() OVER (ORDER BY p.id) AS n, jsonb_build_object('id', p.id,
 			'application', p.application, 'url', bm_webhook_internal.console_url(p.url), 'description', p.description,
-			'event_types', p.event_types, 'channel', p.channel, 'enabled', p.enabled, 'paused_at', p.paused_at,
-			'failing_since', p.failing_since, 'disabled_at', p.disabled_at, 'disabled_reason', p.disabled_reason,
-			'waiting', coalesce((SELECT w.pending FROM bm_webhook_internal.pending w WHERE w.endpoint_id = p.id), 0),
+			'event_types', p.event_types, 'channel', p.channel, 'state', h.state, 'since', h.since, 'reason', h.reason,
+			'waiting', coalesce(h.pending, 0),
 			'failed_24h', (SELECT count(*) FROM (SELECT FROM bm_webhook.delivery d WHERE d.endpoint_id = p.id
 				AND d.status = 'failed' AND d.event_id >= first LIMIT 1000) f)) AS line
-		FROM page p) x);
+		FROM page p LEFT JOIN health h ON h.endpoint_id = p.id) x);
 END
 $$;
-COMMENT ON FUNCTION bm_webhook.console_endpoints(jsonb) IS 'the next 50 endpoints';
+COMMENT ON FUNCTION bm_webhook.console_endpoints(jsonb) IS 'the next 50 endpoints, and how each is';
 CREATE OR REPLACE FUNCTION bm_webhook.console_endpoint(a jsonb) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 		SET plan_cache_mode = force_custom_plan AS $$
@@ -512,6 +512,8 @@ BEGIN
 			'retry_span', (SELECT sum(d)::text FROM unnest(p.retry_delays) d),
 			'may_change', p.deleted_at IS NULL AND bm_webhook_internal.console_may_change(p.application),
 			'state', (SELECT to_jsonb(s) FROM bm_webhook.endpoint_state s WHERE s.endpoint_id = p.id),
+			'health', (SELECT jsonb_build_object('state', h.state, 'since', h.since, 'reason', h.reason, 'advice', h.advice)
+				FROM bm_webhook.endpoint_health h WHERE h.endpoint_id = p.id),
 			'pace', (SELECT to_jsonb(s) FROM bm_webhook.endpoint_pace s WHERE s.endpoint_id = p.id),
 			'waiting', (SELECT to_jsonb(w) FROM bm_webhook_internal.pending w WHERE w.endpoint_id = p.id),
 			'application_paused_at', (SELECT x.paused_at FROM bm_webhook.application x WHERE x.name = p.application),
@@ -1070,6 +1072,14 @@ CREATE OR REPLACE FUNCTION bm_webhook.console_ping(a jsonb) RETURNS jsonb
 		coalesce(a ->> 'type', 'webhook.ping')))
 $$;
 COMMENT ON FUNCTION bm_webhook.console_ping(jsonb) IS 'calls ping()';
+CREATE OR REPLACE FUNCTION bm_webhook.console_verify_endpoint(a jsonb) RETURNS jsonb
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM bm_webhook.verify_endpoint((a ->> 'endpoint')::bigint);
+	RETURN '{}';
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.console_verify_endpoint(jsonb) IS 'calls verify_endpoint()';
 CREATE OR REPLACE FUNCTION bm_webhook.console_redeliver(a jsonb) RETURNS jsonb
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT jsonb_build_object('made_due', bm_webhook.redeliver_one((a ->> 'event')::uuid, (a ->> 'endpoint')::bigint))

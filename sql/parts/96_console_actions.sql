@@ -75,6 +75,16 @@ CREATE FUNCTION bm_webhook.console_ping(a jsonb) RETURNS jsonb
 $$;
 COMMENT ON FUNCTION bm_webhook.console_ping(jsonb) IS 'calls ping()';
 
+-- a: endpoint
+CREATE FUNCTION bm_webhook.console_verify_endpoint(a jsonb) RETURNS jsonb
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM bm_webhook.verify_endpoint((a ->> 'endpoint')::bigint);
+	RETURN '{}';
+END
+$$;
+COMMENT ON FUNCTION bm_webhook.console_verify_endpoint(jsonb) IS 'calls verify_endpoint()';
+
 -- a: event, endpoint
 CREATE FUNCTION bm_webhook.console_redeliver(a jsonb) RETURNS jsonb
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$

@@ -47,6 +47,7 @@ static const BmwRoute routes[] = {
 	POST("save_endpoint"),
 	POST("secret"),
 	POST("set_aside"),
+	POST("verify_endpoint"),
 	{"session", CALL("session"), BMW_ROUTE_SESSION, false},
 	{"export", CALL("export"), BMW_ROUTE_EXPORT, false},
 	{"live",

@@ -264,6 +264,29 @@ async function ends() {
 	ok(true, 'what keeps from finding the session is said, and tried again');
 }
 
+async function verifies(isOn) {
+	sql(`ALTER SYSTEM SET bm_webhook.verify_endpoints = ${isOn}`);
+	sql('SELECT pg_reload_conf()');
+	await until('SELECT bm_webhook_internal.verifies()::text', isOn ? 'true' : 'false');
+}
+
+async function proves() {
+	await verifies(true);
+	const id = register('/ok/proves');
+	await until(`SELECT verification_error IS NOT NULL FROM bm_webhook.endpoint_state WHERE endpoint_id = ${id}`, 't');
+	await visit('/endpoints?state=unverified');
+	await seen('it has not proved its URL yet');
+	await page.getByRole('link', { name: '/ok/proves' }).click();
+	await seen('It has not proved its URL yet');
+	await seen('webhook.verification');
+	await audit('Endpoint without proof');
+	await fetch(`${config.receiver}/_control/behave?name=proves&as=challenge/plain`);
+	await button('Ask again now').click();
+	await page.locator('main .status.healthy').waitFor();
+	ok(true, 'an endpoint without proof says what to do, and is seen to have done it');
+	await verifies(false);
+}
+
 // Drawn in the colours of the scheme, and said in words.
 async function chart() {
 	await page.goto(config.url);
@@ -298,6 +321,7 @@ try {
 	await lists();
 	await counts();
 	await cancels();
+	await proves();
 	await ends();
 	await look(places, 'shop');
 	await page.goto(`${config.url}/deliveries`);

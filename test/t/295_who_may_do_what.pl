@@ -94,7 +94,7 @@ my @functions = (
 	[ "console_delivery(jsonb_build_object('event', :event, 'endpoint', :endpoint))", 'explains' ], [ "console_message(jsonb_build_object('message_id', 'm-shop'))", 'explains' ],
 	[ "console_export(jsonb_build_object('what', 'deliveries'))", 'readers' ], [ "console_tail('{}')", 'readers' ], [ "console_listen('{}')", 'readers' ],
 	(map { [ "console_$_(jsonb_build_object('event', :event, 'endpoint', :endpoint, 'since', '-infinity'))", 'owners' ] }
-		qw(preview ping redeliver redeliver_since recover pause resume secret rotate_secret delete_endpoint)),
+		qw(preview ping redeliver redeliver_since recover pause resume secret rotate_secret delete_endpoint verify_endpoint)),
 	[ "console_cancel(jsonb_build_object('endpoint', :endpoint))", 'owners' ], [ "console_delete_secret(jsonb_build_object('secret', :secret))", 'owners' ],
 	(map { [ "console_$_(jsonb_build_object('event', :delivered, 'endpoint', :endpoint))", 'owners' ] } qw(set_aside put_back)),
 	[ "console_save_endpoint(jsonb_build_object('id', :endpoint, 'description', 'x'))", 'owners' ],

@@ -90,7 +90,10 @@ is_deeply([ @{ ask('shop', 'hour') }{qw(delivered given_up p95_ms)} ], [ 0, 60, 
 cmp_ok(ask('bank', 'hour')->{p95_ms}, '>', 0, 'how long most take at most');
 is_deeply([ map { $_->{id} } @{ ask('shop', 'endpoints')->{rows} } ], [$endpoint], 'so are his endpoints');
 is(scalar @{ ask('operator', 'endpoints', { q => 'OK/b' })->{rows} }, 1, 'an operator looks for one by its URL');
-is(ask('operator', 'endpoints', { state => 'active' })->{rows}[0]{failed_24h}, 60, 'or by its state');
+is_deeply([ map { $_->{id} } @{ ask('operator', 'endpoints', { state => $_->[0] })->{rows} } ], $_->[1], "or by its state: $_->[0]") for [ failing => [$endpoint] ], [ healthy => [$of_bank] ], [ unverified => [] ];
+my ($row) = @{ ask('shop', 'endpoints')->{rows} };
+is_deeply([ @$row{qw(failed_24h state reason)} ], [ 60, split /\|/, $bmw->sql("SELECT state, reason FROM bm_webhook.endpoint_health WHERE endpoint_id = $endpoint") ], 'with what endpoint_health says');
+is(ask('shop', 'endpoint', { endpoint => $endpoint })->{health}{"$_"}, $bmw->sql("SELECT $_ FROM bm_webhook.endpoint_health WHERE endpoint_id = $endpoint"), "so is its page: $_") for qw(state reason advice);
 ok((grep { $_->{name} eq 'message.sent' && $_->{example} } @{ ask('shop', 'event_types') }), 'event types');
 is_deeply(ask('shop', 'session')->{applications}, ['shop'], 'who he is');
 like(ask('shop', 'system'), qr/^42501 /, 'the system is for operators');
@@ -118,7 +121,7 @@ for ([ endpoint => 'endpoint' ], [ causes => 'endpoint' ], [ delivery => 'event'
 	s/$none|$other/E/g, s/\b(?:$of_bank|99999)\b/N/g for $foreign, $unknown;
 	is($foreign, $unknown, 'as what does not exist');
 }
-for (qw(ping redeliver redeliver_since recover cancel secret rotate_secret pause resume delete_endpoint set_aside put_back))
+for (qw(ping redeliver redeliver_since recover cancel secret rotate_secret pause resume delete_endpoint set_aside put_back verify_endpoint))
 {
 	my %a = (event => $other, endpoint => $of_bank, since => '-infinity', reason => 'x');
 	delete $a{event} if $_ eq 'cancel';

@@ -1,8 +1,7 @@
-import { html, useState, useEffect, useAnswer, Answer, Table, Status, Link, Action, Copy, Trouble, get, post, go, time, ago, ms, number, endpointPath, deliveryPath } from '../lib.js';
+import { html, useState, useEffect, useAnswer, Answer, sentence, Table, Status, Link, Action, Copy, Trouble, get, post, go, time, ago, ms, number, endpointPath, deliveryPath } from '../lib.js';
 import { Hour } from '../chart.js';
 import { DeliveryList } from './deliveries.js';
 import { EndpointForm } from './endpoint-form.js';
-import { stateOf } from './endpoints.js';
 import { snippets } from './snippets.js';
 import { Operations } from './activity.js';
 
@@ -95,14 +94,25 @@ function Settings({ endpoint, again }) {
 		<h2>Who asked for what</h2><${Operations} endpoint=${endpoint.id} />`;
 }
 
+const answerTheChallenge = `if (event.type === 'webhook.verification') return response.end(event.data.challenge);`;
+
+// What is wrong with it, and what to do. Who is shown buttons for it finds them below.
+function Health({ endpoint, again }) {
+	const { state, since, reason, advice } = endpoint.health ?? {};
+	if (!reason) return null;
+	return html`<div class="notice"><strong>${sentence(reason)}</strong><p>${since ? `For ${ago(since)}. ` : ''}${advice}</p>
+		${state === 'unverified' ? html`<p>Nothing but a challenge is sent to it until then; what is for it waits. In JavaScript, once the signature is verified:</p>
+			<pre tabindex="0">${answerTheChallenge}</pre>
+			${endpoint.may_change ? html`<${Action} does=${() => post('verify_endpoint', { endpoint: endpoint.id })} then=${again}>Ask again now</${Action}>` : null}` : null}</div>`;
+}
+
 const tabs = { deliveries: 'Deliveries', failures: 'Failures', settings: 'Settings', secrets: 'Secrets' };
 
 export function Endpoint({ id, tab }) {
-	const found = useAnswer('endpoint', { endpoint: id });
+	const found = useAnswer('endpoint', { endpoint: id }, 10000);
 	return html`<${Answer} of=${found}>${(endpoint) => html`<h1>${endpoint.url?.replace(/[?].*/, '?…') ?? `Endpoint ${id}, deleted`}</h1>
-		<p><${Status} is=${endpoint.deleted_at ? 'deleted' : stateOf({ ...endpoint, ...endpoint.state })} /> · ${endpoint.application ?? 'all applications'}
-			${endpoint.state?.failing_since ? ` · failing for ${ago(endpoint.state.failing_since)}` : ''}${endpoint.state?.disabled_reason ? ` · disabled: ${endpoint.state.disabled_reason}` : ''}
-			${endpoint.pace?.reason ? ` · held back: ${endpoint.pace.reason}` : ''} · ${number(endpoint.waiting?.pending ?? 0)} waiting${endpoint.application_paused_at ? ' · its application is paused' : ''}</p>
+		<p><${Status} is=${endpoint.health?.state ?? 'deleted'} /> · ${endpoint.application ?? 'all applications'} · ${number(endpoint.waiting?.pending ?? 0)} waiting</p>
+		<${Health} endpoint=${endpoint} again=${found.again} />
 		<${Hour} hour=${endpoint.hour} />
 		${endpoint.may_change ? html`<div class="buttons"><${Ping} id=${id} />
 			${endpoint.paused_at ? html`<${Action} does=${() => post('resume', { endpoint: id })} then=${found.again}>Resume</${Action}>` : html`<${Action} does=${() => post('pause', { endpoint: id })} then=${found.again}>Pause</${Action}>`}
