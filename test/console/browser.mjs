@@ -287,6 +287,18 @@ async function proves() {
 	await verifies(false);
 }
 
+async function spans() {
+	await visit('/endpoints/new');
+	const delays = page.getByLabel('Delays before');
+	for (const [typed, said] of [['10 s, 1 min, 00:30:00, 1 day 01:30:00', '4 retries in 26 h.'], ['5m,soon', '2 retries.'], ['90 s', '1 retry in 90 s.'], ['', 'No retries.']]) {
+		await delays.fill(typed);
+		const hint = await page.locator('#retry_delays-hint').innerText();
+		ok(hint === said, `delays of "${typed}": ${said}`, hint);
+	}
+	await page.getByLabel('Retries').selectOption('Standard');
+	await seen('9 retries in 76 h.');
+}
+
 // Drawn in the colours of the scheme, and said in words.
 async function chart() {
 	await page.goto(config.url);
@@ -321,6 +333,7 @@ try {
 	await lists();
 	await counts();
 	await cancels();
+	await spans();
 	await proves();
 	await ends();
 	await look(places, 'shop');
@@ -342,6 +355,8 @@ try {
 	const pauses = await page.evaluate("import('/lib.js').then(({ pause }) => [pause(10000, 5), pause(10000, 50), pause(10000, 9000), pause(90000, 9000)])");
 	ok(String(pauses) === '10000,75000,180000,180000', 'what takes the server long is asked for less often', pauses);
 	await look(places, 'operator');
+	await visit('/system');
+	ok(/It goes back \d+ (s|min), to /.test(await page.locator('main').innerText()), 'and how far the log goes back');
 	await page.goto(`${config.url}/endpoints/${places.id}`);
 	await page.locator('main h1').waitFor();
 	ok(await button('Ping').count() === 0, 'and is offered nothing that he may not do');

@@ -121,6 +121,15 @@ for ([ endpoint => 'endpoint' ], [ causes => 'endpoint' ], [ delivery => 'event'
 	s/$none|$other/E/g, s/\b(?:$of_bank|99999)\b/N/g for $foreign, $unknown;
 	is($foreign, $unknown, 'as what does not exist');
 }
+sub verify
+{
+	my ($value) = @_;
+	$node->safe_psql('postgres', "ALTER SYSTEM SET bm_webhook.verify_endpoints = $value");
+	$node->reload;
+	$bmw->wait_for_sql("verify_endpoints is $value", "SELECT current_setting('bm_webhook.verify_endpoints') = '$value'");
+	return;
+}
+verify('on');
 for (qw(ping redeliver redeliver_since recover cancel secret rotate_secret pause resume delete_endpoint set_aside put_back verify_endpoint))
 {
 	my %a = (event => $other, endpoint => $of_bank, since => '-infinity', reason => 'x');
@@ -131,6 +140,7 @@ for (qw(ping redeliver redeliver_since recover cancel secret rotate_secret pause
 	s/$none|$other/E/g, s/\b(?:$of_bank|99999)\b/N/g for $foreign, $unknown;
 	is($foreign, $unknown, 'as what does not exist');
 }
+verify('off');
 is(ask('shop', 'message', { message_id => 'm-bank' }) =~ s/m-bank/M/r, ask('shop', 'message', { message_id => 'm-none' }) =~ s/m-none/M/r, 'so is a message');
 unlike(ask('shop', 'export', { what => 'deliveries' }), qr/$other/, 'and an export');
 

@@ -1,16 +1,40 @@
-import { html, session, useState, useAnswer, post, go, Trouble, endpointPath } from '../lib.js';
+import { html, session, useState, useAnswer, post, go, sentence, Trouble, endpointPath } from '../lib.js';
 
 const presets = {
-	'Standard, 9 retries in 76 h': ['5 s', '5 min', '30 min', '2 h', '5 h', '10 h', '14 h', '20 h', '24 h'],
-	'Quick, 4 retries in 6 min': ['5 s', '30 s', '1 min', '5 min'],
-	'A day, 7 retries in 24 h': ['10 s', '1 min', '10 min', '1 h', '3 h', '8 h', '12 h'],
-	'None': [],
+	Standard: ['5 s', '5 min', '30 min', '2 h', '5 h', '10 h', '14 h', '20 h', '24 h'],
+	Quick: ['5 s', '30 s', '1 min', '5 min'],
+	'A day': ['10 s', '1 min', '10 min', '1 h', '3 h', '8 h', '12 h'],
+	None: [],
 };
 const columns = ['url', 'application', 'event_types', 'channel', 'filter', 'retry_delays', 'timeout', 'ttl', 'rate_limit', 'max_in_flight', 'headers', 'description', 'ordering', 'payload'];
 
 // The database says what is wrong; the column that it speaks of is where it is shown.
 export const fieldOf = (error) => error.column ?? columns.find((name) => `${error.message} ${error.detail ?? ''}`.includes(name))
 	?? (/\bURL\b|address|scheme|host/i.test(error.message) ? 'url' : undefined);
+
+const units = [[/^(ms|msecs?|milliseconds?)$/, 0.001], [/^(s|secs?|seconds?)$/, 1], [/^(m|mins?|minutes?)$/, 60], [/^(h|hrs?|hours?)$/, 3600], [/^(d|days?)$/, 86400], [/^(w|weeks?)$/, 604800]];
+
+// Of an interval, as people and PostgreSQL write it; NaN: of what is written otherwise.
+function seconds(text) {
+	const part = /\s*(?:(\d+):(\d\d)(?::(\d\d(?:\.\d+)?))?|(\d+(?:\.\d+)?)\s*([a-z]+))\s*/iy;
+	let sum = text.trim() ? 0 : NaN;
+	while (part.lastIndex < text.length) {
+		const [all, hours, minutes, rest, n, unit] = part.exec(text) ?? [];
+		if (!all) return NaN;
+		sum += hours ? 3600 * hours + 60 * minutes + Number(rest ?? 0) : n * (units.find(([pattern]) => pattern.test(unit.toLowerCase()))?.[1] ?? NaN);
+	}
+	return sum;
+}
+
+const listOf = (text) => text.split(',').map((one) => one.trim()).filter(Boolean);
+
+// Delays are varied a little, so that not all come back at once.
+function retries(delays) {
+	const sum = delays.reduce((all, delay) => all + seconds(delay), 0);
+	const [n, unit] = sum < 120 ? [sum, 's'] : sum < 7200 ? [sum / 60, 'min'] : sum < 345600 ? [sum / 3600, 'h'] : [sum / 86400, 'days'];
+	if (delays.length === 0) return 'no retries';
+	return `${delays.length} ${delays.length === 1 ? 'retry' : 'retries'}${Number.isNaN(sum) ? '' : ` in ${n < 10 ? Math.round(10 * n) / 10 : Math.round(n)} ${unit}`}`;
+}
 
 function Field({ name, label, hint, error, children }) {
 	return html`<div class="field"><label for=${name}>${label}</label>${children}
@@ -43,7 +67,7 @@ export function EndpointForm({ endpoint, onSaved }) {
 		const form = Object.fromEntries(new FormData(event.target));
 		const a = { url: form.url, event_types: patterns, description: form.description || null, channel: form.channel || null, filter: form.filter || null,
 			timeout: form.timeout, ttl: form.ttl || null, rate_limit: form.rate_limit ? Number(form.rate_limit) : null, max_in_flight: Number(form.max_in_flight),
-			ordering: form.ordering, payload: form.payload, retry_delays: form.retry_delays.split(',').map((s) => s.trim()).filter(Boolean) };
+			ordering: form.ordering, payload: form.payload, retry_delays: listOf(form.retry_delays) };
 		if (endpoint) a.id = endpoint.id; else a.application = form.application || null;
 		if (form.headers.trim()) {
 			try { a.headers = JSON.parse(form.headers); } catch { return set({ error: { column: 'headers', message: 'the headers are not a JSON object' } }); }
@@ -59,7 +83,7 @@ export function EndpointForm({ endpoint, onSaved }) {
 		return undefined;
 	};
 	const value = (name, standard = '') => endpoint ? endpoint[name] ?? '' : standard;
-	const [delays, setDelays] = useState((endpoint?.retry_delays ?? presets['Standard, 9 retries in 76 h']).join(', '));
+	const [delays, setDelays] = useState((endpoint?.retry_delays ?? presets.Standard).join(', '));
 	return html`${endpoint ? null : html`<h1>New endpoint</h1>`}<form onSubmit=${submit}>
 		<${Field} name="url" label="URL" hint="Where events are sent by POST." error=${at('url')}><input id="url" name="url" type="text" inputmode="url" required defaultValue=${value('url')} aria-describedby="url-hint" /></${Field}>
 		${endpoint ? null : html`<${Field} name="application" label="Application" hint="It gets the events of this application alone." error=${at('application')}>
@@ -67,8 +91,8 @@ export function EndpointForm({ endpoint, onSaved }) {
 				${session.who.applications.map((name) => html`<option value=${name}>${name}</option>`)}</select></${Field}>`}
 		<${EventPicker} patterns=${patterns} onChange=${setPatterns} />${at('event_types') ? html`<${Trouble} error=${state.error} />` : null}
 		<${Field} name="retry" label="Retries"><select id="retry" onChange=${(event) => { if (event.target.value) setDelays(presets[event.target.value].join(', ')); }}>
-			<option value="">as below</option>${Object.keys(presets).map((name) => html`<option value=${name}>${name}</option>`)}</select></${Field}>
-		<${Field} name="retry_delays" label="Delays before each further attempt" error=${at('retry_delays')}><input id="retry_delays" name="retry_delays" value=${delays} onInput=${(event) => setDelays(event.target.value)} /></${Field}>
+			<option value="">as below</option>${Object.keys(presets).map((name) => html`<option value=${name}>${name}: ${retries(presets[name])}</option>`)}</select></${Field}>
+		<${Field} name="retry_delays" label="Delays before each further attempt" hint=${sentence(retries(listOf(delays)))} error=${at('retry_delays')}><input id="retry_delays" name="retry_delays" aria-describedby="retry_delays-hint" value=${delays} onInput=${(event) => setDelays(event.target.value)} /></${Field}>
 		<details><summary>More</summary>
 			<${Field} name="description" label="Description" error=${at('description')}><input id="description" name="description" defaultValue=${value('description')} /></${Field}>
 			<${Field} name="channel" label="Channel" hint="Only events of this channel; empty: all." error=${at('channel')}><input id="channel" name="channel" defaultValue=${value('channel')} /></${Field}>
