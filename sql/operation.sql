@@ -18,7 +18,7 @@ SELECT * FROM bm_webhook.redeliver(:shop, '2026-01-01', error_class => '{timeout
 SELECT * FROM bm_webhook.redeliver(:shop, '2026-01-01', max_rows => 3, dry_run => true);
 SELECT * FROM bm_webhook.redeliver(:shop, '2026-01-01', status => '{canceled,delivered}', dry_run => true);
 SELECT * FROM bm_webhook.redeliver(:shop, '-infinity', 'infinity', dry_run => true);
-SELECT count(*) FROM bm_webhook.operation;
+SELECT count(*) FROM bm_webhook.operation WHERE kind = 'redeliver';
 
 SELECT operation, endpoint_id = :shop AS shop, matched FROM bm_webhook.cancel(endpoint => :shop);
 SELECT count(*) FROM bm_webhook.cancel(everything => true);
@@ -59,14 +59,14 @@ BEGIN;
 SET LOCAL ROLE bm_regress_shop;
 SELECT operation > 0 AS asked, matched FROM bm_webhook.redeliver(:shop, '2026-01-01', max_rows => 3);
 SELECT kind, endpoint_id = :shop AS shop, since, until < now() + interval '1 min' AS until, status, error_class, max_rows, matched, done, acting_as, ended_at, error
-	FROM bm_webhook.operation;
+	FROM bm_webhook.operation WHERE kind = 'redeliver';
 SAVEPOINT before;
 INSERT INTO bm_webhook.operation (kind, matched, asked_by, acting_as) VALUES ('redeliver', 1, 'me', 'me');
 ROLLBACK TO before;
 UPDATE bm_webhook.operation SET done = 0;
 ROLLBACK TO before;
 SET LOCAL ROLE bm_regress_bank;
-SELECT count(*) FROM bm_webhook.operation;
+SELECT count(*) FROM bm_webhook.operation WHERE kind = 'redeliver';
 ROLLBACK;
 RESET ROLE;
 

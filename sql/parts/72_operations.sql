@@ -6,7 +6,8 @@ CREATE TABLE bm_webhook.operation (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	kind text NOT NULL CHECK (kind IN ('redeliver', 'recover', 'cancel', 'pause', 'resume', 'erase',
 		'rotate_secret', 'show_secret', 'rekey', 'set_aside', 'put_back', 'drop_before', 'adopt', 'verify_endpoint',
-		'mark_verified')),
+		'mark_verified', 'create_endpoint', 'change_endpoint', 'delete_endpoint', 'create_application',
+		'change_application', 'delete_application', 'create_secret', 'change_secret', 'delete_secret')),
 	endpoint_id bigint,
 	event_id uuid,
 	since timestamptz,
@@ -26,16 +27,19 @@ CREATE TABLE bm_webhook.operation (
 	application text,
 	reason text,
 	reached_secret bigint,
-	reached_endpoint bigint
+	reached_endpoint bigint,
+	changed_columns text[]
 );
 CREATE INDEX operation_open_idx ON bm_webhook.operation ((coalesce(application, '')), id) WHERE ended_at IS NULL;
 CREATE INDEX operation_endpoint_id_idx ON bm_webhook.operation (endpoint_id, id);
 ALTER TABLE bm_webhook.operation OWNER TO bm_webhook;
 COMMENT ON TABLE bm_webhook.operation IS
-	'what somebody has asked for: changes of many deliveries, and how far each has got; pauses';
+	'what somebody has asked for: changes of many deliveries, and how far each has got; and, for the record, what was '
+	'done at once';
 COMMENT ON COLUMN bm_webhook.operation.event_id IS 'of this event alone';
 COMMENT ON COLUMN bm_webhook.operation.since IS 'of events that were captured at this time or later, and before until';
-COMMENT ON COLUMN bm_webhook.operation.matched IS 'deliveries that it was for when it was asked for';
+COMMENT ON COLUMN bm_webhook.operation.matched IS
+	'deliveries that it was for when it was asked for; or how many of what kind says were created, changed or deleted';
 COMMENT ON COLUMN bm_webhook.operation.done IS 'deliveries that it has changed so far';
 COMMENT ON COLUMN bm_webhook.operation.reached IS 'the last event that it has looked at';
 COMMENT ON COLUMN bm_webhook.operation.asked_by IS 'the session_user';
@@ -46,6 +50,7 @@ COMMENT ON COLUMN bm_webhook.operation.application IS 'of the endpoint; or that 
 COMMENT ON COLUMN bm_webhook.operation.reason IS 'as who asked for it has said';
 COMMENT ON COLUMN bm_webhook.operation.reached_secret IS 'the last secret that rekey() has looked at';
 COMMENT ON COLUMN bm_webhook.operation.reached_endpoint IS 'the last endpoint of which it has looked at the headers';
+COMMENT ON COLUMN bm_webhook.operation.changed_columns IS 'the columns that a change_... has changed, by name';
 COMMENT ON COLUMN bm_webhook.operation.xid IS 'the transaction that asked for it';
 ALTER TABLE bm_webhook.operation ENABLE ROW LEVEL SECURITY;
 

@@ -472,7 +472,8 @@ BEGIN
 		FROM (SELECT o.id, row_number() OVER (ORDER BY o.id DESC) AS n, jsonb_build_object('id', o.id, 'kind', o.kind,
 				'endpoint', o.endpoint_id, 'event', o.event_id, 'application', o.application, 'since', o.since,
 				'until', o.until, 'status', o.status, 'matched', o.matched, 'done', o.done, 'asked_at', o.asked_at,
-				'asked_by', o.asked_by, 'ended_at', o.ended_at, 'error', o.error, 'reason', o.reason) AS line
+				'asked_by', o.asked_by, 'acting_as', o.acting_as, 'ended_at', o.ended_at, 'error', o.error,
+				'reason', o.reason, 'changed', o.changed_columns) AS line
 			FROM (SELECT * FROM bm_webhook.operation r WHERE (of_endpoint IS NULL OR r.endpoint_id = of_endpoint)
 				AND (last IS NULL OR r.id < last) ORDER BY r.id DESC LIMIT 51) o) x);
 END

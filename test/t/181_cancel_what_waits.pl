@@ -30,7 +30,7 @@ is($bmw->sql("SELECT string_agg(endpoint_id || ' ' || matched, ', ' ORDER BY end
 my $event = $bmw->sql(q{SELECT id FROM bm_webhook.event ORDER BY id DESC LIMIT 1});
 is($bmw->sql("SELECT count(*), sum(matched) FROM bm_webhook.cancel(event => '$event')"), '2|2', 'one event, at two endpoints');
 $bmw->wait_for_sql('is canceled', qq{SELECT count(*) = 2 FROM bm_webhook.delivery WHERE event_id = '$event' AND status = 'canceled'});
-$bmw->wait_for_sql('both ended', 'SELECT count(*) = 2 FROM bm_webhook.operation WHERE ended_at IS NOT NULL');
+$bmw->wait_for_sql('both ended', q{SELECT count(*) = 2 FROM bm_webhook.operation WHERE kind = 'cancel' AND ended_at IS NOT NULL});
 
 # an endpoint: what is in flight goes on
 my $operation = $bmw->sql("SELECT operation FROM bm_webhook.cancel(endpoint => $slow)");

@@ -34,6 +34,7 @@ my $filtered = $bmw->endpoint('/ok/filtered', event_types => '{order.*}', applic
 	filter => '$.data.id starts with "late"');
 my $thin = $bmw->endpoint('/ok/thin', event_types => '{order.*}', application => 'shop', payload => 'thin');
 my $failed = $bmw->endpoint('/status/500/failed', event_types => '{order.*}', application => 'shop', retry_delays => '{}');
+my $unused = $bmw->endpoint('/ok/unused', event_types => '{unused.*}', application => 'shop');
 $bmw->sql("SELECT bm_webhook.rotate_secret($thin, '1 h')");
 $bmw->share_secrets($thin, 'thin');
 $bmw->sql(q{INSERT INTO orders SELECT i, 'made' FROM generate_series(1, 5) i});
@@ -53,6 +54,7 @@ $node->restart;
 $bmw->wait_for_sql('it is outdated', q{SELECT bool_and(state = 'outdated') FROM bm_webhook.status()});
 $bmw->sql("UPDATE bm_webhook.endpoint SET url = '" . $bmw->receiver->url('/ok/failed') . "' WHERE id = $failed");
 $bmw->sql("SELECT bm_webhook.redeliver($failed, since => '-infinity')");
+$bmw->sql("SELECT bm_webhook.delete_endpoint($unused)");
 $bmw->sql(q{INSERT INTO orders VALUES ('late outdated', 'made')});
 $bmw->sql('ALTER EXTENSION bm_webhook UPDATE');
 my ($version) = PostgreSQL::Test::Utils::slurp_file('bm_webhook.control') =~ /default_version = '(.*)'/;

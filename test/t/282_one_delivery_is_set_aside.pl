@@ -41,7 +41,7 @@ $bmw->wait_for_sql('the others are delivered', "SELECT count(*) = 2 FROM bm_webh
 is(join(' ', map { $_->{headers}{'webhook-id'} } grep { $_->{headers}{'webhook-id'} ne $first } $receiver->requests('order')), "@later", 'in order');
 is(state_of($first), 'canceled', 'it has ended for all that counts');
 is(explained($first), 't|set aside by ' . $bmw->sql('SELECT session_user') . ': a wrong price|set aside', 'explain_delivery() says it');
-is($bmw->sql("SELECT kind, event_id, matched, done, reason, acting_as, ended_at IS NOT NULL, error FROM bm_webhook.operation"), "set_aside|$first|1|1|a wrong price|shop|t|", 'it is recorded');
+is($bmw->sql("SELECT kind, event_id, matched, done, reason, acting_as, ended_at IS NOT NULL, error FROM bm_webhook.operation WHERE kind !~ '^create_'"), "set_aside|$first|1|1|a wrong price|shop|t|", 'it is recorded');
 is(aside($first), 'f|0', 'once more: nothing to do');
 is($bmw->sqlstate("SELECT bm_webhook.redeliver('$first')"), '42704', 'redeliver() leaves it');
 my $again = $bmw->sql("SELECT operation FROM bm_webhook.redeliver($endpoint, '2000-01-01', status => '{canceled}')");
@@ -65,7 +65,7 @@ is($bmw->sql("SET ROLE shop; SELECT bm_webhook.put_back('$first', $endpoint, 'it
 $bmw->wait_for_sql('it is delivered', "SELECT status = 'delivered' AND attempts = 2 FROM bm_webhook.delivery WHERE event_id = '$first'");
 is($bmw->sql("SELECT bm_webhook.put_back('$first', $endpoint)"), 0, 'once more: nothing to do');
 is(explained($first), 't||delivered', 'and says so');
-is($bmw->sql("SELECT string_agg(kind || ' ' || done, ', ' ORDER BY id) FROM bm_webhook.operation"), 'set_aside 1, redeliver 0, put_back 1', 'both are recorded');
+is($bmw->sql("SELECT string_agg(kind || ' ' || done, ', ' ORDER BY id) FROM bm_webhook.operation WHERE kind !~ '^create_'"), 'set_aside 1, redeliver 0, put_back 1', 'both are recorded');
 is(aside($first), 'f|0', 'what was delivered does not wait');
 is(pending(), 0, 'what waits is counted right');
 

@@ -85,7 +85,7 @@ $bmw->arrived_exactly_once('kept', "$waiting OR id = '$later'", 'adopted, it sen
 is($bmw->status('state, reason', 'renamed'), 'running|', 'and status() says that it runs');
 $node->psql('renamed', 'SELECT bm_webhook.adopt(drop => true)', stderr => \$notice);
 like($notice, qr/NOTICE:  this database sends already/, 'a second adopt() changes nothing');
-is($bmw->sql(q{SELECT kind, matched, asked_by = session_user FROM bm_webhook.operation}, 'renamed'), 'adopt|0|t', 'who did it is recorded');
+is($bmw->sql(q{SELECT kind, matched, asked_by = session_user FROM bm_webhook.operation WHERE kind = 'adopt'}, 'renamed'), 'adopt|0|t', 'who did it is recorded');
 is(lines('bm_webhook sends from database "renamed"'), 1, 'the log says once that it sends');
 
 # Nothing is sent before all is dropped; what comes after is sent.
@@ -101,7 +101,7 @@ settle('dropped');
 $bmw->arrived_exactly_once('dropped', "SELECT '$after'", 'what waited has been dropped, what came later was sent', 'dropped');
 is($bmw->sql(q{SELECT status, error, count(*) FROM bm_webhook.delivery WHERE error IS NOT NULL GROUP BY 1, 2}, 'dropped'),
 	'canceled|dropped by adopt()|20', 'dropped is canceled, with the reason');
-is($bmw->sql(q{SELECT kind, matched, error FROM bm_webhook.operation WHERE ended_at IS NOT NULL}, 'dropped'), 'adopt|20|', 'as an operation');
+is($bmw->sql(q{SELECT kind, matched, error FROM bm_webhook.operation WHERE kind = 'adopt' AND ended_at IS NOT NULL}, 'dropped'), 'adopt|20|', 'as an operation');
 is($bmw->status('state', 'dropped'), 'running', 'it runs');
 
 ###############################################################################

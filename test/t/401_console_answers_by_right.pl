@@ -174,8 +174,10 @@ $bmw->sql("DELETE FROM bm_webhook.endpoint WHERE url LIKE '%/ok/off%'");
 my ($paused) = @{ ask('shop', 'overview')->{attention} };
 is_deeply([ @$paused{qw(endpoint state is_paused)} ], [ $endpoint, 'paused', JSON::PP::true ], 'it is paused');
 is(change('shop', 'resume', { endpoint => $endpoint })->{changed}, 1, 'and its end');
-is_deeply([ map { $_->{kind} } @{ ask('shop', 'operations')->{rows} } ], [qw(resume pause rotate_secret show_secret redeliver)], 'all of it is recorded');
-is_deeply(ask('bank', 'operations')->{rows}, [], 'for who may see it');
+my @recorded = grep { $_->{asked_by} eq 'shop' } @{ ask('shop', 'operations')->{rows} };
+is_deeply([ map { $_->{kind} } @recorded ], [qw(resume pause rotate_secret show_secret redeliver change_endpoint create_endpoint)], 'all of it is recorded');
+is_deeply([ @{ $recorded[-2] }{qw(endpoint changed)} ], [ $endpoint, ['url'] ], 'and what was changed');
+is_deeply([ map { $_->{application} } @{ ask('bank', 'operations')->{rows} } ], [qw(bank bank bank)], 'for who may see it');
 is(change('shop', 'delete_secret', { secret => $seen_endpoint->{secrets}[0]{id} })->%*, 0, 'an old secret is deleted');
 $bmw->share_secrets($endpoint, 'shop');
 

@@ -11,6 +11,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "pg/sql/audit.h"
 #include "pg/sql/call.h"
 #include "pg/sql/insert.h"
 #include "pg/sql/identity.h"
@@ -29,30 +30,34 @@ PG_FUNCTION_INFO_V1(bm_webhook_delete_secret);
 static BmwStatement mark_endpoint = {
 	"WITH marked AS (UPDATE bm_webhook.endpoint e SET deleted_at = pg_catalog.clock_timestamp()"
 	" WHERE CASE WHEN " THE_ENDPOINT " THEN bm_webhook_internal.has_log(e) ELSE false END"
-	" AND e.id OPERATOR(pg_catalog.=) $1 RETURNING e.id)"
+	" AND e.id OPERATOR(pg_catalog.=) $1 RETURNING e.id, e.application)"
 	", secrets AS (DELETE FROM bm_webhook.endpoint_secret s USING marked m"
 	" WHERE s.endpoint_id OPERATOR(pg_catalog.=) m.id)"
-	" SELECT FROM marked",
+	" SELECT id, application FROM marked",
 	3,
 	{INT8OID, OIDOID, BOOLOID}};
 
-static BmwStatement delete_endpoint = {
-	"DELETE FROM bm_webhook.endpoint e WHERE " THE_ENDPOINT, 3, {INT8OID, OIDOID, BOOLOID}};
+static BmwStatement delete_endpoint = {"DELETE FROM bm_webhook.endpoint e WHERE " THE_ENDPOINT
+									   " RETURNING e.id, e.application",
+									   3,
+									   {INT8OID, OIDOID, BOOLOID}};
 
 static BmwStatement delete_secret = {
 	"DELETE FROM bm_webhook.endpoint_secret s USING bm_webhook.endpoint e"
-	" WHERE s.id OPERATOR(pg_catalog.=) $1 AND e.id OPERATOR(pg_catalog.=) s.endpoint_id AND " BMW_OWNERSHIP,
+	" WHERE s.id OPERATOR(pg_catalog.=) $1 AND e.id OPERATOR(pg_catalog.=) s.endpoint_id AND " BMW_OWNERSHIP
+	" RETURNING e.id, e.application",
 	3,
 	{INT8OID, OIDOID, BOOLOID}};
 
-static bool run(BmwStatement *statement, int64 id);
+static bool run(BmwStatement *statement, int64 id, const char *subject);
 
 /* delete_endpoint(endpoint bigint) */
 Datum
 bm_webhook_delete_endpoint(PG_FUNCTION_ARGS)
 {
 	bmw_call_require(fcinfo, 0, "endpoint", "Name an id.");
-	if (!run(&mark_endpoint, PG_GETARG_INT64(0)) && !run(&delete_endpoint, PG_GETARG_INT64(0)))
+	if (!run(&mark_endpoint, PG_GETARG_INT64(0), "endpoint") &&
+		!run(&delete_endpoint, PG_GETARG_INT64(0), "endpoint"))
 		bmw_ownership_refuse(PG_GETARG_INT64(0));
 	PG_RETURN_VOID();
 }
@@ -62,18 +67,19 @@ Datum
 bm_webhook_delete_secret(PG_FUNCTION_ARGS)
 {
 	bmw_call_require(fcinfo, 0, "secret", "Name an id.");
-	if (!run(&delete_secret, PG_GETARG_INT64(0)))
+	if (!run(&delete_secret, PG_GETARG_INT64(0), "secret"))
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("secret " INT64_FORMAT " does not exist", PG_GETARG_INT64(0)),
 				errhint("Secrets are the rows of bm_webhook.endpoint_secret."));
 	PG_RETURN_VOID();
 }
 
-/* False when there is no such row that the caller may see. */
+/* False when there is no such row that the caller may see. That he has deleted it is recorded. */
 static bool
-run(BmwStatement *statement, int64 id)
+run(BmwStatement *statement, int64 id, const char *subject)
 {
 	BmwCaller caller = bmw_ownership_caller();
+	Datum acting_as = bmw_ownership_caller_name();
 	Datum values[3] = {Int64GetDatum(id), caller.role, caller.is_unbound};
 	BmwIdentity before = bmw_identity_become(bmw_event_store_owner());
 
@@ -81,6 +87,9 @@ run(BmwStatement *statement, int64 id)
 
 	bool is_done = bmw_statement_run(statement, values) > 0;
 
+	if (is_done)
+		bmw_audit_deletion(subject, &(BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc},
+						   acting_as);
 	SPI_finish();
 	bmw_identity_return(before);
 	return is_done;
