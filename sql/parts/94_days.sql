@@ -59,7 +59,8 @@ CREATE POLICY member ON bm_webhook.delivery_day USING (bm_webhook_internal.sees_
 	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
 
 -- Statuses still come for some days: so the three days before are counted again each six hours. Where counting takes
--- longer than a second, it takes a hundredth of the time at most, and a tenth as long as there are days that never were.
+-- longer than a second, it takes a hundredth of the time at most, and a tenth as long as there are days that never
+-- were.
 CREATE FUNCTION bm_webhook_internal.day_to_count() RETURNS date
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT d.day FROM (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date - n AS day, n FROM generate_series(0, 31) n) d
