@@ -308,7 +308,7 @@ ended(int index)
 			start->failures = 0;
 			break;
 		case BMW_SLOT_OUTDATED:
-			delay = OUTDATED_DELAY_MS;
+			delay = start->is_asked_again ? 0 : OUTDATED_DELAY_MS;
 			break;
 		case BMW_SLOT_STARTING:
 		case BMW_SLOT_RUNNING:

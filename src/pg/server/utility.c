@@ -285,17 +285,28 @@ kill_group(pid_t leader)
 		kill(leader, SIGTERM);
 }
 
+/* What is outdated would else be looked at again after a minute only: it may have been updated. */
 static void
 release(void)
 {
+	bool is_here = false;
+
 	if (!is_holding)
 		return;
 	is_holding = false;
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < bmw_shared->slots_length; i++)
-		if (bmw_shared->slots[i].holder == MyProcPid)
-			bmw_shared->slots[i].holder = 0;
+	{
+		BmwSlot *slot = &bmw_shared->slots[i];
+
+		if (slot->holder != MyProcPid)
+			continue;
+		slot->holder = 0;
+		is_here |= slot->database == MyDatabaseId;
+	}
 	LWLockRelease(bmw_shared->lock);
+	if (is_here)
+		bmw_shmem_request(MyDatabaseId);
 	bmw_shmem_wake(&bmw_shared->launcher);
 }
 
