@@ -582,6 +582,16 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_condition(jsonb) IS
 	'the condition for the deliveries that are asked about, apart from what their events must be';
 
+CREATE FUNCTION bm_webhook_internal.console_events_condition(a jsonb) RETURNS text
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN a ->> 'type' LIKE '%*%' THEN format(' AND bm_webhook_internal.matches(%L, e.type)', ARRAY[a ->> 'type'])
+			WHEN a ->> 'type' IS NOT NULL THEN format(' AND e.type = %L', a ->> 'type') ELSE '' END
+		|| CASE WHEN a ->> 'application' IS NOT NULL THEN format(' AND e.application = %L', a ->> 'application')
+			ELSE '' END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_events_condition(jsonb) IS
+	'what the events of the deliveries that are asked about must be; empty: anything';
+
 -- Where to stop reading: after so many rows of the log, or, of what waits and what failed, of an index that has nothing
 -- else. Of all endpoints that index is not in the order of time: then all of it is read, or it does not help.
 CREATE OR REPLACE FUNCTION bm_webhook_internal.console_deliveries_floor(a jsonb, first uuid, last uuid, most integer) RETURNS uuid
@@ -616,11 +626,7 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.console_deliveries_sql(a jsonb, f
 				THEN format(' AND EXISTS (SELECT FROM bm_webhook.event e WHERE e.id = d.event_id%s)', e.condition)
 			ELSE format(' AND d.event_id IN (SELECT e.id FROM bm_webhook.event e WHERE e.id >= %L AND e.id <= %L%s OFFSET 0)',
 				first, last, e.condition) END)
-	FROM (SELECT CASE WHEN a ->> 'type' LIKE '%*%'
-			THEN format(' AND bm_webhook_internal.matches(%L, e.type)', ARRAY[a ->> 'type'])
-			WHEN a ->> 'type' IS NOT NULL THEN format(' AND e.type = %L', a ->> 'type') ELSE '' END
-		|| CASE WHEN a ->> 'application' IS NOT NULL THEN format(' AND e.application = %L', a ->> 'application')
-			ELSE '' END AS condition) e
+	FROM (SELECT bm_webhook_internal.console_events_condition(a) AS condition) e
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_sql(jsonb, uuid, uuid) IS
 	'the query for the 51 newest deliveries that are asked about, of events in a range';
@@ -904,9 +910,7 @@ BEGIN
 			FROM bm_webhook.delivery d LEFT JOIN bm_webhook.event e ON e.id = d.event_id AND e.id >= %1$L AND e.id < %2$L
 			WHERE d.event_id >= %1$L AND d.event_id < %2$L%3$s ORDER BY d.event_id, d.endpoint_id$query$,
 			bm_webhook.uuid_floor(p.since), bm_webhook.uuid_floor(p.until),
-			CASE WHEN a ->> 'endpoint' IS NOT NULL THEN format(' AND d.endpoint_id = %L', (a ->> 'endpoint')::bigint)
-				ELSE '' END
-			|| CASE WHEN a ->> 'status' IS NOT NULL THEN format(' AND d.status = %L', a ->> 'status') ELSE '' END);
+			bm_webhook_internal.console_deliveries_condition(a) || bm_webhook_internal.console_events_condition(a));
 	END IF;
 	PERFORM bm_webhook_internal.refuse('"what" must be deliveries, message, delivery_rates or message_rates',
 		'It says what is exported.');
@@ -2439,6 +2443,7 @@ GRANT EXECUTE ON FUNCTION bm_webhook_internal.console_since, bm_webhook_internal
 	bm_webhook_internal.console_url, bm_webhook_internal.console_may_change, bm_webhook_internal.console_require,
 	bm_webhook_internal.console_minutes, bm_webhook_internal.console_dispatchers,
 	bm_webhook_internal.console_floor, bm_webhook_internal.console_deliveries_condition,
+	bm_webhook_internal.console_events_condition,
 	bm_webhook_internal.console_deliveries_floor, bm_webhook_internal.console_deliveries_sql,
 	bm_webhook_internal.console_event,
 	bm_webhook_internal.console_partitions, bm_webhook_internal.console_period, bm_webhook_internal.console_csv,

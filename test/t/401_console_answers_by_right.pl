@@ -189,6 +189,15 @@ like($csv[0], qr/^"event_id","endpoint_id",/, 'CSV begins with its columns');
 is(scalar @csv, 63, 'and has a line for each delivery');
 like($csv[-1], qr/,"'=1\+1""",/, 'and computes nothing');
 is($json->decode((split /\n/, ask('shop', 'export', { what => 'deliveries', format => 'jsonl' }))[-1])->{message_id}, '=1+1"', 'JSON Lines has what there is');
+for my $wanted ([ { type => 'order.paid' }, "e.type = 'order.paid'" ], [ { type => 'order.*' }, "e.type LIKE 'order.%'" ],
+	[ { application => 'bank' }, "e.application = 'bank'" ], [ { error_class => 'http_status' }, "d.error_class = 'http_status'" ],
+	[ { http_status => 500 }, 'd.http_status = 500' ], [ { type => 'order.*', status => 'delivered' }, "e.type LIKE 'order.%' AND d.status = 'delivered'" ])
+{
+	my ($arguments, $condition) = @$wanted;
+	my @lines = split /\n/, ask('operator', 'export', { what => 'deliveries', format => 'jsonl', %$arguments });
+	is(scalar @lines, $bmw->sql("SELECT count(*) FROM bm_webhook.delivery d LEFT JOIN bm_webhook.event e ON e.id = d.event_id WHERE $condition"),
+		'exported by ' . join ' ', sort keys %$arguments);
+}
 like(ask('shop', 'export', { what => 'secrets' }), qr/^22023 /, 'nothing else is exported');
 
 ###############################################################################

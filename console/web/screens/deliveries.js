@@ -36,7 +36,7 @@ export function Deliveries() {
 		const form = Object.fromEntries(new FormData(event.target));
 		go(withQuery({ ...form, before: '', before_endpoint: '', since: '', until: '' }));
 	};
-	const period = { what: 'deliveries', ...pick(q, ['status', 'endpoint', 'since', 'until']) };
+	const period = { what: 'deliveries', ...pick(q, [...filters, 'since', 'until']) };
 	return html`<h1>Deliveries</h1><form class="filters" onSubmit=${filter}>
 			<label>Status<br /><select name="status">${['', 'delivered', 'failed', 'pending', 'canceled'].map((s) => html`<option value=${s} selected=${s === (q.status ?? '')}>${s || 'any'}</option>`)}</select></label>
 			<label>Type<br /><input name="type" placeholder="order.*" defaultValue=${q.type ?? ''} /></label>
