@@ -56,6 +56,7 @@ void
 bmw_partitions_reload(BmwPartitions *partitions)
 {
 	partitions->look_at_us = 0;
+	partitions->has_lacked = false; /* another dispatcher may be in the way: then again a second later */
 	bmw_upkeep_reload(&partitions->upkeep);
 }
 
