@@ -273,7 +273,8 @@ COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_condition(jsonb) IS
 
 CREATE FUNCTION bm_webhook_internal.console_events_condition(a jsonb) RETURNS text
 	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT CASE WHEN a ->> 'type' LIKE '%*%' THEN format(' AND bm_webhook_internal.matches(%L, e.type)', ARRAY[a ->> 'type'])
+	SELECT CASE WHEN a ->> 'type' LIKE '%*%'
+			THEN format(' AND bm_webhook_internal.matches(%L, e.type)', ARRAY[a ->> 'type'])
 			WHEN a ->> 'type' IS NOT NULL THEN format(' AND e.type = %L', a ->> 'type') ELSE '' END
 		|| CASE WHEN a ->> 'application' IS NOT NULL THEN format(' AND e.application = %L', a ->> 'application')
 			ELSE '' END

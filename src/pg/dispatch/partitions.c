@@ -52,11 +52,12 @@ bmw_partitions_shift(BmwPartitions *partitions, int64 back_us)
 	bmw_upkeep_shift(&partitions->upkeep, back_us);
 }
 
+/* At once, and again a second later, as another dispatcher may be in the way. */
 void
 bmw_partitions_reload(BmwPartitions *partitions)
 {
 	partitions->look_at_us = 0;
-	partitions->has_lacked = false; /* another dispatcher may be in the way: then again a second later */
+	partitions->has_lacked = false;
 	bmw_upkeep_reload(&partitions->upkeep);
 }
 
