@@ -61,7 +61,7 @@ bmw_pace_succeeded(BmwPace *pace, int64_t latency_us, int64_t now_us)
 		return;
 	pace->successes++;
 	count(pace, false);
-	if (pace->rate > 0 && pace->before > 0)
+	if (pace->before > 0)
 		regain(pace, latency_us, now_us);
 	measure(pace, period_of(latency_us), now_us);
 }

@@ -307,7 +307,8 @@ release(void)
 	LWLockRelease(bmw_shared->lock);
 	if (is_here)
 		bmw_shmem_request(MyDatabaseId);
-	bmw_shmem_wake(&bmw_shared->launcher);
+	else
+		bmw_shmem_wake(&bmw_shared->launcher);
 }
 
 static void
