@@ -36,6 +36,7 @@ restart_after_crash = on
 log_statement = none
 max_prepared_transactions = 10
 max_worker_processes = 16
+bm_webhook.shards = 1
 bm_webhook.allowed_networks = '127.0.0.0/8'
 bm_webhook.require_https = off
 };

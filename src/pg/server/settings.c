@@ -24,7 +24,7 @@ bool bmw_count_days = true;
 char *bmw_allowed_networks = NULL;
 char *bmw_denied_networks = NULL;
 char *bmw_allowed_ports = NULL;
-int bmw_shards = 1;
+int bmw_shards = 0;
 int bmw_max_in_flight = 2000;
 int bmw_max_in_flight_per_address = 500;
 int bmw_max_payload = 262144;
@@ -109,8 +109,9 @@ static const IntSetting int_settings[] = {
 	{"bm_webhook.retention",
 	 "How long the log is kept; partitions that are older are dropped. 0: until you drop them.",
 	 &bmw_retention, 0, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S},
-	{"bm_webhook.shards", "Dispatchers that serve each database.", &bmw_shards, 1, 1, 16,
-	 PGC_SIGHUP, 0},
+	{"bm_webhook.shards",
+	 "Dispatchers that serve each database; 0: two if there are processors and workers for them.",
+	 &bmw_shards, 0, 0, 16, PGC_SIGHUP, 0},
 };
 
 static const TextSetting text_settings[] = {

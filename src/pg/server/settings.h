@@ -15,7 +15,7 @@ extern bool bmw_count_days;		   /* for reports; asked by SQL */
 extern char *bmw_allowed_networks; /* superuser opens these */
 extern char *bmw_denied_networks;  /* denied whatever else says */
 extern char *bmw_allowed_ports;
-extern int bmw_shards;					  /* dispatchers a database */
+extern int bmw_shards;					  /* dispatchers a database; 0: see shards.h */
 extern int bmw_max_in_flight_per_address; /* of all dispatchers of a database; 0: no limit */
 extern int bmw_max_in_flight;	   /* requests at the same time for one application, a dispatcher */
 extern int bmw_max_payload;		   /* bytes of an event's data */

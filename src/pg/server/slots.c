@@ -12,7 +12,7 @@
 #include <signal.h>
 
 #include "miscadmin.h"
-#include "pg/server/settings.h"
+#include "pg/server/shards.h"
 #include "pg/server/shared_memory.h"
 #include "pg/server/start.h"
 #include "storage/procarray.h"
@@ -88,6 +88,7 @@ bmw_slots_run(void)
 	for (int i = 0; i < bmw_shared->slots_length; i++)
 		if (OidIsValid(bmw_shared->slots[i].database) && starts[i].handle != NULL)
 			watch_running(i);
+	bmw_shards_review();
 	reshard();
 	for (int i = 0; i < bmw_shared->slots_length; i++)
 		if (OidIsValid(bmw_shared->slots[i].database) && starts[i].handle == NULL && claim(i))
@@ -146,7 +147,7 @@ is_outnumbered(int index)
 {
 	const BmwSlot *slot = &bmw_shared->slots[index];
 
-	return OidIsValid(slot->database) && slot->shards != bmw_shards;
+	return OidIsValid(slot->database) && slot->shards != bmw_shards_each();
 }
 
 static void
@@ -178,7 +179,7 @@ renumber(Oid database)
 
 		if (slot->database != database)
 			continue;
-		if (slot->shard >= bmw_shards)
+		if (slot->shard >= bmw_shards_each())
 			close_slot(i);
 		else
 			give_out(slot);
@@ -193,7 +194,7 @@ open_missing(Oid database)
 
 	for (int i = 0; i < bmw_shared->slots_length; i++)
 		is_resharding |= bmw_shared->slots[i].database == database && is_outnumbered(i);
-	for (int shard = 0; shard < bmw_shards; shard++)
+	for (int shard = 0; shard < bmw_shards_each(); shard++)
 		if (!is_open(database, shard) && !is_resharding)
 			open_slot(database, shard);
 }
@@ -230,7 +231,7 @@ static void
 give_out(BmwSlot *slot)
 {
 	starts[slot - bmw_shared->slots] = (BmwStart){0};
-	slot->shards = bmw_shards;
+	slot->shards = bmw_shards_each();
 	slot->is_resharded = slot->lacks_worker = false;
 	set_state(slot, BMW_SLOT_STARTING);
 }

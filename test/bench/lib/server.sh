@@ -30,7 +30,7 @@ start_server() {
 	[ $# = 0 ] || printf '%s\n' "$@" >>"$data/postgresql.conf"
 	pg_ctl -D "$data" -l log/postgresql.log -w start >/dev/null
 	sql 'CREATE EXTENSION bm_webhook'
-	wait_until "SELECT count(*) > 0 FROM bm_webhook_internal.dispatchers() WHERE pid IS NOT NULL"
+	wait_until "SELECT bool_and(state = 'running') FROM bm_webhook_internal.dispatchers()"
 }
 
 restart_server() { pg_ctl -D "$data" -l log/postgresql.log -w -m fast restart >/dev/null; }
@@ -69,9 +69,16 @@ pause() {
 
 resume() { set_to bm_webhook.enabled on; }
 
-dispatcher() { sql 'SELECT pid FROM bm_webhook_internal.dispatchers() WHERE pid IS NOT NULL LIMIT 1'; }
+dispatchers() { sql 'SELECT pid FROM bm_webhook_internal.dispatchers() WHERE pid IS NOT NULL'; }
 
-# microseconds of processor time of a process
-processor_us() { awk -v hz="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); print ($12 + $13) * 1e6 / hz }' "/proc/$1/stat"; }
+# microseconds of processor time of processes
+processor_us() {
+	local pid
+	for pid; do cat "/proc/$pid/stat"; done |
+		awk -v hz="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); ticks += $12 + $13 } END { print ticks * 1e6 / hz }'
+}
 
-memory_kb() { awk '/^RssAnon/ { print $2 }' "/proc/$1/status"; }
+memory_kb() {
+	local pid
+	for pid; do cat "/proc/$pid/status"; done | awk '/^RssAnon/ { kb += $2 } END { print kb }'
+}

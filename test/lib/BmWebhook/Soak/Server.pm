@@ -26,7 +26,7 @@ my %fault = (
 	'tables locked for a second' => sub { _try($_[0], q{BEGIN; LOCK TABLE bm_webhook.event, bm_webhook.delivery,
 		bm_webhook.failed_attempt, bm_webhook.endpoint; SELECT pg_sleep(1); COMMIT}) },
 	'number of dispatchers changed' => sub { _try($_[0],
-		q{ALTER SYSTEM SET bm_webhook.shards = } . (3 - $_[0]->sql('SHOW bm_webhook.shards')), 'SELECT pg_reload_conf()') },
+		q{ALTER SYSTEM SET bm_webhook.shards = } . (3 - $_[0]->sql('SELECT count(*) FROM bm_webhook_internal.dispatchers()')), 'SELECT pg_reload_conf()') },
 );
 
 sub names { return sort keys %fault }
