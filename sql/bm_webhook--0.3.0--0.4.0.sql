@@ -442,7 +442,7 @@ BEGIN
 		SELECT x.endpoint_id, x.application, x.url, x.state, x.since, x.reason, x.pending, x.lag_seconds, x.advice
 		FROM bm_webhook.endpoint_health x
 	), attention AS (
-		SELECT array_position('{disabled,failing,unverified,behind,paused,held,slowed}', h.state) AS rank, h.state,
+		SELECT array_position('{disabled,failing,unverified,full,behind,paused,held,slowed}', h.state) AS rank, h.state,
 			h.endpoint_id AS endpoint, h.application, h.url, h.reason, h.advice, h.pending AS waiting, h.since
 		FROM h WHERE h.state <> 'healthy' ORDER BY 1, h.since LIMIT 20
 	), not_taken AS (SELECT sum(n.events) AS events, min(n.oldest) AS oldest FROM bm_webhook_internal.not_taken() n)
@@ -1482,12 +1482,14 @@ CREATE OR REPLACE VIEW bm_webhook.stat_endpoint WITH (security_barrier = true) A
 		a.held_until,
 		coalesce(q.pending, 0)::bigint AS pending,
 		coalesce(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - bm_webhook.uuid_time(w.event_id)), 0)
-			AS lag_seconds
+			AS lag_seconds,
+		f.since AS application_full_since
 	FROM bm_webhook.endpoint p
 	LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
 	LEFT JOIN bm_webhook_internal.endpoint_total t ON t.endpoint_id = p.id
 	LEFT JOIN bm_webhook_internal.endpoint_paces() a ON a.endpoint_id = p.id
 	LEFT JOIN bm_webhook_internal.first_pending() w ON w.endpoint_id = p.id
+	LEFT JOIN bm_webhook_internal.full_application f ON f.application = p.application
 	LEFT JOIN (SELECT c.endpoint_id, pg_catalog.sum(c.pending) AS pending FROM (SELECT x.endpoint_id, x.pending
 			FROM bm_webhook_internal.pending_count x
 			UNION ALL SELECT x.endpoint_id, x.pending FROM bm_webhook_internal.pending_change x) c
@@ -1507,6 +1509,8 @@ COMMENT ON COLUMN bm_webhook.stat_endpoint.allowed_in_flight IS
 COMMENT ON COLUMN bm_webhook.stat_endpoint.pending IS 'deliveries that wait in the table';
 COMMENT ON COLUMN bm_webhook.stat_endpoint.lag_seconds IS
 	'how long ago the oldest event that waits in the table was captured; 0: nothing waits there';
+COMMENT ON COLUMN bm_webhook.stat_endpoint.application_full_since IS
+	'since when as much waits for its application as max_waiting allows, so that no more is accepted; NULL: less does';
 
 CREATE FUNCTION bm_webhook_internal.keeper(OUT ended_at timestamptz, OUT seconds float8, OUT problem text)
 	RETURNS SETOF record LANGUAGE c STRICT ROWS 1 AS 'MODULE_PATHNAME', 'bm_webhook_keeper';
@@ -1583,7 +1587,8 @@ CREATE OR REPLACE VIEW bm_webhook.endpoint_health WITH (security_barrier = true)
 			WHEN 'by all' THEN (SELECT e.paused_at FROM bm_webhook.paused e WHERE e.everything)
 			WHEN 'by application' THEN x.application_paused_at WHEN 'by endpoint' THEN x.paused_at
 			WHEN 'unverified' THEN x.unverified_since
-			WHEN 'failing' THEN coalesce(x.failing_since, x.last_failure_at) WHEN 'held' THEN x.as_of
+			WHEN 'failing' THEN coalesce(x.failing_since, x.last_failure_at) WHEN 'full' THEN x.application_full_since
+			WHEN 'held' THEN x.as_of
 			WHEN 'slowed' THEN x.as_of
 			WHEN 'behind' THEN pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => x.lag_seconds) END AS since,
 		CASE x.cause WHEN 'disabled' THEN coalesce(x.disabled_reason, 'somebody has set enabled to false')
@@ -1597,6 +1602,7 @@ CREATE OR REPLACE VIEW bm_webhook.endpoint_health WITH (security_barrier = true)
 			WHEN 'failing' THEN pg_catalog.concat_ws(': ', 'its last attempts have failed',
 				(SELECT y.error_class FROM bm_webhook_internal.endpoint_failure y WHERE y.endpoint_id = x.endpoint_id
 					ORDER BY y.last_at DESC LIMIT 1))
+			WHEN 'full' THEN 'as much waits as max_waiting of the application allows'
 			WHEN 'held' THEN coalesce(x.pace, 'the receiver asks to wait') WHEN 'slowed' THEN x.pace
 			WHEN 'behind' THEN 'what waits is older than five minutes' END AS reason,
 		x.pending, x.lag_seconds,
@@ -1608,12 +1614,14 @@ CREATE OR REPLACE VIEW bm_webhook.endpoint_health WITH (security_barrier = true)
 			WHEN 'by endpoint' THEN 'Call resume(endpoint => ...).'
 			WHEN 'unverified' THEN 'The receiver has to answer the challenge; verify_endpoint() asks again at once.'
 			WHEN 'failing' THEN 'See error and response in bm_webhook.attempt. What waits is sent when the receiver is back.'
+			WHEN 'full' THEN 'See which endpoints of the application have most pending; or an administrator raises max_waiting.'
 			WHEN 'held' THEN 'Nothing: it is sent to again by itself.'
 			WHEN 'slowed' THEN 'Nothing, as long as nothing waits; else the receiver needs more capacity.'
 			WHEN 'behind' THEN 'See next_attempt_at in bm_webhook.delivery: max_in_flight or rate_limit may be too low.'
 			END AS advice
 	FROM (
-		SELECT h.endpoint_id, h.application, h.last_failure_at, h.pending, h.lag_seconds, p.url, p.paused_at, s.disabled_at,
+		SELECT h.endpoint_id, h.application, h.last_failure_at, h.pending, h.lag_seconds, h.application_full_since,
+			p.url, p.paused_at, s.disabled_at,
 			s.disabled_reason, s.unverified_since, s.verification_error, s.failing_since, a.paused_at AS application_paused_at,
 			c.as_of, c.reason AS pace,
 			CASE WHEN NOT p.enabled THEN 'disabled' WHEN (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
@@ -1623,6 +1631,7 @@ CREATE OR REPLACE VIEW bm_webhook.endpoint_health WITH (security_barrier = true)
 			WHEN a.paused_at IS NOT NULL THEN 'by application' WHEN p.paused_at IS NOT NULL THEN 'by endpoint'
 			WHEN s.unverified_since IS NOT NULL AND bm_webhook_internal.verifies() THEN 'unverified'
 			WHEN s.failing_since IS NOT NULL OR h.last_failure_at > coalesce(h.last_success_at, '-infinity') THEN 'failing'
+			WHEN h.application_full_since IS NOT NULL THEN 'full'
 			WHEN c.held_until > pg_catalog.clock_timestamp() THEN 'held' WHEN c.reason IS NOT NULL THEN 'slowed'
 			WHEN h.lag_seconds > 300 THEN 'behind' ELSE 'healthy' END AS cause
 		FROM bm_webhook.stat_endpoint h JOIN bm_webhook.endpoint p ON p.id = h.endpoint_id
@@ -1631,8 +1640,8 @@ CREATE OR REPLACE VIEW bm_webhook.endpoint_health WITH (security_barrier = true)
 			LEFT JOIN bm_webhook_internal.endpoint_paces() c ON c.endpoint_id = p.id
 	) x;
 COMMENT ON VIEW bm_webhook.endpoint_health IS
-	'how each endpoint is: disabled, paused, unverified, failing, held, slowed, behind or healthy; since when, why, what '
-	'waits, and what to do';
+	'how each endpoint is: disabled, paused, unverified, failing, full, held, slowed, behind or healthy; since when, why, '
+	'what waits, and what to do';
 COMMENT ON COLUMN bm_webhook.endpoint_health.url IS
 	'without its query; for members of pg_monitor also without its path, which may have a token';
 

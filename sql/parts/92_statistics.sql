@@ -110,12 +110,14 @@ CREATE VIEW bm_webhook.stat_endpoint WITH (security_barrier = true) AS
 		a.held_until,
 		coalesce(q.pending, 0)::bigint AS pending,
 		coalesce(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - bm_webhook.uuid_time(w.event_id)), 0)
-			AS lag_seconds
+			AS lag_seconds,
+		f.since AS application_full_since
 	FROM bm_webhook.endpoint p
 	LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
 	LEFT JOIN bm_webhook_internal.endpoint_total t ON t.endpoint_id = p.id
 	LEFT JOIN bm_webhook_internal.endpoint_paces() a ON a.endpoint_id = p.id
 	LEFT JOIN bm_webhook_internal.first_pending() w ON w.endpoint_id = p.id
+	LEFT JOIN bm_webhook_internal.full_application f ON f.application = p.application
 	LEFT JOIN (SELECT c.endpoint_id, pg_catalog.sum(c.pending) AS pending FROM (SELECT x.endpoint_id, x.pending
 			FROM bm_webhook_internal.pending_count x
 			UNION ALL SELECT x.endpoint_id, x.pending FROM bm_webhook_internal.pending_change x) c
@@ -135,6 +137,8 @@ COMMENT ON COLUMN bm_webhook.stat_endpoint.allowed_in_flight IS
 COMMENT ON COLUMN bm_webhook.stat_endpoint.pending IS 'deliveries that wait in the table';
 COMMENT ON COLUMN bm_webhook.stat_endpoint.lag_seconds IS
 	'how long ago the oldest event that waits in the table was captured; 0: nothing waits there';
+COMMENT ON COLUMN bm_webhook.stat_endpoint.application_full_since IS
+	'since when as much waits for its application as max_waiting allows, so that no more is accepted; NULL: less does';
 
 CREATE VIEW bm_webhook.stat_dispatcher WITH (security_barrier = true) AS
 	SELECT d.shard, d.state, d.reason, d.since AS state_since, d.in_flight, d.queued, d.unrecorded, d.sent, d.resent,

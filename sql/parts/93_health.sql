@@ -14,7 +14,8 @@ CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
 			WHEN 'by all' THEN (SELECT e.paused_at FROM bm_webhook.paused e WHERE e.everything)
 			WHEN 'by application' THEN x.application_paused_at WHEN 'by endpoint' THEN x.paused_at
 			WHEN 'unverified' THEN x.unverified_since
-			WHEN 'failing' THEN coalesce(x.failing_since, x.last_failure_at) WHEN 'held' THEN x.as_of
+			WHEN 'failing' THEN coalesce(x.failing_since, x.last_failure_at) WHEN 'full' THEN x.application_full_since
+			WHEN 'held' THEN x.as_of
 			WHEN 'slowed' THEN x.as_of
 			WHEN 'behind' THEN pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => x.lag_seconds) END AS since,
 		CASE x.cause WHEN 'disabled' THEN coalesce(x.disabled_reason, 'somebody has set enabled to false')
@@ -28,6 +29,7 @@ CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
 			WHEN 'failing' THEN pg_catalog.concat_ws(': ', 'its last attempts have failed',
 				(SELECT y.error_class FROM bm_webhook_internal.endpoint_failure y WHERE y.endpoint_id = x.endpoint_id
 					ORDER BY y.last_at DESC LIMIT 1))
+			WHEN 'full' THEN 'as much waits as max_waiting of the application allows'
 			WHEN 'held' THEN coalesce(x.pace, 'the receiver asks to wait') WHEN 'slowed' THEN x.pace
 			WHEN 'behind' THEN 'what waits is older than five minutes' END AS reason,
 		x.pending, x.lag_seconds,
@@ -39,12 +41,14 @@ CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
 			WHEN 'by endpoint' THEN 'Call resume(endpoint => ...).'
 			WHEN 'unverified' THEN 'The receiver has to answer the challenge; verify_endpoint() asks again at once.'
 			WHEN 'failing' THEN 'See error and response in bm_webhook.attempt. What waits is sent when the receiver is back.'
+			WHEN 'full' THEN 'See which endpoints of the application have most pending; or an administrator raises max_waiting.'
 			WHEN 'held' THEN 'Nothing: it is sent to again by itself.'
 			WHEN 'slowed' THEN 'Nothing, as long as nothing waits; else the receiver needs more capacity.'
 			WHEN 'behind' THEN 'See next_attempt_at in bm_webhook.delivery: max_in_flight or rate_limit may be too low.'
 			END AS advice
 	FROM (
-		SELECT h.endpoint_id, h.application, h.last_failure_at, h.pending, h.lag_seconds, p.url, p.paused_at, s.disabled_at,
+		SELECT h.endpoint_id, h.application, h.last_failure_at, h.pending, h.lag_seconds, h.application_full_since,
+			p.url, p.paused_at, s.disabled_at,
 			s.disabled_reason, s.unverified_since, s.verification_error, s.failing_since, a.paused_at AS application_paused_at,
 			c.as_of, c.reason AS pace,
 			CASE WHEN NOT p.enabled THEN 'disabled' WHEN (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
@@ -54,6 +58,7 @@ CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
 			WHEN a.paused_at IS NOT NULL THEN 'by application' WHEN p.paused_at IS NOT NULL THEN 'by endpoint'
 			WHEN s.unverified_since IS NOT NULL AND bm_webhook_internal.verifies() THEN 'unverified'
 			WHEN s.failing_since IS NOT NULL OR h.last_failure_at > coalesce(h.last_success_at, '-infinity') THEN 'failing'
+			WHEN h.application_full_since IS NOT NULL THEN 'full'
 			WHEN c.held_until > pg_catalog.clock_timestamp() THEN 'held' WHEN c.reason IS NOT NULL THEN 'slowed'
 			WHEN h.lag_seconds > 300 THEN 'behind' ELSE 'healthy' END AS cause
 		FROM bm_webhook.stat_endpoint h JOIN bm_webhook.endpoint p ON p.id = h.endpoint_id
@@ -62,7 +67,7 @@ CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
 			LEFT JOIN bm_webhook_internal.endpoint_paces() c ON c.endpoint_id = p.id
 	) x;
 COMMENT ON VIEW bm_webhook.endpoint_health IS
-	'how each endpoint is: disabled, paused, unverified, failing, held, slowed, behind or healthy; since when, why, what '
-	'waits, and what to do';
+	'how each endpoint is: disabled, paused, unverified, failing, full, held, slowed, behind or healthy; since when, why, '
+	'what waits, and what to do';
 COMMENT ON COLUMN bm_webhook.endpoint_health.url IS
 	'without its query; for members of pg_monitor also without its path, which may have a token';

@@ -125,7 +125,7 @@ BEGIN
 		SELECT x.endpoint_id, x.application, x.url, x.state, x.since, x.reason, x.pending, x.lag_seconds, x.advice
 		FROM bm_webhook.endpoint_health x
 	), attention AS (
-		SELECT array_position('{disabled,failing,unverified,behind,paused,held,slowed}', h.state) AS rank, h.state,
+		SELECT array_position('{disabled,failing,unverified,full,behind,paused,held,slowed}', h.state) AS rank, h.state,
 			h.endpoint_id AS endpoint, h.application, h.url, h.reason, h.advice, h.pending AS waiting, h.since
 		FROM h WHERE h.state <> 'healthy' ORDER BY 1, h.since LIMIT 20
 	), not_taken AS (SELECT sum(n.events) AS events, min(n.oldest) AS oldest FROM bm_webhook_internal.not_taken() n)

@@ -75,6 +75,16 @@ is($bmw->sql(q{SELECT a.name, sum(s.pending) > 20, a.max_waiting
 	FROM bm_webhook.application a JOIN bm_webhook.stat_endpoint s ON s.application = a.name
 	GROUP BY a.name HAVING sum(s.pending) > a.max_waiting / 2}), 'shop|t|20', 'the operator sees it');
 
+# Full it is for an endpoint with trouble of its own, too, whose state says so first.
+my $calm = $bmw->endpoint('/ok/calm', application => 'shop', event_types => '{calm.none}');
+my $is_full = 'count(*) FILTER (WHERE application_full_since < clock_timestamp()), count(*)';
+is($bmw->sql("SET ROLE shop; SELECT $is_full FROM bm_webhook.stat_endpoint"), '3|3', 'its owner sees it');
+is($bmw->sql("SELECT application, $is_full FROM bm_webhook.stat_endpoint WHERE application IS NOT NULL GROUP BY application ORDER BY application"),
+	"bank|0|1\nmany|0|1\nshop|3|3", 'and of nobody else');
+sub health { return $bmw->sql("SET ROLE shop; SELECT state, reason, since = (SELECT max(application_full_since) FROM bm_webhook.stat_endpoint) FROM bm_webhook.endpoint_health WHERE endpoint_id = $_[0]") }
+is(health($second), 'paused|it is paused|f', 'one that is paused');
+is(health($calm), "full|$full|t", 'one that is well');
+
 # It goes on by itself, and after a change.
 my $session = $bmw->session;
 $session->query_safe(q{DO $$ BEGIN PERFORM bm_webhook.emit('ticket.noted', '{}', 'shop'); EXCEPTION WHEN configuration_limit_exceeded THEN END $$});
@@ -96,6 +106,8 @@ $bmw->sql(q{UPDATE bm_webhook.application SET max_waiting = 20 WHERE name = 'sho
 wait_for_refusal();
 $bmw->sql("SELECT bm_webhook.resume($_)") for $id{shop}, $second;
 wait_for_acceptance('when it is delivered it is accepted again');
+is($bmw->sql('SELECT count(application_full_since) FROM bm_webhook.stat_endpoint'), 0, 'it is full no more');
+is(health($calm), 'healthy||', 'and all is well');
 is($bmw->sql("SELECT bm_webhook.redeliver('$late', $second)"), 1, 'what was marked can be sent');
 $bmw->wait_for_sql('it is', "SELECT status = 'delivered' FROM bm_webhook.delivery WHERE event_id = '$late' AND endpoint_id = $second");
 is($bmw->sql("SELECT count(*) $canceled AND e.type <> 'ticket.opened'"), 0, 'and all that was accepted was sent');

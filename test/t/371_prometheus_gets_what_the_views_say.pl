@@ -24,11 +24,13 @@ PostgreSQL::Test::Utils::system_or_bail(qw(promtool test rules monitoring/alerts
 my $bmw = BmWebhook->new(conf => "bm_webhook.shards = 2\n");
 $bmw->sql('CREATE ROLE exporter LOGIN IN ROLE pg_monitor');
 my $good = $bmw->endpoint('/ok/good', event_types => '{test.good}');
-my $bad = $bmw->endpoint('/status/500/bad', event_types => '{test.bad}', retry_delays => '{1 h}');
+$bmw->sql(q{INSERT INTO bm_webhook.application (name, max_waiting) VALUES ('shop', 3)});
+my $bad = $bmw->endpoint('/status/500/bad', event_types => '{test.bad}', retry_delays => '{1 h}', application => 'shop');
 $bmw->emit_many(20, 'test.good');
-$bmw->emit_many(3, 'test.bad');
+$bmw->sql(q{SELECT count(bm_webhook.emit('test.bad', '{}', 'shop')) FROM generate_series(1, 3)});
 $bmw->wait_for_requests('good', 20);
 $bmw->wait_for_requests('bad', 3);
+$bmw->wait_for_sql('its application is full', "SELECT application_full_since IS NOT NULL FROM bm_webhook.stat_endpoint WHERE endpoint_id = $bad");
 $bmw->settle;
 $bmw->node->restart;
 $bmw->dispatcher;
@@ -52,6 +54,8 @@ is(metric(qr/bm_webhook_endpoint_delivered_total\{[^}]*endpoint="$good"/), 20, '
 is(metric(qr/bm_webhook_endpoint_failed_attempts_total\{[^}]*endpoint="$bad"/), 3, 'failed attempts');
 is(metric(qr/bm_webhook_endpoint_pending\{[^}]*endpoint="$bad"/), 3, 'pending');
 is(metric(qr/bm_webhook_endpoint_failing\{[^}]*endpoint="$bad"/), 1, 'failing');
+is(metric(qr/bm_webhook_endpoint_application_full\{[^}]*endpoint="$bad"/), 1, 'full is its application');
+is(metric(qr/bm_webhook_endpoint_application_full\{[^}]*endpoint="$good"/), 0, 'and no other');
 is(metric(qr/bm_webhook_dispatcher_up\{[^}]*shard="$_"/), 1, "dispatcher $_ runs") for 0, 1;
 cmp_ok(metric(qr/bm_webhook_partition_days_ahead\{[^}]*table="$_"/), '>=', 2, "$_ has partitions") for qw(event delivery failed_attempt);
 

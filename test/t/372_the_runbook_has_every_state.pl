@@ -26,9 +26,9 @@ sub unique { my %is = map { $_ => 1 } @_; return sort { $a cmp $b } keys %is }
 my ($states) = $operations =~ /^\| `state` \| meaning \|\n(.*?)\n\n/ms;
 is_deeply([ rows('States of a dispatcher') ], [ unique('absent', $states =~ /^\| `([\w ]+)` \|/mg) ], 'states of status()');
 is_deeply([ rows('States of an endpoint') ], [ unique($bmw->sql(q{SELECT pg_get_viewdef('bm_webhook.endpoint_health')})
-	=~ /'(healthy|failing|disabled|paused|unverified|held|slowed|behind)'/g) ], 'states of endpoint_health');
+	=~ /'(healthy|failing|disabled|paused|unverified|full|held|slowed|behind)'/g) ], 'states of endpoint_health');
 my ($rule) = $health =~ /CASE WHEN NOT p\.enabled(.*?)END AS cause/s;
-is(scalar(my @cases = $rule =~ /\b(?:THEN|ELSE) '/g), 11, 'that are all');
+is(scalar(my @cases = $rule =~ /\b(?:THEN|ELSE) '/g), 12, 'that are all');
 is_deeply([ rows('Alerts') ], [ unique(slurp_file('monitoring/alerts.yml') =~ /- alert: (\w+)/g) ], 'alerts');
 
 $bmw->endpoint('/ok/first');

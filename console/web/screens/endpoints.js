@@ -1,7 +1,7 @@
 import { html, session, useAnswer, Answer, Table, Status, Link, go, withQuery, query, compact, ago, number, endpointPath } from '../lib.js';
 
 // Of endpoint_health.
-const states = ['healthy', 'failing', 'disabled', 'unverified', 'behind', 'paused', 'held', 'slowed'];
+const states = ['healthy', 'failing', 'disabled', 'unverified', 'full', 'behind', 'paused', 'held', 'slowed'];
 
 export function Endpoints() {
 	const q = query();

@@ -73,6 +73,8 @@ static BmwStatement note_full = {
 	"   WHERE a.name = f.application AND w.pending >= 0.9 * a.max_waiting) RETURNING application)"
 	" SELECT application, true FROM begun UNION ALL SELECT application, false FROM ended"};
 
+static BmwStatement has_full = {"SELECT FROM bm_webhook_internal.full_application LIMIT 1"};
+
 static BmwStatement read_full = {
 	"SELECT application, since FROM bm_webhook_internal.full_application"};
 
@@ -139,7 +141,13 @@ bmw_store_note_full(BmwFullChangeFn fn, void *context)
 	}
 }
 
-int
+bool
+bmw_store_has_full(void)
+{
+	return bmw_statement_run(&has_full, NULL) > 0;
+}
+
+void
 bmw_store_full(BmwFullFn fn, void *context)
 {
 	int rows = bmw_statement_run(&read_full, NULL);
@@ -151,5 +159,4 @@ bmw_store_full(BmwFullFn fn, void *context)
 		fn(bmw_sql_text(&row, 1, NULL), bmw_sql_time(&row, 2), context);
 	}
 	SPI_freetuptable(SPI_tuptable);
-	return rows;
 }

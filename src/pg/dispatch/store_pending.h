@@ -36,8 +36,9 @@ extern int64 bmw_store_pending_recount(int64 after_id, int endpoints);
 /* Notes which applications are full now, and which are no more: fn is called for each that changes. */
 typedef void (*BmwFullChangeFn)(const char *application, bool is_full, void *context);
 extern void bmw_store_note_full(BmwFullChangeFn fn, void *context);
-/* Those that are, and since when; returns how many. */
+extern bool bmw_store_has_full(void);
+/* Those that are, and since when. */
 typedef void (*BmwFullFn)(const char *application, int64 since_us, void *context);
-extern int bmw_store_full(BmwFullFn fn, void *context);
+extern void bmw_store_full(BmwFullFn fn, void *context);
 
 #endif

@@ -27,7 +27,6 @@ static void recount(void *context);
 static void look_for_full(BmwTallyClerk *clerk, int64 now_us);
 static void note_full(void *context);
 static void log_full(const char *application, bool is_full, void *context);
-static void skip(const char *application, int64 since_us, void *context);
 static void recount_batch(BmwTallyClerk *clerk, int64 now_us);
 
 void
@@ -141,7 +140,7 @@ note_full(void *context)
 
 	bmw_transaction_limit_lock_wait(LOCK_WAIT);
 	bmw_store_note_full(log_full, NULL);
-	clerk->has_full = bmw_store_full(skip, NULL) > 0;
+	clerk->has_full = bmw_store_has_full();
 }
 
 static void
@@ -158,9 +157,4 @@ log_full(const char *application, bool is_full, void *context)
 	else
 		ereport(LOG, errmsg("fewer deliveries of bm_webhook's application \"%s\" wait than may",
 							application));
-}
-
-static void
-skip(const char *application, int64 since_us, void *context)
-{
 }
