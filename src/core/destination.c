@@ -156,7 +156,7 @@ bmw_destination_end(BmwDestinations *all, BmwParty *party)
 static bool
 is_limited(const BmwDestinations *all, const BmwLane *lane)
 {
-	return all->limit > 0 && !bmw_share_is_of_none(lane);
+	return all->limit > 0 && bmw_share_application(lane) != NULL;
 }
 
 static bool

@@ -111,6 +111,8 @@ extern BmwLane *bmw_lanes_open(BmwLanes *lanes, int64_t endpoint_id, int max_in_
 extern void bmw_lane_set_rate(BmwLane *lane, int rate, int burst);
 /* Whose share of the requests it uses; NULL, as for a new lane: that of no application. False: no memory. */
 extern bool bmw_lane_set_application(BmwLane *lane, const char *application);
+/* NULL: none. Until another one is set. */
+extern const char *bmw_lane_application(const BmwLane *lane);
 /* So many requests a second of all lanes of its application; rate 0: as many as can be. */
 extern void bmw_lane_set_application_rate(BmwLane *lane, int rate, int burst);
 /* So many requests in flight of all lanes of its application; 0: as many as can be. */

@@ -14,6 +14,12 @@ bmw_lane_set_application(BmwLane *lane, const char *application)
 	return bmw_share_join(&lane->lanes->shares, lane, application);
 }
 
+const char *
+bmw_lane_application(const BmwLane *lane)
+{
+	return bmw_share_application(lane);
+}
+
 void
 bmw_lanes_set_tokens(BmwLanes *lanes, const BmwTokenPort *tokens)
 {

@@ -59,6 +59,7 @@ bmw_scheduler_destroy(BmwScheduler *scheduler)
 	bmw_passes_destroy(&scheduler->passes);
 	if (scheduler->lanes != NULL)
 		bmw_lanes_each(scheduler->lanes, free_target, NULL);
+	bmw_delays_release(scheduler->latest_delays);
 	bmw_lanes_destroy(scheduler->lanes);
 	bmw_heap_free(&scheduler->trials.waiting);
 	bmw_order_destroy(scheduler->order);
@@ -303,7 +304,6 @@ free_target(BmwLane *lane, void *context)
 
 	(void) context;
 	free(target->trial);
-	free((void *) target->rules.application);
-	free((void *) target->rules.schedule.delays_us);
+	bmw_delays_release(target->rules.schedule.delays_us);
 	free(target);
 }

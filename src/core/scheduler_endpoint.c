@@ -16,7 +16,8 @@
 static BmwTarget *open_target(BmwScheduler *scheduler, const BmwEndpointRules *rules);
 static int limit_of(const BmwEndpointRules *rules);
 static bool may_send(const BmwEndpointRules *rules);
-static BmwStatus copy_rules(BmwTarget *target, const BmwEndpointRules *rules);
+static BmwStatus copy_rules(BmwScheduler *scheduler, BmwTarget *target,
+							const BmwEndpointRules *rules);
 static void stop(BmwScheduler *scheduler, BmwTarget *target);
 static void start(BmwScheduler *scheduler, BmwTarget *target);
 static void begin_order(BmwScheduler *scheduler, BmwTarget *target, bool is_new);
@@ -34,8 +35,7 @@ bmw_scheduler_set_endpoint(BmwScheduler *scheduler, const BmwEndpointRules *rule
 	if (target == NULL)
 		return BMW_ERROR_MEMORY;
 	before = *target;
-	if (!bmw_lane_set_application(target->lane, rules->application) ||
-		copy_rules(target, rules) != BMW_OK)
+	if (copy_rules(scheduler, target, rules) != BMW_OK)
 		return BMW_ERROR_MEMORY;
 	target->is_gone = false;
 	(void) bmw_lanes_open(scheduler->lanes, rules->id, limit_of(rules));
@@ -160,8 +160,7 @@ bmw_target_close_if_gone(BmwScheduler *scheduler, BmwTarget *target)
 		target->loaded > 0)
 		return;
 	bmw_lanes_close(scheduler->lanes, target->lane);
-	free((void *) target->rules.application);
-	free((void *) target->rules.schedule.delays_us);
+	bmw_delays_release(target->rules.schedule.delays_us);
 	free(target);
 }
 
@@ -266,24 +265,18 @@ may_send(const BmwEndpointRules *rules)
 }
 
 static BmwStatus
-copy_rules(BmwTarget *target, const BmwEndpointRules *rules)
+copy_rules(BmwScheduler *scheduler, BmwTarget *target, const BmwEndpointRules *rules)
 {
-	const size_t delays_size = sizeof(int64_t) * (size_t) rules->schedule.length;
-	char *application = rules->application != NULL ? strdup(rules->application) : NULL;
-	int64_t *delays = malloc(delays_size + 1);
+	const int64_t *delays;
 
-	if (delays == NULL || (rules->application != NULL && application == NULL))
-	{
-		free(application);
-		free(delays);
+	if (!bmw_lane_set_application(target->lane, rules->application))
 		return BMW_ERROR_MEMORY;
-	}
-	if (delays_size > 0)
-		memcpy(delays, rules->schedule.delays_us, delays_size);
-	free((void *) target->rules.application);
-	free((void *) target->rules.schedule.delays_us);
+	target->rules.application = bmw_lane_application(target->lane);
+	if ((delays = bmw_delays_share(&scheduler->latest_delays, &rules->schedule)) == NULL)
+		return BMW_ERROR_MEMORY;
+	bmw_delays_release(target->rules.schedule.delays_us);
 	target->rules = *rules;
-	target->rules.application = application;
+	target->rules.application = bmw_lane_application(target->lane);
 	target->rules.schedule.delays_us = delays;
 	return BMW_OK;
 }

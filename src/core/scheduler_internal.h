@@ -22,6 +22,7 @@
 #include <stddef.h>
 
 #include "core/challenge.h"
+#include "core/delays.h"
 #include "core/heap.h"
 #include "core/lane.h"
 #include "core/order.h"
@@ -209,6 +210,7 @@ struct BmwScheduler
 	int park_length; /* deliveries at most in a turn of the cycle: nothing is sent while they are written */
 	int64_t abort_at_us;
 	BmwLanes *lanes;
+	const int64_t *latest_delays; /* delays.h */
 	BmwOrder *order;
 	BmwDelivery **buckets;
 	int buckets_length; /* a power of two */

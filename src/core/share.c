@@ -117,10 +117,12 @@ bmw_share_pass_turn(BmwShares *shares, BmwLane *lane)
 	enqueue(shares, lane);
 }
 
-bool
-bmw_share_is_of_none(const BmwLane *lane)
+const char *
+bmw_share_application(const BmwLane *lane)
 {
-	return lane->member.share->application[0] == '\0';
+	const char *application = lane->member.share->application;
+
+	return application[0] != '\0' ? application : NULL;
 }
 
 static BmwShare *

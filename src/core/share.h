@@ -71,8 +71,8 @@ typedef struct BmwShares
 } BmwShares;
 
 extern void bmw_share_free_all(BmwShares *shares);
-/* Its endpoint is of no application. */
-extern bool bmw_share_is_of_none(const BmwLane *lane);
+/* Of its endpoint; NULL: of none. */
+extern const char *bmw_share_application(const BmwLane *lane);
 /* Moves the lane to the application's share (NULL: none); false: no memory, it stays. */
 extern bool bmw_share_join(BmwShares *shares, BmwLane *lane, const char *application);
 /* So many requests a second of the lane's share, here and in other processes; rate 0: any. */

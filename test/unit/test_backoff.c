@@ -2,6 +2,7 @@
  * test_backoff.c - the default schedule, jitter, exponential tables.
  */
 #include "core/backoff.h"
+#include "core/delays.h"
 
 #include <math.h>
 
@@ -34,6 +35,32 @@ test_delay(void)
 	CHECK_INT(bmw_backoff_delay(&schedule, 1000000, 0.5), BMW_BACKOFF_EXHAUSTED);
 	CHECK_INT(bmw_backoff_delay(&schedule, 0, 0.5), 5 * SECOND);
 	CHECK_INT(bmw_backoff_delay(&none, 1, 0.5), BMW_BACKOFF_EXHAUSTED);
+}
+
+static void
+test_shared(void)
+{
+	const int64_t others[] = {SECOND, HOUR};
+	const BmwSchedule usual = {default_delays, 9};
+	const BmwSchedule other = {others, 2};
+	const BmwSchedule none = {NULL, 0};
+	const int64_t *latest = NULL;
+	const int64_t *first = bmw_delays_share(&latest, &usual);
+	const int64_t *second = bmw_delays_share(&latest, &usual);
+	const int64_t *third = bmw_delays_share(&latest, &other);
+	const int64_t *empty = bmw_delays_share(&latest, &none);
+
+	CHECK(first == second && first != default_delays);
+	CHECK_INT(first[8], 24 * HOUR);
+	CHECK(third != first && empty != NULL);
+	CHECK_INT(third[1], HOUR);
+	bmw_delays_release(first);
+	CHECK_INT(second[8], 24 * HOUR);
+	bmw_delays_release(second);
+	bmw_delays_release(third);
+	bmw_delays_release(empty);
+	bmw_delays_release(latest);
+	bmw_delays_release(NULL);
 }
 
 static void
@@ -98,6 +125,7 @@ int
 main(void)
 {
 	test_delay();
+	test_shared();
 	test_exponential();
 	test_refused();
 	return unit_finish("backoff");
