@@ -8,6 +8,11 @@
 
 SET LOCAL search_path = pg_catalog, pg_temp;
 
+CREATE TEMPORARY VIEW members AS
+	SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'bm_webhook'
+		WHERE d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass;
+CREATE TEMPORARY TABLE members_before AS TABLE pg_temp.members;
+
 -- While the library of before is loaded, nothing of this version can work.
 DO $$
 BEGIN
@@ -93,7 +98,7 @@ CREATE FUNCTION bm_webhook_internal.endpoint_paces(OUT endpoint_id bigint, OUT a
 COMMENT ON FUNCTION bm_webhook_internal.endpoint_paces() IS
 	'what shared memory says of the endpoints that the caller may see; use the view endpoint_pace';
 REVOKE ALL ON FUNCTION bm_webhook_internal.endpoint_paces() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION bm_webhook_internal.endpoint_paces() TO bm_webhook, PUBLIC;
+GRANT EXECUTE ON FUNCTION bm_webhook_internal.endpoint_paces() TO bm_webhook;
 CREATE OR REPLACE VIEW bm_webhook.endpoint_pace WITH (security_invoker = true) AS
 	SELECT endpoint_id, allowed_in_flight, rate, held_until, reason, as_of, in_flight
 	FROM bm_webhook_internal.endpoint_paces();
@@ -1517,7 +1522,7 @@ CREATE FUNCTION bm_webhook_internal.keeper(OUT ended_at timestamptz, OUT seconds
 COMMENT ON FUNCTION bm_webhook_internal.keeper() IS
 	'what shared memory says of the last run of the keeper of this database; use stat_dispatcher';
 REVOKE ALL ON FUNCTION bm_webhook_internal.keeper() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION bm_webhook_internal.keeper() TO bm_webhook, PUBLIC;
+GRANT EXECUTE ON FUNCTION bm_webhook_internal.keeper() TO bm_webhook;
 CREATE VIEW bm_webhook.stat_dispatcher WITH (security_barrier = true) AS
 	SELECT d.shard, d.state, d.reason, d.since AS state_since, d.in_flight, d.queued, d.unrecorded, d.sent, d.resent,
 		t.since, t.written_at, coalesce(t.events, 0) AS events,
@@ -1651,12 +1656,6 @@ REVOKE ALL ON FUNCTION bm_webhook_internal.add_histograms(integer[], integer[]),
 	bm_webhook.latency(bigint, timestamptz, float8), bm_webhook.stat_reset(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION bm_webhook_internal.add_histograms(integer[], integer[]), bm_webhook_internal.sees_statistics()
 	TO bm_webhook;
-GRANT EXECUTE ON FUNCTION bm_webhook_internal.sees_statistics() TO PUBLIC;
--- Numbers and states, and nothing of what was sent.
-GRANT USAGE ON SCHEMA bm_webhook, bm_webhook_internal TO pg_monitor;
-GRANT SELECT ON bm_webhook.stat_dispatcher, bm_webhook.stat_endpoint, bm_webhook.endpoint_health,
-	bm_webhook.endpoint_minute TO pg_monitor;
-GRANT EXECUTE ON FUNCTION bm_webhook.latency(bigint, timestamptz, float8) TO pg_monitor;
 -------------------------------------------------------------------------------
 -- Days: what became of messages and deliveries, counted by the keeper, so that reports need not read the log
 -------------------------------------------------------------------------------
@@ -1803,6 +1802,29 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.range_around(parent text, at time
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.range_around(text, timestamptz) IS
 	'the range of a partition for rows of this time';
+-- To the owner of the log and the role that made it everything is left.
+CREATE FUNCTION bm_webhook_internal.revoke_defaults(class oid, object oid) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	command text;
+BEGIN
+	FOR command IN SELECT format('REVOKE ALL ON %s FROM %s', o.name,
+			CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END)
+		FROM (SELECT format('SCHEMA %s', n.oid::regnamespace) AS name, n.nspacl AS acl FROM pg_namespace n
+				WHERE class = 'pg_namespace'::regclass AND n.oid = object
+			UNION ALL SELECT format('FUNCTION %s', p.oid::regprocedure), p.proacl FROM pg_proc p
+				WHERE class = 'pg_proc'::regclass AND p.oid = object
+			UNION ALL SELECT format('TABLE %s', c.oid::regclass), c.relacl FROM pg_class c
+				WHERE class = 'pg_class'::regclass AND c.oid = object) o
+			CROSS JOIN LATERAL aclexplode(o.acl) x
+		WHERE x.grantee NOT IN (x.grantor, 'bm_webhook'::regrole)
+	LOOP
+		EXECUTE command;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.revoke_defaults(oid, oid) IS
+	'takes away what ALTER DEFAULT PRIVILEGES has granted of a new schema, function or table of the extension';
 CREATE OR REPLACE FUNCTION bm_webhook_internal.create_partition_table(parent text, name text, first uuid, beyond uuid) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -1810,6 +1832,9 @@ BEGIN
 		' WITH (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_scale_factor = 0.1,'
 		' toast.autovacuum_freeze_min_age = 0, toast.autovacuum_vacuum_insert_scale_factor = 0.1)', name, parent);
 	EXECUTE format('ALTER TABLE bm_webhook_internal.%I OWNER TO bm_webhook', name);
+	-- a partition has no policies
+	PERFORM bm_webhook_internal.revoke_defaults('pg_class'::regclass,
+		to_regclass(format('bm_webhook_internal.%I', name)));
 	EXECUTE format('ALTER TABLE bm_webhook_internal.%I ADD CONSTRAINT inside CHECK (%I >= %L AND %2$I < %4$L)', name,
 		bm_webhook_internal.partition_key(parent), first, beyond);
 END
@@ -2276,7 +2301,6 @@ GRANT EXECUTE ON FUNCTION bm_webhook_internal.partitions, bm_webhook_internal.pa
 	bm_webhook_internal.upkeep, bm_webhook_internal.is_upkeep_due, bm_webhook_internal.empty_default,
 	bm_webhook_internal.drop_partition, bm_webhook_internal.close_partition, bm_webhook_internal.forget_expired,
 	bm_webhook_internal.end_drops, bm_webhook_internal.begin_drop TO bm_webhook;
-GRANT EXECUTE ON FUNCTION bm_webhook_internal.partitions() TO PUBLIC;
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS SETOF text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -2429,15 +2453,14 @@ COMMENT ON FUNCTION bm_webhook_internal.set_crashed_aside(uuid, bigint, text) IS
 -- Privileges: these stay the last statements
 -------------------------------------------------------------------------------
 
--- What this step has made is nobody's yet.
+-- What this step has made is nobody's yet, whatever ALTER DEFAULT PRIVILEGES says.
+CREATE TEMPORARY VIEW made AS SELECT m.classid, m.objid FROM pg_temp.members m EXCEPT TABLE pg_temp.members_before;
 DO $$
 DECLARE
 	made record;
 BEGIN
 	FOR made IN SELECT p.oid::regprocedure AS name, p.pronamespace = 'bm_webhook_internal'::regnamespace AS is_internal
-		FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
-			JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'bm_webhook'
-		WHERE p.proacl IS NULL
+		FROM pg_proc p JOIN pg_temp.made m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid
 	LOOP
 		EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', made.name);
 		IF made.is_internal THEN
@@ -2446,6 +2469,19 @@ BEGIN
 	END LOOP;
 END
 $$;
+SELECT bm_webhook_internal.revoke_defaults(m.classid, m.objid) FROM pg_temp.made m;
+DROP VIEW pg_temp.made, pg_temp.members;
+DROP TABLE pg_temp.members_before;
+-- Nobody reads partitions: they have no policies.
+SELECT bm_webhook_internal.revoke_defaults('pg_class'::regclass, c.oid) FROM pg_class c
+	WHERE c.relnamespace = 'bm_webhook_internal'::regnamespace AND c.relispartition;
+GRANT EXECUTE ON FUNCTION bm_webhook_internal.endpoint_paces(), bm_webhook_internal.keeper(),
+	bm_webhook_internal.sees_statistics(), bm_webhook_internal.partitions() TO PUBLIC;
+-- Numbers and states, and nothing of what was sent.
+GRANT USAGE ON SCHEMA bm_webhook, bm_webhook_internal TO pg_monitor;
+GRANT SELECT ON bm_webhook.stat_dispatcher, bm_webhook.stat_endpoint, bm_webhook.endpoint_health,
+	bm_webhook.endpoint_minute TO pg_monitor;
+GRANT EXECUTE ON FUNCTION bm_webhook.latency(bigint, timestamptz, float8) TO pg_monitor;
 GRANT EXECUTE ON FUNCTION bm_webhook.redeliver(uuid, bigint) TO bm_webhook;
 GRANT UPDATE (unverified_since, verified_at, verification_error) ON bm_webhook.endpoint_state TO bm_webhook;
 GRANT EXECUTE ON FUNCTION bm_webhook_internal.verifies() TO PUBLIC;

@@ -60,6 +60,7 @@ WITH reviewed (name, contains) AS (VALUES
 	('watch_messages', 'the names of our triggers'),
 	('grant_privileges', 'a role, and privileges from the names of our objects'),
 	('revoke_privileges', 'a role, and privileges from the names of our objects'),
+	('revoke_defaults', 'a role, and an object of ours'),
 	('message_rate', 'constant texts of its own'),
 	('not_taken', 'a constant text and a uuid'),
 	('console_deliveries', 'constant texts, and values as quoted literals'),

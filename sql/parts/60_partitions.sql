@@ -44,6 +44,30 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.range_around(text, timestamptz) IS
 	'the range of a partition for rows of this time';
 
+-- To the owner of the log and the role that made it everything is left.
+CREATE FUNCTION bm_webhook_internal.revoke_defaults(class oid, object oid) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	command text;
+BEGIN
+	FOR command IN SELECT format('REVOKE ALL ON %s FROM %s', o.name,
+			CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END)
+		FROM (SELECT format('SCHEMA %s', n.oid::regnamespace) AS name, n.nspacl AS acl FROM pg_namespace n
+				WHERE class = 'pg_namespace'::regclass AND n.oid = object
+			UNION ALL SELECT format('FUNCTION %s', p.oid::regprocedure), p.proacl FROM pg_proc p
+				WHERE class = 'pg_proc'::regclass AND p.oid = object
+			UNION ALL SELECT format('TABLE %s', c.oid::regclass), c.relacl FROM pg_class c
+				WHERE class = 'pg_class'::regclass AND c.oid = object) o
+			CROSS JOIN LATERAL aclexplode(o.acl) x
+		WHERE x.grantee NOT IN (x.grantor, 'bm_webhook'::regrole)
+	LOOP
+		EXECUTE command;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.revoke_defaults(oid, oid) IS
+	'takes away what ALTER DEFAULT PRIVILEGES has granted of a new schema, function or table of the extension';
+
 -- A table that is not attached yet, with a constraint that saves ATTACH from reading it. What it holds is never
 -- changed much: whoever vacuums it freezes it.
 CREATE FUNCTION bm_webhook_internal.create_partition_table(parent text, name text, first uuid, beyond uuid) RETURNS void
@@ -53,6 +77,9 @@ BEGIN
 		' WITH (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_scale_factor = 0.1,'
 		' toast.autovacuum_freeze_min_age = 0, toast.autovacuum_vacuum_insert_scale_factor = 0.1)', name, parent);
 	EXECUTE format('ALTER TABLE bm_webhook_internal.%I OWNER TO bm_webhook', name);
+	-- a partition has no policies
+	PERFORM bm_webhook_internal.revoke_defaults('pg_class'::regclass,
+		to_regclass(format('bm_webhook_internal.%I', name)));
 	EXECUTE format('ALTER TABLE bm_webhook_internal.%I ADD CONSTRAINT inside CHECK (%I >= %L AND %2$I < %4$L)', name,
 		bm_webhook_internal.partition_key(parent), first, beyond);
 END

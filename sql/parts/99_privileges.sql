@@ -2,6 +2,10 @@
 -- Privileges: these stay the last statements
 -------------------------------------------------------------------------------
 
+-- Nor has ALTER DEFAULT PRIVILEGES a say.
+SELECT bm_webhook_internal.revoke_defaults(d.classid, d.objid)
+	FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'bm_webhook'
+	WHERE d.deptype = 'e' AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass;
 REVOKE ALL ON ALL TABLES IN SCHEMA bm_webhook, bm_webhook_internal FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA bm_webhook, bm_webhook_internal FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA bm_webhook, bm_webhook_internal FROM PUBLIC;
