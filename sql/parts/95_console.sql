@@ -57,10 +57,11 @@ CREATE FUNCTION bm_webhook.console_session(a jsonb) RETURNS jsonb
 		'version', (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'bm_webhook'),
 		'server', current_setting('server_version'),
 		'sees_all', bm_webhook_internal.sees_all('bm_webhook.operation'),
-		'is_unbound', (SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles r WHERE r.rolname = current_user),
+		'is_unbound', u.is_unbound,
 		'applications', (SELECT coalesce(jsonb_agg(x.name ORDER BY x.name), '[]') FROM (SELECT p.name
-			FROM bm_webhook.application p WHERE p.deleted_at IS NULL AND bm_webhook_internal.console_may_change(p.name)
+			FROM bm_webhook.application p WHERE p.deleted_at IS NULL AND (u.is_unbound OR pg_has_role(p.owner, 'MEMBER'))
 			ORDER BY p.name LIMIT 200) x))
+	FROM (SELECT r.rolsuper OR r.rolbypassrls AS is_unbound FROM pg_roles r WHERE r.rolname = current_user) u
 $$;
 COMMENT ON FUNCTION bm_webhook.console_session(jsonb) IS 'who is asking, and for which applications he may act';
 

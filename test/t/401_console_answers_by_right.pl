@@ -96,6 +96,11 @@ is_deeply([ @$row{qw(failed_24h state reason)} ], [ 60, split /\|/, $bmw->sql("S
 is(ask('shop', 'endpoint', { endpoint => $endpoint })->{health}{"$_"}, $bmw->sql("SELECT $_ FROM bm_webhook.endpoint_health WHERE endpoint_id = $endpoint"), "so is its page: $_") for qw(state reason advice);
 ok((grep { $_->{name} eq 'message.sent' && $_->{example} } @{ ask('shop', 'event_types') }), 'event types');
 is_deeply(ask('shop', 'session')->{applications}, ['shop'], 'who he is');
+is_deeply(ask('operator', 'session')->{applications}, [], 'an operator may act for none');
+is_deeply(ask($bmw->sql('SELECT current_user'), 'session')->{applications}, [ 'bank', 'shop' ], 'a superuser for all');
+my $calls = q{pg_stat_get_xact_function_calls('bm_webhook_internal.console_may_change(text)'::regprocedure)};
+is($bmw->sql("SET track_functions = 'all'; BEGIN; SET LOCAL ROLE operator; DO \$\$BEGIN PERFORM bm_webhook.console_session('{}'); END\$\$; RESET ROLE; SELECT coalesce($calls, 0); COMMIT"),
+	0, 'without a query for each application');
 like(ask('shop', 'system'), qr/^42501 /, 'the system is for operators');
 ok(ask('operator', 'system')->{$_}, "with $_") for qw(dispatchers settings partitions cursors oldest_event);
 $bmw->sql(q{DELETE FROM bm_webhook_internal.counted_day; SELECT bm_webhook_internal.count_day()});
