@@ -2095,13 +2095,18 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.close_partition(text) IS
 	'lets autovacuum freeze a partition whose time is over';
 CREATE INDEX endpoint_deleted_at_idx ON bm_webhook.endpoint (deleted_at) WHERE deleted_at IS NOT NULL;
+COMMENT ON COLUMN bm_webhook.application.deleted_at IS
+	'when delete_application() was called, or the last event that names it came after; it stays for its log, so that '
+	'nobody else gets its name';
 -- What was deleted goes with the last of its log. A transaction that did not see yet that it was deleted may have
--- captured later than that, and a dispatcher may have canceled later: so there is a day between. The name of an
--- application may be in any event; as in delete_application(), no more of them are read than that takes no time.
+-- captured later than that, and a dispatcher may have canceled later: so there is a day between. Events that name an
+-- application may still come when it was deleted: then it is as if it had been deleted with the last of them. The log
+-- is read for that once, when all of it has been written since the application was deleted.
 CREATE OR REPLACE FUNCTION bm_webhook_internal.forget_deleted(most integer) RETURNS bigint
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
 	before timestamptz;
+	names text[];
 	forgotten bigint;
 BEGIN
 	IF NOT EXISTS (SELECT FROM bm_webhook.endpoint p WHERE p.deleted_at < clock_timestamp() - interval '1 day')
@@ -2121,11 +2126,15 @@ BEGIN
 			AND NOT EXISTS (SELECT FROM bm_webhook.delivery d WHERE d.endpoint_id = x.id AND d.status = 'pending')
 		ORDER BY x.deleted_at LIMIT most FOR UPDATE SKIP LOCKED);
 	GET DIAGNOSTICS forgotten = ROW_COUNT;
-	DELETE FROM bm_webhook.application a WHERE a.deleted_at < before
+	names = ARRAY(SELECT a.name FROM bm_webhook.application a WHERE a.deleted_at < before
 		AND NOT EXISTS (SELECT FROM bm_webhook.endpoint p WHERE p.application = a.name)
-		AND NOT EXISTS (SELECT FROM bm_webhook.message_day m WHERE m.application = a.name)
-		AND (SELECT count(*) <= 10000 AND NOT coalesce(bool_or(e.application = a.name), false)
-			FROM (SELECT x.application FROM bm_webhook.event x LIMIT 10001) e);
+		AND NOT EXISTS (SELECT FROM bm_webhook.message_day m WHERE m.application = a.name));
+	IF cardinality(names) > 0 THEN
+		UPDATE bm_webhook.application a SET deleted_at = greatest(e.latest, a.deleted_at)
+			FROM (SELECT x.application, max(x.created_at) AS latest FROM bm_webhook.event x
+				WHERE x.application = ANY (names) GROUP BY x.application) e WHERE a.name = e.application;
+		DELETE FROM bm_webhook.application a WHERE a.name = ANY (names) AND a.deleted_at < before;
+	END IF;
 	RETURN forgotten;
 END
 $$;

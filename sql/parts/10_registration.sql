@@ -25,7 +25,8 @@ COMMENT ON COLUMN bm_webhook.application.muted_event_types IS
 COMMENT ON COLUMN bm_webhook.application.owner IS
 	'the role that it belongs to, whatever it is called; -: nobody';
 COMMENT ON COLUMN bm_webhook.application.deleted_at IS
-	'when delete_application() was called; it stays for its log, so that nobody else gets its name';
+	'when delete_application() was called, or the last event that names it came after; it stays for its log, so that '
+	'nobody else gets its name';
 COMMENT ON COLUMN bm_webhook.application.paused_at IS
 	'when pause() was called for it: what is for its endpoints waits until resume()';
 COMMENT ON COLUMN bm_webhook.application.rate_limit IS

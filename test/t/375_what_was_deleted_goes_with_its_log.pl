@@ -33,12 +33,14 @@ sub left
 	return join ' ', (grep { $is{ $id{$_} } } @names), split /\n/, $bmw->sql('SELECT name FROM bm_webhook.application ORDER BY name');
 }
 
-$bmw->sql("INSERT INTO bm_webhook.application (name) VALUES ('shop'), ('bank'), ('named')");
+$bmw->sql("INSERT INTO bm_webhook.application (name) VALUES ('shop'), ('bank'), ('named'), ('late')");
 $id{$_} = $bmw->endpoint("/ok/$_", application => $_ eq 'middle' ? 'bank' : 'shop', event_types => '{test.never}') for @names;
 make_day(31, $id{old}, 'shop');
 make_day(21, $id{middle}, 'bank');
 make_day(10, 0, 'named');
 make_day(6, $id{new}, 'shop');
+make_day(3, 0, 'late');
+$bmw->sql(q{SELECT bm_webhook.emit('test.other', '{}') FROM generate_series(1, 11000)});    # more than are looked at when one is deleted
 $bmw->sql("INSERT INTO bm_webhook.set_aside (event_id, endpoint_id, cause, sqlstate, status, attempts, is_failed_attempt, is_exhausted)
 	VALUES (bm_webhook.uuid_floor(now()), $id{aside}, '', '00000', 'delivered', 1, false, false)");
 
@@ -52,10 +54,10 @@ sub set_times
 	return;
 }
 set_times(q{UPDATE bm_webhook.endpoint SET created_at = now() - interval '40 days'});
-$bmw->sql(q{SELECT bm_webhook.delete_application(a) FROM unnest('{shop,bank,named}'::text[]) a});
+$bmw->sql(q{SELECT bm_webhook.delete_application(a) FROM unnest('{shop,bank,named,late}'::text[]) a});
 set_times(join('; ', map({ "UPDATE bm_webhook.endpoint SET deleted_at = now() - interval '$days{$_} days' WHERE id = $id{$_}" } @names),
 	q{UPDATE bm_webhook.application SET deleted_at = now() - CASE name WHEN 'bank' THEN 20 ELSE 30 END * interval '1 day'}));
-is(left(), 'old aside middle new bank named shop', 'all are marked');
+is(left(), 'old aside middle new bank late named shop', 'all are marked');
 
 # Until what it was before is gone. The keeper is done when it has said so in the operation.
 sub drop_before
@@ -66,13 +68,16 @@ sub drop_before
 	return;
 }
 drop_before(25);
-is(left(), 'aside middle new bank named shop', 'the one that was deleted before the log begins is gone');
+is(left(), 'aside middle new bank late named shop', 'the one that was deleted before the log begins is gone');
 
 $bmw->set('bm_webhook.retention', '9 d');
-wait_until('retention takes the next and its application', sub { left() eq 'aside new shop' });
+wait_until('retention takes the next and its application', sub { left() eq 'aside new late shop' });
 $bmw->sql('DELETE FROM bm_webhook.set_aside');
 drop_before(5);
+is(left(), 'late', 'one that is named by later events stays as long as these');
+drop_before(2);
 is(left(), '', 'at the end nothing is left');
+is($bmw->sql(q{SELECT count(*) FROM bm_webhook.operation WHERE kind = 'change_application'}), 0, 'nobody has changed them');
 
 my $last = (sort { $a <=> $b } values %id)[-1];
 cmp_ok($bmw->endpoint('/ok/next'), '>', $last, 'no id comes back');

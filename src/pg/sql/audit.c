@@ -140,7 +140,7 @@ table_of(const TriggerData *trigger)
 	refuse();
 }
 
-/* Both have the same rows in the same order. What is marked as deleted is. */
+/* Both have the same rows in the same order. What is marked as deleted is, and is changed no more. */
 static void
 read_changed(Changes *changes, const TriggerData *trigger)
 {
@@ -152,10 +152,10 @@ read_changed(Changes *changes, const TriggerData *trigger)
 	{
 		uint64 mask = differences(changes->desc, before, after);
 
-		if (mask == 0)
+		if (mask == 0 || (is_set(before, "deleted_at") && is_set(after, "deleted_at")))
 			continue;
 		add(changes, after);
-		if (is_set(after, "deleted_at") && !is_set(before, "deleted_at"))
+		if (is_set(after, "deleted_at"))
 			bmw_sql_column_add_null(&changes->masks);
 		else
 			bmw_sql_column_add(&changes->masks, Int64GetDatum((int64) mask));
