@@ -12,6 +12,7 @@
 #include "nodes/parsenodes.h"
 #include "pg/server/compat.h"
 #include "storage/lmgr.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -19,7 +20,9 @@
 #define ROWS_AT_ONCE 1000
 
 static int cursor_options = 0;
+static uint64 changes = 0; /* of tables, that a process which keeps plans has heard of */
 
+static void note_change(Datum arg, Oid relid);
 static void prepare(BmwStatement *statement);
 static void set_types(BmwStatement *statement);
 pg_noreturn static void refuse(int result);
@@ -30,6 +33,7 @@ void
 bmw_statement_keep_plans(void)
 {
 	cursor_options = CURSOR_OPT_GENERIC_PLAN;
+	CacheRegisterRelcacheCallback(note_change, (Datum) 0);
 }
 
 int
@@ -38,16 +42,25 @@ bmw_statement_run(BmwStatement *statement, Datum *values)
 	return bmw_statement_run_with(statement, values, NULL, 0);
 }
 
-/* Returns the number of rows, which are in SPI_tuptable. */
+/*
+ * Returns the number of rows, which are in SPI_tuptable. A plan that was just made may not have a partition of which
+ * its planner heard too late, while the snapshot, which is younger, has the rows in that alone: keeper.c moves rows.
+ */
 int
 bmw_statement_run_with(BmwStatement *statement, Datum *values, const char *nulls, int limit)
 {
-	int result;
+	uint64 before;
 
 	prepare(statement);
-	result = SPI_execute_plan(statement->plan, values, nulls, statement->is_stable, limit);
-	if (result < 0)
-		refuse(result);
+	do
+	{
+		int result;
+
+		before = changes;
+		result = SPI_execute_plan(statement->plan, values, nulls, statement->is_stable, limit);
+		if (result < 0)
+			refuse(result);
+	} while (statement->is_planned_anew && changes != before);
 	return (int) SPI_processed;
 }
 
@@ -126,6 +139,12 @@ MemoryContext
 bmw_statement_row_context(void)
 {
 	return AllocSetContextCreate(CurrentMemoryContext, "bm_webhook row", ALLOCSET_DEFAULT_SIZES);
+}
+
+static void
+note_change(Datum arg, Oid relid)
+{
+	changes++;
 }
 
 static void

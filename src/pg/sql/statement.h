@@ -30,9 +30,10 @@ typedef struct BmwStatement
 	Oid types[BMW_STATEMENT_ARGUMENTS];
 	const BmwFields *fields; /* whose names stand in the text (fields.h); NULL: none do */
 	BmwArguments kind;
-	bool is_stable;		  /* reads with the active snapshot, not with a new one */
-	bool is_planned_anew; /* each time, for its values: a plan that is kept has all partitions */
-	SPIPlanPtr plan;	  /* NULL until the first use */
+	bool is_stable; /* reads with the active snapshot, not with a new one */
+	bool
+		is_planned_anew; /* a query; each time, for its values: a plan that is kept has all partitions */
+	SPIPlanPtr plan; /* NULL until the first use */
 } BmwStatement;
 
 /* In this process plans are kept from the first one on. */
