@@ -6,6 +6,8 @@ TRUNCATE bm_webhook.event, bm_webhook.delivery, bm_webhook.failed_attempt;
 SET timezone = 'UTC';
 SET intervalstyle = 'postgres';
 \pset null '-'
+-- days of their own: what is in a default partition is moved away, and who reads meanwhile may miss it
+SELECT count(bm_webhook_internal.create_partition(p, d)) FROM unnest('{event,delivery,failed_attempt}'::text[]) p, unnest('{2026-03-01,2026-03-03}'::date[]) d;
 -- nothing yet
 SELECT * FROM bm_webhook.message_state;
 SELECT * FROM bm_webhook.message_rate;

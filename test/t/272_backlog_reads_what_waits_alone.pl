@@ -23,8 +23,8 @@ for my $day (1 .. $days)
 
 # In six of the days, and in one that has no partition; half has ended; a few endpoints have nothing. Much in a row is one endpoint's.
 $bmw->sql("SELECT setseed(0.5); INSERT INTO bm_webhook.delivery (event_id, endpoint_id, status, attempts, next_attempt_at)
-	SELECT (left(bm_webhook.uuid_floor(now() - (ARRAY[0, 3, 4, 11, 25, 29, 400])[1 + (random() * 6)::int] * interval '1 day'
-			- random() * interval '1 hour')::text, 24) || lpad(to_hex(n), 12, '0'))::uuid,
+	SELECT (left(bm_webhook.uuid_floor(date_trunc('day', now(), 'UTC') - (ARRAY[0, 3, 4, 11, 25, 29, 400])[1 + (random() * 6)::int]
+			* interval '1 day' + random() * (now() - date_trunc('day', now(), 'UTC')))::text, 24) || lpad(to_hex(n), 12, '0'))::uuid,
 		1 + CASE WHEN n % 4 = 0 THEN 17 ELSE (power(random(), 3) * ($endpoints - 20))::int END, 'pending', n % 2,
 		CASE WHEN n % 50 = 0 THEN 'infinity' ELSE now() + random() * interval '1 day' END
 	FROM generate_series(1, $rows) n");

@@ -53,7 +53,7 @@ $bmw->sql(q{INSERT INTO bm_webhook.endpoint (id, url, enabled) OVERRIDING SYSTEM
 make_day(40, 100, 1);
 make_day($_, 100, 0) for 39, 38, 37, 10, 1;
 is(days('event'), '40 39 38 37 10 1', 'the view has them');
-is($bmw->sql(q{SELECT count(*) FROM bm_webhook.partition_list WHERE bytes > 0 AND (age > '0' OR until > now() OR since IS NULL)}),
+is($bmw->sql(q{SELECT count(*) FROM bm_webhook.partition_list WHERE bytes > 0 AND (age >= '0' OR until > now() OR since IS NULL)}),
 	$bmw->sql('SELECT count(*) FROM bm_webhook.partition_list'), 'with their size and age');
 
 ###############################################################################
