@@ -42,6 +42,16 @@ $bmw->wait_for_sql('it fails', "SELECT count(*) = 1 FROM bm_webhook.failed_attem
 like($bmw->sql("SELECT error_class || ': ' || error FROM bm_webhook.failed_attempt WHERE endpoint_id = $id"), qr/^tls: .*(handshake|cipher)/, 'there is no cipher in common');
 
 ###############################################################################
+# A group of 8,192 bits for TLS 1.3
+###############################################################################
+
+$url = start_server('group', '/CN=127.0.0.1', '-tls1_3', '-groups', 'ffdhe8192');
+my $group = $bmw->endpoint($url, event_types => '{test.group}', ca_certificates => slurp_file("$dir/group.crt"), retry_delays => '{}', timeout => '5 s');
+$bmw->emit('test.group');
+$bmw->wait_for_sql('it has ended', "SELECT count(*) = 1 FROM bm_webhook.delivery WHERE endpoint_id = $group AND status <> 'pending'");
+like($bmw->sql("SELECT error_class || ': ' || error FROM bm_webhook.failed_attempt WHERE endpoint_id = $group"), qr/^tls: .*handshake/, 'there is no group in common');
+
+###############################################################################
 # A client's key of 5,120 bits
 ###############################################################################
 
