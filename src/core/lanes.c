@@ -52,6 +52,7 @@ bmw_lanes_destroy(BmwLanes *lanes)
 		for (BmwLane *lane = lanes->buckets[i], *next; lane != NULL; lane = next)
 		{
 			next = lane->hash_next;
+			bmw_window_end(&lane->window);
 			free(lane);
 		}
 	bmw_heap_free(&lanes->held);
@@ -111,6 +112,7 @@ bmw_lanes_close(BmwLanes *lanes, BmwLane *lane)
 	bmw_heap_remove(&lanes->held, &lane->held);
 	bmw_heap_remove(&lanes->waiting, &lane->waiting);
 	lanes->length--;
+	bmw_window_end(&lane->window);
 	free(lane);
 }
 

@@ -15,22 +15,6 @@
 #define START 4
 #define SHORT_US (3 * SECOND_US) /* of an outage: half of the window is kept */
 
-/* A test: by how much smaller, and what makes it better. */
-#define SHRINK 0.7
-#define SHRINK_MIN 0.5 /* also of a small window, which has few steps to go */
-#define SMALL 8
-#define STILL_SENT 0.82
-#define ROOM 1.1 /* for what is accepted */
-#define STILL_ACCEPTED 0.7
-#define BETTER_SHARE 0.5 /* of what is refused beyond the usual */
-
-/* The next test without a reason: times the length of this one, within bounds. */
-#define AGAIN 6
-#define AGAIN_SMALL 1
-#define AGAIN_IN_VAIN 20
-#define TEST_AFTER_MIN_US (4 * SECOND_US)
-#define TEST_AFTER_MAX_US (60 * SECOND_US)
-
 #define GROW_PART 20 /* of the window, a round */
 #define RESERVE_FROM 64
 #define RESERVE_PART 16
@@ -44,23 +28,24 @@ static bool is_measured(BmwWindow *window, int64_t now_us);
 static void judge(BmwWindow *window, int64_t now_us);
 static bool is_time_to_test(const BmwWindow *window, const BmwFindings *findings, int64_t now_us);
 static void decide(BmwWindow *window, const BmwFindings *findings, int64_t now_us);
-static void conclude(BmwWindow *window, const BmwFindings *findings, int64_t now_us);
-static bool is_better(const BmwWindow *window, const BmwFindings *findings);
-static void go_back(BmwWindow *window, const BmwFindings *findings);
-static void plan_test(BmwWindow *window, int64_t now_us, int times);
-static void learn(BmwWindow *window, const BmwFindings *findings);
-static void begin_test(BmwWindow *window, const BmwFindings *findings, int64_t now_us);
 static void grow(BmwWindow *window);
-static void set_size(BmwWindow *window, double size);
 static int places(const BmwWindow *window);
 static int reserve(const BmwWindow *window);
 
 void
 bmw_window_begin(BmwWindow *window, int max, int64_t now_us)
 {
-	*window = (BmwWindow){.max = max, .is_doubling = true, .test_after_us = TEST_AFTER_MIN_US};
+	bmw_window_test_end(window);
+	*window =
+		(BmwWindow){.max = max, .is_doubling = true, .test_after_us = BMW_WINDOW_TEST_AFTER_US};
 	bmw_window_round_begin(window, now_us - 1);
-	set_size(window, START);
+	bmw_window_set_size(window, START);
+}
+
+void
+bmw_window_end(BmwWindow *window)
+{
+	bmw_window_test_end(window);
 }
 
 void
@@ -69,7 +54,7 @@ bmw_window_set_max(BmwWindow *window, int max)
 	const bool was_limit = window->size >= window->max - reserve(window);
 
 	window->max = max;
-	set_size(window, was_limit && window->size < START ? START : window->size);
+	bmw_window_set_size(window, was_limit && window->size < START ? START : window->size);
 }
 
 int64_t
@@ -123,7 +108,8 @@ bmw_window_shift(BmwWindow *window, int64_t by_us)
 	if (window->failing_us != 0)
 		window->failing_us -= by_us;
 	bmw_pace_shift(&window->pace, by_us);
-	bmw_pace_shift(&window->test.pace, by_us);
+	if (window->test.pace != NULL)
+		bmw_pace_shift(window->test.pace, by_us);
 	bmw_breaker_shift(&window->breaker, by_us);
 }
 
@@ -183,9 +169,10 @@ reopen(BmwWindow *window, int64_t open_us, int64_t now_us)
 {
 	if (window->test.is_on)
 		window->size = window->test.size;
-	set_size(window, open_us < SHORT_US && window->size / 2 > START ? window->size / 2 : START);
+	bmw_window_set_size(window,
+						open_us < SHORT_US && window->size / 2 > START ? window->size / 2 : START);
 	window->is_doubling = true;
-	window->test.is_on = false;
+	bmw_window_test_end(window);
 	bmw_window_round_begin(window, now_us);
 }
 
@@ -195,10 +182,10 @@ judge(BmwWindow *window, int64_t now_us)
 	BmwFindings findings = bmw_window_round_end(window, now_us);
 
 	if (window->test.is_on)
-		conclude(window, &findings, now_us);
+		bmw_window_test_conclude(window, &findings, now_us);
 	else
 	{
-		learn(window, &findings);
+		bmw_window_learn(window, &findings);
 		if (!findings.is_failing)
 			window->failing_us = 0;
 		if (is_time_to_test(window, &findings, now_us))
@@ -222,7 +209,7 @@ decide(BmwWindow *window, const BmwFindings *findings, int64_t now_us)
 	if (findings->is_failing && !is_measured(window, now_us))
 		return;
 	if (findings->is_late || findings->is_failing)
-		begin_test(window, findings, now_us);
+		bmw_window_test_begin(window, findings, now_us);
 	else
 		grow(window);
 }
@@ -244,8 +231,8 @@ is_measured(BmwWindow *window, int64_t now_us)
 }
 
 /* The lowest is the norm; slowly, because a round may have been lucky. */
-static void
-learn(BmwWindow *window, const BmwFindings *findings)
+void
+bmw_window_learn(BmwWindow *window, const BmwFindings *findings)
 {
 	if (window->base_us <= 0)
 		window->base_us = findings->mean_us;
@@ -256,121 +243,17 @@ learn(BmwWindow *window, const BmwFindings *findings)
 }
 
 static void
-begin_test(BmwWindow *window, const BmwFindings *findings, int64_t now_us)
-{
-	double part = window->size <= SMALL ? SHRINK_MIN : SHRINK;
-
-	window->test = (BmwWindowTest){.is_on = true,
-								   .is_doubling = window->is_doubling,
-								   .size = window->size,
-								   .late_us = findings->is_late ? findings->mean_us : 0,
-								   .share = findings->is_failing ? findings->share : 0,
-								   .accepted = findings->accepted,
-								   .pace = window->pace};
-	window->tested_us = now_us;
-	window->failing_us = 0;
-	/* Little's law: so many are at work, the others wait, or are refused */
-	if (findings->is_late && findings->mean_us * part > window->base_us)
-		part = window->base_us / findings->mean_us;
-	if (findings->is_failing)
-	{
-		part = ROOM * findings->accepted * fmax(findings->mean_us, window->base_us) /
-			   (double) SECOND_US / window->size;
-		bmw_pace_limit(&window->pace, findings->accepted, (int64_t) window->base_us, now_us);
-	}
-	if (part < SHRINK_MIN)
-		part = SHRINK_MIN;
-	set_size(window, window->size * (part < 1 ? part : 1));
-	window->is_doubling = false;
-}
-
-/* Was it better with less? Otherwise it was not the number of requests, or not only ours. */
-static void
-conclude(BmwWindow *window, const BmwFindings *findings, int64_t now_us)
-{
-	BmwWindowTest *test = &window->test;
-	const bool is_late = test->late_us > 0 && findings->mean_us > 0;
-
-	test->is_on = false;
-	if (is_better(window, findings))
-	{
-		plan_test(window, now_us, window->size <= SMALL ? AGAIN_SMALL : AGAIN);
-		learn(window, findings);
-		if (is_late && findings->mean_us > window->base_us)
-			window->base_us += (findings->mean_us - window->base_us) / 4;
-		return;
-	}
-	plan_test(window, now_us, AGAIN_IN_VAIN);
-	if (test->share > 0)
-	{
-		window->base_share = findings->share;
-		window->pace = test->pace;
-		bmw_pace_doubt(&window->pace);
-	}
-	go_back(window, is_late ? findings : NULL);
-	window->is_doubling = test->is_doubling;
-}
-
-static bool
-is_better(const BmwWindow *window, const BmwFindings *findings)
-{
-	const BmwWindowTest *test = &window->test;
-	const BmwWindowRound *round = &window->round;
-	const double accepted =
-		round->good * (double) SECOND_US / (double) (round->to_us - round->from_us + 1);
-
-	if (test->share > 0 && accepted > STILL_ACCEPTED * test->accepted &&
-		findings->share - window->base_share < BETTER_SHARE * (test->share - window->base_share))
-		return true;
-	/* Little's law: throughput is the window by the latency */
-	return test->late_us > 0 && findings->mean_us > 0 &&
-		   findings->mean_us * STILL_SENT * floor(test->size) < floor(window->size) * test->late_us;
-}
-
-/*
- * To the window before. Was it a little better, then others send to the receiver too: so
- * much less of the way, or all who send would drive each other up.
- */
-static void
-go_back(BmwWindow *window, const BmwFindings *findings)
-{
-	const BmwWindowTest *test = &window->test;
-	double ours = 0;
-
-	if (findings != NULL && window->size < test->size)
-		ours = (1 - findings->mean_us / test->late_us) / (1 - window->size / test->size);
-	if (ours < 0)
-		ours = 0;
-	if (ours > 1)
-		ours = 1;
-	if (findings != NULL)
-		window->base_us += (findings->mean_us - window->base_us) * (1 - ours);
-	set_size(window, window->size + (test->size - window->size) * (1 - ours));
-}
-
-/* Tests cost little of the time; the less, the less they find. */
-static void
-plan_test(BmwWindow *window, int64_t now_us, int times)
-{
-	int64_t after_us = (now_us - window->tested_us) * times;
-
-	if (after_us < TEST_AFTER_MIN_US)
-		after_us = TEST_AFTER_MIN_US;
-	window->test_after_us = after_us < TEST_AFTER_MAX_US ? after_us : TEST_AFTER_MAX_US;
-}
-
-static void
 grow(BmwWindow *window)
 {
 	const double step = window->size / GROW_PART > 1 ? window->size / GROW_PART : 1;
 
 	if (window->round.good == 0 || window->round.most < USED * places(window))
 		return;
-	set_size(window, window->is_doubling ? 2 * window->size : window->size + step);
+	bmw_window_set_size(window, window->is_doubling ? 2 * window->size : window->size + step);
 }
 
-static void
-set_size(BmwWindow *window, double size)
+void
+bmw_window_set_size(BmwWindow *window, double size)
 {
 	const int most = window->max - reserve(window);
 

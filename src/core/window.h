@@ -50,7 +50,7 @@ typedef struct BmwWindowTest
 	double late_us;	 /* 0: not for lateness */
 	double share;	 /* 0: not for refusals */
 	double accepted; /* a second */
-	BmwPace pace;
+	BmwPace *pace;	 /* before, of a test for refusals; NULL otherwise, or without memory */
 } BmwWindowTest;
 
 typedef struct BmwWindow
@@ -90,8 +90,9 @@ typedef enum BmwWindowReason
 	BMW_WINDOW_SILENT	 /* nothing is answered: single questions */
 } BmwWindowReason;
 
-/* Begins anew. max: 1 or more. */
+/* Begins anew, or with zeroed memory. max: 1 or more. */
 extern void bmw_window_begin(BmwWindow *window, int max, int64_t now_us);
+extern void bmw_window_end(BmwWindow *window); /* frees what it has */
 extern void bmw_window_set_max(BmwWindow *window, int max);
 /*
  * When may the next request start: now or in the past: at once; INT64_MAX: not

@@ -244,7 +244,7 @@ print_table(void)
 static void
 test_probes(void)
 {
-	BmwWindow window;
+	BmwWindow window = {0};
 	int64_t now = S;
 	int open = 0;
 
@@ -263,7 +263,7 @@ test_probes(void)
 static void
 test_limit(void)
 {
-	BmwWindow window;
+	BmwWindow window = {0};
 
 	bmw_window_begin(&window, 1, S);
 	bmw_window_started(&window, 0, S);
@@ -279,7 +279,7 @@ test_limit(void)
 static double
 size_after(int64_t each_us)
 {
-	BmwWindow window;
+	BmwWindow window = {0};
 	int64_t now = S;
 
 	bmw_window_begin(&window, 128, now);
