@@ -1,68 +1,17 @@
-// The pages in a real browser: browser.mjs CONFIG, a JSON object with url, receiver, screenshots, database
-// (environment of psql) and is_stand_in (it is serve.mjs that serves them). Says each check as a line of TAP, and "missing ..." when there is no browser.
-import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+// The pages in a real browser: browser.mjs CONFIG (page.mjs), which also has receiver, screenshots, and
+// is_stand_in (it is serve.mjs that serves them).
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { config, sql, until, ok, watch, page, fillSignIn, signIn, button, seen, visit, check } from './page.mjs';
 
-const config = JSON.parse(process.argv[2]);
-const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
-if (!browserPath) {
-	console.log('missing chromium');
-	process.exit(0);
-}
-const { chromium } = await import('playwright-core');
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const sql = (text) => execFileSync('psql', ['-XAtq', '-v', 'ON_ERROR_STOP=1', '-c', text], { env: { ...process.env, ...config.database } }).toString().trim();
-
-// Until the query says so.
-async function until(query, wanted) {
-	for (let i = 0, found; (found = sql(query)) !== wanted; i++) {
-		if (i > 200) throw new Error(`${query}: ${found} and not ${wanted}`);
-		await new Promise((resolve) => setTimeout(resolve, 200));
-	}
-}
-
-let checks = 0;
-const ok = (isGood, what, more = '') => {
-	console.log(`${isGood ? 'ok' : 'not ok'} ${++checks} - ${what}`);
-	if (!isGood && more) console.log(String(more).replace(/^/gm, '# '));
-};
-
-const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'] });
-const troubles = [];
-let isDeaf = false;
-let page;
-
-async function open() {
-	const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
-	page = await context.newPage();
-	page.setDefaultTimeout(30000);
-	page.on('console', (message) => { if (message.type() === 'error' && !isDeaf && !/status of (401|403|404|409|422)/.test(message.text())) troubles.push(message.text()); });
-	page.on('pageerror', (error) => troubles.push(String(error)));
-}
-
-async function fillSignIn(user) {
-	await page.getByLabel('User').fill(user);
-	await page.getByLabel('Password').fill('secret');
-	await page.getByRole('button', { name: 'Sign in' }).click();
-}
-
-async function signIn(user) {
-	await open();
-	await page.goto(config.url);
-	await fillSignIn(user);
-	await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
-}
-
-const button = (name) => page.getByRole('button', { name, exact: true });
-const seen = (text) => page.getByText(text).first().waitFor();
-const visit = async (path) => { await page.goto(config.url + path); await page.locator('main h1').first().waitFor(); };
 const tab = (name) => page.getByRole('navigation', { name: 'Endpoint' }).getByRole('link', { name }).click();
 
 // Light and dark by axe, and as wide as a phone.
 async function audit(what) {
 	await page.waitForFunction(() => !document.querySelector('[aria-busy]'));
-	isDeaf = true;
+	watch.isDeaf = true;
 	for (const colorScheme of ['light', 'dark']) {
 		await page.emulateMedia({ colorScheme });
 		if (!await page.evaluate('typeof axe === "object"')) await page.evaluate(axe);
@@ -70,7 +19,7 @@ async function audit(what) {
 		ok(violations.length === 0, `${what}: accessible, ${colorScheme}`, violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html.slice(0, 200)).join(' | ')}`).join('\n'));
 	}
 	await page.emulateMedia({ colorScheme: 'light' });
-	isDeaf = false;
+	watch.isDeaf = false;
 	await page.setViewportSize({ width: 390, height: 800 });
 	const width = await page.evaluate('document.documentElement.scrollWidth');
 	ok(width <= 390, `${what}: fits a phone`, width);
@@ -249,11 +198,11 @@ async function ends() {
 	await audit('A session that ended');
 	ok(await signsInAgain(), 'a session that ends says so, and goes on where it was');
 	if (config.is_stand_in) return;
-	isDeaf = true; // a stream that breaks off
+	watch.isDeaf = true; // a stream that breaks off
 	sql("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'bm_webhook_console' AND usename = 'shop'");
 	await seen('The connection to the database is lost');
 	ok(await signsInAgain(), 'so does one whose connection was killed, without a click');
-	isDeaf = false;
+	watch.isDeaf = false;
 	await locked('bm_webhook.application', async () => {
 		await page.goto(`${config.url}/deliveries?status=failed`);
 		await seen('lock timeout');
@@ -330,7 +279,7 @@ async function look({ id, delivery }, user) {
 	}
 }
 
-try {
+await check(async () => {
 	const places = await works();
 	await lists();
 	await counts();
@@ -368,10 +317,4 @@ try {
 	await page.goto(`${config.url}${places.delivery}`);
 	await seen('does not exist');
 	ok(true, 'another tenant sees nothing of it');
-	ok(troubles.length === 0, 'no error and no violation of the policy', troubles.join('\n'));
-} catch (error) {
-	ok(false, `the browser: ${error.message}`, page ? await page.locator('body').innerText().catch(() => '') : '');
-	console.log(troubles.join('\n').replace(/^/gm, '# '));
-}
-console.log(`1..${checks}`);
-await browser.close();
+});

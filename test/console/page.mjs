@@ -1,0 +1,70 @@
+// A page in a real browser, for the scripts here: SCRIPT CONFIG, a JSON object with at least url and database (environment of psql).
+// Says each check as a line of TAP, and "missing ..." when there is no browser.
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+
+export const config = JSON.parse(process.argv[2]);
+const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
+if (!browserPath) {
+	console.log('missing chromium');
+	process.exit(0);
+}
+const { chromium } = await import('playwright-core');
+export const sql = (text) => execFileSync('psql', ['-XAtq', '-v', 'ON_ERROR_STOP=1', '-c', text], { env: { ...process.env, ...config.database } }).toString().trim();
+
+// Until the query says so.
+export async function until(query, wanted) {
+	for (let i = 0, found; (found = sql(query)) !== wanted; i++) {
+		if (i > 200) throw new Error(`${query}: ${found} and not ${wanted}`);
+		await new Promise((resolve) => setTimeout(resolve, 200));
+	}
+}
+
+let checks = 0;
+export const ok = (isGood, what, more = '') => {
+	console.log(`${isGood ? 'ok' : 'not ok'} ${++checks} - ${what}`);
+	if (!isGood && more) console.log(String(more).replace(/^/gm, '# '));
+};
+
+const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'] });
+export const troubles = [];
+export const watch = { isDeaf: false };
+export let page;
+
+async function open() {
+	const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+	page = await context.newPage();
+	page.setDefaultTimeout(30000);
+	page.on('console', (message) => { if (message.type() === 'error' && !watch.isDeaf && !/status of (401|403|404|409|422)/.test(message.text())) troubles.push(message.text()); });
+	page.on('pageerror', (error) => troubles.push(String(error)));
+}
+
+export async function fillSignIn(user) {
+	await page.getByLabel('User').fill(user);
+	await page.getByLabel('Password').fill('secret');
+	await page.getByRole('button', { name: 'Sign in' }).click();
+}
+
+export async function signIn(user) {
+	await open();
+	await page.goto(config.url);
+	await fillSignIn(user);
+	await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
+}
+
+export const button = (name) => page.getByRole('button', { name, exact: true });
+export const seen = (text) => page.getByText(text).first().waitFor();
+export const visit = async (path) => { await page.goto(config.url + path); await page.locator('main h1').first().waitFor(); };
+
+// Runs the checks, and says of what stops them, and of errors that nobody expected, as checks too.
+export async function check(works) {
+	try {
+		await works();
+		ok(troubles.length === 0, 'no error and no violation of the policy', troubles.join('\n'));
+	} catch (error) {
+		ok(false, `the browser: ${error.message}`, page ? await page.locator('body').innerText().catch(() => '') : '');
+		console.log(troubles.join('\n').replace(/^/gm, '# '));
+	}
+	console.log(`1..${checks}`);
+	await browser.close();
+}

@@ -1,0 +1,33 @@
+# What a browser shows when a backend is killed, the server is restarted, or has no connection left; and that who signs in again
+# is where they were.
+
+use strict;
+use warnings FATAL => 'all';
+
+use BmWebhook;
+use BmWebhook::Console;
+use IPC::Run ();
+use JSON::PP;
+use Test::More;
+
+plan skip_all => 'bm_webhook_console is not built: it needs libmicrohttpd' unless BmWebhook::Console::is_built();
+
+my $bmw = BmWebhook->new(conf => "$BmWebhook::Console::conf\nmax_connections = 12\n");
+my $node = $bmw->node;
+$bmw->sql(q{CREATE ROLE shop LOGIN PASSWORD 'secret'; INSERT INTO bm_webhook.application (name) VALUES ('shop'); SELECT bm_webhook.grant_owner('shop', 'shop')});
+$bmw->endpoint('/ok/shop', application => 'shop');
+BmWebhook::Console::ask_for_passwords($bmw);
+my $console = BmWebhook::Console->new($bmw);
+my $config = JSON::PP->new->encode({ url => $console->url, database => { PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres' },
+	restart => join ' ', 'pg_ctl', '-w', '-m', 'fast', '-D', $node->data_dir, '-l', $node->logfile, 'restart' });
+my $tap = '';
+eval { IPC::Run::run([ 'node', 'test/console/ended.mjs', $config ], '<', \undef, '>', \$tap, IPC::Run::timeout(240)) } or diag($@);
+$console->stop;
+plan skip_all => $1 if $tap =~ /^(missing .*)/;
+for (split /\n/, $tap)
+{
+	/^(not )?ok \d+ - (.*)/ ? ok(!$1, $2) : /^#/ ? diag($_) : ();
+}
+like($tap, qr/^1\.\.\d+$/m, 'the browser came to its end');
+$node->_update_pid(1);
+$bmw->finish;
