@@ -32,8 +32,9 @@ static void each_row(SPITupleTable *table, MemoryContext row_context, BmwStateme
 void
 bmw_statement_keep_plans(void)
 {
+	if (cursor_options == 0)
+		CacheRegisterRelcacheCallback(note_change, (Datum) 0);
 	cursor_options = CURSOR_OPT_GENERIC_PLAN;
-	CacheRegisterRelcacheCallback(note_change, (Datum) 0);
 }
 
 int
