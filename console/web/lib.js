@@ -105,6 +105,12 @@ export function useAnswer(name, a, every = 0) {
 	return { ...state, again };
 }
 
+// What a dispatcher was asked to do is done a moment later: it is looked at again, as long as nobody goes elsewhere.
+export function soon(again) {
+	const here = location.href;
+	for (const wait of [0, 500, 2000, 5000]) setTimeout(() => location.href === here && again(), wait);
+}
+
 // Events as they are committed; the stream is closed while nobody looks. What came before it was open is for onOpen. A
 // browser does not say why a stream is refused: a question does.
 export function useTail(isOn, onEvents, onOpen = () => {}) {

@@ -14,7 +14,7 @@ export function DeliveryList({ filter, empty }) {
 		const timer = setTimeout(() => { setNewer(0); list.again(); }, 1500);
 		return () => clearTimeout(timer);
 	}, [newer]);
-	return html`<div class="buttons"><button type="button" aria-pressed=${!isLive} onClick=${() => setLive(!isLive)}>${isLive ? 'Pause' : 'Go on'}</button>
+	return html`<div class="buttons"><button type="button" aria-pressed=${!isLive} onClick=${() => setLive(!isLive)}>${isLive ? 'Pause list' : 'Go on'}</button>
 		<button type="button" onClick=${() => { setNewer(0); list.again(); }}>${newer ? `${newer} newer` : 'Refresh'}</button></div>
 		<${Answer} of=${list}>${(answer) => html`${answer.rows.length === 0 ? html`<div class="notice">${(answer.looked_back_to || Object.keys(page).length ? null : empty) ?? html`<p>None since ${time(answer.looked_back_to ?? answer.since)}.</p>`}</div>`
 			: html`<${Table} caption="Deliveries" head=${['Captured', 'Status', 'Type', 'Message', 'Endpoint', 'Attempts', 'HTTP', 'Took']}>

@@ -1,4 +1,4 @@
-import { html, useState, useAnswer, Answer, Status, Link, Action, Copy, Trouble, get, post, time, ms, endpointPath, eventPath } from '../lib.js';
+import { html, useState, useAnswer, Answer, Status, Link, Action, Copy, Trouble, soon, get, post, time, ms, endpointPath, eventPath } from '../lib.js';
 
 const advice = {
 	http_status: 'The receiver answered, and not with 2xx: its log says why.',
@@ -58,10 +58,10 @@ export function Delivery({ event, endpoint }) {
 		${d?.error && d.status !== 'delivered' ? html`<div class="trouble"><strong>${d.error}</strong><p>${advice[d.error_class] ?? ''}</p></div>` : null}
 		${set_aside ? html`<div class="notice"><strong>Set aside${set_aside.by ? ` by ${set_aside.by}` : ''}</strong><p>${set_aside.cause}</p></div>` : null}
 		${d ? null : html`<div class="notice"><p>There is no delivery of this event to this endpoint (yet). <${Link} to=${eventPath(event)}>Why was it not sent?</${Link}></p></div>`}
-		${p.may_change && d ? html`<div class="buttons"><${Action} kind="main" does=${() => post('redeliver', { event, endpoint })} then=${found.again}>Send again</${Action}>
-			${d.status === 'pending' ? html`<${Cancel} event=${event} endpoint=${endpoint} then=${found.again} />` : null}
-			${d.status === 'pending' && !set_aside ? html`<${Action} does=${() => post('set_aside', { event, endpoint })} then=${found.again}>Set aside</${Action}>` : null}
-			${set_aside?.by ? html`<${Action} does=${() => post('put_back', { event, endpoint })} then=${found.again}>Put back</${Action}>` : null}</div>` : null}
+		${p.may_change && d ? html`<div class="buttons"><${Action} kind="main" does=${() => post('redeliver', { event, endpoint })} then=${() => soon(found.again)}>Send again</${Action}>
+			${d.status === 'pending' ? html`<${Cancel} event=${event} endpoint=${endpoint} then=${() => soon(found.again)} />` : null}
+			${d.status === 'pending' && !set_aside ? html`<${Action} does=${() => post('set_aside', { event, endpoint })} then=${() => soon(found.again)}>Set aside</${Action}>` : null}
+			${set_aside?.by ? html`<${Action} does=${() => post('put_back', { event, endpoint })} then=${() => soon(found.again)}>Put back</${Action}>` : null}</div>` : null}
 		<dl class="facts"><dt>Event</dt><dd><${Link} to=${eventPath(event)}>${event}</${Link}>: who got it, and who did not</dd><dt>Captured</dt><dd>${time(e.created_at)}</dd><dt>Occurred</dt><dd>${time(e.occurred_at)}</dd>
 			<dt>Application</dt><dd>${e.application ?? '–'}</dd><dt>Channel</dt><dd>${e.channel ?? '–'}</dd><dt>Message</dt><dd>${e.message_id ? html`<${Link} to=${`/messages/${encodeURIComponent(e.message_id)}`}>${e.message_id}</${Link}>` : '–'}</dd>
 			<dt>Endpoint</dt><dd><${Link} to=${endpointPath(p.id)}>${p.url ?? 'deleted'}</${Link}></dd><dt>Attempts</dt><dd>${d?.attempts ?? 0}</dd></dl>

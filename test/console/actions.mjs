@@ -1,0 +1,113 @@
+// What can be pressed, and what the database holds afterwards: actions.mjs CONFIG (page.mjs), which also has receiver.
+import { readFileSync } from 'node:fs';
+import { config, sql, until, ok, page, signIn, button, seen, visit, check } from './page.mjs';
+
+const host = new URL(config.receiver).host;
+
+// An endpoint of its own for each, which gets the events of its channel.
+function register(name, path, delays = '{}') {
+	return sql(`INSERT INTO bm_webhook.endpoint (url, application, channel, event_types, retry_delays)
+		VALUES ('${config.receiver}${path}/${name}', 'shop', '${name}', '{order.*}', '${delays}') RETURNING id`);
+}
+
+const emit = (name) => sql(`SELECT bm_webhook.emit('order.acted', '{}', 'shop', '${name}')`);
+const row = (label) => page.getByRole('row').filter({ hasText: label });
+
+async function switches() {
+	const id = register('switches', '/ok');
+	const is = (condition) => until(`SELECT ${condition} FROM bm_webhook.endpoint WHERE id = ${id}`, 't');
+	await visit(`/endpoints/${id}`);
+	await button('Disable').click();
+	await is('NOT enabled');
+	await button('Enable').waitFor();
+	ok(true, 'Disable');
+	await visit('/');
+	await row('/switches').getByRole('button', { name: 'Enable' }).click();
+	await is('enabled');
+	ok(true, 'Enable, on the overview');
+	await visit(`/endpoints/${id}`);
+	await button('Disable').click();
+	await button('Enable').click();
+	await is('enabled');
+	ok(true, 'and on its page');
+	await button('Pause').click();
+	await is('paused_at IS NOT NULL');
+	const event = emit('switches');
+	await button('Resume').waitFor();
+	await visit('/');
+	await row('/switches').getByRole('button', { name: 'Resume' }).click();
+	await is('paused_at IS NULL');
+	await until(`SELECT count(*) FROM bm_webhook.delivery WHERE event_id = '${event}' AND status = 'delivered'`, '1');
+	ok(true, 'Pause, and Resume on the overview: what waited is sent');
+}
+
+async function setsAside() {
+	const id = register('aside', '/status/500', '{1 h}');
+	const event = emit('aside');
+	await until(`SELECT attempts FROM bm_webhook.delivery WHERE event_id = '${event}'`, '1');
+	const aside = `SELECT count(*) FROM bm_webhook.set_aside WHERE event_id = '${event}'`;
+	await visit(`/deliveries/${event}/${id}`);
+	await button('Set aside').click();
+	await until(aside, '1');
+	await seen('Set aside by shop');
+	await button('Put back').click();
+	await until(aside, '0');
+	await button('Set aside').waitFor();
+	ok(true, 'Set aside, and Put back');
+}
+
+async function secrets() {
+	const id = register('secrets', '/ok');
+	const count = `SELECT count(*) FROM bm_webhook.endpoint_secret WHERE endpoint_id = ${id}`;
+	await visit(`/endpoints/${id}/secrets`);
+	await button('Rotate').click();
+	await until(count, '2');
+	await button('Delete').click();
+	await until(count, '1');
+	ok(sql(`SELECT expires_at IS NULL FROM bm_webhook.endpoint_secret WHERE endpoint_id = ${id}`) === 't', 'Delete of a secret that was rotated: the new one stays');
+}
+
+async function file(name) {
+	const waiting = page.waitForEvent('download');
+	await page.getByRole('link', { name, exact: true }).first().click();
+	return readFileSync(await (await waiting).path(), 'utf8').trim().split('\n');
+}
+
+async function files() {
+	const id = register('files', '/ok');
+	const event = emit('files');
+	await until(`SELECT count(*) FROM bm_webhook.delivery WHERE event_id = '${event}' AND status = 'delivered'`, '1');
+	await visit(`/deliveries?endpoint=${id}`);
+	const csv = await file('CSV');
+	ok(csv.length === 2 && csv[1].includes(event), 'CSV has what the list has', csv.join('\n'));
+	const lines = (await file('JSON Lines')).map(JSON.parse);
+	ok(lines.length === 1 && JSON.stringify(lines[0]).includes(event), 'so has JSON Lines', JSON.stringify(lines));
+}
+
+async function deletes() {
+	const id = register('deletes', '/status/500', '{1 h}');
+	const event = emit('deletes');
+	await until(`SELECT attempts FROM bm_webhook.delivery WHERE event_id = '${event}'`, '1');
+	await visit(`/endpoints/${id}/settings`);
+	await button('Delete…').click();
+	await seen('1 waiting deliveries become canceled.');
+	await page.getByLabel(`Type ${host} to delete it`).fill(host);
+	await button(`Delete ${host}`).click();
+	await page.waitForURL(`${config.url}/endpoints`);
+	await until(`SELECT deleted_at IS NOT NULL FROM bm_webhook.endpoint WHERE id = ${id}`, 't');
+	await until(`SELECT status FROM bm_webhook.delivery WHERE event_id = '${event}'`, 'canceled');
+	ok(true, 'Delete says what becomes of what waits, and does it');
+}
+
+async function operator() {
+	const id = register('watched', '/ok');
+	await signIn('operator');
+	await visit(`/endpoints/${id}`);
+	const shown = (await page.getByRole('button').allInnerTexts()).filter((name) => /^(Ping|Pause|Resume|Enable|Disable|Delete…|Rotate|Reveal)$/.test(name));
+	ok(shown.length === 0, 'an operator is offered none of these', shown);
+}
+
+await check(async () => {
+	await signIn('shop');
+	for (const part of [switches, setsAside, secrets, files, deletes, operator]) await part();
+});
