@@ -742,8 +742,8 @@ BEGIN
 	RETURN bm_webhook_internal.console_event(event) || jsonb_build_object('endpoints',
 		(SELECT coalesce(jsonb_agg(jsonb_build_object('endpoint', w.endpoint_id,
 				'url', bm_webhook_internal.console_url(p.url), 'application', p.application, 'channel', p.channel,
-				'event_types', p.event_types, 'gets_it', w.gets_it, 'reason', w.reason, 'status', w.status,
-				'has_it', w.has_it) ORDER BY w.has_it DESC, w.endpoint_id), '[]')
+				'event_types', p.event_types, 'filter', p.filter, 'gets_it', w.gets_it, 'reason', w.reason,
+				'status', w.status, 'has_it', w.has_it) ORDER BY w.has_it DESC, w.endpoint_id), '[]')
 			FROM (SELECT x.*, x.gets_it OR x.status IS NOT NULL AS has_it FROM bm_webhook.explain_delivery(event) x
 				WHERE x.reason IS DISTINCT FROM 'deleted' OR x.status IS NOT NULL
 				ORDER BY has_it DESC, x.endpoint_id LIMIT 200) w

@@ -99,6 +99,15 @@ async function deletes() {
 	ok(true, 'Delete says what becomes of what waits, and does it');
 }
 
+async function explains() {
+	const id = register('explains', '/ok');
+	sql(`UPDATE bm_webhook.endpoint SET filter = '$.data.n > 1' WHERE id = ${id}`);
+	const event = emit('explains');
+	await visit(`/events/${event}`);
+	const shown = await row('/explains').innerText();
+	ok(/no\s+filter\s+filter: .*"n" > 1/.test(shown), 'why an event was not sent: the filter that decides', shown);
+}
+
 async function operator() {
 	const id = register('watched', '/ok');
 	await signIn('operator');
@@ -109,5 +118,5 @@ async function operator() {
 
 await check(async () => {
 	await signIn('shop');
-	for (const part of [switches, setsAside, secrets, files, deletes, operator]) await part();
+	for (const part of [switches, setsAside, secrets, files, deletes, explains, operator]) await part();
 });

@@ -67,7 +67,7 @@ is_deeply([ $delivery->{delivery}{status}, scalar @{ $delivery->{failed_attempts
 like($delivery->{event}{data}, qr/^\{"n"/, 'and the content of the event');
 is(ask('shop', 'causes', { endpoint => $endpoint })->[0]{deliveries}, 60, 'why they failed');
 my ($why) = grep { $_->{endpoint} == $endpoint } @{ ask('shop', 'event', { event => $event })->{endpoints} };
-is_deeply([ $why->{gets_it}, $why->{status} ], [ JSON::PP::true, 'failed' ], 'who gets it');
+is_deeply([ @$why{qw(gets_it status filter)} ], [ JSON::PP::true, 'failed', '($."data"."n" < 1000)' ], 'who gets it, and the filter that lets it through');
 is(scalar @{ ask('operator', 'event', { event => $event })->{endpoints} }, 2, 'for an operator, and who does not');
 is(ask('shop', 'preview', { event => $event, endpoint => $endpoint })->{headers}{'webhook-id'}, $event, 'the request as it would be sent');
 is(scalar(grep { $_->{what} eq 'attempt' } @{ ask('shop', 'message', { message_id => 'm-shop' })->{history} }), 60, 'the history of a message');

@@ -1,8 +1,10 @@
 import { html, useAnswer, Answer, Table, Status, Link, time, deliveryPath, endpointPath } from '../lib.js';
 import { pretty } from './delivery.js';
 
-// Which column of the endpoint decides.
+// Which column of the endpoint decides: of one that has a filter and gets the event, that too.
 const decides = { 'other application': 'application', 'other channel': 'channel', 'other event type': 'event_types' };
+const decisive = (row) => decides[row.reason] ?? (row.filter && (row.gets_it || row.reason?.startsWith('filter')) ? 'filter' : null);
+const Decisive = ({ row, column }) => column ? html`<br /><span class="quiet">${column}: ${String(row[column] ?? 'all')}</span>` : null;
 
 export function Event({ event }) {
 	const found = useAnswer('event', { event });
@@ -12,7 +14,7 @@ export function Event({ event }) {
 		<h2>Who gets it, and why was it not sent?</h2>
 		${e.endpoints.length === 0 ? html`<p>There is no endpoint.</p>` : html`<${Table} caption="Who gets this event" head=${['Endpoint', 'Gets it', 'Why not', 'Delivery']}>
 			${e.endpoints.map((row) => html`<tr key=${row.endpoint}><td><${Link} to=${endpointPath(row.endpoint)}>${row.url ?? row.endpoint}</${Link}><br /><span class="quiet">${row.application ?? 'all applications'}</span></td>
-				<td>${row.gets_it ? 'yes' : 'no'}</td><td>${row.reason ?? '–'}${decides[row.reason] ? html`<br /><span class="quiet">${decides[row.reason]}: ${String(row[decides[row.reason]] ?? 'all')}</span>` : null}</td>
+				<td>${row.gets_it ? 'yes' : 'no'}</td><td>${row.reason ?? '–'}<${Decisive} row=${row} column=${decisive(row)} /></td>
 				<td>${row.status ? html`<${Link} to=${deliveryPath(event, row.endpoint)}><${Status} is=${row.status} /></${Link}>` : 'none'}</td></tr>`)}</${Table}>`}
 		<h2>Content</h2>${e.data === undefined ? html`<p>Contents are hidden: your login may not read them.</p>` : html`<pre tabindex="0">${pretty(e.data)}</pre>`}`}</${Answer}>`;
 }
