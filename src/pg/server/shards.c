@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "pg/server/settings.h"
 #include "pg/server/shared_memory.h"
+#include "pg/server/start.h"
 
 #define AUTOMATIC 2
 #define KEEPERS 1 /* workers of a database beside its dispatchers */
@@ -23,7 +24,7 @@
 
 static bool is_short = false; /* of workers for two */
 
-static bool is_any_lacking(void);
+static long processors(void);
 static int served_databases(void);
 
 int
@@ -31,7 +32,7 @@ bmw_shards_each(void)
 {
 	if (bmw_shards > 0)
 		return bmw_shards;
-	return is_short || sysconf(_SC_NPROCESSORS_ONLN) < AUTOMATIC ? 1 : AUTOMATIC;
+	return is_short || processors() < AUTOMATIC ? 1 : AUTOMATIC;
 }
 
 void
@@ -43,7 +44,7 @@ bmw_shards_review(void)
 		return;
 	LWLockAcquire(bmw_shared->lock, LW_SHARED);
 	is_too_many = served_databases() * (AUTOMATIC + KEEPERS) + LAUNCHERS > max_worker_processes / 2;
-	is_short = is_too_many || is_any_lacking();
+	is_short = is_too_many || bmw_start_is_any_lacking(InvalidOid);
 	LWLockRelease(bmw_shared->lock);
 	if (is_short)
 		ereport(LOG, errmsg("bm_webhook serves each database with one dispatcher"),
@@ -53,13 +54,15 @@ bmw_shards_review(void)
 				errhint("Raise \"max_worker_processes\", or set \"bm_webhook.shards\"."));
 }
 
-static bool
-is_any_lacking(void)
+/* Asked once: it is read from a file, and asked for with the lock held, for each slot. */
+static long
+processors(void)
 {
-	for (int i = 0; i < bmw_shared->slots_length; i++)
-		if (OidIsValid(bmw_shared->slots[i].database) && bmw_shared->slots[i].lacks_worker)
-			return true;
-	return false;
+	static long online = 0;
+
+	if (online == 0)
+		online = sysconf(_SC_NPROCESSORS_ONLN);
+	return online;
 }
 
 /* Those that have the extension: a dispatcher runs in them. */

@@ -15,7 +15,6 @@
 
 static void refused(BmwStart *start, BmwSlot *slot);
 static void accepted(BmwStart *start, BmwSlot *slot);
-static bool is_any_lacking(Oid database);
 
 BackgroundWorker
 bmw_start_worker(const char *name, const char *function, int slot)
@@ -65,7 +64,7 @@ refused(BmwStart *start, BmwSlot *slot)
 		start->refused = now;
 	if (slot->lacks_worker || !TimestampDifferenceExceeds(start->refused, now, NO_WORKER_LOG_MS))
 		return;
-	is_first = !is_any_lacking(slot->database);
+	is_first = !bmw_start_is_any_lacking(slot->database);
 	slot->lacks_worker = true;
 	if (!is_first)
 		return;
@@ -83,18 +82,23 @@ accepted(BmwStart *start, BmwSlot *slot)
 
 	start->refused = 0;
 	slot->lacks_worker = false;
-	if (!lacked || is_any_lacking(slot->database))
+	if (!lacked || bmw_start_is_any_lacking(slot->database))
 		return;
 	bmw_databases_read_name(slot->database, &name);
 	ereport(LOG,
 			errmsg("bm_webhook has got a background worker for database \"%s\"", NameStr(name)));
 }
 
-static bool
-is_any_lacking(Oid database)
+bool
+bmw_start_is_any_lacking(Oid database)
 {
 	for (int i = 0; i < bmw_shared->slots_length; i++)
-		if (bmw_shared->slots[i].database == database && bmw_shared->slots[i].lacks_worker)
+	{
+		const BmwSlot *slot = &bmw_shared->slots[i];
+
+		if (OidIsValid(slot->database) && slot->lacks_worker &&
+			(!OidIsValid(database) || slot->database == database))
 			return true;
+	}
 	return false;
 }

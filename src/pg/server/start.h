@@ -23,5 +23,7 @@ typedef struct BmwStart
 extern BackgroundWorker bmw_start_worker(const char *name, const char *function, int slot);
 /* False: there is no worker to be had now; the log is told when that lasts. */
 extern bool bmw_start_dispatcher(BmwStart *start, int slot);
+/* Of the dispatchers of this database, or of any (InvalidOid): has the log been told of one without a worker? */
+extern bool bmw_start_is_any_lacking(Oid database);
 
 #endif
