@@ -20,8 +20,9 @@
 #define ROWS_AT_ONCE 1000
 
 static int cursor_options = 0;
-static uint64 changes = 0; /* of tables, that a process which keeps plans has heard of */
+static uint64 changes = 0; /* of tables, that this process has heard of */
 
+static void watch_changes(void);
 static void note_change(Datum arg, Oid relid);
 static void prepare(BmwStatement *statement);
 static void set_types(BmwStatement *statement);
@@ -32,8 +33,6 @@ static void each_row(SPITupleTable *table, MemoryContext row_context, BmwStateme
 void
 bmw_statement_keep_plans(void)
 {
-	if (cursor_options == 0)
-		CacheRegisterRelcacheCallback(note_change, (Datum) 0);
 	cursor_options = CURSOR_OPT_GENERIC_PLAN;
 }
 
@@ -142,6 +141,17 @@ bmw_statement_row_context(void)
 	return AllocSetContextCreate(CurrentMemoryContext, "bm_webhook row", ALLOCSET_DEFAULT_SIZES);
 }
 
+/* Callbacks are for ever, and few. */
+static void
+watch_changes(void)
+{
+	static bool is_watching = false;
+
+	if (!is_watching)
+		CacheRegisterRelcacheCallback(note_change, (Datum) 0);
+	is_watching = true;
+}
+
 static void
 note_change(Datum arg, Oid relid)
 {
@@ -166,6 +176,8 @@ prepare(BmwStatement *statement)
 		ereport(ERROR, errcode(ERRCODE_INTERNAL_ERROR),
 				errmsg("could not prepare a statement: %s", SPI_result_code_string(SPI_result)));
 	statement->plan = plan;
+	if (statement->is_planned_anew)
+		watch_changes();
 }
 
 static void
