@@ -267,13 +267,13 @@ may_send(const BmwEndpointRules *rules)
 static BmwStatus
 copy_rules(BmwScheduler *scheduler, BmwTarget *target, const BmwEndpointRules *rules)
 {
-	const int64_t *delays;
+	const int64_t *delays = bmw_delays_share(&scheduler->latest_delays, &rules->schedule);
 
-	if (!bmw_lane_set_application(target->lane, rules->application))
+	if (delays == NULL || !bmw_lane_set_application(target->lane, rules->application))
+	{
+		bmw_delays_release(delays);
 		return BMW_ERROR_MEMORY;
-	target->rules.application = bmw_lane_application(target->lane);
-	if ((delays = bmw_delays_share(&scheduler->latest_delays, &rules->schedule)) == NULL)
-		return BMW_ERROR_MEMORY;
+	}
 	bmw_delays_release(target->rules.schedule.delays_us);
 	target->rules = *rules;
 	target->rules.application = bmw_lane_application(target->lane);
