@@ -78,7 +78,8 @@ processor_us() {
 		awk -v hz="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); ticks += $12 + $13 } END { print ticks * 1e6 / hz }'
 }
 
+# of all dispatchers
 memory_kb() {
 	local pid
-	for pid; do cat "/proc/$pid/status"; done | awk '/^RssAnon/ { kb += $2 } END { print kb }'
+	for pid in $(dispatchers); do cat "/proc/$pid/status"; done | awk '/^RssAnon/ { kb += $2 } END { print kb }'
 }
