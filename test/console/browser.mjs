@@ -1,9 +1,8 @@
 // The pages in a real browser: browser.mjs CONFIG (page.mjs), which also has receiver, screenshots, and
 // is_stand_in (it is serve.mjs that serves them).
-import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { config, sql, until, ok, watch, page, fillSignIn, signIn, button, seen, visit, check } from './page.mjs';
+import { config, sql, hold, letGo, until, ok, watch, page, fillSignIn, signIn, button, seen, visit, check } from './page.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const tab = (name) => page.getByRole('navigation', { name: 'Endpoint' }).getByRole('link', { name }).click();
@@ -176,12 +175,9 @@ async function cancels() {
 
 // Holds a lock as long as something is done.
 async function locked(table, does) {
-	const psql = spawn('psql', ['-XAtq'], { env: { ...process.env, ...config.database }, stdio: ['pipe', 'pipe', 'inherit'] });
-	psql.stdin.write(`BEGIN; LOCK TABLE ${table}; SELECT 'locked';\n`);
-	await new Promise((resolve) => psql.stdout.once('data', resolve));
+	const psql = await hold(`BEGIN; LOCK TABLE ${table}`);
 	await does();
-	psql.stdin.end();
-	await new Promise((resolve) => psql.once('exit', resolve));
+	await letGo(psql);
 }
 
 async function signsInAgain() {

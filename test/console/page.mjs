@@ -1,6 +1,6 @@
 // A page in a real browser, for the scripts here: SCRIPT CONFIG, a JSON object with at least url and database (environment of psql).
 // Says each check as a line of TAP, and "missing ..." when there is no browser.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
 export const config = JSON.parse(process.argv[2]);
@@ -11,6 +11,19 @@ if (!browserPath) {
 }
 const { chromium } = await import('playwright-core');
 export const sql = (text) => execFileSync('psql', ['-XAtq', '-v', 'ON_ERROR_STOP=1', '-c', text], { env: { ...process.env, ...config.database } }).toString().trim();
+
+// A session of psql that has done this, and stays until it is let go.
+export async function hold(statement) {
+	const psql = spawn('psql', ['-XAtq'], { env: { ...process.env, ...config.database }, stdio: ['pipe', 'pipe', 'inherit'] });
+	psql.stdin.write(`${statement};\n\\echo done\n`);
+	await new Promise((resolve) => psql.stdout.on('data', (text) => String(text).includes('done') && resolve()));
+	return psql;
+}
+
+export async function letGo(psql) {
+	psql.stdin.end();
+	await new Promise((resolve) => psql.once('exit', resolve));
+}
 
 // Until the query says so.
 export async function until(query, wanted) {

@@ -6,24 +6,21 @@ use strict;
 use warnings FATAL => 'all';
 
 use BmWebhook;
+use BmWebhook::Console;
 use IPC::Run ();
-use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use Test::More;
 
 my $is_as_it_was = system('cd console/web/vendor && sha256sum --quiet -c SHA256SUMS') == 0;
 plan skip_all => 'chromium is not installed' unless grep { -x } map { "/usr/bin/$_" } qw(chromium chromium-browser google-chrome);
 
-my $bmw = BmWebhook->new(conf => "listen_addresses = '127.0.0.1'\npassword_encryption = 'scram-sha-256'\n");
+my $bmw = BmWebhook->new(conf => $BmWebhook::Console::conf);
 my $node = $bmw->node;
 $bmw->sql(q{CREATE ROLE operator LOGIN PASSWORD 'secret'; CREATE ROLE shop LOGIN PASSWORD 'secret'; CREATE ROLE bank LOGIN PASSWORD 'secret';
 	INSERT INTO bm_webhook.application (name) VALUES ('shop'), ('bank');
 	SELECT bm_webhook.grant_operator('operator'), bm_webhook.grant_owner('shop', 'shop'), bm_webhook.grant_owner('bank', 'bank')});
 
-open my $hba, '>', $node->data_dir . '/pg_hba.conf' or die $!;
-print $hba "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
-close $hba;
-$node->reload;
+BmWebhook::Console::ask_for_passwords($bmw);
 
 my $port = PostgreSQL::Test::Cluster::get_free_port();
 my %database = (PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres');
@@ -35,18 +32,11 @@ my $out = '';
 my $console = IPC::Run::start(\@command, '<', \undef, '>', \$out, '2>', \$out, IPC::Run::timeout(600));
 wait_until('the console listens', sub { $console->pump_nb; $out =~ /listening/ });
 
-my $config = JSON::PP->new->encode({ url => "http://127.0.0.1:$port", receiver => $bmw->receiver->url(''), database => \%database,
-	is_stand_in => !$program, screenshots => $ENV{BMW_SCREENSHOTS} });
-my $tap = '';
-eval { IPC::Run::run([ 'node', 'test/console/browser.mjs', $config ], '<', \undef, '>', \$tap, IPC::Run::timeout(540)) } or diag($@);
+my $missing = BmWebhook::Console::run_in_browser($bmw, 'browser.mjs', url => "http://127.0.0.1:$port", receiver => $bmw->receiver->url(''),
+	is_stand_in => !$program, screenshots => $ENV{BMW_SCREENSHOTS});
 $console->kill_kill;
-plan skip_all => $1 if $tap =~ /^(missing .*)/;
+plan skip_all => $missing if $missing;
 ok($is_as_it_was, 'what comes from others is as it was');
-for (split /\n/, $tap)
-{
-	/^(not )?ok \d+ - (.*)/ ? ok(!$1, $2) : /^#/ ? diag($_) : ();
-}
-like($tap, qr/^1\.\.\d+$/m, 'the browser came to its end');
 
 # Two pings, three that failed, those again, one of them once more, and what came while it was looked at.
 cmp_ok($bmw->receiver->count('shop', 'requests'), '>=', 10, 'the receiver saw all of it');

@@ -6,8 +6,6 @@ use warnings FATAL => 'all';
 
 use BmWebhook;
 use BmWebhook::Console;
-use IPC::Run ();
-use JSON::PP;
 use Test::More;
 
 plan skip_all => 'bm_webhook_console is not built: it needs libmicrohttpd' unless BmWebhook::Console::is_built();
@@ -18,16 +16,8 @@ $bmw->sql(q{CREATE ROLE shop LOGIN PASSWORD 'secret'; INSERT INTO bm_webhook.app
 $bmw->endpoint('/ok/shop', application => 'shop');
 BmWebhook::Console::ask_for_passwords($bmw);
 my $console = BmWebhook::Console->new($bmw);
-my $config = JSON::PP->new->encode({ url => $console->url, database => { PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres' },
-	restart => join ' ', 'pg_ctl', '-w', '-m', 'fast', '-D', $node->data_dir, '-l', $node->logfile, 'restart' });
-my $tap = '';
-eval { IPC::Run::run([ 'node', 'test/console/ended.mjs', $config ], '<', \undef, '>', \$tap, IPC::Run::timeout(240)) } or diag($@);
+my $missing = BmWebhook::Console::run_in_browser($bmw, 'ended.mjs', url => $console->url, restart => join ' ', 'pg_ctl', '-w', '-m', 'fast', '-D', $node->data_dir, '-l', $node->logfile, 'restart');
 $console->stop;
-plan skip_all => $1 if $tap =~ /^(missing .*)/;
-for (split /\n/, $tap)
-{
-	/^(not )?ok \d+ - (.*)/ ? ok(!$1, $2) : /^#/ ? diag($_) : ();
-}
-like($tap, qr/^1\.\.\d+$/m, 'the browser came to its end');
+plan skip_all => $missing if $missing;
 $node->_update_pid(1);
 $bmw->finish;

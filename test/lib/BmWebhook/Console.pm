@@ -18,6 +18,7 @@ use IPC::Run ();
 use JSON::PP ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils ();
+use Test::More;
 
 our $conf = "listen_addresses = '127.0.0.1'\npassword_encryption = 'scram-sha-256'\n";
 
@@ -55,6 +56,24 @@ sub new
 		'<', \undef, '>', \$self->{out}, '2>', \$self->{log});
 	wait_until('the console listens', sub { $self->{harness}->pump_nb; $self->{log} =~ /listening/ });
 	return $self;
+}
+
+# Runs a script of test/console in a browser, whose checks become those of this test; config: see page.mjs. Returns what is missing for
+# that, if something is, before any check.
+sub run_in_browser
+{
+	my ($bmw, $script, %config) = @_;
+	my $tap = '';
+
+	$config{database} = { PGHOST => $bmw->node->host, PGPORT => $bmw->node->port, PGDATABASE => 'postgres' };
+	eval { IPC::Run::run([ 'node', "test/console/$script", JSON::PP->new->encode(\%config) ], '<', \undef, '>', \$tap, IPC::Run::timeout(540)) } or diag($@);
+	return $1 if $tap =~ /^(missing .*)/;
+	for (split /\n/, $tap)
+	{
+		/^(not )?ok \d+ - (.*)/ ? ok(!$1, $2) : /^#/ ? diag($_) : ();
+	}
+	like($tap, qr/^1\.\.\d+$/m, 'the browser came to its end');
+	return;
 }
 
 # One that somebody else has started.
