@@ -386,6 +386,13 @@ sub compare
 	};
 }
 
+# How many messages of the level LOG the server has logged that begin like this.
+sub lines_logged
+{
+	my ($self, $pattern) = @_;
+	return scalar(() = PostgreSQL::Test::Utils::slurp_file($self->{node}->logfile) =~ /LOG:  $pattern/g);
+}
+
 # From end of emit() to arrival, in ms, of the events of this type at this name.
 sub latencies
 {

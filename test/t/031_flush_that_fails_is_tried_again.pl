@@ -7,7 +7,6 @@ use strict;
 use warnings FATAL => 'all';
 
 use BmWebhook;
-use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
 
 my $bmw = BmWebhook->new;
@@ -24,13 +23,6 @@ sub all_are_recorded
 	is($bmw->status(q{state || ' ' || unrecorded}), 'running 0', "$description: status() is content again");
 	$bmw->arrived_exactly_once('ok', $all, "$description: everything arrives once, and is recorded");
 	return;
-}
-
-# The log has one line for each change of state.
-sub lines
-{
-	my ($pattern) = @_;
-	return scalar(() = slurp_file($bmw->node->logfile) =~ /LOG:  $pattern/g);
 }
 
 # Every insert fails, as if the disk were full.
@@ -51,8 +43,8 @@ pass('the dispatcher goes on sending');
 is($bmw->sql('SELECT count(*) FROM bm_webhook.set_aside'), 0, 'nothing is set aside: it is no fault of the rows');
 $bmw->sql('DROP TRIGGER refuse ON bm_webhook.delivery');
 all_are_recorded(400, 'a flush that failed');
-is(lines('bm_webhook could not work on its tables: there is no room'), 1, 'the log says once that it could not be written');
-is(lines('bm_webhook works on its tables again'), 1, 'and once that it can be');
+is($bmw->lines_logged('bm_webhook could not work on its tables: there is no room'), 1, 'the log says once that it could not be written');
+is($bmw->lines_logged('bm_webhook works on its tables again'), 1, 'and once that it can be');
 
 # The tables cannot be written for a while.
 my $session = $bmw->session;
@@ -61,10 +53,10 @@ $bmw->emit_many(100, 'test.event');
 $bmw->wait_for_requests('ok', 500);
 $bmw->emit('test.event');
 pass('capture does not wait for a lock on the log');
-wait_until('the log tells of a lock that lasts', sub { lines('bm_webhook cannot write to its log: another session has locked tables of the log') == 1 });
+wait_until('the log tells of a lock that lasts', sub { $bmw->lines_logged('bm_webhook cannot write to its log: another session has locked tables of the log') == 1 });
 $session->query_safe('COMMIT');
 all_are_recorded(501, 'a lock');
-is(lines('bm_webhook works on its tables again'), 2, 'and of its end');
+is($bmw->lines_logged('bm_webhook works on its tables again'), 2, 'and of its end');
 
 # A user has locked a row of an endpoint and of the cursor.
 $session->query_safe('BEGIN; SELECT FROM bm_webhook.endpoint FOR UPDATE; SELECT FROM bm_webhook.cursor FOR UPDATE');

@@ -48,12 +48,7 @@ sub ask
 }
 sub wait_for_answer { my ($what, $query) = @_; return wait_until($what, sub { ask($query) eq 't' }) }
 
-sub lines
-{
-	my ($pattern) = @_;
-	return scalar(() = PostgreSQL::Test::Utils::slurp_file($bmw->node->logfile) =~ /$pattern/g);
-}
-sub crashes { return lines(qr/background worker "bm_webhook dispatcher" \(PID \d+\) was terminated by signal 11/) }
+sub crashes { return $bmw->lines_logged(qr/background worker "bm_webhook dispatcher" \(PID \d+\) was terminated by signal 11/) }
 
 my $ordered = $bmw->endpoint('/ok/ordered', event_types => '{test.*}', ordering => 'by_message');
 my $other = $bmw->endpoint('/ok/other', event_types => '{test.*}', filter => '$.data.to == "all"');
@@ -78,7 +73,7 @@ is(ask(q{SELECT string_agg(concat_ws('|', e.type, s.endpoint_id, s.cause, s.sqls
 	"test.bad|$ordered|the dispatcher has crashed three times in a row while this was being sent|57P02|failed|crash"
 	  . '|the dispatcher has crashed three times in a row while this was being sent', 'it alone, and it says why');
 is(crashes(), 3, 'after three crashes');
-is(lines(qr/LOG:  bm_webhook set aside event/), 1, 'one line of the log');
+is($bmw->lines_logged(qr/bm_webhook set aside event/), 1, 'one line of the log');
 is(ask('SELECT sum(enabled::integer) FROM bm_webhook.endpoint'), 4, 'its endpoint goes on');
 is(ask(qq{SELECT sum(pending) FROM bm_webhook.backlog WHERE endpoint_id <> $hangs}) || 0, 0, 'what waits is counted right');
 
@@ -136,7 +131,7 @@ $bmw->set('bm_webhook.verify_endpoints', 'off');
 # Stopped at once while something hangs.
 $bmw->sql("UPDATE bm_webhook.endpoint SET timeout = '60s' WHERE id = $hangs");
 my $held = $bmw->emit('test.held', data => '{"to": "none"}');
-my $before = lines(qr/sends \d+ requests with care/);
+my $before = $bmw->lines_logged(qr/bm_webhook sends \d+ requests with care/);
 cmp_ok($before, '>=', 3, 'the log says that there is care');
 for (1 .. 4)
 {
@@ -148,5 +143,5 @@ for (1 .. 4)
 }
 $bmw->dispatcher;
 is($bmw->sql('SELECT count(*) FROM bm_webhook.set_aside'), 0, 'nothing is set aside');
-is(lines(qr/sends \d+ requests with care/), $before, 'and nothing suspected');
+is($bmw->lines_logged(qr/bm_webhook sends \d+ requests with care/), $before, 'and nothing suspected');
 $bmw->finish(expected => qr/crash|was terminated by signal|terminating background worker|exit code|immediate shutdown/);

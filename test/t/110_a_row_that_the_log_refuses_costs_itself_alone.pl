@@ -42,11 +42,6 @@ sub emit_with_bad
 		SELECT count(*) FROM refused");
 }
 
-sub log_lines
-{
-	return scalar grep { /set aside the outcome/ } split /\n/, PostgreSQL::Test::Utils::slurp_file($bmw->node->logfile);
-}
-
 # By a trigger: two of 6,000, of one endpoint and of another.
 $bmw->sql('CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON bm_webhook.delivery FOR EACH ROW EXECUTE FUNCTION refuse()');
 emit_with_bad($events, "SELECT id, $id{one} FROM new WHERE n = 700 UNION ALL SELECT id, $id{two} FROM new WHERE n = 1999");
@@ -57,7 +52,7 @@ is($bmw->sql(q{SELECT count(*) FROM bm_webhook.set_aside s JOIN bad USING (event
 	WHERE s.status = 'delivered' AND s.attempts = 1 AND s.http_status = 204 AND s.duration > '0' AND s.sqlstate = 'P0001'
 		AND s.cause = 'the auditor does not like it' AND s.since > now() - interval '5 min'}),
 	2, 'with the outcome and the cause');
-is(log_lines(), 2, 'one line in the log for each');
+is($bmw->lines_logged('bm_webhook set aside the outcome'), 2, 'one line in the log for each');
 is($bmw->status('state'), 'running', 'the dispatcher runs');
 is($bmw->status('set_aside'), 2, 'and status() counts them');
 
@@ -78,7 +73,7 @@ $bmw->wait_for_requests($_, $events + 1000) for @names;
 $bmw->wait_for_sql('the others are recorded', "SELECT count(*) = 2 * ($events + 1000) - 2
 	FROM bm_webhook.delivery WHERE endpoint_id IN ($id{one}, $id{two}) AND status = 'delivered'");
 $bmw->wait_for_sql('all of one endpoint are set aside', "SELECT count(*) = 1000 FROM bm_webhook.set_aside WHERE endpoint_id = $id{three}");
-cmp_ok(log_lines(), '<=', 30, 'and do not flood the log');
+cmp_ok($bmw->lines_logged('bm_webhook set aside the outcome'), '<=', 30, 'and do not flood the log');
 
 # Neither a dispatcher that is killed, nor a server that is, sends anything again.
 $bmw->settle;

@@ -62,32 +62,26 @@ $ENV{LD_PRELOAD} = $library;
 my $bmw = BmWebhook->new;
 delete $ENV{LD_PRELOAD};
 
-sub lines
-{
-	my ($pattern) = @_;
-	return scalar(() = PostgreSQL::Test::Utils::slurp_file($bmw->node->logfile) =~ /LOG:  $pattern/g);
-}
-
 # A jump ahead, which the dispatcher sees when it does something.
 my $ahead = 0;
 sub jump
 {
 	my ($seconds) = @_;
-	my $before = lines('the clock has');
+	my $before = $bmw->lines_logged('the clock has');
 
 	set_ahead($ahead += $seconds);
 	$bmw->emit('test.jump');
-	wait_until("the log tells of the jump by $seconds s", sub { lines('the clock has') > $before });
+	wait_until("the log tells of the jump by $seconds s", sub { $bmw->lines_logged('the clock has') > $before });
 	$bmw->settle;
-	return is(lines('the clock has'), $before + 1, "the jump by $seconds s is one line");
+	return is($bmw->lines_logged('the clock has'), $before + 1, "the jump by $seconds s is one line");
 }
 
 $bmw->dispatcher;
 $bmw->settle;
 jump(61);
-is(lines('the clock has jumped ahead by 6[01] s'), 1, 'ahead');
+is($bmw->lines_logged('the clock has jumped ahead by 6[01] s'), 1, 'ahead');
 jump(-40);
-is(lines('the clock has gone back by (39|40) s'), 1, 'back');
+is($bmw->lines_logged('the clock has gone back by (39|40) s'), 1, 'back');
 
 # What is planned while the clock is a day ahead does not wait for that day.
 $bmw->endpoint('/fail/1/retried', event_types => '{test.retried}', retry_delays => '{10s,10s}');
@@ -104,17 +98,17 @@ my $day = $bmw->sql(q{SELECT to_char((clock_timestamp() AT TIME ZONE 'UTC')::dat
 $bmw->sql("ALTER EXTENSION bm_webhook DROP TABLE bm_webhook_internal.event_$day; DROP TABLE bm_webhook_internal.event_$day");
 $session->query_safe('BEGIN; LOCK TABLE bm_webhook.event IN SHARE UPDATE EXCLUSIVE MODE');
 $bmw->sql('SELECT pg_terminate_backend(pid) FROM bm_webhook.status()');
-wait_until('the log says that it could not make it', sub { lines("bm_webhook could not make partitions: event_$day\n") });
+wait_until('the log says that it could not make it', sub { $bmw->lines_logged("bm_webhook could not make partitions: event_$day\n") });
 
 # Every ten minutes it tries again: after that time it is still said once, later made.
 jump(61) for 1 .. 11;
-is(lines('bm_webhook could not make partitions'), 1, 'it says so once');
-is(lines('bm_webhook has made all partitions'), 0, 'it has not been made');
+is($bmw->lines_logged('bm_webhook could not make partitions'), 1, 'it says so once');
+is($bmw->lines_logged('bm_webhook has made all partitions'), 0, 'it has not been made');
 $session->query_safe('COMMIT');
 $session->quit;
 jump(61) for 1 .. 11;
-wait_until('the log says that they are made', sub { lines('bm_webhook has made all partitions') });
+wait_until('the log says that they are made', sub { $bmw->lines_logged('bm_webhook has made all partitions') });
 is($bmw->sql("SELECT to_regclass('bm_webhook_internal.event_$day') IS NOT NULL"), 't', 'it has been made');
-is(lines('bm_webhook has made all partitions'), 1, 'the log says so once');
+is($bmw->lines_logged('bm_webhook has made all partitions'), 1, 'the log says so once');
 
 $bmw->finish;

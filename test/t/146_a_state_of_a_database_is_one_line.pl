@@ -9,12 +9,6 @@ use Test::More;
 
 my $bmw = BmWebhook->new(conf => "bm_webhook.shards = 2\n");
 
-sub lines
-{
-	my ($pattern) = @_;
-	return scalar(() = PostgreSQL::Test::Utils::slurp_file($bmw->node->logfile) =~ /LOG:  $pattern/g);
-}
-
 sub wait_until_both
 {
 	my ($what, $condition) = @_;
@@ -56,15 +50,15 @@ for my $tables ([ 'delivery', 'failed_attempt' ], ['cursor'])
 	emit();
 	wait_until_both('say so', "last_error = 'refused: $tables->[0]'");
 	refuse('cursor') if $tables->[0] ne 'cursor';
-	is(lines('bm_webhook could not work on its tables: refused'), $times, "$tables->[0]: one line for both");
-	is(lines('bm_webhook works on its tables again'), $times - 1, 'it is not over');
+	is($bmw->lines_logged('bm_webhook could not work on its tables: refused'), $times, "$tables->[0]: one line for both");
+	is($bmw->lines_logged('bm_webhook works on its tables again'), $times - 1, 'it is not over');
 	allow();
 	all_are_recorded();
-	wait_until('the log says when it is over', sub { lines('bm_webhook works on its tables again') >= $times });
+	wait_until('the log says when it is over', sub { $bmw->lines_logged('bm_webhook works on its tables again') >= $times });
 	$bmw->settle;
-	is(lines('bm_webhook works on its tables again'), $times, 'and one when it is over');
+	is($bmw->lines_logged('bm_webhook works on its tables again'), $times, 'and one when it is over');
 }
-is(lines('bm_webhook could not work on its tables'), $times, 'no other line');
+is($bmw->lines_logged('bm_webhook could not work on its tables'), $times, 'no other line');
 
 # Both dispatchers look after partitions.
 my $session = $bmw->session;
@@ -72,12 +66,12 @@ my $day = $bmw->sql(q{SELECT to_char((clock_timestamp() AT TIME ZONE 'UTC')::dat
 $bmw->sql("ALTER EXTENSION bm_webhook DROP TABLE bm_webhook_internal.event_$day; DROP TABLE bm_webhook_internal.event_$day");
 $session->query_safe('BEGIN; LOCK TABLE bm_webhook.event IN SHARE UPDATE EXCLUSIVE MODE');
 $bmw->sql('SELECT pg_reload_conf()');
-wait_until('the log says that a partition is not made', sub { lines("bm_webhook could not make partitions: event_$day\n") });
+wait_until('the log says that a partition is not made', sub { $bmw->lines_logged("bm_webhook could not make partitions: event_$day\n") });
 $session->query_safe('COMMIT');
 $session->quit;
 $bmw->sql('SELECT pg_reload_conf()');
-wait_until('the log says that they are made', sub { lines('bm_webhook has made all partitions') });
+wait_until('the log says that they are made', sub { $bmw->lines_logged('bm_webhook has made all partitions') });
 $bmw->settle;
-is(lines('bm_webhook could not make partitions'), 1, 'one line for a partition');
-is(lines('bm_webhook has made all partitions'), 1, 'and one when it is made');
+is($bmw->lines_logged('bm_webhook could not make partitions'), 1, 'one line for a partition');
+is($bmw->lines_logged('bm_webhook has made all partitions'), 1, 'and one when it is made');
 $bmw->finish(expected => qr/refused: /);

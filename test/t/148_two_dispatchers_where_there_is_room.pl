@@ -12,8 +12,6 @@ my $default = 'bm_webhook.shards = 0';
 my $room = `nproc` > 1 ? 2 : 1;
 my $notice = 'bm_webhook serves each database with one dispatcher';
 
-sub lines { return scalar(() = PostgreSQL::Test::Utils::slurp_file($_[0]->node->logfile) =~ /LOG:  \Q$notice\E/g) }
-
 sub wait_for_dispatchers
 {
 	my ($bmw, $expected, $database) = @_;
@@ -57,12 +55,12 @@ wait_for_dispatchers($bmw, $room, 'postgres');
 all_arrive($bmw, 'postgres');
 create($bmw, 'second');
 wait_for_dispatchers($bmw, $room, $_) for 'postgres', 'second';
-is(lines($bmw), 0, 'the log says nothing');
+is($bmw->lines_logged($notice), 0, 'the log says nothing');
 
 create($bmw, 'third');
 wait_for_dispatchers($bmw, 1, $_) for 'postgres', 'second', 'third';
 all_arrive($bmw, $_) for 'postgres', 'second', 'third';
-is(lines($bmw), $room - 1, 'the log says it once');
+is($bmw->lines_logged($notice), $room - 1, 'the log says it once');
 $bmw->set('bm_webhook.shards', 2);
 wait_for_dispatchers($bmw, 2, $_) for 'postgres', 'second', 'third';
 all_arrive($bmw, 'postgres');
@@ -77,7 +75,7 @@ my $others = $bmw->session;
 occupy_workers($others, 5);
 $bmw->wait_for_sql('all workers are taken', q{SELECT count(*) = 5 FROM pg_stat_activity WHERE backend_type = 'parallel worker'});
 $bmw->set('bm_webhook.shards', 0);
-wait_until('the log says that there is one', sub { lines($bmw) == 2 }) if $room == 2;
+wait_until('the log says that there is one', sub { $bmw->lines_logged($notice) == 2 }) if $room == 2;
 wait_for_dispatchers($bmw, 1, 'postgres');
 all_arrive($bmw, 'postgres');
 is($bmw->sql(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'parallel worker'}), 5, 'the others were left alone');

@@ -43,12 +43,6 @@ sub days
 			FROM bm_webhook.partition_list WHERE log = '$log' AND until < now()");
 }
 
-sub lines
-{
-	my ($pattern) = @_;
-	return scalar(() = PostgreSQL::Test::Utils::slurp_file($bmw->node->logfile) =~ /LOG:  $pattern/g);
-}
-
 $bmw->sql(q{INSERT INTO bm_webhook.endpoint (id, url, enabled) OVERRIDING SYSTEM VALUE VALUES (1000, 'http://127.0.0.1:9/', false)});
 make_day(40, 100, 1);
 make_day($_, 100, 0) for 39, 38, 37, 10, 1;
@@ -91,7 +85,7 @@ $bmw->wait_for_sql('status() says what stays', q{SELECT reason LIKE '%3 partitio
 $bmw->wait_for_sql('all that was asked for has ended', q{SELECT count(*) FILTER (WHERE ended_at IS NULL) = 0 FROM bm_webhook.operation WHERE kind = 'drop_before'});
 is($bmw->sql(q{SELECT error FROM bm_webhook.operation WHERE kind = 'drop_before' ORDER BY id DESC LIMIT 1}),
 	'3 partitions stay, as something in them waits: deliveries wait', 'and why it did not do all');
-is(lines('bm_webhook cannot keep its log in order: 3 partitions'), 1, 'the log says so once');
+is($bmw->lines_logged('bm_webhook cannot keep its log in order: 3 partitions'), 1, 'the log says so once');
 $bmw->wait_for_sql("nothing was counted for what this test has written itself", "SELECT coalesce(sum(pending), 0) = 0 FROM bm_webhook_internal.pending");
 
 my ($operation, $matched) = split /\|/, $bmw->sql("SELECT * FROM bm_webhook.drop_before(now() - interval '30 days', with_waiting => true, dry_run => true)");
@@ -100,7 +94,7 @@ is($bmw->sql("SELECT matched FROM bm_webhook.drop_before(now() - interval '30 da
 wait_until('it is gone', sub { days('event') eq '10 1' && days('delivery') eq '10 1' });
 $bmw->wait_for_sql('it has ended', q{SELECT done = 3 AND error IS NULL AND ended_at IS NOT NULL FROM bm_webhook.operation ORDER BY id DESC LIMIT 1});
 $bmw->wait_for_sql('status() says no more', q{SELECT reason IS NULL FROM bm_webhook.status()});
-is(lines('bm_webhook keeps its log in order again'), 1, 'the log says so');
+is($bmw->lines_logged('bm_webhook keeps its log in order again'), 1, 'the log says so');
 is($bmw->sqlstate($_->[0]), $_->[1], $_->[0])
   for [ 'SELECT bm_webhook.drop_before(NULL)', '22004' ], [ q{SELECT bm_webhook.drop_before('infinity')}, '22023' ],
 	[ q{SELECT bm_webhook.drop_before(now(), NULL)}, '22004' ], [ q{SET bm_webhook.retention = 1}, '55P02' ];

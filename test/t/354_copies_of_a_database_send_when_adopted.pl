@@ -5,7 +5,6 @@ use strict;
 use warnings FATAL => 'all';
 
 use BmWebhook;
-use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
 
 my $bmw = BmWebhook->new(extension => 0);
@@ -45,12 +44,6 @@ sub settle
 	return;
 }
 
-sub lines
-{
-	my ($pattern) = @_;
-	return scalar(() = slurp_file($node->logfile) =~ /LOG:  $pattern/g);
-}
-
 ###############################################################################
 # CREATE DATABASE ... TEMPLATE, while events wait
 ###############################################################################
@@ -86,7 +79,7 @@ is($bmw->status('state, reason', 'renamed'), 'running|', 'and status() says that
 $node->psql('renamed', 'SELECT bm_webhook.adopt(drop => true)', stderr => \$notice);
 like($notice, qr/NOTICE:  this database sends already/, 'a second adopt() changes nothing');
 is($bmw->sql(q{SELECT kind, matched, asked_by = session_user FROM bm_webhook.operation WHERE kind = 'adopt'}, 'renamed'), 'adopt|0|t', 'who did it is recorded');
-is(lines('bm_webhook sends from database "renamed"'), 1, 'the log says once that it sends');
+is($bmw->lines_logged('bm_webhook sends from database "renamed"'), 1, 'the log says once that it sends');
 
 # Nothing is sent before all is dropped; what comes after is sent.
 $bmw->set('bm_webhook.enabled', 'off');
@@ -149,5 +142,5 @@ $bmw->sql('SELECT bm_webhook.adopt()', 'store');
 $bmw->wait_for_delivery($bmw->emit('test.event', database => 'store'), 'store');
 $bmw->sql('DROP EXTENSION bm_webhook; CREATE EXTENSION bm_webhook', 'store');
 $bmw->wait_for_delivery($bmw->emit('test.event', endpoint => $bmw->endpoint('/ok/anew', database => 'store'), database => 'store'), 'store');
-is(lines('bm_webhook does not send from database "store"'), 1, 'the log says once what does not send');
+is($bmw->lines_logged('bm_webhook does not send from database "store"'), 1, 'the log says once what does not send');
 $bmw->finish;

@@ -16,12 +16,6 @@ my $node = $bmw->node;
 my $receiver = $bmw->receiver;
 
 sub asked { return -e "$folder/asked" ? slurp_file("$folder/asked") =~ tr/\n// : 0 }
-sub lines
-{
-	my ($pattern) = @_;
-	return scalar(() = slurp_file($node->logfile) =~ /LOG:  $pattern/g);
-}
-
 $bmw->sql('CREATE DATABASE second');
 $bmw->sql('CREATE EXTENSION bm_webhook', 'second');
 $bmw->endpoint('/ok/first');
@@ -32,7 +26,7 @@ like($bmw->status('last_error'), qr/^bm_webhook\.fence_command: .*exited with ex
 my $before = asked();
 wait_until('it is asked again', sub { asked() > $before });
 is($receiver->count('first', 'requests'), 0, 'nothing is sent');
-is(lines('bm_webhook does not send from database "postgres"'), 1, 'the log says so once');
+is($bmw->lines_logged('bm_webhook does not send from database "postgres"'), 1, 'the log says so once');
 
 # A reload asks at once.
 append_to_file("$folder/allowed", '');
@@ -41,7 +35,7 @@ $bmw->wait_for_requests('first', 10);
 $bmw->settle;
 $bmw->arrived_exactly_once('first', q{SELECT id FROM bm_webhook.event WHERE type = 'test.event'}, 'allowed, it sends what waits');
 is($bmw->status('state, reason'), 'running|', 'status() says that it runs');
-is(lines('bm_webhook sends from database "postgres": bm_webhook.fence_command allows it'), 1, 'the log says so');
+is($bmw->lines_logged('bm_webhook sends from database "postgres": bm_webhook.fence_command allows it'), 1, 'the log says so');
 
 # Not while it runs, but at each start.
 unlink "$folder/allowed";
