@@ -52,7 +52,7 @@ bmw_connect_begin(BmwSession *session, BmwCredentials *credentials)
 	explicit_bzero(credentials, sizeof(*credentials));
 	if (session->db == NULL)
 		errx(1, "out of memory");
-	PQsetErrorVerbosity(session->db, PQERRORS_SQLSTATE);
+	PQsetErrorVerbosity(session->db, PQERRORS_VERBOSE);
 	PQsetNoticeReceiver(session->db, ignore_notice, NULL);
 	session->is_connecting = true;
 	bmw_request_park(session->running);
@@ -62,7 +62,8 @@ bmw_connect_begin(BmwSession *session, BmwCredentials *credentials)
 		bmw_loop_watch(session, EPOLLOUT);
 }
 
-/* "FATAL:  28P01", in whatever language; empty when it was not the server that spoke. */
+/* "FATAL:  28P01: ...", in whatever language; empty when it was not the server that spoke. The first: names that a user
+ * has given come later. */
 static void
 read_sqlstate(const PGconn *db, char sqlstate[6])
 {
@@ -75,9 +76,24 @@ read_sqlstate(const PGconn *db, char sqlstate[6])
 
 		while (isupper((unsigned char) at[3 + len]) || isdigit((unsigned char) at[3 + len]))
 			len++;
-		if (len == 5)
-			snprintf(sqlstate, 6, "%.5s", at + 3);
+		if (len != 5)
+			continue;
+		snprintf(sqlstate, 6, "%.5s", at + 3);
+		return;
 	}
+}
+
+/* One SQLSTATE for three limits, which the function tells apart that the server says it was in. */
+static const char *
+whose_limit(const PGconn *db)
+{
+	const char *message = PQerrorMessage(db);
+
+	if (strstr(message, ":  InitializeSessionUserId, ") != NULL)
+		return "this user has as many connections as its role may have: end another, or try again later";
+	if (strstr(message, ":  CheckMyDatabase, ") != NULL)
+		return "the database has as many connections as it may have: try again later";
+	return "the server has no connection left: try again later";
 }
 
 static void
@@ -106,8 +122,7 @@ refuse_as_server(BmwSession *session)
 	else if (strncmp(sqlstate, "28", 2) == 0)
 		refuse(session, MHD_HTTP_UNAUTHORIZED, "28P01", "wrong user or password");
 	else if (strcmp(sqlstate, "53300") == 0)
-		refuse(session, MHD_HTTP_SERVICE_UNAVAILABLE, sqlstate,
-			   "the database has no connection left: try again later");
+		refuse(session, MHD_HTTP_SERVICE_UNAVAILABLE, sqlstate, whose_limit(session->db));
 	else if (strncmp(sqlstate, "57P", 3) == 0)
 		refuse(session, MHD_HTTP_SERVICE_UNAVAILABLE, sqlstate,
 			   "the database is starting or stopping: try again soon");

@@ -43,7 +43,7 @@ await check(async () => {
 	await page.getByLabel('Password').waitFor();
 	while (sql(free) !== 'f') others.push(await hold('SELECT'));
 	await fillSignIn('shop');
-	await seen('the database has no connection left: try again later');
+	await seen('the server has no connection left: try again later');
 	ok(true, 'a full connection table is called that');
 	await Promise.all(others.map(letGo));
 	await until(free, 't');

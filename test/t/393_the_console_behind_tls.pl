@@ -22,6 +22,7 @@ $bmw->sql(q{
 	INSERT INTO bm_webhook.application (name) VALUES ('shop');
 	SELECT bm_webhook.grant_operator('olga'), bm_webhook.grant_owner('shop', 'anna')});
 BmWebhook::Console::ask_for_passwords($bmw);
+my $console;
 
 my $dir = PostgreSQL::Test::Utils::tempdir('tls');
 my $name = 'webhooks.example.com';
@@ -53,6 +54,14 @@ sub sign_in
 	return ($status, $headers, eval { decode_json($content) } // {}, $headers =~ /^set-cookie: ([^;]*)/mi);
 }
 
+# Why the server lets nobody in.
+sub is_refused
+{
+	my ($why, $what) = @_;
+	my ($status, $said) = $console->sign_in('anna', 'anna');
+	return is("$status $said->{message}", "503 $why", $what);
+}
+
 # Until an event is told of; what came by then.
 sub follow
 {
@@ -73,7 +82,7 @@ sub follow
 # A certificate of its own
 ###############################################################################
 
-my $console = BmWebhook::Console->new($bmw, '--certificate', "$dir/crt", '--key', "$dir/key", '--public-name', "$name:PORT");
+$console = BmWebhook::Console->new($bmw, '--certificate', "$dir/crt", '--key', "$dir/key", '--public-name', "$name:PORT");
 my $port = $console->port;
 my ($status, $headers) = browse($port, '/');
 is($status, 200, 'a page over TLS') or diag($headers);
@@ -154,26 +163,37 @@ $console->stop;
 $console = BmWebhook::Console->new($bmw);
 my $session = $console->session('anna', 'anna');
 my $endpoint = $bmw->endpoint('/ok/shop', application => 'shop');
-my $lock = $bmw->session;
-$lock->query_safe("BEGIN; SELECT FROM bm_webhook.endpoint WHERE id = $endpoint FOR UPDATE");
-my $asking = IPC::Run::start([ 'curl', '-sS', '--noproxy', '*', '-H', 'cookie: ' . $session->cookie, '-H', 'x-csrf: ' . $session->csrf,
-	'-H', 'content-type: application/json', '-d', qq({"endpoint": $endpoint}), $console->url . '/api/pause' ], '<', \undef, '>', \my $answer, '2>', \$error);
-my $is_ours = q{application_name = 'bm_webhook_console'};
-$bmw->wait_for_sql('the question waits', "SELECT count(*) > 0 FROM pg_stat_activity WHERE $is_ours AND wait_event_type = 'Lock'");
-$bmw->sql("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE $is_ours");
-$asking->finish;
-like(decode_json($answer)->{message}, qr/the connection to the database is lost: sign in again|terminating connection/, 'a question during which its backend is killed');
-$lock->quit;
+$bmw->sql(q{CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()), pg_sleep(600); END';
+	CREATE TRIGGER die BEFORE UPDATE ON bm_webhook.endpoint FOR EACH STATEMENT EXECUTE FUNCTION die()});
+my ($killed, $reason) = $session->post('pause', { endpoint => $endpoint });
+like("$killed $reason->{message}", qr/^503 the connection to the database is lost: sign in again$/, 'a question during which its backend is killed');
+$bmw->sql('DROP FUNCTION die() CASCADE');
 
-my @idle = map { IPC::Run::start([ 'psql', '-h', '127.0.0.1', '-p', $node->port, '-U', 'olga', '-d', 'postgres', '-c', 'SELECT pg_sleep(600)' ],
-	'<', \undef, '>', \my $nothing, '2>', \my $nothing_either, init => sub { $ENV{PGPASSWORD} = 'olga' }) } 1 .. 16;
-$bmw->wait_for_sql('the server is full', q{SELECT count(*) >= 12 FROM pg_stat_activity WHERE usename = 'olga'});
-my ($full, $words) = $console->sign_in('anna', 'anna');
-is($full, 503, 'a server without a connection left');
-like($words->{message}, qr/the database has no connection left: try again later/, 'in words');
-$bmw->sql(q{SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE usename = 'olga'});
-$_->finish for @idle;
+# Each is in, or refused, before the next one comes; with that of $watcher, no more than these can be.
+my $watcher = $bmw->session;
+my @others;
+until ($watcher->query_safe(q{SELECT count(*) = current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer - 1
+	FROM pg_stat_activity WHERE usename = 'olga'}) eq 't')
+{
+	my $out = '';
+	push @others, IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') . ' user=olga', '-c', q{SELECT 'in'}, '-c', 'SELECT pg_sleep(600)' ],
+		'<', \undef, '>', \$out, '2>', \my $refusal);
+	1 while $out !~ /in/ && $others[-1]->pumpable && $others[-1]->pump;
+}
+is_refused('the server has no connection left: try again later', 'a server without a connection left');
+$watcher->query_safe(q{SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE usename = 'olga'});
+$_->finish for @others;
 is(($console->sign_in('anna', 'anna'))[0], 200, 'when it has, it is used');
+for (['ROLE anna', 'this user has as many connections as its role may have: end another, or try again later'],
+	['DATABASE postgres', 'the database has as many connections as it may have: try again later'])
+{
+	my ($of, $said_of_it) = @$_;
+	$watcher->query_safe("ALTER $of CONNECTION LIMIT 0");
+	is_refused($said_of_it, "a limit of $of is not called the server's");
+	$watcher->query_safe("ALTER $of CONNECTION LIMIT -1");
+}
+$watcher->quit;
+is(($console->sign_in('x:  53300', 'x'))[0], 401, 'a name is not taken for what the server says');
 
 $session = $console->session('anna', 'anna');
 $node->restart;
