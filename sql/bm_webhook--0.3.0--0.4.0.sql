@@ -1536,7 +1536,9 @@ CREATE VIEW bm_webhook.stat_dispatcher WITH (security_barrier = true) AS
 		coalesce((SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - e.created_at)
 			FROM bm_webhook.cursor c CROSS JOIN LATERAL (SELECT x.xid, x.created_at FROM bm_webhook.event x
 				WHERE x.xid >= pg_catalog.pg_snapshot_xmin(c.snapshot)
-					AND NOT pg_catalog.pg_visible_in_snapshot(x.xid, c.snapshot) ORDER BY x.xid, x.id LIMIT 1) e
+					AND NOT pg_catalog.pg_visible_in_snapshot(x.xid, c.snapshot)
+					AND x.id >= bm_webhook.uuid_floor(CASE WHEN c.since BETWEEN '1970-01-02 UTC' AND pg_catalog.now()
+						THEN c.since - interval '1 day' ELSE '1970-01-01 UTC' END) ORDER BY x.xid, x.id LIMIT 1) e
 			WHERE c.shard = coalesce(d.shard, c.shard) ORDER BY e.xid LIMIT 1), 0) AS lag_seconds,
 		coalesce(t.intake_us, 0) / 1e6::float8 AS intake_seconds, coalesce(t.fetch_us, 0) / 1e6::float8 AS fetch_seconds,
 		coalesce(t.send_us, 0) / 1e6::float8 AS send_seconds, coalesce(t.record_us, 0) / 1e6::float8 AS record_seconds,

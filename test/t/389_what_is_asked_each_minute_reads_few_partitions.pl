@@ -1,6 +1,6 @@
 # A dispatcher asks each minute whether there is upkeep: with many partitions that reads the bounds of few, and it is
 # said of each kind of work all the same. What it asks for events that it knows, and
-# wait_for_delivery(), does not touch days that they are not of.
+# wait_for_delivery(), does not touch days that they are not of; nor does the lag of the dispatchers read them.
 
 use strict;
 use warnings FATAL => 'all';
@@ -64,4 +64,14 @@ is($bmw->sql("SET lock_timeout = '10 s'; SELECT string_agg(bm_webhook.wait_for_d
 	join(' ', ('true') x 7), 'wait_for_delivery() touches no other day, however often it is called');
 $session->query_safe('COMMIT');
 $session->quit;
+
+# Monitoring asks for the lag of the dispatchers: what they have taken is of other days than what they have not.
+$bmw->set('bm_webhook.enabled', 'off');
+$bmw->wait_for_sql('nothing is taken', q{SELECT reason LIKE 'bm\_webhook.enabled is off%' FROM bm_webhook.stat_dispatcher});
+$bmw->emit('test.not_taken');
+my @read = grep { /Scan using event_\w+ on event_\w+ x/ } split /\n/, $bmw->sql('EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT lag_seconds FROM bm_webhook.stat_dispatcher');
+cmp_ok(scalar @read, '>', 60, 'the plan has all partitions');
+my @days = grep { !/never executed/ } @read;
+cmp_ok(scalar @days, '<', 10, 'and reads those of the last day, and of the days to come') or diag(join "\n", @days);
+cmp_ok($bmw->sql('SELECT lag_seconds FROM bm_webhook.stat_dispatcher'), '>', 0, 'in which it finds what was not taken');
 $bmw->finish;
