@@ -99,7 +99,7 @@ extern BmwSchedulerCounts bmw_scheduler_counts(const BmwScheduler *scheduler);
  * Are they to be read now? has_changed: since the last reading, as far as known,
  * or a change is being committed, or some that have changed were not read yet.
  * Asked in every cycle, and in a pass after its snapshot was taken and before its
- * events are read. Not so soon after a long reading.
+ * events are read. Not so soon after a long reading, unless that was the first, of all.
  */
 extern bool bmw_scheduler_wants_endpoints(BmwScheduler *scheduler, bool has_changed);
 /* They cannot be read: somebody has locked them. Passes are provisional until they can. */

@@ -1444,9 +1444,32 @@ test_modes(void)
 	end();
 }
 
+/* A start with very many endpoints takes seconds; what changes then is not made to wait for as long again. */
+static void
+test_rest_between_readings(void)
+{
+	BmwSnapshot cursor = snapshot(100);
+
+	now_us = START;
+	scheduler = bmw_scheduler_create(&limits, now_us);
+	bmw_scheduler_start(scheduler, &cursor, now_us);
+	CHECK(bmw_scheduler_wants_endpoints(scheduler, true));
+	bmw_scheduler_endpoints_read(scheduler, true, 3000000);
+	CHECK(bmw_scheduler_wants_endpoints(scheduler, true));
+	bmw_scheduler_endpoints_read(scheduler, true, 20000);
+	CHECK(!bmw_scheduler_wants_endpoints(scheduler, true));
+	pass_time(40000);
+	CHECK(bmw_scheduler_wants_endpoints(scheduler, true));
+	bmw_scheduler_endpoints_read(scheduler, true, 3000000); /* one whose disk hung */
+	pass_time(250000);
+	CHECK(bmw_scheduler_wants_endpoints(scheduler, true));
+	end();
+}
+
 int
 main(void)
 {
+	test_rest_between_readings();
 	test_way_of_one();
 	test_retry();
 	test_overtaken();
