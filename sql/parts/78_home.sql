@@ -27,9 +27,11 @@ CREATE FUNCTION bm_webhook_internal.backup_start() RETURNS text
 COMMENT ON FUNCTION bm_webhook_internal.backup_start() IS
 	'when the server was last started from a backup; NULL: it never was, as far as is known';
 
+-- In plpgsql, which plans it once: dispatchers ask after each change of an endpoint.
 CREATE FUNCTION bm_webhook_internal.why_not_adopted() RETURNS text
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT CASE WHEN count(*) <> 1 OR bool_or(h.database <> d.oid)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT CASE WHEN count(*) <> 1 OR bool_or(h.database <> d.oid)
 			THEN 'this database is a copy, or from a dump: nothing is sent until adopt() is called in it'
 		WHEN min(s.time) <> coalesce(min(h.backup_start), '')
 			THEN format('the server was started from a backup (%s): nothing is sent until adopt() is called in this database',
@@ -38,7 +40,8 @@ CREATE FUNCTION bm_webhook_internal.why_not_adopted() RETURNS text
 			THEN 'adopt() drops what waits, before anything is sent: bm_webhook.operation shows how far that is'
 		END
 	FROM bm_webhook_internal.home h, pg_database d, bm_webhook_internal.backup_start() s (time)
-	WHERE d.datname = current_database()
+	WHERE d.datname = current_database());
+END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.why_not_adopted() IS 'why nothing is sent from this database; NULL: it may be';
 
