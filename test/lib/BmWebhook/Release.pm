@@ -24,6 +24,7 @@ sub new
 	system_or_bail('cp', 'tools/stage', "$source/tools/");
 	# Of the staged server here are no headers: those of the system's.
 	local $ENV{PG_CONFIG} = _unstaged($ENV{PG_CONFIG});
+	delete local $ENV{BMW_INSTRUMENT}; # it is this version that is examined
 	my $bindir = qx($source/tools/stage $dir/root);
 	die "release $version could not be built" if $? != 0;
 	chomp $bindir;
