@@ -4,15 +4,24 @@
  * Before 8.1.1 libcurl keeps a pointer to the last header of the handle's former answer, which is freed: an
  * answer whose head begins with a folded line would be written there. With these we are given the head as
  * well (CURLOPT_HEADER), line by line and before libcurl looks at it, and break such an answer off.
+ *
+ * What comes between the chunks of a body and after them nobody hands over: the connection is asked how much
+ * it was. libcurl reads until there is no more, and meanwhile nobody else is served.
  */
 #include "core/http_internal.h"
 
+#include <linux/tcp.h>
 #include <string.h>
 
 #define LIBCURL_WITHOUT_STALE_HEADERS 0x080101u
+#define ANSWER_MAX (2 * BMW_HTTP_RESPONSE_MAX) /* with all that is around its body */
+#define READS 32							   /* after so many it is asked */
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *context);
 static size_t on_head_and_body(char *bytes, size_t size, size_t count, void *context);
+static int on_progress(void *context, curl_off_t total_down, curl_off_t down, curl_off_t total_up,
+					   curl_off_t up);
+static uint64_t received(const BmwTransfer *transfer);
 static bool read_head(BmwTransfer *transfer, const char *bytes, size_t len);
 static BmwHead after_head(const BmwTransfer *transfer);
 
@@ -31,6 +40,9 @@ bmw_http_answer_set(BmwTransfer *transfer)
 	curl_easy_setopt(transfer->easy, CURLOPT_WRITEFUNCTION,
 					 shows_head ? on_head_and_body : on_body);
 	curl_easy_setopt(transfer->easy, CURLOPT_WRITEDATA, transfer);
+	curl_easy_setopt(transfer->easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+	curl_easy_setopt(transfer->easy, CURLOPT_XFERINFODATA, transfer);
+	curl_easy_setopt(transfer->easy, CURLOPT_NOPROGRESS, 0L);
 }
 
 static size_t
@@ -58,6 +70,37 @@ on_head_and_body(char *bytes, size_t size, size_t count, void *context)
 	if (transfer->head == BMW_HEAD_READ)
 		return on_body(bytes, size, count, context);
 	return read_head(transfer, bytes, size * count) ? size * count : 0;
+}
+
+/* libcurl calls this whenever it has read something. */
+static int
+on_progress(void *context, curl_off_t total_down, curl_off_t down, curl_off_t total_up,
+			curl_off_t up)
+{
+	BmwTransfer *transfer = context;
+
+	(void) total_down;
+	(void) down;
+	(void) total_up;
+	(void) up;
+	if (++transfer->reads % READS != 0)
+		return 0;
+	if (transfer->reads == READS)
+		transfer->received_before = received(transfer);
+	transfer->is_too_large |= received(transfer) > transfer->received_before + ANSWER_MAX;
+	return transfer->is_too_large;
+}
+
+/* By its connection, since that was opened; 0: it has none. */
+static uint64_t
+received(const BmwTransfer *transfer)
+{
+	struct tcp_info info = {0};
+	socklen_t size = sizeof(info);
+
+	if (transfer->fd >= 0)
+		getsockopt(transfer->fd, IPPROTO_TCP, TCP_INFO, &info, &size);
+	return info.tcpi_bytes_received;
 }
 
 /* A line, or a piece of one of more than 16 KB. False: a folded line that follows none. */

@@ -75,9 +75,12 @@ bmw_http_connection_want(CURL *easy, curl_socket_t fd, int what, void *context, 
 					 : what == CURL_POLL_OUT   ? EPOLLOUT
 					 : what == CURL_POLL_INOUT ? (EPOLLIN | EPOLLOUT)
 											   : 0;
+	BmwTransfer *transfer = NULL;
 
-	(void) easy;
 	(void) unused;
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
+	if (transfer != NULL) /* else a handle of libcurl's own, by which it closes */
+		transfer->fd = events != 0 ? fd : -1;
 	return bmw_sockets_want(&pool->http->sockets, fd, events, pool) ? 0 : -1;
 }
 

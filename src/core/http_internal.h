@@ -60,7 +60,10 @@ typedef struct BmwTransfer
 	bool is_crowded; /* may_enter() refused */
 	int sends;		 /* how often the request was put on a connection */
 	BmwHead head;
-	bool head_is_in_line; /* the last piece did not end its line */
+	bool head_is_in_line;	  /* the last piece did not end its line */
+	int fd;					  /* that libcurl waits for; -1: none */
+	unsigned reads;			  /* how often libcurl has read something */
+	uint64_t received_before; /* by the connection, when it had for the first time */
 	size_t received;
 	size_t kept;
 	void *tag;
@@ -132,6 +135,9 @@ extern int bmw_http_connection_check(void *context, char *remote_ip, char *local
 extern bool bmw_http_answer_shows_head(void);
 /* Answers come into the transfer. */
 extern void bmw_http_answer_set(BmwTransfer *transfer);
+
+/* What a receiver can make us calculate is limited. */
+extern void bmw_http_tls_set(CURL *easy);
 
 extern void bmw_http_result_fill(BmwHttpResult *result, BmwTransfer *transfer);
 

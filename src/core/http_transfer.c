@@ -7,23 +7,17 @@
  */
 #include "core/http_internal.h"
 
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define HEADER_LINE_SIZE 9216 /* longer than any header that can be registered */
 #define CONNECTION_LIFETIME_S 3600L
-#define CURVES "X25519:P-256:X448:P-521:P-384"
-#define MAX_AUTHORITIES 6 /* below one that is trusted; on the web two or three */
 
 static BmwTransfer *make_transfer(BmwHttp *http);
 static void set_fixed_options(BmwTransfer *transfer);
 static void set_proxy_options(CURL *easy, const BmwProxy *proxy);
 static void set_credentials(CURL *easy, const BmwProxy *proxy);
-static bool uses_openssl(void);
-static CURLcode limit_handshake(CURL *easy, void *tls, void *unused);
 static bool set_tls(CURL *easy, const BmwHttpRequest *request);
 static bool set_blob(CURL *easy, CURLoption option, const char *text);
 static struct curl_slist *make_headers(const BmwHttpRequest *request);
@@ -58,7 +52,8 @@ bmw_http_transfer_set(BmwTransfer *transfer, const BmwHttpRequest *request)
 	transfer->is_blocked = transfer->is_local_fault = transfer->is_too_large = false;
 	transfer->is_aborted = transfer->is_source_fault = transfer->is_crowded = false;
 	transfer->sends = 0;
-	transfer->received = transfer->kept = 0;
+	transfer->fd = -1;
+	transfer->received = transfer->kept = transfer->reads = 0;
 	transfer->head = BMW_HEAD_STATUS;
 	transfer->head_is_in_line = false;
 	transfer->tag = request->tag;
@@ -137,10 +132,7 @@ set_fixed_options(BmwTransfer *transfer)
 	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, bmw_http_connection_check);
 	curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
 
-	/* the receiver chooses the numbers of DHE: large ones cost a second for each new connection */
-	curl_easy_setopt(easy, CURLOPT_SSL_CIPHER_LIST, "DEFAULT:!kDHE");
-	if (uses_openssl())
-		curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, limit_handshake);
+	bmw_http_tls_set(easy);
 	/* a directory of certificates costs 20 ms for each new connection */
 	curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	if (config->ca_file != NULL && config->ca_file[0] != '\0')
@@ -156,33 +148,6 @@ set_fixed_options(BmwTransfer *transfer)
 	bmw_http_answer_set(transfer);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
-}
-
-/* What the callback is given is of the library that libcurl was built with. */
-static bool
-uses_openssl(void)
-{
-	const char *library = curl_version_info(CURLVERSION_NOW)->ssl_version;
-
-	return library != NULL && strncmp(library, "OpenSSL/", 8) == 0;
-}
-
-/*
- * Each signature takes 8 ms if the exponent has 3,072 bits. Of a longer chain none is verified. A key
- * exchange of ffdhe8192 takes 17 ms, of a curve less than one. OpenSSL knows the first one from 3.5 on,
- * and may leave out what it does not know from 3.3 on.
- */
-static CURLcode
-limit_handshake(CURL *easy, void *tls, void *unused)
-{
-	(void) easy;
-	(void) unused;
-	SSL_CTX_set_verify_depth(tls, MAX_AUTHORITIES);
-	if (!SSL_CTX_set1_groups_list(tls, "?X25519MLKEM768:" CURVES) &&
-		!SSL_CTX_set1_groups_list(tls, CURVES))
-		return CURLE_SSL_CONNECT_ERROR;
-	ERR_clear_error();
-	return CURLE_OK;
 }
 
 /* A tunnel also for http: the receiver is then the address that was judged. */

@@ -1,11 +1,13 @@
 # The receiver, or who registers it, chooses numbers of a TLS handshake: large ones would keep the dispatcher busy for up to a
-# second for each new connection, and with it everybody else. They are refused. What a certificate says is quoted as text.
+# second for each new connection, and with it everybody else. They are refused. So are messages of TLS without end, which
+# OpenSSL reads before it returns: nobody else would be served any more. What a certificate says is quoted as text.
 
 use strict;
 use warnings FATAL => 'all';
 
 use BmWebhook;
 use File::Spec;
+use IO::Socket::INET;
 use IPC::Run ();
 use MIME::Base64 qw(encode_base64);
 use PostgreSQL::Test::Utils;
@@ -93,6 +95,44 @@ sub chain
 }
 like(chain('long', 10), qr/^failed: .*chain too long/, 'a chain of ten is not verified');
 like(chain('short', 5), qr/^(?!.*certificate)/, 'one of five is');
+
+###############################################################################
+# Messages without end
+###############################################################################
+
+# Tickets after the handshake: with the second server no more than other servers send.
+sub tickets
+{
+	my ($count) = @_;
+	my $url = start_server("tickets$count", '/CN=127.0.0.1', '-tls1_3', '-num_tickets', $count);
+	my $endpoint = $bmw->endpoint($url, event_types => "{test.tickets$count}", ca_certificates => slurp_file("$dir/tickets$count.crt"), retry_delays => '{}');
+	$bmw->emit("test.tickets$count");
+	$bmw->wait_for_sql('it is tried', "SELECT count(*) = 1 FROM bm_webhook.delivery WHERE endpoint_id = $endpoint AND status <> 'pending'");
+	return $bmw->sql("SELECT error_class FROM bm_webhook.delivery WHERE endpoint_id = $endpoint");
+}
+is(tickets(5000), 'reset', 'who sends thousands of tickets is not listened to');
+isnt(tickets(10), 'reset', 'who sends ten is');
+
+# In the handshake, requests for another one, which need no key: in each record 4,096 of them.
+my $flood = IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1') or die "listen: $!";
+my $flooding = fork;
+if (!$flooding)
+{
+	local $SIG{PIPE} = 'IGNORE';
+	while (my $client = $flood->accept)
+	{
+		sysread $client, my $hello, 16384;
+		1 while syswrite $client, pack('Cnn', 22, 0x0303, 16384) . "\0" x 16384;
+	}
+}
+$id = $bmw->endpoint('https://127.0.0.1:' . $flood->sockport . '/flood', event_types => '{test.flood}', retry_delays => '{}');
+$bmw->endpoint('/ok/fine', event_types => '{test.fine}');
+$bmw->emit('test.flood');
+$bmw->wait_for_sql('it fails', "SELECT count(*) = 1 FROM bm_webhook.failed_attempt WHERE endpoint_id = $id");
+is($bmw->sql("SELECT error_class FROM bm_webhook.failed_attempt WHERE endpoint_id = $id"), 'tls', 'who asks for handshakes without end is not listened to');
+$bmw->wait_for_delivery($bmw->emit('test.fine'));
+kill KILL => $flooding;
+waitpid $flooding, 0;
 
 ###############################################################################
 # A name that libcurl quotes
