@@ -41,6 +41,9 @@ export const post = (name, a = {}) => request(`/api/${name}`, {
 	method: 'POST', headers: { 'content-type': 'application/json', ...(session.csrf ? { 'x-csrf': session.csrf } : {}) }, body: JSON.stringify(a) });
 export const exportUrl = (a) => `/api/export?a=${encodeURIComponent(JSON.stringify(a))}`;
 
+// Who owns an application, and administrators.
+export const mayRegister = () => session.who.applications.length > 0 || session.who.is_unbound;
+
 // ---- the address: a screen's filters are its query
 
 export function go(path) {

@@ -42,7 +42,7 @@ async function switches() {
 }
 
 async function setsAside() {
-	const id = register('aside', '/status/500', '{1 h}');
+	const id = register('aside', '/status/500', '{1 h,1 h}');
 	const event = emit('aside');
 	await until(`SELECT attempts FROM bm_webhook.delivery WHERE event_id = '${event}'`, '1');
 	const aside = `SELECT count(*) FROM bm_webhook.set_aside WHERE event_id = '${event}'`;
@@ -114,9 +114,47 @@ async function operator() {
 	await visit(`/endpoints/${id}`);
 	const shown = (await page.getByRole('button').allInnerTexts()).filter((name) => /^(Ping|Pause|Resume|Enable|Disable|Delete…|Rotate|Reveal)$/.test(name));
 	ok(shown.length === 0, 'an operator is offered none of these', shown);
+	await visit('/endpoints/new');
+	await seen('Your login may not register endpoints.');
+	ok(await button('Register').count() === 0, 'nor a form that would be refused');
+}
+
+// What is said to a login that may not register endpoints, and to one that may.
+async function begins() {
+	const says = async (user, text, count) => {
+		await signIn(user);
+		await seen(text);
+		const offers = page.getByRole('link', { name: 'Register one' });
+		const overview = await offers.count();
+		await visit('/endpoints');
+		await seen('No endpoint yet.');
+		ok(overview === count && await offers.count() === count, `without an endpoint, ${user} is ${count ? '' : 'not '}led to registering one`);
+	};
+	await says('operator', 'Owners of applications register them.', 0);
+	await says('shop', 'Register one', 1);
+	await visit('/');
+	await seen('Events come from tables that are watched');
+	const told = page.getByText(/events? (was|were) committed since you look/);
+	for (let i = 0; i < 60 && await told.count() === 0; i++) {
+		emit('nobody');
+		await new Promise((resolve) => setTimeout(resolve, 500));
+	}
+	await told.waitFor();
+	ok(true, 'and sees that there are events');
+}
+
+// The button is far below what is wrong.
+async function refuses() {
+	await visit('/endpoints/new');
+	await page.getByLabel('URL', { exact: true }).fill('http://localhost:3000/');
+	await page.getByLabel('Delays before').focus();
+	await button('Register').click();
+	await seen('Write it as 127.0.0.1');
+	await page.waitForFunction(() => document.activeElement.id === 'url');
+	ok(true, 'what is wrong is where the cursor goes');
+	ok(await page.getByLabel('Retries').inputValue() === 'Standard', 'the retries are named');
 }
 
 await check(async () => {
-	await signIn('shop');
-	for (const part of [switches, setsAside, secrets, files, deletes, explains, operator]) await part();
+	for (const part of [begins, refuses, switches, setsAside, secrets, files, deletes, explains, operator]) await part();
 });

@@ -1,5 +1,5 @@
-// A page in a real browser, for the scripts here: SCRIPT CONFIG, a JSON object with at least url and database (environment of psql).
-// Says each check as a line of TAP, and "missing ..." when there is no browser.
+// A page in a real browser, for the scripts here: SCRIPT CONFIG, a JSON object with at least url, and database (environment of psql)
+// for those who ask it. Says each check as a line of TAP, "note: ..." for what is no check, and "missing ..." when there is no browser.
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
@@ -39,12 +39,14 @@ export const ok = (isGood, what, more = '') => {
 	if (!isGood && more) console.log(String(more).replace(/^/gm, '# '));
 };
 
+export const note = (text) => console.log(`note: ${text}`);
+
 const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'] });
 export const troubles = [];
 export const watch = { isDeaf: false };
 export let page;
 
-async function open() {
+export async function open() {
 	const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
 	page = await context.newPage();
 	page.setDefaultTimeout(30000);
@@ -52,9 +54,9 @@ async function open() {
 	page.on('pageerror', (error) => troubles.push(String(error)));
 }
 
-export async function fillSignIn(user) {
+export async function fillSignIn(user, password = 'secret') {
 	await page.getByLabel('User').fill(user);
-	await page.getByLabel('Password').fill('secret');
+	await page.getByLabel('Password').fill(password);
 	await page.getByRole('button', { name: 'Sign in' }).click();
 }
 

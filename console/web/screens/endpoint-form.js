@@ -1,4 +1,4 @@
-import { html, session, useState, useAnswer, post, go, sentence, Trouble, endpointPath } from '../lib.js';
+import { html, session, mayRegister, useState, useEffect, useAnswer, post, go, sentence, Trouble, endpointPath } from '../lib.js';
 
 const presets = {
 	Standard: ['5 s', '5 min', '30 min', '2 h', '5 h', '10 h', '14 h', '20 h', '24 h'],
@@ -49,11 +49,18 @@ function EventPicker({ patterns, onChange }) {
 	const toggle = (pattern) => (event) => onChange(event.target.checked ? [...patterns, pattern] : patterns.filter((p) => p !== pattern));
 	const other = patterns.filter((p) => p !== '*' && !families.includes(p) && !known.some((type) => type.name === p));
 	return html`<fieldset><legend>Event types</legend><div class="picker" tabindex="0" role="group" aria-label="Event types">
-		<label><input type="checkbox" checked=${patterns.includes('*')} onChange=${toggle('*')} /> * <span class="quiet">all but operational ones</span></label>
+		<label><input type="checkbox" checked=${patterns.includes('*')} onChange=${toggle('*')} /> * <span class="quiet">every event, but those about sending itself: delivery.*, endpoint.*, webhook.*</span></label>
 		${families.map((family) => html`<label key=${family}><input type="checkbox" checked=${patterns.includes(family)} onChange=${toggle(family)} /> ${family}</label>`)}
 		${known.map((type) => html`<label key=${type.name}><input type="checkbox" checked=${patterns.includes(type.name)} onChange=${toggle(type.name)} /> ${type.name} <span class="quiet">${type.description}</span></label>`)}</div>
 		<label for="other">Others, separated by spaces</label><input id="other" value=${other.join(' ')}
 			onChange=${(event) => onChange([...patterns.filter((p) => !other.includes(p)), ...event.target.value.split(/[\s,]+/).filter(Boolean)])} /></fieldset>`;
+}
+
+const presetOf = (delays) => Object.keys(presets).find((name) => String(presets[name].map(seconds)) === String(listOf(delays).map(seconds))) ?? '';
+
+function Refusal() {
+	return html`<h1>New endpoint</h1><div class="notice"><p><strong>Your login may not register endpoints.</strong></p><p>The owner of an application does. An administrator makes one:
+		<code>SELECT bm_webhook.grant_owner('application', 'login')</code></p></div>`;
 }
 
 // endpoint: what is changed; none: a new one.
@@ -61,6 +68,12 @@ export function EndpointForm({ endpoint, onSaved }) {
 	const [patterns, setPatterns] = useState(endpoint?.event_types ?? ['*']);
 	const [state, set] = useState({});
 	const field = state.error && fieldOf(state.error);
+	// What is wrong may be further up than the button, or folded in.
+	useEffect(() => {
+		const input = document.getElementById(field);
+		input?.closest('details')?.setAttribute('open', '');
+		input?.focus();
+	}, [state.error]);
 	const at = (name) => field === name ? state.error : null;
 	const submit = async (event) => {
 		event.preventDefault();
@@ -84,14 +97,15 @@ export function EndpointForm({ endpoint, onSaved }) {
 	};
 	const value = (name, standard = '') => endpoint ? endpoint[name] ?? '' : standard;
 	const [delays, setDelays] = useState((endpoint?.retry_delays ?? presets.Standard).join(', '));
+	if (!endpoint && !mayRegister()) return html`<${Refusal} />`;
 	return html`${endpoint ? null : html`<h1>New endpoint</h1>`}<form onSubmit=${submit}>
-		<${Field} name="url" label="URL" hint="Where events are sent by POST." error=${at('url')}><input id="url" name="url" type="text" inputmode="url" required defaultValue=${value('url')} aria-describedby="url-hint" /></${Field}>
+		<${Field} name="url" label="URL" hint="Where events are sent by POST, such as https://hooks.example.com/path." error=${at('url')}><input id="url" name="url" type="text" inputmode="url" required defaultValue=${value('url')} aria-describedby="url-hint" /></${Field}>
 		${endpoint ? null : html`<${Field} name="application" label="Application" hint="It gets the events of this application alone." error=${at('application')}>
 			<select id="application" name="application" aria-describedby="application-hint">${session.who.is_unbound ? html`<option value="">all</option>` : null}
 				${session.who.applications.map((name) => html`<option value=${name}>${name}</option>`)}</select></${Field}>`}
 		<${EventPicker} patterns=${patterns} onChange=${setPatterns} />${at('event_types') ? html`<${Trouble} error=${state.error} />` : null}
 		<${Field} name="retry" label="Retries"><select id="retry" onChange=${(event) => { if (event.target.value) setDelays(presets[event.target.value].join(', ')); }}>
-			<option value="">as below</option>${Object.keys(presets).map((name) => html`<option value=${name}>${name}: ${retries(presets[name])}</option>`)}</select></${Field}>
+			<option value="" selected=${presetOf(delays) === ''}>as below</option>${Object.keys(presets).map((name) => html`<option value=${name} selected=${presetOf(delays) === name}>${name}: ${retries(presets[name])}</option>`)}</select></${Field}>
 		<${Field} name="retry_delays" label="Delays before each further attempt" hint=${sentence(retries(listOf(delays)))} error=${at('retry_delays')}><input id="retry_delays" name="retry_delays" aria-describedby="retry_delays-hint" value=${delays} onInput=${(event) => setDelays(event.target.value)} /></${Field}>
 		<details><summary>More</summary>
 			<${Field} name="description" label="Description" error=${at('description')}><input id="description" name="description" defaultValue=${value('description')} /></${Field}>

@@ -106,6 +106,13 @@ function Health({ endpoint, again }) {
 			${endpoint.may_change ? html`<${Action} does=${() => post('verify_endpoint', { endpoint: endpoint.id })} then=${again}>Ask again now</${Action}>` : null}` : null}</div>`;
 }
 
+// Of an endpoint to which nothing was sent.
+function Quiet({ endpoint }) {
+	const types = endpoint.event_types.join(', ');
+	return html`<p>Nothing was sent in 24 hours. It gets ${types === '*' ? 'every type of event' : types}${endpoint.channel ? ` of channel ${endpoint.channel}` : ''}, of what was committed since it was registered.</p>
+		<p>What is sent from now on appears here by itself.${endpoint.may_change ? ' Ping sends it an event at once.' : ''}</p>`;
+}
+
 const tabs = { deliveries: 'Deliveries', failures: 'Failures', settings: 'Settings', secrets: 'Secrets' };
 
 export function Endpoint({ id, tab }) {
@@ -120,5 +127,5 @@ export function Endpoint({ id, tab }) {
 		<nav class="tabs" aria-label="Endpoint">${Object.entries(tabs).map(([key, name]) => html`<${Link} to=${endpointPath(id, key)} aria-current=${tab === key ? 'page' : undefined}>${name}</${Link}>`)}</nav>
 		${tab === 'failures' ? html`<${Failures} endpoint=${endpoint} />` : tab === 'settings' ? html`<${Settings} endpoint=${endpoint} again=${found.again} />`
 			: tab === 'secrets' ? html`<${Secrets} endpoint=${endpoint} again=${found.again} />`
-			: html`<${DeliveryList} filter=${{ endpoint: id }} empty=${html`<p>Nothing was sent in 24 hours. It gets ${endpoint.event_types.join(', ')}${endpoint.channel ? ` of channel ${endpoint.channel}` : ''}. Press Ping to try it.</p>`} />`}`}</${Answer}>`;
+			: html`<${DeliveryList} filter=${{ endpoint: id }} empty=${html`<${Quiet} endpoint=${endpoint} />`} />`}`}</${Answer}>`;
 }

@@ -1,4 +1,4 @@
-import { html, session, useAnswer, useTail, useState, Answer, Table, Status, Link, Action, post, ago, ms, number, counted, endpointPath } from '../lib.js';
+import { html, mayRegister, useAnswer, useTail, useState, Answer, Table, Status, Link, Action, post, ago, ms, number, counted, endpointPath } from '../lib.js';
 import { Hour } from '../chart.js';
 
 function Figure({ name, children }) {
@@ -26,6 +26,13 @@ function Dispatchers({ rows }) {
 			<td>${number(row.sent)}</td><td>${row.last_error ?? '–'}</td></tr>`)}</${Table}>`;
 }
 
+function Beginning({ events }) {
+	return html`<div class="notice"><p><strong>No endpoint yet.</strong></p><p>An endpoint is a URL that events are sent to.
+			${mayRegister() ? html` <${Link} to="/endpoints/new">Register one</${Link}>.` : ' Owners of applications register them.'}</p>
+		<p>${events.count ? `${counted(events.count, events.isPartial)} ${events.count === 1 ? 'event was' : 'events were'} committed since you look. An endpoint gets what is committed after it was registered.`
+			: html`Events come from tables that are watched: <code>SELECT bm_webhook.watch('public.orders', 'order.{status}')</code>`}</p></div>`;
+}
+
 export function Overview() {
 	const overview = useAnswer('overview', {}, 10000);
 	// These change once a minute.
@@ -34,8 +41,7 @@ export function Overview() {
 	const [events, setEvents] = useState({ count: 0 });
 	useTail(true, (tail) => setEvents((was) => ({ count: was.count + tail.count, isPartial: was.isPartial || tail.is_partial })));
 	return html`<h1>Overview</h1><${Answer} of=${overview}>${(answer) => answer.endpoints === 0
-		? html`<div class="notice"><p><strong>No endpoint yet.</strong></p><p>An endpoint is a URL that events are sent to. <${Link} to="/endpoints/new">Register one</${Link}>, then press Ping.</p>
-			<p>Events come from tables that are watched: <code>SELECT bm_webhook.watch('public.orders', 'order.{status}')</code></p></div><${Dispatchers} rows=${answer.dispatchers} />`
+		? html`<${Beginning} events=${events} /><${Dispatchers} rows=${answer.dispatchers} />`
 		: html`<dl class="figures">
 				<${Figure} name="Delivered, 1 h">${counted(delivered, is_partial)}</${Figure}>
 				<${Figure} name="Given up, 1 h">${counted(given_up, is_partial)}</${Figure}>

@@ -58,19 +58,40 @@ sub new
 	return $self;
 }
 
+# "make console", once it has said what to do: its process, which SIGTERM ends, and what it has printed.
+sub start_demo
+{
+	my ($out, $err) = ('', '');
+
+	local $ENV{CONSOLE_PORT} = PostgreSQL::Test::Cluster::get_free_port();
+	my $demo = IPC::Run::start(['examples/console/run'], '<', \undef, '>', \$out, '2>', \$err, IPC::Run::timeout(300));
+	wait_until('it says what to do', sub { $demo->pump_nb; $out =~ /Ctrl-C/ || !$demo->pumpable });
+	diag($err) if $err;
+	return ($demo, $out);
+}
+
+# Returns its exit status.
+sub stop_demo
+{
+	my ($demo) = @_;
+	$demo->signal('TERM');
+	$demo->finish;
+	return $demo->result(0);
+}
+
 # Runs a script of test/console in a browser, whose checks become those of this test; config: see page.mjs. Returns what is missing for
-# that, if something is, before any check.
+# that, if something is, before any check. Without $bmw the script sees no database.
 sub run_in_browser
 {
 	my ($bmw, $script, %config) = @_;
 	my $tap = '';
 
-	$config{database} = { PGHOST => $bmw->node->host, PGPORT => $bmw->node->port, PGDATABASE => 'postgres' };
+	$config{database} = $bmw && { PGHOST => $bmw->node->host, PGPORT => $bmw->node->port, PGDATABASE => 'postgres' };
 	eval { IPC::Run::run([ 'node', "test/console/$script", JSON::PP->new->encode(\%config) ], '<', \undef, '>', \$tap, IPC::Run::timeout(540)) } or diag($@);
 	return $1 if $tap =~ /^(missing .*)/;
 	for (split /\n/, $tap)
 	{
-		/^(not )?ok \d+ - (.*)/ ? ok(!$1, $2) : /^#/ ? diag($_) : ();
+		/^(not )?ok \d+ - (.*)/ ? ok(!$1, $2) : /^note: (.*)/ ? note($1) : /^#/ ? diag($_) : ();
 	}
 	like($tap, qr/^1\.\.\d+$/m, 'the browser came to its end');
 	return;
