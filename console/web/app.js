@@ -107,6 +107,7 @@ function App() {
 	const signOut = async () => {
 		await post('logout').catch(() => {});
 		history.replaceState(null, '', '/');
+		session.draft = null;
 		end(null);
 	};
 	session.onEnd = end;

@@ -8,7 +8,8 @@ export const html = htm.bind(h);
 
 // ---- the API
 
-export const session = { csrf: null, who: null, onEnd: () => {} };
+// keep: of a form that is open, called when the session ends by itself; draft: what it kept for who signs in again, in memory alone
+export const session = { csrf: null, who: null, onEnd: () => {}, keep: null, draft: null };
 
 export class ApiError extends Error {
 	constructor(status, answer) {
@@ -32,7 +33,10 @@ async function request(path, options) {
 	try { answer = JSON.parse(text || '{}'); } catch { answer = { message: text.slice(0, 200) }; }
 	if (response.ok) return answer;
 	const error = new ApiError(response.status, answer);
-	if (session.who && isOver(error)) session.onEnd(error);
+	if (session.who && isOver(error)) {
+		session.keep?.();
+		session.onEnd(error);
+	}
 	throw error;
 }
 

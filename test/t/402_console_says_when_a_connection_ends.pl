@@ -1,5 +1,5 @@
 # What a browser shows when a backend is killed, the server is restarted, or has no connection left; and that who signs in again
-# is where they were.
+# is where they were, with what they had typed.
 
 use strict;
 use warnings FATAL => 'all';
@@ -12,7 +12,8 @@ plan skip_all => 'bm_webhook_console is not built: it needs libmicrohttpd' unles
 
 my $bmw = BmWebhook->new(conf => "$BmWebhook::Console::conf\nmax_connections = 12\n");
 my $node = $bmw->node;
-$bmw->sql(q{CREATE ROLE shop LOGIN PASSWORD 'secret'; INSERT INTO bm_webhook.application (name) VALUES ('shop'); SELECT bm_webhook.grant_owner('shop', 'shop')});
+$bmw->sql(q{CREATE ROLE shop LOGIN PASSWORD 'secret'; CREATE ROLE bank LOGIN PASSWORD 'secret'; INSERT INTO bm_webhook.application (name) VALUES ('shop'), ('bank');
+	SELECT bm_webhook.grant_owner('shop', 'shop'), bm_webhook.grant_owner('bank', 'bank')});
 $bmw->endpoint('/ok/shop', application => 'shop');
 BmWebhook::Console::ask_for_passwords($bmw);
 my $console = BmWebhook::Console->new($bmw);

@@ -1,4 +1,4 @@
-import { html, session, mayRegister, useState, useEffect, useAnswer, post, go, sentence, Trouble, endpointPath } from '../lib.js';
+import { html, session, mayRegister, useState, useEffect, useRef, useAnswer, post, go, sentence, Trouble, endpointPath } from '../lib.js';
 
 const presets = {
 	Standard: ['5 s', '5 min', '30 min', '2 h', '5 h', '10 h', '14 h', '20 h', '24 h'],
@@ -58,6 +58,27 @@ function EventPicker({ patterns, onChange }) {
 
 const presetOf = (delays) => Object.keys(presets).find((name) => String(presets[name].map(seconds)) === String(listOf(delays).map(seconds))) ?? '';
 
+// What the same user had typed here when the session ended, once. Values of headers are not kept: they may be secret.
+function takeDraft() {
+	const draft = session.draft;
+	session.draft = null;
+	return draft?.path === location.pathname && draft.user === session.who.user ? draft.values : null;
+}
+
+function useDraft(form) {
+	const [draft] = useState(takeDraft);
+	useEffect(() => {
+		const { user } = session.who;
+		session.keep = () => {
+			if (!form.current) return;
+			const { headers, ...values } = Object.fromEntries(new FormData(form.current));
+			session.draft = { path: location.pathname, user, values: { ...values, hadHeaders: headers.trim() !== '' } };
+		};
+		return () => { session.keep = null; };
+	}, []);
+	return draft;
+}
+
 function Refusal() {
 	return html`<h1>New endpoint</h1><div class="notice"><p><strong>Your login may not register endpoints.</strong></p><p>The owner of an application does. An administrator makes one:
 		<code>SELECT bm_webhook.grant_owner('application', 'login')</code></p></div>`;
@@ -65,7 +86,9 @@ function Refusal() {
 
 // endpoint: what is changed; none: a new one.
 export function EndpointForm({ endpoint, onSaved }) {
-	const [patterns, setPatterns] = useState(endpoint?.event_types ?? ['*']);
+	const form = useRef();
+	const draft = useDraft(form);
+	const [patterns, setPatterns] = useState(draft?.event_types.split(' ').filter(Boolean) ?? endpoint?.event_types ?? ['*']);
 	const [state, set] = useState({});
 	const field = state.error && fieldOf(state.error);
 	// What is wrong may be further up than the button, or folded in.
@@ -77,13 +100,13 @@ export function EndpointForm({ endpoint, onSaved }) {
 	const at = (name) => field === name ? state.error : null;
 	const submit = async (event) => {
 		event.preventDefault();
-		const form = Object.fromEntries(new FormData(event.target));
-		const a = { url: form.url, event_types: patterns, description: form.description || null, channel: form.channel || null, filter: form.filter || null,
-			timeout: form.timeout, ttl: form.ttl || null, rate_limit: form.rate_limit ? Number(form.rate_limit) : null, max_in_flight: Number(form.max_in_flight),
-			ordering: form.ordering, payload: form.payload, retry_delays: listOf(form.retry_delays) };
-		if (endpoint) a.id = endpoint.id; else a.application = form.application || null;
-		if (form.headers.trim()) {
-			try { a.headers = JSON.parse(form.headers); } catch { return set({ error: { column: 'headers', message: 'the headers are not a JSON object' } }); }
+		const typed = Object.fromEntries(new FormData(event.target));
+		const a = { url: typed.url, event_types: patterns, description: typed.description || null, channel: typed.channel || null, filter: typed.filter || null,
+			timeout: typed.timeout, ttl: typed.ttl || null, rate_limit: typed.rate_limit ? Number(typed.rate_limit) : null, max_in_flight: Number(typed.max_in_flight),
+			ordering: typed.ordering, payload: typed.payload, retry_delays: listOf(typed.retry_delays) };
+		if (endpoint) a.id = endpoint.id; else a.application = typed.application || null;
+		if (typed.headers.trim()) {
+			try { a.headers = JSON.parse(typed.headers); } catch { return set({ error: { column: 'headers', message: 'the headers are not a JSON object' } }); }
 		}
 		set({ isBusy: true });
 		try {
@@ -95,19 +118,21 @@ export function EndpointForm({ endpoint, onSaved }) {
 		}
 		return undefined;
 	};
-	const value = (name, standard = '') => endpoint ? endpoint[name] ?? '' : standard;
-	const [delays, setDelays] = useState((endpoint?.retry_delays ?? presets.Standard).join(', '));
+	const value = (name, standard = '') => draft?.[name] ?? (endpoint ? endpoint[name] ?? '' : standard);
+	const [delays, setDelays] = useState(draft?.retry_delays ?? (endpoint?.retry_delays ?? presets.Standard).join(', '));
 	if (!endpoint && !mayRegister()) return html`<${Refusal} />`;
-	return html`${endpoint ? null : html`<h1>New endpoint</h1>`}<form onSubmit=${submit}>
+	return html`${endpoint ? null : html`<h1>New endpoint</h1>`}<form ref=${form} onSubmit=${submit}>
+		${draft && !state.isSaved ? html`<p class="notice" role="status">What you had typed is here again, and not saved yet.${draft.hadHeaders ? ' Type the headers again: they are not kept.' : ''}</p>` : null}
+		<input type="hidden" name="event_types" value=${patterns.join(' ')} />
 		<${Field} name="url" label="URL" hint="Where events are sent by POST, such as https://hooks.example.com/path." error=${at('url')}><input id="url" name="url" type="text" inputmode="url" required defaultValue=${value('url')} aria-describedby="url-hint" /></${Field}>
 		${endpoint ? null : html`<${Field} name="application" label="Application" hint="It gets the events of this application alone." error=${at('application')}>
 			<select id="application" name="application" aria-describedby="application-hint">${session.who.is_unbound ? html`<option value="">all</option>` : null}
-				${session.who.applications.map((name) => html`<option value=${name}>${name}</option>`)}</select></${Field}>`}
+				${session.who.applications.map((name) => html`<option value=${name} selected=${name === draft?.application}>${name}</option>`)}</select></${Field}>`}
 		<${EventPicker} patterns=${patterns} onChange=${setPatterns} />${at('event_types') ? html`<${Trouble} error=${state.error} />` : null}
 		<${Field} name="retry" label="Retries"><select id="retry" onChange=${(event) => { if (event.target.value) setDelays(presets[event.target.value].join(', ')); }}>
 			<option value="" selected=${presetOf(delays) === ''}>as below</option>${Object.keys(presets).map((name) => html`<option value=${name} selected=${presetOf(delays) === name}>${name}: ${retries(presets[name])}</option>`)}</select></${Field}>
 		<${Field} name="retry_delays" label="Delays before each further attempt" hint=${sentence(retries(listOf(delays)))} error=${at('retry_delays')}><input id="retry_delays" name="retry_delays" aria-describedby="retry_delays-hint" value=${delays} onInput=${(event) => setDelays(event.target.value)} /></${Field}>
-		<details><summary>More</summary>
+		<details open=${draft != null}><summary>More</summary>
 			<${Field} name="description" label="Description" error=${at('description')}><input id="description" name="description" defaultValue=${value('description')} /></${Field}>
 			<${Field} name="channel" label="Channel" hint="Only events of this channel; empty: all." error=${at('channel')}><input id="channel" name="channel" defaultValue=${value('channel')} /></${Field}>
 			<${Field} name="filter" label="Filter" hint=${'A jsonpath predicate over the body, such as $.data.amount > 100'} error=${at('filter')}><input id="filter" name="filter" defaultValue=${value('filter')} /></${Field}>

@@ -17,7 +17,7 @@ export function SignIn({ ended, onSignedIn }) {
 	};
 	return html`<main class="sign-in"><h1>Webhooks</h1><p class="quiet">Sign in with your login of the database.</p>
 		${ended ? html`<div class="trouble" role="alert"><strong>Your session ended.</strong>
-			<p>${ended.sqlstate === '28000' ? 'The console does not know it any more.' : sentence(ended.message)} You come back to the page where you were.</p></div>` : null}
+			<p>${ended.sqlstate === '28000' ? 'The console does not know it any more.' : sentence(ended.message)} You come back to the page where you were${session.draft ? ', and to what you had typed' : ''}.</p></div>` : null}
 		<form onSubmit=${submit}>
 			<div class="field"><label for="user">User</label><input id="user" name="user" autocomplete="username" required autofocus /></div>
 			<div class="field"><label for="password">Password</label><input id="password" name="password" type="password" autocomplete="current-password" required /></div>
