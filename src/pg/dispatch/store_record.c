@@ -20,25 +20,43 @@ static BmwStatement insert_deliveries = {
 	"INSERT INTO bm_webhook.delivery ({names}) SELECT * FROM ROWS FROM (unnest({values}))",
 	.fields = &bmw_delivery_fields, .kind = BMW_ARGUMENTS_ROWS};
 
-static BmwStatement update_deliveries = {
-	"UPDATE bm_webhook.delivery d SET {changes}"
-	" FROM ROWS FROM (unnest({values})) AS excluded ({names})"
-	" WHERE d.event_id = excluded.event_id AND d.endpoint_id = excluded.endpoint_id",
-	.fields = &bmw_delivery_fields, .kind = BMW_ARGUMENTS_ROWS};
+/*
+ * Rows that are there are looked up in nearly every flush in which something is tried again: a plan for all partitions
+ * is kept for that as long as they are few. Where they are many, each is made for the days of these rows.
+ */
+#define OF_RANGE(first, last) " AND d.event_id >= $" first " AND d.event_id <= $" last
+#define WITH_RANGE .is_planned_anew = true, .has_range = true
+
+#define UPDATE_DELIVERIES                                                                          \
+	"UPDATE bm_webhook.delivery d SET {changes}"                                                   \
+	" FROM ROWS FROM (unnest({values})) AS excluded ({names})"                                     \
+	" WHERE d.event_id = excluded.event_id AND d.endpoint_id = excluded.endpoint_id"
+
+static BmwStatement update_deliveries = {UPDATE_DELIVERIES, .fields = &bmw_delivery_fields,
+										 .kind = BMW_ARGUMENTS_ROWS};
+static BmwStatement update_deliveries_of_many = {UPDATE_DELIVERIES OF_RANGE("12", "13"),
+												 .fields = &bmw_delivery_fields,
+												 .kind = BMW_ARGUMENTS_ROWS, WITH_RANGE};
 
 /* Which of these deliveries (counted from 1) nobody else has locked; they are locked now. When they are due. */
-static BmwStatement lock_deliveries = {
-	"SELECT r.n, CASE d.status WHEN 'pending' THEN d.next_attempt_at END, d.status = 'pending', d.attempts"
-	" FROM ROWS FROM (unnest({values})) WITH ORDINALITY AS r ({names}, n)"
+#define LOCK_DELIVERIES                                                                                     \
+	"SELECT r.n, CASE d.status WHEN 'pending' THEN d.next_attempt_at END, d.status = 'pending', d.attempts" \
+	" FROM ROWS FROM (unnest({values})) WITH ORDINALITY AS r ({names}, n)"                                  \
 	" JOIN bm_webhook.delivery d ON d.event_id = r.event_id AND d.endpoint_id = r.endpoint_id"
-	" FOR NO KEY UPDATE OF d SKIP LOCKED",
-	.fields = &bmw_delivery_keys, .kind = BMW_ARGUMENTS_ROWS};
+#define AND_LOCK " FOR NO KEY UPDATE OF d SKIP LOCKED"
+
+static BmwStatement lock_deliveries = {LOCK_DELIVERIES AND_LOCK, .fields = &bmw_delivery_keys,
+									   .kind = BMW_ARGUMENTS_ROWS};
+static BmwStatement lock_deliveries_of_many = {LOCK_DELIVERIES OF_RANGE("3", "4") AND_LOCK,
+											   .fields = &bmw_delivery_keys,
+											   .kind = BMW_ARGUMENTS_ROWS, WITH_RANGE};
 
 /* Which of them there are. */
 static BmwStatement find_deliveries = {
 	"SELECT r.n FROM ROWS FROM (unnest({values})) WITH ORDINALITY AS r ({names}, n)"
-	" JOIN bm_webhook.delivery d ON d.event_id = r.event_id AND d.endpoint_id = r.endpoint_id",
-	.fields = &bmw_delivery_keys, .kind = BMW_ARGUMENTS_ROWS};
+	" JOIN bm_webhook.delivery d ON d.event_id = r.event_id AND d.endpoint_id = r.endpoint_id" OF_RANGE(
+		"3", "4"),
+	.fields = &bmw_delivery_keys, .kind = BMW_ARGUMENTS_ROWS, WITH_RANGE};
 
 static BmwStatement set_aside = {
 	"INSERT INTO bm_webhook.set_aside AS d ({names}) SELECT * FROM ROWS FROM (unnest({values}))"
@@ -105,7 +123,9 @@ bmw_store_record(BmwRecord *records, int length)
 	Before *before = lock_existing(records, length);
 
 	record_deliveries(&insert_deliveries, records, length, false);
-	record_deliveries(&update_deliveries, records, length, true);
+	record_deliveries(bmw_store_has_many_partitions() ? &update_deliveries_of_many
+													  : &update_deliveries,
+					  records, length, true);
 	record_attempts(records, length);
 	count_pending(records, before, length);
 	for (int i = 0; i < length; i++)
@@ -163,7 +183,8 @@ static void
 mark_locked(BmwSqlColumn *keys, BmwRecord **existing, const BmwRecord *records, Before *before)
 {
 	int length = keys[0].length;
-	int rows = bmw_statement_run_columns(&lock_deliveries, keys);
+	int rows = bmw_statement_run_columns(
+		bmw_store_has_many_partitions() ? &lock_deliveries_of_many : &lock_deliveries, keys);
 	bool *is_ours;
 	bool *is_there;
 

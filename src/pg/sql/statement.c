@@ -9,6 +9,7 @@
 #include "pg/sql/statement.h"
 
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "nodes/parsenodes.h"
 #include "pg/server/compat.h"
 #include "storage/lmgr.h"
@@ -16,6 +17,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/uuid.h"
 
 #define ROWS_AT_ONCE 1000
 
@@ -25,6 +27,8 @@ static uint64 changes = 0; /* of tables, that this process has heard of */
 static void watch_changes(void);
 static void note_change(Datum arg, Oid relid);
 static void prepare(BmwStatement *statement);
+static void find_range(const BmwSqlColumn *column, Datum *range);
+static int compare_uuids(Datum a, Datum b);
 static void set_types(BmwStatement *statement);
 pg_noreturn static void refuse(int result);
 static void each_row(SPITupleTable *table, MemoryContext row_context, BmwStatementRowFn fn,
@@ -113,6 +117,8 @@ bmw_statement_run_columns(BmwStatement *statement, BmwSqlColumn *columns)
 		values[i] =
 			fields->items[i].is_constant ? columns[i].values[0] : bmw_sql_column_array(&columns[i]);
 	}
+	if (statement->has_range)
+		find_range(&columns[0], &values[fields->length]);
 	return bmw_statement_run(statement, values);
 }
 
@@ -181,12 +187,34 @@ prepare(BmwStatement *statement)
 }
 
 static void
+find_range(const BmwSqlColumn *column, Datum *range)
+{
+	Assert(column->type == UUIDOID);
+	range[0] = range[1] = column->values[0];
+	for (int i = 1; i < column->length; i++)
+	{
+		if (compare_uuids(column->values[i], range[0]) < 0)
+			range[0] = column->values[i];
+		if (compare_uuids(column->values[i], range[1]) > 0)
+			range[1] = column->values[i];
+	}
+}
+
+static int
+compare_uuids(Datum a, Datum b)
+{
+	return memcmp(DatumGetUUIDP(a), DatumGetUUIDP(b), UUID_LEN);
+}
+
+static void
 set_types(BmwStatement *statement)
 {
 	const BmwFields *fields = statement->fields;
 
-	Assert(fields->length <= BMW_STATEMENT_ARGUMENTS);
-	statement->arguments = fields->length;
+	statement->arguments = fields->length + (statement->has_range ? 2 : 0);
+	Assert(statement->arguments <= BMW_STATEMENT_ARGUMENTS);
+	for (int i = fields->length; i < statement->arguments; i++)
+		statement->types[i] = UUIDOID;
 	for (int i = 0; i < fields->length; i++)
 	{
 		const BmwField *field = &fields->items[i];
