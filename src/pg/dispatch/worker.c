@@ -87,15 +87,24 @@ quit(SIGNAL_ARGS)
 	SignalHandlerForCrashExit(postgres_signal_arg);
 }
 
+/* What the slot says is left to the dispatcher that has it: one leaves no slot before it has ended. */
 static void
 attach(BmwSlot *slot)
 {
 	bool is_held;
+	int owner;
 
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
+	owner = slot->pid;
 	is_held = slot->holder != 0;
-	slot->pid = is_held ? 0 : MyProcPid;
+	if (owner == 0 && !is_held)
+		slot->pid = MyProcPid;
 	LWLockRelease(bmw_shared->lock);
+	if (owner != 0)
+	{
+		ereport(LOG, errmsg("process %d is the dispatcher of bm_webhook here already", owner));
+		proc_exit(0);
+	}
 	if (is_held)
 	{
 		set_state(slot, BMW_SLOT_HELD);
