@@ -1,5 +1,6 @@
 # The server's log has one line for each jump of the clock, and one when a
-# partition could not be made and one when it was, however often it is tried.
+# partition could not be made and one when it was, however often it is tried, and
+# by however many dispatchers.
 # What was planned by a clock that was ahead is done in time when it has gone back.
 # The server gets its time from a library of this test.
 
@@ -59,7 +60,7 @@ sub set_ahead
 set_ahead(0);
 $ENV{CLOCK_AHEAD} = $offset;
 $ENV{LD_PRELOAD} = $library;
-my $bmw = BmWebhook->new;
+my $bmw = BmWebhook->new(conf => "bm_webhook.shards = 2\n");
 delete $ENV{LD_PRELOAD};
 
 # A jump ahead, which the dispatcher sees when it does something.
@@ -76,7 +77,7 @@ sub jump
 	return is($bmw->lines_logged('the clock has'), $before + 1, "the jump by $seconds s is one line");
 }
 
-$bmw->dispatcher;
+$bmw->wait_for_sql('both run', q{SELECT count(*) = 2 FROM bm_webhook.status() WHERE state = 'running'});
 $bmw->settle;
 jump(61);
 is($bmw->lines_logged('the clock has jumped ahead by 6[01] s'), 1, 'ahead');

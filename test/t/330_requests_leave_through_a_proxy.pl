@@ -1,7 +1,8 @@
 # With bm_webhook.proxy all requests leave through it (tinyproxy with CONNECT, microsocks with
 # SOCKS5), http as well as https. Names are resolved and judged here: the proxy is told an address
 # that was judged, and the server's certificate is verified for the name. What a proxy refuses has
-# a class of its own. Variables of the environment change nothing, with and without a proxy.
+# a class of its own. Variables of the environment, and files of libcurl's that they lead to, change nothing, with and
+# without a proxy; nor are the keys of TLS written where one asks for it.
 #
 # Names: the server has an /etc/hosts of its own, which the proxies do not see; where that
 # cannot be, those parts are skipped.
@@ -17,15 +18,22 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $dir = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir('tls'));
-append_to_file("$dir/ext", "subjectAltName=DNS:good.example.com\n");
+append_to_file("$dir/ext", "subjectAltName=DNS:good.example.com,IP:127.0.0.1\n");
 system_or_bail('openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=authority', '-keyout', "$dir/ca.key", '-out', "$dir/ca.crt");
 system_or_bail('openssl', 'req', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=server', '-keyout', "$dir/server.key", '-out', "$dir/server.csr");
 system_or_bail('openssl', 'x509', '-req', '-in', "$dir/server.csr", '-CA', "$dir/ca.crt", '-CAkey', "$dir/ca.key", '-CAcreateserial', '-days', '2', '-extfile', "$dir/ext", '-out', "$dir/server.crt");
 
 # Whatever the environment says: it leads to something that would count a connection.
 my $trap = IO::Socket::INET->new(Listen => 20, LocalAddr => '127.0.0.1', Blocking => 0) or die "listen: $!";
-my @variables = qw(http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY);
-local @ENV{ @variables, 'no_proxy', 'NO_PROXY' } = (('http://127.0.0.1:' . $trap->sockport) x @variables, '*', '*');
+my $elsewhere = 'http://127.0.0.1:' . $trap->sockport;
+my $home = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir('home'));
+append_to_file("$home/.netrc", "default login somebody password netrc\n");
+append_to_file("$home/.curlrc", "header = \"x-curlrc: read\"\nproxy = $elsewhere\n");
+my %environment = (
+	(map { $_ => $elsewhere } qw(http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY)), no_proxy => '*', NO_PROXY => '*',
+	HOME => $home, CURL_HOME => $home, XDG_CONFIG_HOME => $home, NETRC => "$home/.netrc", SSLKEYLOGFILE => "$home/keys");
+my %before = map { $_ => $ENV{$_} } keys %environment;
+@ENV{ keys %environment } = values %environment;
 
 my $has_hosts = BmWebhook::can_set_hosts();
 my $bmw = BmWebhook->new(
@@ -33,7 +41,7 @@ my $bmw = BmWebhook->new(
 	hosts => $has_hosts ? "127.0.0.1 localhost\n127.0.0.2 good.example.com wrong.example.com\n10.1.2.3 inside.example.com\n"
 	  . "127.0.0.2 mixed.example.com\n10.1.2.3 mixed.example.com\n" : undef,
 	conf => "bm_webhook.ca_file = '$dir/ca.crt'\n");
-delete @ENV{ @variables, 'no_proxy', 'NO_PROXY' };
+defined $before{$_} ? $ENV{$_} = $before{$_} : delete $ENV{$_} for keys %before;
 my $receiver = $bmw->receiver;
 my ($port, $tls_port) = ($receiver->port, $receiver->tls_url('') =~ /:(\d+)$/);
 my $number = 0;
@@ -64,6 +72,12 @@ sub set
 }
 
 is(outcome('direct', $receiver->url('/ok/direct')), 'delivered||204', 'without a proxy: delivered');
+is(outcome('direct_tls', $receiver->tls_url('/ok/direct_tls')), 'delivered||204', 'and with TLS');
+for my $name (qw(direct direct_tls))
+{
+	my ($request) = $receiver->requests($name);
+	is_deeply([ grep { /^(?:authorization|x-curlrc)$/ } keys %{ $request->{headers} } ], [], "$name: no header is from a file of libcurl's");
+}
 
 for my $kind (qw(tinyproxy microsocks))
 {
@@ -170,4 +184,5 @@ for my $text ('', "\n", 'user', ':password', 'user:', "us\ner:password", 'u:' . 
 is($bmw->sqlstate("ALTER SYSTEM SET bm_webhook.proxy_credentials_file = '$_'"), '22023', "no file: $_") for $dir, "$dir/none", 'relative';
 
 is($trap->accept, undef, 'no connection was made to what the environment names');
+ok(!-e "$home/keys", 'no key of TLS was written');
 $bmw->finish;
