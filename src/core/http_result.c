@@ -14,6 +14,7 @@ static void fill_times(BmwHttpTimes *times, const BmwTransfer *transfer);
 static int64_t time_us(const BmwTransfer *transfer, CURLINFO info);
 static int status_of(const BmwTransfer *transfer);
 static BmwTransport transport_of(const BmwTransfer *transfer);
+static bool is_short_of_descriptors(const BmwTransfer *transfer);
 static bool has_name(CURL *easy);
 static bool has_too_many_headers(CURL *easy);
 static int64_t retry_after_us(CURL *easy);
@@ -85,6 +86,8 @@ transport_of(const BmwTransfer *transfer)
 	/* the same */
 	if (transfer->is_local_fault && transfer->code == CURLE_COULDNT_CONNECT)
 		return BMW_TRANSPORT_LOCAL;
+	if (is_short_of_descriptors(transfer))
+		return BMW_TRANSPORT_LOCAL;
 	if (bmw_http_proxy_is_at_fault(transfer))
 		return BMW_TRANSPORT_PROXY;
 	if (transfer->is_too_large)
@@ -118,6 +121,7 @@ transport_of(const BmwTransfer *transfer)
 		case CURLE_RECV_ERROR: /* also what libcurl says of 300 KB of headers, */
 			return has_too_many_headers(transfer->easy) ? BMW_TRANSPORT_TOO_LARGE
 														: BMW_TRANSPORT_RESET;
+		case CURLE_FILESIZE_EXCEEDED:
 		case CURLE_OUT_OF_MEMORY: /* and of a single long one; */
 #if LIBCURL_VERSION_NUM >= 0x080600
 		case CURLE_TOO_LARGE: /* both have a code of their own now */
@@ -125,6 +129,21 @@ transport_of(const BmwTransfer *transfer)
 			return BMW_TRANSPORT_TOO_LARGE;
 		default:
 			return BMW_TRANSPORT_PROTOCOL;
+	}
+}
+
+/* Names, and certificates of authorities, are read from sockets and files: of those libcurl only says that they failed. */
+static bool
+is_short_of_descriptors(const BmwTransfer *transfer)
+{
+	switch (transfer->code)
+	{
+		case CURLE_COULDNT_RESOLVE_HOST:
+		case CURLE_COULDNT_RESOLVE_PROXY:
+		case CURLE_SSL_CACERT_BADFILE:
+			return !bmw_sockets_have_room(&transfer->http->sockets);
+		default:
+			return false;
 	}
 }
 

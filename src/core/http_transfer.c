@@ -121,6 +121,9 @@ set_fixed_options(BmwTransfer *transfer)
 	curl_easy_setopt(easy, CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
 	set_proxy_options(easy, &config->egress->proxy);
 
+	/* libcurl ignores a length that is too large for a number, unless there is a limit */
+	curl_easy_setopt(easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) INT64_MAX);
+
 	/* only what was registered, only where the policy lets it go */
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);

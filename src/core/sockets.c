@@ -8,9 +8,12 @@
  */
 #include "core/sockets.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define ROOM 8 /* the resolver's pair, then sockets and files of the C library */
 
 static BmwSocket *entry(BmwSockets *sockets, int fd);
 static void apply_one(BmwSockets *sockets, int fd);
@@ -115,6 +118,21 @@ apply_one(BmwSockets *sockets, int fd)
 	if (socket->wanted == socket->applied || (socket->wanted == 0 && socket->is_ours))
 		return;
 	watch(sockets, fd, socket->wanted);
+}
+
+bool
+bmw_sockets_have_room(const BmwSockets *sockets)
+{
+	int copies[ROOM];
+	int length = 0;
+	bool has_room;
+
+	while (length < ROOM && (copies[length] = fcntl(sockets->epoll_fd, F_DUPFD_CLOEXEC, 0)) >= 0)
+		length++;
+	has_room = length == ROOM;
+	while (length > 0)
+		close(copies[--length]);
+	return has_room;
 }
 
 static void

@@ -45,5 +45,7 @@ extern void *bmw_sockets_owner(const BmwSockets *sockets, int fd);
 extern void bmw_sockets_apply(BmwSockets *sockets);
 /* Fills events with what is ready and wanted, without waiting; returns how many. */
 extern int bmw_sockets_ready(BmwSockets *sockets, struct epoll_event *events, int capacity);
+/* Could a few more descriptors be opened, as many as libcurl needs to resolve a name? */
+extern bool bmw_sockets_have_room(const BmwSockets *sockets);
 
 #endif

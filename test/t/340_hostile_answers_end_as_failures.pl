@@ -15,6 +15,10 @@ my %answer = (
 	nul => "HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n",
 	lengths => "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokk",
 	length => "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nok",
+	(map { ("length_$_->[0]" => "HTTP/1.1 200 OK\r\nContent-Length: $_->[1]\r\n\r\nok") }
+		[ below => -2 ], [ far_below => '-99999999999999999999' ], [ word => 'two' ], [ hex => 'x2' ], [ none => '' ], [ sign => '--2' ]),
+	(map { ("beyond_$_->[0]" => "HTTP/1.1 200 OK\r\nContent-Length: $_->[1]\r\n\r\nok") }
+		[ 31 => 2**31 ], [ 32 => 2**32 + 2 ], [ 63 => '9223372036854775807' ], [ 64 => '18446744073709551618' ], [ many => '9' x 1000 ]),
 	chunk => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\nok",
 	switch => "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n",
 	interim => "HTTP/1.1 103 Early Hints\r\n\r\n" x 50,
@@ -59,6 +63,10 @@ is($bmw->sql(qq{SELECT DISTINCT status FROM bm_webhook.delivery WHERE endpoint_i
 is($bmw->sql(qq{SELECT count(*) FROM bm_webhook.delivery
 		WHERE endpoint_id IN ($hostile{folded1}, $hostile{folded9}, $hostile{nul}) AND status = 'delivered'}),
 	0, 'what is no answer of HTTP is no success');
+is($bmw->sql("SELECT string_agg(DISTINCT status || ' ' || error_class, ', ') FROM bm_webhook.delivery WHERE endpoint_id IN ("
+		  . join(', ', @hostile{ grep { /^length_/ } keys %hostile }) . ')'), 'failed protocol', 'a length that is no number is no answer of HTTP');
+is($bmw->sql("SELECT count(*) FROM bm_webhook.delivery WHERE endpoint_id IN (" . join(', ', @hostile{ grep { /^beyond_/ } keys %hostile }) . ") AND status = 'delivered'"),
+	0, 'nor is an answer that ends before its length a success');
 # libcurl after 7.88 takes any line that begins with HTTP for a 200
 is($bmw->sql(q{SELECT bool_and(http_status IS NULL OR http_status BETWEEN 100 AND 999) FROM bm_webhook.delivery}), 't',
 	'a status has three digits, or is none');

@@ -5,6 +5,7 @@
 #include "core/sockets.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -153,6 +154,27 @@ test_strangers_do_not_linger(void)
 }
 
 static void
+test_room(void)
+{
+	struct rlimit limit;
+	rlim_t before;
+	int fd = dup(sockets.epoll_fd); /* the lowest that is free */
+
+	close(fd);
+	CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	before = limit.rlim_cur;
+	CHECK(bmw_sockets_have_room(&sockets));
+	limit.rlim_cur = (rlim_t) fd + 3;
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	CHECK(!bmw_sockets_have_room(&sockets));
+	CHECK_INT(dup(sockets.epoll_fd), fd);
+	close(fd);
+	limit.rlim_cur = before;
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	CHECK(bmw_sockets_have_room(&sockets));
+}
+
+static void
 test_many(void)
 {
 	int pairs[200][2];
@@ -213,6 +235,7 @@ main(void)
 	test_idle_socket_that_speaks_is_left_out();
 	test_number_comes_back();
 	test_strangers_do_not_linger();
+	test_room();
 	test_many();
 	test_large_number();
 	bmw_sockets_free(&sockets);

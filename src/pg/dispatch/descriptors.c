@@ -20,6 +20,7 @@
 
 #include "pg/server/settings.h"
 #include "storage/fd.h"
+#include "utils/timestamp.h"
 
 #define FOR_REQUEST 2
 #define MAX_REQUESTS (2 * BMW_MAX_IN_FLIGHT)
@@ -28,7 +29,8 @@
 #define POOLS 16
 #define IDLE_OF_POOL 32 /* with fewer for each, one pool uses them better */
 #define OTHERS 74		/* PostgreSQL's NUM_RESERVED_FDS, and what it had open when it counted */
-#define LENT_LESS 8		/* of PostgreSQL's third: epoll sets, and some to spare */
+#define LACK_IS_OVER_MS 60000
+#define LENT_LESS 8 /* of PostgreSQL's third: epoll sets, and some to spare */
 
 typedef struct Budget
 {
@@ -99,6 +101,19 @@ bmw_descriptors_give_back(void)
 		ReleaseExternalFD();
 	else
 		sockets--;
+}
+
+void
+bmw_descriptors_tell_lack(BmwSlot *slot, const char *what)
+{
+	static TimestampTz last_at = 0;
+	const TimestampTz now = GetCurrentTimestamp();
+
+	bmw_shmem_error(slot, what);
+	if (TimestampDifferenceExceeds(last_at, now, LACK_IS_OVER_MS))
+		ereport(LOG, errmsg("dispatcher %d of bm_webhook cannot connect: %s", slot->shard, what),
+				errhint("It tries again every second; for no delivery that is an attempt."));
+	last_at = now;
 }
 
 static Budget

@@ -336,7 +336,7 @@ take_result(BmwSender *sender, const BmwHttpResult *result)
 
 	sender->resent += result->resent;
 	if (result->transport == BMW_TRANSPORT_LOCAL)
-		bmw_shmem_error(
+		bmw_descriptors_tell_lack(
 			sender->slot,
 			result->is_source_fault
 				? "bm_webhook.source_address is not an address of this machine"
