@@ -125,6 +125,8 @@ extern void bmw_http_abort(BmwHttp *http, bool (*is_wanted)(const void *tag, voi
 						   void *context);
 /* A finished request, NULL when there is none. */
 extern const BmwHttpResult *bmw_http_next(BmwHttp *http);
+/* Overwrites in the response of that result what gives back header values, signatures or secrets (mask.h). */
+extern void bmw_http_mask(BmwHttp *http);
 extern int bmw_http_in_flight(const BmwHttp *http);
 
 #endif

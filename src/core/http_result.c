@@ -4,12 +4,16 @@
 #include "core/http_internal.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <strings.h>
 #include <time.h>
 
+#include "core/mask.h"
 #include "core/retry_after.h"
 
 #define HEADERS_MAX (300L * 1024) /* libcurl's own ceiling for all headers of a response */
 
+static bool is_shown(const char *line);
 static void fill_times(BmwHttpTimes *times, const BmwTransfer *transfer);
 static int64_t time_us(const BmwTransfer *transfer, CURLINFO info);
 static int status_of(const BmwTransfer *transfer);
@@ -40,6 +44,30 @@ bmw_http_result_fill(BmwHttpResult *result, BmwTransfer *transfer)
 	transfer->response[transfer->kept] = '\0';
 	result->response = transfer->response;
 	result->response_len = transfer->kept;
+}
+
+void
+bmw_http_mask(BmwHttp *http)
+{
+	BmwTransfer *transfer = http->handed_out;
+
+	for (const struct curl_slist *line = transfer->headers; line != NULL; line = line->next)
+		if (!is_shown(line->data))
+			bmw_mask_value(transfer->response, transfer->kept, strstr(line->data, ": ") + 2);
+	bmw_mask_secrets(transfer->response, transfer->kept);
+}
+
+/* Those of ours without a signature, and those without a value. */
+static bool
+is_shown(const char *line)
+{
+	static const char *const names[] = {
+		"Expect:", "content-type:", "webhook-id:", "webhook-timestamp:", "bm-webhook-attempt:"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strncasecmp(line, names[i], strlen(names[i])) == 0)
+			return true;
+	return strstr(line, ": ") == NULL;
 }
 
 static void

@@ -1,12 +1,14 @@
 # The first 2 KB of the response to a failed attempt are kept if they are text. A
 # response that is none, that is too large or that does not end, and a connection
 # that breaks, cost their own delivery and no other: the good ones beside them,
-# in the same batches, arrive once and are recorded.
+# in the same batches, arrive once and are recorded. What a response gives back of
+# header values and secrets is overwritten: operators see responses, but not those.
 
 use strict;
 use warnings FATAL => 'all';
 
 use BmWebhook;
+use MIME::Base64 qw(encode_base64url);
 use Test::More;
 
 my $bmw = BmWebhook->new;
@@ -51,5 +53,13 @@ for my $name (qw(good closing))
 is($receiver->count($_, 'requests'), 20, "$_: 20 requests") for grep { $_ ne 'reset' } sort keys %path;
 # On a connection that was used before, libcurl sends again by itself.
 is($receiver->count('reset', 'requests'), 20 + $bmw->status('resent'), 'reset: 20 requests, and those counted as resent');
+
+my $echo = join "\n", 'authorization: Bearer t0ken-t0ken', '{"x-key":"dXNlcjpw\\/c3M="}', 'no such token: t0ken-t0ken', 'SECRET=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', 'end';
+my $echoing = $bmw->endpoint('/bytes/' . encode_base64url("HTTP/1.1 500 No\r\nConnection: close\r\n\r\n$echo") . '/echo', event_types => '{test.echo}', retry_delays => '{}',
+	headers => '{"authorization": "Bearer t0ken-t0ken", "x-key": "dXNlcjpw/c3M=", "x-short": "end"}');
+$bmw->emit('test.echo');
+$bmw->wait_for_sql('it fails', "SELECT count(*) = 1 FROM bm_webhook.failed_attempt WHERE endpoint_id = $echoing");
+is($bmw->sql("SELECT regexp_replace(response, '[*]+', '*', 'g') FROM bm_webhook.failed_attempt WHERE endpoint_id = $echoing"),
+	qq(authorization: *\n{"x-key":"*"}\nno such token: *\nSECRET=whsec_*\nend), 'what is given back is overwritten');
 
 $bmw->finish;

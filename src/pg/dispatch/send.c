@@ -51,7 +51,7 @@ static bool is_unwanted(const void *tag, void *context);
 static void take_results(BmwSender *sender);
 static void take_answer(BmwSender *sender, const BmwHttpResult *result);
 static void take_result(BmwSender *sender, const BmwHttpResult *result);
-static void add_texts(BmwRecord *record, const BmwHttpResult *result);
+static void add_texts(BmwSender *sender, BmwRecord *record, const BmwHttpResult *result);
 static char *copy_text(const char *bytes, size_t len);
 static bool is_text(const char *bytes, size_t len);
 
@@ -349,17 +349,18 @@ take_result(BmwSender *sender, const BmwHttpResult *result)
 	bmw_suspects_ended(sender->suspects, &key);
 	sender->sent++;
 	if (record->is_failed_attempt)
-		add_texts(record, result);
+		add_texts(sender, record, result);
 }
 
 static void
-add_texts(BmwRecord *record, const BmwHttpResult *result)
+add_texts(BmwSender *sender, BmwRecord *record, const BmwHttpResult *result)
 {
 	char text[64];
 
 	snprintf(text, sizeof(text), "HTTP status %d", result->http_status);
 	record->error = result->error[0] != '\0' ? copy_text(result->error, strlen(result->error))
 											 : copy_text(text, strlen(text));
+	bmw_http_mask(sender->http);
 	if (result->transport != BMW_TRANSPORT_BLOCKED)
 		record->response = copy_text(result->response, result->response_len);
 }
