@@ -2103,6 +2103,33 @@ CREATE INDEX endpoint_deleted_at_idx ON bm_webhook.endpoint (deleted_at) WHERE d
 COMMENT ON COLUMN bm_webhook.application.deleted_at IS
 	'when delete_application() was called, or the last event that names it came after; it stays for its log, so that '
 	'nobody else gets its name';
+CREATE OR REPLACE FUNCTION bm_webhook.delete_application(application text) RETURNS void
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF application IS NULL THEN
+		PERFORM bm_webhook_internal.refuse('"application" must not be null',
+			'Name an application.', '22004');
+	END IF;
+	PERFORM FROM bm_webhook.application a WHERE a.name = delete_application.application
+		AND a.deleted_at IS NULL FOR UPDATE;
+	IF NOT FOUND THEN
+		PERFORM bm_webhook_internal.refuse(format('application "%s" does not exist', application),
+			'Applications are the rows of bm_webhook.application.', '42704');
+	END IF;
+	PERFORM bm_webhook.delete_endpoint(p.id) FROM bm_webhook.endpoint p
+		WHERE p.application = delete_application.application AND p.deleted_at IS NULL;
+	IF EXISTS (SELECT FROM bm_webhook.endpoint p WHERE p.application = delete_application.application)
+		OR (SELECT count(*) > 10000 OR coalesce(bool_or(e.application = delete_application.application), false)
+			FROM (SELECT x.application FROM bm_webhook.event x LIMIT 10001) e)
+		OR EXISTS (SELECT FROM pg_locks l WHERE l.relation = 'bm_webhook.event'::regclass AND l.mode = 'RowExclusiveLock'
+			AND l.pid IS DISTINCT FROM pg_backend_pid()) -- an event of it may not be committed yet
+	THEN
+		UPDATE bm_webhook.application a SET deleted_at = clock_timestamp() WHERE a.name = delete_application.application;
+	ELSE
+		DELETE FROM bm_webhook.application a WHERE a.name = delete_application.application;
+	END IF;
+END
+$$;
 -- What was deleted goes with the last of its log. A transaction that did not see yet that it was deleted may have
 -- captured later than that, and a dispatcher may have canceled later: so there is a day between. Events that name an
 -- application may still come when it was deleted: then it is as if it had been deleted with the last of them. The log

@@ -213,6 +213,8 @@ BEGIN
 	IF EXISTS (SELECT FROM bm_webhook.endpoint p WHERE p.application = delete_application.application)
 		OR (SELECT count(*) > 10000 OR coalesce(bool_or(e.application = delete_application.application), false)
 			FROM (SELECT x.application FROM bm_webhook.event x LIMIT 10001) e)
+		OR EXISTS (SELECT FROM pg_locks l WHERE l.relation = 'bm_webhook.event'::regclass AND l.mode = 'RowExclusiveLock'
+			AND l.pid IS DISTINCT FROM pg_backend_pid()) -- an event of it may not be committed yet
 	THEN
 		UPDATE bm_webhook.application a SET deleted_at = clock_timestamp() WHERE a.name = delete_application.application;
 	ELSE

@@ -70,6 +70,15 @@ $late->query('SELECT 1');
 $late->quit;
 is($bmw->sql(q{SELECT count(*) FROM bm_webhook.endpoint WHERE application = 'opening' AND deleted_at IS NULL}), 0, 'and deletes the endpoint, too');
 
+# One that is deleted while an event of it is not committed yet: nobody else gets its name, and with that the event.
+$bmw->sql(q{INSERT INTO bm_webhook.application (name) VALUES ('busy'), ('idle')});
+$session->query_safe(q{BEGIN; SELECT bm_webhook.emit('order.paid', '{}', 'busy')});
+$bmw->sql(q{SELECT bm_webhook.delete_application('busy')});
+$session->query_safe('COMMIT');
+is($bmw->sqlstate(q{INSERT INTO bm_webhook.application (name) VALUES ('busy')}), '23505', 'what is being captured keeps the name as well');
+$bmw->sql(q{SELECT bm_webhook.delete_application('idle')});
+is($bmw->sql(q{SELECT count(*) FROM bm_webhook.application WHERE name = 'idle'}), 0, 'one that nobody has used is gone');
+
 # Who may name the tables can stop nobody by a command that would be refused.
 $bmw->sql('CREATE SCHEMA of_shop AUTHORIZATION shop');
 $bmw->sql('CREATE TABLE of_shop.mine (id uuid, endpoint_id bigint, name text); ALTER TABLE of_shop.mine OWNER TO shop;
