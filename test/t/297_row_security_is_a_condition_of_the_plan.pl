@@ -32,6 +32,16 @@ like(explain_as('shop', $query{event}), qr/Index Cond: \(message_id = 'm'::text\
 like(explain_as('shop', $query{delivery}), qr/Index Cond: \(endpoint_id = ANY \('\{$endpoint\}'::bigint\[\]\)\)/, 'and deliveries of his endpoints');
 unlike(explain_as('shop', $query{$_}), qr/InitPlan|SubPlan/, "$_: nothing is asked for each row") for sort keys %query;
 
+# A session without row security, as that of a restore: what the functions read as the owner of the log is not the session's.
+$bmw->sql(q{UPDATE bm_webhook.application SET max_emit_rate = 1000; CREATE ROLE writer; SELECT bm_webhook.grant_writer('writer')});
+my $off = 'SET row_security = off;';
+is($bmw->sqlstate("$off SET ROLE shop; SELECT id FROM bm_webhook.endpoint"), '42501', 'PostgreSQL refuses what a policy would leave out');
+is($bmw->sqlstate("$off $_"), '', $_) for q{SELECT bm_webhook.emit('order.paid', '{}', 'shop')}, q{SET ROLE writer; SELECT bm_webhook.emit('order.paid', '{}', 'shop')},
+  "SET ROLE shop; SELECT bm_webhook.ping($endpoint)", "SET ROLE shop; SELECT bm_webhook.rotate_secret($endpoint)", "SET ROLE shop; SELECT bm_webhook.pause($endpoint), bm_webhook.resume($endpoint)";
+is($bmw->sql("$off SET ROLE writer; SELECT bm_webhook.emit('order.paid', '{}', 'shop') \\gset\nSHOW row_security"), 'off', 'it stays off');
+is($bmw->sqlstate("$off SET ROLE shop; SELECT bm_webhook.ping(0)"), '42704', 'others');
+$bmw->sql('DELETE FROM bm_webhook.event');
+
 # What a function of the owner is shown, is his: conditions of users come after those of policies.
 $bmw->sql(q{CREATE TABLE seen (application text); GRANT INSERT ON seen TO shop;
 	CREATE FUNCTION peek(a text) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$BEGIN INSERT INTO seen VALUES (a); RETURN true; END$$});

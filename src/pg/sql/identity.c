@@ -6,6 +6,8 @@
 #include "pg/sql/identity.h"
 
 #include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/rls.h"
 
 BmwIdentity
 bmw_identity_become(Oid role)
@@ -14,11 +16,20 @@ bmw_identity_become(Oid role)
 
 	GetUserIdAndSecContext(&before.user, &before.context);
 	SetUserIdAndSecContext(role, before.context | SECURITY_LOCAL_USERID_CHANGE);
+	before.settings = 0;
+	if (!row_security)
+	{
+		before.settings = NewGUCNestLevel();
+		(void) set_config_option("row_security", "on", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+								 true, 0, false);
+	}
 	return before;
 }
 
 void
 bmw_identity_return(BmwIdentity before)
 {
+	if (before.settings != 0)
+		AtEOXact_GUC(true, before.settings);
 	SetUserIdAndSecContext(before.user, before.context);
 }

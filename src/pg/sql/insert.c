@@ -20,6 +20,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "core/name.h"
+#include "pg/sql/identity.h"
 #include "pg/sql/interval.h"
 #include "pg/sql/statement.h"
 #include "pg/server/notify.h"
@@ -53,15 +54,7 @@ static BmwStatement select_endpoint = {
 	2,
 	{INT8OID, OIDOID}};
 
-/* Who we were before we became the owner of the table. */
-typedef struct Identity
-{
-	Oid user;
-	int context;
-} Identity;
-
 static bool may_use_endpoint(Oid user);
-static Identity become_owner(void);
 static void forget_owner(Datum arg, Oid relid);
 static void stamp(BmwNewEvent *events, int length, TimestampTz now);
 static void draw_random(uint8 *out, size_t len);
@@ -80,7 +73,7 @@ bmw_event_store_insert(BmwNewEvent *events, int length)
 		return;
 	PreventCommandDuringRecovery("INSERT");
 
-	Identity before = become_owner();
+	BmwIdentity before = bmw_identity_become(bmw_event_store_owner());
 	TimestampTz now = GetCurrentTimestamp();
 
 	stamp(events, length, now);
@@ -91,19 +84,19 @@ bmw_event_store_insert(BmwNewEvent *events, int length)
 		for (int done = 0; done < length; done += BATCH_LENGTH)
 			insert_batch(events + done, Min(BATCH_LENGTH, length - done), now);
 	SPI_finish();
-	SetUserIdAndSecContext(before.user, before.context);
+	bmw_identity_return(before);
 	bmw_notify_event();
 }
 
 bool
 bmw_event_store_insert_once(BmwNewEvent *event, const BmwIdempotencyKey *key, bool *says_the_same)
 {
-	Identity before;
+	BmwIdentity before;
 	TimestampTz now;
 	bool is_new;
 
 	PreventCommandDuringRecovery("INSERT");
-	before = become_owner();
+	before = bmw_identity_become(bmw_event_store_owner());
 	/* first: an id is never older than what the dispatchers know of running transactions */
 	(void) GetTopFullTransactionId();
 	now = GetCurrentTimestamp();
@@ -113,7 +106,7 @@ bmw_event_store_insert_once(BmwNewEvent *event, const BmwIdempotencyKey *key, bo
 	if (is_new)
 		insert_single(event, now);
 	SPI_finish();
-	SetUserIdAndSecContext(before.user, before.context);
+	bmw_identity_return(before);
 	if (is_new)
 		bmw_notify_event();
 	return is_new;
@@ -122,7 +115,7 @@ bmw_event_store_insert_once(BmwNewEvent *event, const BmwIdempotencyKey *key, bo
 bool
 bmw_event_store_has_endpoint(int64 endpoint_id, bool *is_enabled)
 {
-	Identity before = become_owner();
+	BmwIdentity before = bmw_identity_become(bmw_event_store_owner());
 	Datum values[2] = {Int64GetDatum(endpoint_id), ObjectIdGetDatum(before.user)};
 
 	SPI_connect();
@@ -133,7 +126,7 @@ bmw_event_store_has_endpoint(int64 endpoint_id, bool *is_enabled)
 													  2, &is_null));
 
 	SPI_finish();
-	SetUserIdAndSecContext(before.user, before.context);
+	bmw_identity_return(before);
 	return found;
 }
 
@@ -144,16 +137,6 @@ may_use_endpoint(Oid user)
 	BmwSqlRow row = {SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 
 	return superuser_arg(user) || user == bmw_event_store_owner() || bmw_sql_bool(&row, 1);
-}
-
-static Identity
-become_owner(void)
-{
-	Identity before;
-
-	GetUserIdAndSecContext(&before.user, &before.context);
-	SetUserIdAndSecContext(bmw_event_store_owner(), before.context | SECURITY_LOCAL_USERID_CHANGE);
-	return before;
 }
 
 /* Looked up once; forgotten when the table changes, is dropped or changes hands. */
