@@ -2100,6 +2100,13 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.close_partition(text) IS
 	'lets autovacuum freeze a partition whose time is over';
 CREATE INDEX endpoint_deleted_at_idx ON bm_webhook.endpoint (deleted_at) WHERE deleted_at IS NOT NULL;
+-- The estimates of EXPLAIN come from statistics of all rows, and tell an owner what is in those of others.
+ALTER TABLE bm_webhook.endpoint ALTER COLUMN url SET STATISTICS 0, ALTER COLUMN description SET STATISTICS 0,
+	ALTER COLUMN headers SET STATISTICS 0, ALTER COLUMN metadata SET STATISTICS 0,
+	ALTER COLUMN event_types SET STATISTICS 0, ALTER COLUMN ca_certificates SET STATISTICS 0;
+DELETE FROM pg_statistic s USING pg_attribute a WHERE s.starelid = 'bm_webhook.endpoint'::regclass
+	AND a.attrelid = s.starelid AND a.attnum = s.staattnum AND a.attname IN ('url', 'description', 'headers', 'metadata',
+		'event_types', 'ca_certificates');
 COMMENT ON COLUMN bm_webhook.application.deleted_at IS
 	'when delete_application() was called, or the last event that names it came after; it stays for its log, so that '
 	'nobody else gets its name';

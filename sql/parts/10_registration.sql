@@ -86,6 +86,10 @@ COMMENT ON COLUMN bm_webhook.endpoint.ca_certificates IS
 COMMENT ON COLUMN bm_webhook.endpoint.use_proxy IS
 	'through bm_webhook.proxy, if there is one (NULL: likewise); only an administrator can change it';
 ALTER TABLE bm_webhook.endpoint ALTER COLUMN credentials SET STATISTICS 0;
+-- The estimates of EXPLAIN come from statistics of all rows, and tell an owner what is in those of others.
+ALTER TABLE bm_webhook.endpoint ALTER COLUMN url SET STATISTICS 0, ALTER COLUMN description SET STATISTICS 0,
+	ALTER COLUMN headers SET STATISTICS 0, ALTER COLUMN metadata SET STATISTICS 0,
+	ALTER COLUMN event_types SET STATISTICS 0, ALTER COLUMN ca_certificates SET STATISTICS 0;
 COMMENT ON COLUMN bm_webhook.endpoint.credentials IS
 	'the values of headers, encrypted; NULL: headers has them';
 COMMENT ON COLUMN bm_webhook.endpoint.credentials_key_id IS

@@ -32,6 +32,14 @@ like(explain_as('shop', $query{event}), qr/Index Cond: \(message_id = 'm'::text\
 like(explain_as('shop', $query{delivery}), qr/Index Cond: \(endpoint_id = ANY \('\{$endpoint\}'::bigint\[\]\)\)/, 'and deliveries of his endpoints');
 unlike(explain_as('shop', $query{$_}), qr/InitPlan|SubPlan/, "$_: nothing is asked for each row") for sort keys %query;
 
+# What EXPLAIN estimates of a condition of the owner's tells nothing of the URLs of others, which may have credentials.
+$bmw->sql(q{INSERT INTO bm_webhook.endpoint (url, application, enabled) SELECT format('https://%s%s.example.com/?key=%2$s', a, g), a, false
+	FROM unnest('{shop,bank}'::text[]) a, generate_series(1, 300) g; ANALYZE bm_webhook.endpoint});
+my ($some, $none) = map { explain_rows("SELECT id FROM bm_webhook.endpoint WHERE url < '$_'") } 'https://bank5', 'https://aaa';
+is($some, $none, 'as many rows are expected whatever it is compared with');
+sub explain_rows { my ($query) = @_; $bmw->sql("SET ROLE shop; EXPLAIN $query") =~ /rows=(\d+)/ or die; return $1 }
+$bmw->sql(q{DELETE FROM bm_webhook.endpoint WHERE url LIKE '%key=%'});
+
 # A session without row security, as that of a restore: what the functions read as the owner of the log is not the session's.
 $bmw->sql(q{UPDATE bm_webhook.application SET max_emit_rate = 1000; CREATE ROLE writer; SELECT bm_webhook.grant_writer('writer')});
 my $off = 'SET row_security = off;';
