@@ -29,7 +29,8 @@ COMMENT ON FUNCTION bm_webhook_internal.library_version() IS 'the version of the
 -- All that is needed, at once and in the strongest mode: so nobody who uses them can deadlock with the update. And what
 -- is written afterwards finds the tables in which dispatchers are told of it.
 LOCK TABLE bm_webhook.application, bm_webhook.endpoint, bm_webhook.endpoint_state, bm_webhook.endpoint_secret,
-	bm_webhook.event, bm_webhook.delivery, bm_webhook.failed_attempt, bm_webhook.redelivery, bm_webhook.set_aside
+	bm_webhook.event, bm_webhook.delivery, bm_webhook.failed_attempt, bm_webhook.redelivery, bm_webhook.set_aside,
+	bm_webhook.operation, bm_webhook_internal.pending_count, bm_webhook_internal.pending_change
 	IN ACCESS EXCLUSIVE MODE;
 
 -- What there is has no limit that it did not have.
@@ -62,6 +63,67 @@ COMMENT ON TABLE bm_webhook_internal.full_application IS
 ALTER TABLE bm_webhook_internal.full_application OWNER TO bm_webhook;
 REVOKE ALL ON bm_webhook_internal.full_application FROM PUBLIC;
 
+-- What is whose: constants of a plan, and not of a row. src/pg/sql/sight.c says when they are made anew. Of who owns
+-- many, each row is looked up: a list of thousands costs more to plan with than a query costs.
+COMMENT ON FUNCTION bm_webhook_internal.own_applications(boolean) IS
+	'the applications that the current user owns, if he owns few; living: without those that were deleted';
+COMMENT ON FUNCTION bm_webhook_internal.own_endpoints() IS
+	'the endpoints of the applications that the current user owns, if he owns few, with those that were deleted';
+CREATE FUNCTION bm_webhook_internal.owner_of_many() RETURNS oid
+	LANGUAGE c IMMUTABLE LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_owner_of_many';
+COMMENT ON FUNCTION bm_webhook_internal.owner_of_many() IS
+	'the current user, if he owns more than a hundred applications or endpoints; NULL: he does not';
+CREATE FUNCTION bm_webhook_internal.is_application_of(role oid, application text, living boolean) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'bm_webhook_is_application_of';
+COMMENT ON FUNCTION bm_webhook_internal.is_application_of(oid, text, boolean) IS 'does this role own the application?';
+CREATE FUNCTION bm_webhook_internal.is_endpoint_of(role oid, endpoint bigint) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'bm_webhook_is_endpoint_of';
+COMMENT ON FUNCTION bm_webhook_internal.is_endpoint_of(oid, bigint) IS
+	'does this role own the application of the endpoint?';
+-- They become part of the query.
+CREATE FUNCTION bm_webhook_internal.owns_application(application text, living boolean) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL RESTRICTED
+	RETURN application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(living))
+		OR bm_webhook_internal.is_application_of(bm_webhook_internal.owner_of_many(), application, living);
+COMMENT ON FUNCTION bm_webhook_internal.owns_application(text, boolean) IS
+	'does the current user own this application? living: and was it not deleted?';
+CREATE FUNCTION bm_webhook_internal.owns_endpoint(endpoint bigint) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL RESTRICTED
+	RETURN endpoint OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints())
+		OR bm_webhook_internal.is_endpoint_of(bm_webhook_internal.owner_of_many(), endpoint);
+COMMENT ON FUNCTION bm_webhook_internal.owns_endpoint(bigint) IS
+	'does the current user own the application of this endpoint?';
+
+ALTER POLICY member ON bm_webhook.endpoint
+	USING (bm_webhook_internal.owns_application(application, false))
+	WITH CHECK (bm_webhook_internal.owns_application(application, true));
+ALTER POLICY member ON bm_webhook.endpoint_state USING (EXISTS (
+	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) endpoint_state.endpoint_id
+		AND bm_webhook_internal.owns_application(e.application, false)));
+ALTER POLICY member ON bm_webhook.endpoint_secret USING (EXISTS (
+	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) endpoint_secret.endpoint_id
+		AND bm_webhook_internal.owns_application(e.application, false)));
+ALTER POLICY member ON bm_webhook.event USING (bm_webhook_internal.sees_all('bm_webhook.event')
+	OR bm_webhook_internal.owns_application(application, false)
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
+ALTER POLICY member ON bm_webhook.delivery USING (bm_webhook_internal.sees_all('bm_webhook.delivery')
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
+ALTER POLICY member ON bm_webhook.failed_attempt USING (bm_webhook_internal.sees_all('bm_webhook.failed_attempt')
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
+ALTER POLICY member ON bm_webhook.redelivery USING (bm_webhook_internal.sees_all('bm_webhook.redelivery')
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
+ALTER POLICY member ON bm_webhook.set_aside USING (bm_webhook_internal.sees_all('bm_webhook.set_aside')
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
+ALTER POLICY member ON bm_webhook.operation USING (
+	bm_webhook_internal.owns_application(application, false)
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
+ALTER POLICY reader ON bm_webhook_internal.pending_count USING (
+	bm_webhook_internal.sees_all('bm_webhook.delivery')
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
+ALTER POLICY reader ON bm_webhook_internal.pending_change USING (
+	bm_webhook_internal.sees_all('bm_webhook.delivery')
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
+
 COMMENT ON FUNCTION bm_webhook.emit(text, jsonb, text, text, text, timestamptz, bigint, text, timestamptz) IS
 	'makes an event of this transaction and returns its id; data is an object; endpoint: for this one alone; '
 	'idempotency_key: if an event of the application was emitted under it within bm_webhook.idempotency_window, there '
@@ -86,6 +148,9 @@ COMMENT ON FUNCTION bm_webhook.message_clicked(jsonb, text, text, text, text, te
 	'makes an event message.clicked, and returns its id. message_id: the message that has the button. sender: who '
 	'clicked. button: {"id": ..., "text": ...}. idempotency_key, expires_at: as for '
 	'emit(). Errors: 22023, 23502, 53400, 54000';
+
+-- What is in a view and not asked for is left out, unless it is volatile.
+ALTER FUNCTION bm_webhook_internal.dispatchers() STABLE;
 
 -- A function whose columns are others has to be dropped, and meanwhile the view, which keeps what was granted on it, is empty.
 CREATE OR REPLACE VIEW bm_webhook.endpoint_pace WITH (security_invoker = true) AS
@@ -445,12 +510,16 @@ DECLARE
 	hour timestamptz = clock_timestamp() - interval '1 hour';
 BEGIN
 	RETURN (WITH h AS MATERIALIZED (
-		SELECT x.endpoint_id, x.application, x.url, x.state, x.since, x.reason, x.pending, x.lag_seconds, x.advice
-		FROM bm_webhook.endpoint_health x
-	), attention AS (
-		SELECT array_position('{disabled,failing,unverified,full,behind,paused,held,slowed}', h.state) AS rank, h.state,
-			h.endpoint_id AS endpoint, h.application, h.url, h.reason, h.advice, h.pending AS waiting, h.since
+		SELECT x.endpoint_id, x.state, x.since, x.pending, x.lag_seconds FROM bm_webhook.endpoint_health x
+	), worst AS MATERIALIZED (
+		SELECT array_position('{disabled,failing,unverified,full,behind,paused,held,slowed}', h.state) AS rank,
+			h.endpoint_id, h.state, h.pending, h.since
 		FROM h WHERE h.state <> 'healthy' ORDER BY 1, h.since LIMIT 20
+	), attention AS (
+		SELECT w.rank, w.state, w.endpoint_id AS endpoint, x.application, x.url, x.reason, x.advice, w.pending AS waiting,
+			w.since
+		FROM worst w JOIN bm_webhook.endpoint_health x ON x.endpoint_id = w.endpoint_id
+		WHERE x.endpoint_id = ANY (ARRAY(SELECT y.endpoint_id FROM worst y))
 	), not_taken AS (SELECT sum(n.events) AS events, min(n.oldest) AS oldest FROM bm_webhook_internal.not_taken() n)
 	SELECT jsonb_build_object(
 		'now', clock_timestamp(), 'endpoints', count(*), 'unhealthy', count(*) FILTER (WHERE h.state <> 'healthy'),
@@ -626,14 +695,18 @@ COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_floor(jsonb, uuid, uu
 -- Few that wait or have failed are looked up among events; of many rows of the log, their events are read once.
 CREATE OR REPLACE FUNCTION bm_webhook_internal.console_deliveries_sql(a jsonb, first uuid, last uuid) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT format('SELECT d.* FROM bm_webhook.delivery d WHERE d.event_id >= %L AND d.event_id <= %L%s%s '
+	SELECT format('SELECT * FROM (SELECT d.* FROM bm_webhook.delivery d '
+		'WHERE d.event_id >= %1$L AND d.event_id <= %2$L%3$s%4$s) d%5$s '
 		'ORDER BY d.event_id DESC, d.endpoint_id DESC LIMIT 51', first, last,
-		bm_webhook_internal.console_deliveries_condition(a), CASE WHEN e.condition = '' THEN ''
-			WHEN a ->> 'status' IN ('failed', 'pending')
-				THEN format(' AND EXISTS (SELECT FROM bm_webhook.event e WHERE e.id = d.event_id%s)', e.condition)
-			ELSE format(' AND d.event_id IN (SELECT e.id FROM bm_webhook.event e WHERE e.id >= %L AND e.id <= %L%s OFFSET 0)',
+		bm_webhook_internal.console_deliveries_condition(a),
+		CASE WHEN f.is_few THEN ' OFFSET 0' WHEN e.condition <> ''
+			THEN format(' AND d.event_id IN (SELECT e.id FROM bm_webhook.event e WHERE e.id >= %L AND e.id <= %L%s OFFSET 0)',
+				first, last, e.condition) END,
+		CASE WHEN f.is_few AND e.condition <> ''
+			THEN format(' WHERE EXISTS (SELECT FROM bm_webhook.event e WHERE e.id = d.event_id AND e.id >= %L AND e.id <= %L%s)',
 				first, last, e.condition) END)
-	FROM (SELECT bm_webhook_internal.console_events_condition(a) AS condition) e
+	FROM (SELECT bm_webhook_internal.console_events_condition(a) AS condition) e,
+		(SELECT coalesce(a ->> 'status' IN ('failed', 'pending'), false) AS is_few) f
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_sql(jsonb, uuid, uuid) IS
 	'the query for the 51 newest deliveries that are asked about, of events in a range';
@@ -651,7 +724,8 @@ DECLARE
 	is_full boolean;
 	most integer;
 BEGIN
-	FOREACH most IN ARRAY '{1000,20000}'::integer[] LOOP
+	FOREACH most IN ARRAY ARRAY[1000, CASE WHEN a ->> 'status' IN ('failed', 'pending')
+		AND coalesce(a ->> 'type', a ->> 'application') IS NOT NULL THEN 5000 ELSE 20000 END] LOOP
 		floor = bm_webhook_internal.console_deliveries_floor(a, first, last, most);
 		EXECUTE format($query$
 			SELECT coalesce(jsonb_agg(jsonb_build_object(
@@ -663,8 +737,9 @@ BEGIN
 					'is_ordered', d.next_attempt_at = 'infinity',
 					'ms', round(extract(epoch FROM d.duration) * 1000)) ORDER BY d.event_id DESC, d.endpoint_id DESC), '[]')
 			FROM (%s) d LEFT JOIN bm_webhook.endpoint p ON p.id = d.endpoint_id
-				LEFT JOIN LATERAL (SELECT * FROM bm_webhook.event v WHERE v.id = d.event_id OFFSET 0) e ON true
-			$query$, bm_webhook_internal.console_deliveries_sql(a, floor, last)) INTO lines;
+				LEFT JOIN LATERAL (SELECT * FROM bm_webhook.event v
+					WHERE v.id = d.event_id AND v.id >= %L AND v.id <= %L OFFSET 0) e ON true
+			$query$, bm_webhook_internal.console_deliveries_sql(a, floor, last), floor, last) INTO lines;
 		is_full = jsonb_array_length(lines) > 50;
 		EXIT WHEN is_full OR floor <= first;
 	END LOOP;
@@ -1452,7 +1527,7 @@ ALTER TABLE bm_webhook_internal.dispatcher_total OWNER TO bm_webhook;
 
 ALTER TABLE bm_webhook.endpoint_minute ENABLE ROW LEVEL SECURITY;
 CREATE POLICY member ON bm_webhook.endpoint_minute USING (bm_webhook_internal.sees_all('bm_webhook.endpoint_minute')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
 
 CREATE FUNCTION bm_webhook_internal.add_histograms(a integer[], b integer[]) RETURNS integer[]
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -1480,31 +1555,53 @@ CREATE FUNCTION bm_webhook_internal.sees_statistics() RETURNS boolean
 	RETURN bm_webhook_internal.sees_all('bm_webhook.operation') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON FUNCTION bm_webhook_internal.sees_statistics() IS 'does the current user see those of all endpoints?';
 
--- With the rights of their owner, so that pg_monitor needs no right to what was sent.
-CREATE OR REPLACE VIEW bm_webhook.stat_endpoint WITH (security_barrier = true) AS
-	SELECT p.id AS endpoint_id, p.application, t.since, coalesce(t.delivered + t.failed_attempts, 0) AS attempts,
-		coalesce(t.delivered, 0) AS delivered, coalesce(t.failed_attempts, 0) AS failed_attempts,
-		coalesce((SELECT pg_catalog.jsonb_object_agg(f.error_class, f.attempts) FROM bm_webhook_internal.endpoint_failure f
-			WHERE f.endpoint_id = p.id), '{}') AS failures,
-		coalesce(t.retries, 0) AS retries, coalesce(t.given_up, 0) AS given_up, coalesce(t.canceled, 0) AS canceled,
-		t.last_success_at, t.last_failure_at, s.failing_since, a.in_flight, a.allowed_in_flight,
-		a.held_until,
-		coalesce(q.pending, 0)::bigint AS pending,
-		coalesce(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - bm_webhook.uuid_time(w.event_id)), 0)
-			AS lag_seconds,
-		f.since AS application_full_since
+-- With the rights of their owner, so that pg_monitor needs no right to what was sent. What is read for each endpoint,
+-- and the first cause that is true of it, found out once; nothing volatile, as that would be computed unasked.
+CREATE VIEW bm_webhook_internal.endpoint_now WITH (security_barrier = true) AS
+	SELECT p.id AS endpoint_id, p.application, p.url, p.paused_at, s.failing_since, s.disabled_at, s.disabled_reason,
+		s.unverified_since, s.verification_error, f.since AS application_full_since,
+		t.since, t.delivered, t.failed_attempts, t.retries, t.given_up, t.canceled, t.last_success_at, t.last_failure_at,
+		a.in_flight, a.allowed_in_flight, a.held_until, a.reason AS pace, a.as_of, coalesce(q.pending, 0)::bigint AS pending,
+		w.oldest,
+		CASE WHEN NOT p.enabled THEN 'disabled' WHEN (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
+				JOIN pg_catalog.pg_database b ON b.oid = d.database
+				WHERE b.datname = pg_catalog.current_database() AND d.state = 'not adopted' LIMIT 1) IS NOT NULL THEN 'not adopted'
+			WHEN (SELECT e.everything FROM bm_webhook.paused e WHERE e.everything) THEN 'by all'
+			WHEN p.application IN (SELECT y.name FROM bm_webhook.application y WHERE y.paused_at IS NOT NULL)
+				THEN 'by application'
+			WHEN p.paused_at IS NOT NULL THEN 'by endpoint'
+			WHEN s.unverified_since IS NOT NULL AND bm_webhook_internal.verifies() THEN 'unverified'
+			WHEN s.failing_since IS NOT NULL OR t.last_failure_at > coalesce(t.last_success_at, '-infinity') THEN 'failing'
+			WHEN f.since IS NOT NULL THEN 'full'
+			WHEN a.held_until > pg_catalog.statement_timestamp() THEN 'held' WHEN a.reason IS NOT NULL THEN 'slowed'
+			WHEN w.oldest < pg_catalog.statement_timestamp() - interval '5 min' THEN 'behind' ELSE 'healthy' END AS cause
 	FROM bm_webhook.endpoint p
 	LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
 	LEFT JOIN bm_webhook_internal.endpoint_total t ON t.endpoint_id = p.id
 	LEFT JOIN bm_webhook_internal.endpoint_paces() a ON a.endpoint_id = p.id
-	LEFT JOIN bm_webhook_internal.first_pending() w ON w.endpoint_id = p.id
+	LEFT JOIN (SELECT o.endpoint_id, bm_webhook.uuid_time(o.event_id) AS oldest
+		FROM bm_webhook_internal.first_pending() o) w ON w.endpoint_id = p.id
 	LEFT JOIN bm_webhook_internal.full_application f ON f.application = p.application
-	LEFT JOIN (SELECT c.endpoint_id, pg_catalog.sum(c.pending) AS pending FROM (SELECT x.endpoint_id, x.pending
-			FROM bm_webhook_internal.pending_count x
-			UNION ALL SELECT x.endpoint_id, x.pending FROM bm_webhook_internal.pending_change x) c
+	LEFT JOIN (SELECT c.endpoint_id, pg_catalog.sum(c.pending) AS pending FROM (SELECT y.endpoint_id, y.pending
+			FROM bm_webhook_internal.pending_count y
+			UNION ALL SELECT y.endpoint_id, y.pending FROM bm_webhook_internal.pending_change y) c
 		GROUP BY c.endpoint_id) q ON q.endpoint_id = p.id
 	WHERE p.deleted_at IS NULL AND ((SELECT bm_webhook_internal.sees_statistics())
-		OR p.id = ANY (bm_webhook_internal.own_endpoints()));
+		OR bm_webhook_internal.owns_endpoint(p.id));
+COMMENT ON VIEW bm_webhook_internal.endpoint_now IS
+	'what stat_endpoint and endpoint_health say of each endpoint; cause: why it is not healthy';
+REVOKE ALL ON bm_webhook_internal.endpoint_now FROM PUBLIC;
+
+CREATE OR REPLACE VIEW bm_webhook.stat_endpoint WITH (security_barrier = true) AS
+	SELECT p.endpoint_id, p.application, p.since, coalesce(p.delivered + p.failed_attempts, 0) AS attempts,
+		coalesce(p.delivered, 0) AS delivered, coalesce(p.failed_attempts, 0) AS failed_attempts,
+		coalesce((SELECT pg_catalog.jsonb_object_agg(f.error_class, f.attempts) FROM bm_webhook_internal.endpoint_failure f
+			WHERE f.endpoint_id = p.endpoint_id), '{}') AS failures,
+		coalesce(p.retries, 0) AS retries, coalesce(p.given_up, 0) AS given_up, coalesce(p.canceled, 0) AS canceled,
+		p.last_success_at, p.last_failure_at, p.failing_since, p.in_flight, p.allowed_in_flight, p.held_until, p.pending,
+		coalesce(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - p.oldest), 0) AS lag_seconds,
+		p.application_full_since
+	FROM bm_webhook_internal.endpoint_now p;
 COMMENT ON VIEW bm_webhook.stat_endpoint IS
 	'what has become of attempts and deliveries of each endpoint since stat_reset(), up to the last minute that ended; '
 	'and what waits for it now';
@@ -1586,22 +1683,23 @@ $$;
 COMMENT ON FUNCTION bm_webhook.stat_reset(bigint) IS
 	'begins the counters of stat_endpoint anew, of one endpoint or of all and of stat_dispatcher; endpoint_minute stays';
 
--- The first that is true counts.
+-- Words are made for what is asked for alone: most endpoints are healthy.
 CREATE OR REPLACE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
 	SELECT x.endpoint_id, x.application,
 		CASE WHEN bm_webhook_internal.sees_all('bm_webhook.operation')
-			OR x.endpoint_id = ANY (bm_webhook_internal.own_endpoints()) THEN pg_catalog.split_part(x.url, '?', 1)
+			OR bm_webhook_internal.owns_endpoint(x.endpoint_id) THEN pg_catalog.split_part(x.url, '?', 1)
 			ELSE pg_catalog.substring(x.url, '^[a-z]+://[^/?]+') END AS url,
 		CASE WHEN x.cause IN ('not adopted', 'by all', 'by application', 'by endpoint') THEN 'paused'
 			ELSE x.cause END AS state,
 		CASE x.cause WHEN 'disabled' THEN x.disabled_at
 			WHEN 'by all' THEN (SELECT e.paused_at FROM bm_webhook.paused e WHERE e.everything)
-			WHEN 'by application' THEN x.application_paused_at WHEN 'by endpoint' THEN x.paused_at
+			WHEN 'by application' THEN (SELECT a.paused_at FROM bm_webhook.application a WHERE a.name = x.application)
+			WHEN 'by endpoint' THEN x.paused_at
 			WHEN 'unverified' THEN x.unverified_since
 			WHEN 'failing' THEN coalesce(x.failing_since, x.last_failure_at) WHEN 'full' THEN x.application_full_since
 			WHEN 'held' THEN x.as_of
 			WHEN 'slowed' THEN x.as_of
-			WHEN 'behind' THEN pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => x.lag_seconds) END AS since,
+			WHEN 'behind' THEN x.oldest END AS since,
 		CASE x.cause WHEN 'disabled' THEN coalesce(x.disabled_reason, 'somebody has set enabled to false')
 			WHEN 'not adopted' THEN (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
 				JOIN pg_catalog.pg_database b ON b.oid = d.database
@@ -1616,7 +1714,7 @@ CREATE OR REPLACE VIEW bm_webhook.endpoint_health WITH (security_barrier = true)
 			WHEN 'full' THEN 'as much waits as max_waiting of the application allows'
 			WHEN 'held' THEN coalesce(x.pace, 'the receiver asks to wait') WHEN 'slowed' THEN x.pace
 			WHEN 'behind' THEN 'what waits is older than five minutes' END AS reason,
-		x.pending, x.lag_seconds,
+		x.pending, coalesce(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - x.oldest), 0) AS lag_seconds,
 		CASE x.cause
 			WHEN 'disabled' THEN 'When the receiver is well, set enabled to true, and call recover() for what was missed.'
 			WHEN 'not adopted' THEN 'Call adopt(), if it is to send.'
@@ -1630,26 +1728,7 @@ CREATE OR REPLACE VIEW bm_webhook.endpoint_health WITH (security_barrier = true)
 			WHEN 'slowed' THEN 'Nothing, as long as nothing waits; else the receiver needs more capacity.'
 			WHEN 'behind' THEN 'See next_attempt_at in bm_webhook.delivery: max_in_flight or rate_limit may be too low.'
 			END AS advice
-	FROM (
-		SELECT h.endpoint_id, h.application, h.last_failure_at, h.pending, h.lag_seconds, h.application_full_since,
-			p.url, p.paused_at, s.disabled_at,
-			s.disabled_reason, s.unverified_since, s.verification_error, s.failing_since, a.paused_at AS application_paused_at,
-			c.as_of, c.reason AS pace,
-			CASE WHEN NOT p.enabled THEN 'disabled' WHEN (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
-				JOIN pg_catalog.pg_database b ON b.oid = d.database
-				WHERE b.datname = pg_catalog.current_database() AND d.state = 'not adopted' LIMIT 1) IS NOT NULL THEN 'not adopted'
-			WHEN (SELECT e.everything FROM bm_webhook.paused e WHERE e.everything) THEN 'by all'
-			WHEN a.paused_at IS NOT NULL THEN 'by application' WHEN p.paused_at IS NOT NULL THEN 'by endpoint'
-			WHEN s.unverified_since IS NOT NULL AND bm_webhook_internal.verifies() THEN 'unverified'
-			WHEN s.failing_since IS NOT NULL OR h.last_failure_at > coalesce(h.last_success_at, '-infinity') THEN 'failing'
-			WHEN h.application_full_since IS NOT NULL THEN 'full'
-			WHEN c.held_until > pg_catalog.clock_timestamp() THEN 'held' WHEN c.reason IS NOT NULL THEN 'slowed'
-			WHEN h.lag_seconds > 300 THEN 'behind' ELSE 'healthy' END AS cause
-		FROM bm_webhook.stat_endpoint h JOIN bm_webhook.endpoint p ON p.id = h.endpoint_id
-			LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
-			LEFT JOIN bm_webhook.application a ON a.name = p.application
-			LEFT JOIN bm_webhook_internal.endpoint_paces() c ON c.endpoint_id = p.id
-	) x;
+	FROM bm_webhook_internal.endpoint_now x;
 COMMENT ON VIEW bm_webhook.endpoint_health IS
 	'how each endpoint is: disabled, paused, unverified, failing, full, held, slowed, behind or healthy; since when, why, '
 	'what waits, and what to do';
@@ -1718,9 +1797,9 @@ ALTER TABLE bm_webhook_internal.counted_day OWNER TO bm_webhook;
 ALTER TABLE bm_webhook.message_day ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bm_webhook.delivery_day ENABLE ROW LEVEL SECURITY;
 CREATE POLICY member ON bm_webhook.message_day USING (bm_webhook_internal.sees_all('bm_webhook.message_day')
-	OR application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(false)));
+	OR bm_webhook_internal.owns_application(application, false));
 CREATE POLICY member ON bm_webhook.delivery_day USING (bm_webhook_internal.sees_all('bm_webhook.delivery_day')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
 
 -- Statuses still come for some days: so the three days before are counted again each six hours. Where counting takes
 -- longer than a second, it takes a hundredth of the time at most, and a tenth as long as there are days that never
@@ -2525,7 +2604,9 @@ DROP TABLE pg_temp.members_before;
 SELECT bm_webhook_internal.revoke_defaults('pg_class'::regclass, c.oid) FROM pg_class c
 	WHERE c.relnamespace = 'bm_webhook_internal'::regnamespace AND c.relispartition;
 GRANT EXECUTE ON FUNCTION bm_webhook_internal.endpoint_paces(), bm_webhook_internal.keeper(),
-	bm_webhook_internal.sees_statistics(), bm_webhook_internal.partitions() TO PUBLIC;
+	bm_webhook_internal.sees_statistics(), bm_webhook_internal.partitions(), bm_webhook_internal.owner_of_many,
+	bm_webhook_internal.is_application_of, bm_webhook_internal.is_endpoint_of, bm_webhook_internal.owns_application,
+	bm_webhook_internal.owns_endpoint TO PUBLIC;
 -- Numbers and states, and nothing of what was sent.
 GRANT USAGE ON SCHEMA bm_webhook, bm_webhook_internal TO pg_monitor;
 GRANT SELECT ON bm_webhook.stat_dispatcher, bm_webhook.stat_endpoint, bm_webhook.endpoint_health,

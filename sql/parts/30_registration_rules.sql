@@ -145,15 +145,40 @@ COMMENT ON TRIGGER check_secret ON bm_webhook.endpoint_secret IS 'checks';
 COMMENT ON TRIGGER endpoint_changed ON bm_webhook.endpoint_secret IS 'tells the dispatcher of a row that changed';
 COMMENT ON TRIGGER endpoint_truncated ON bm_webhook.endpoint_secret IS 'tells the dispatcher';
 
--- What is whose: constants of a plan, and not of a row. src/pg/sql/sight.c says when they are made anew.
+-- What is whose: constants of a plan, and not of a row. src/pg/sql/sight.c says when they are made anew. Of who owns
+-- many, each row is looked up: a list of thousands costs more to plan with than a query costs.
 CREATE FUNCTION bm_webhook_internal.own_applications(living boolean) RETURNS text[]
 	LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_own_applications';
 COMMENT ON FUNCTION bm_webhook_internal.own_applications(boolean) IS
-	'the applications that the current user owns; living: without those that were deleted';
+	'the applications that the current user owns, if he owns few; living: without those that were deleted';
 CREATE FUNCTION bm_webhook_internal.own_endpoints() RETURNS bigint[]
 	LANGUAGE c IMMUTABLE LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_own_endpoints';
 COMMENT ON FUNCTION bm_webhook_internal.own_endpoints() IS
-	'the endpoints of the applications that the current user owns, with those that were deleted';
+	'the endpoints of the applications that the current user owns, if he owns few, with those that were deleted';
+CREATE FUNCTION bm_webhook_internal.owner_of_many() RETURNS oid
+	LANGUAGE c IMMUTABLE LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_owner_of_many';
+COMMENT ON FUNCTION bm_webhook_internal.owner_of_many() IS
+	'the current user, if he owns more than a hundred applications or endpoints; NULL: he does not';
+CREATE FUNCTION bm_webhook_internal.is_application_of(role oid, application text, living boolean) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'bm_webhook_is_application_of';
+COMMENT ON FUNCTION bm_webhook_internal.is_application_of(oid, text, boolean) IS 'does this role own the application?';
+CREATE FUNCTION bm_webhook_internal.is_endpoint_of(role oid, endpoint bigint) RETURNS boolean
+	LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'bm_webhook_is_endpoint_of';
+COMMENT ON FUNCTION bm_webhook_internal.is_endpoint_of(oid, bigint) IS
+	'does this role own the application of the endpoint?';
+-- They become part of the query.
+CREATE FUNCTION bm_webhook_internal.owns_application(application text, living boolean) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL RESTRICTED
+	RETURN application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(living))
+		OR bm_webhook_internal.is_application_of(bm_webhook_internal.owner_of_many(), application, living);
+COMMENT ON FUNCTION bm_webhook_internal.owns_application(text, boolean) IS
+	'does the current user own this application? living: and was it not deleted?';
+CREATE FUNCTION bm_webhook_internal.owns_endpoint(endpoint bigint) RETURNS boolean
+	LANGUAGE sql IMMUTABLE PARALLEL RESTRICTED
+	RETURN endpoint OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints())
+		OR bm_webhook_internal.is_endpoint_of(bm_webhook_internal.owner_of_many(), endpoint);
+COMMENT ON FUNCTION bm_webhook_internal.owns_endpoint(bigint) IS
+	'does the current user own the application of this endpoint?';
 
 -- An application's owner, and its members, see it with its endpoints and secrets.
 ALTER TABLE bm_webhook.application ENABLE ROW LEVEL SECURITY;
@@ -162,14 +187,14 @@ ALTER TABLE bm_webhook.endpoint_state ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bm_webhook.endpoint_secret ENABLE ROW LEVEL SECURITY;
 CREATE POLICY member ON bm_webhook.application USING (pg_catalog.pg_has_role(owner, 'MEMBER'));
 CREATE POLICY member ON bm_webhook.endpoint
-	USING (application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(false)))
-	WITH CHECK (application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(true)));
+	USING (bm_webhook_internal.owns_application(application, false))
+	WITH CHECK (bm_webhook_internal.owns_application(application, true));
 CREATE POLICY member ON bm_webhook.endpoint_state USING (EXISTS (
 	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) endpoint_state.endpoint_id
-		AND e.application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(false))));
+		AND bm_webhook_internal.owns_application(e.application, false)));
 CREATE POLICY member ON bm_webhook.endpoint_secret USING (EXISTS (
 	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) endpoint_secret.endpoint_id
-		AND e.application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(false))));
+		AND bm_webhook_internal.owns_application(e.application, false)));
 CREATE POLICY dispatcher ON bm_webhook.application TO bm_webhook USING (true);
 CREATE POLICY dispatcher ON bm_webhook.endpoint TO bm_webhook USING (true);
 CREATE POLICY dispatcher ON bm_webhook.endpoint_state TO bm_webhook USING (true);

@@ -6,7 +6,7 @@ CREATE FUNCTION bm_webhook_internal.dispatchers(OUT database oid, OUT shard inte
 	OUT since timestamptz, OUT pid integer, OUT in_flight integer, OUT queued integer, OUT unrecorded integer,
 	OUT sent bigint, OUT resent bigint, OUT last_error text, OUT last_error_at timestamptz, OUT capture_failures bigint,
 	OUT last_capture_error text, OUT last_capture_error_at timestamptz)
-	RETURNS SETOF record LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'bm_webhook_dispatchers';
+	RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_dispatchers';
 COMMENT ON FUNCTION bm_webhook_internal.dispatchers() IS 'what shared memory says of the dispatchers; use status()';
 CREATE FUNCTION bm_webhook_internal.keeper(OUT ended_at timestamptz, OUT seconds float8, OUT problem text)
 	RETURNS SETOF record LANGUAGE c STRICT ROWS 1 AS 'MODULE_PATHNAME', 'bm_webhook_keeper';

@@ -16,26 +16,26 @@ ALTER TABLE bm_webhook.failed_attempt ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bm_webhook.redelivery ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bm_webhook.set_aside ENABLE ROW LEVEL SECURITY;
 CREATE POLICY member ON bm_webhook.event USING (bm_webhook_internal.sees_all('bm_webhook.event')
-	OR application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(false))
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
+	OR bm_webhook_internal.owns_application(application, false)
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
 CREATE POLICY member ON bm_webhook.delivery USING (bm_webhook_internal.sees_all('bm_webhook.delivery')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
 CREATE POLICY member ON bm_webhook.failed_attempt USING (bm_webhook_internal.sees_all('bm_webhook.failed_attempt')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
 CREATE POLICY member ON bm_webhook.redelivery USING (bm_webhook_internal.sees_all('bm_webhook.redelivery')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
 CREATE POLICY member ON bm_webhook.set_aside USING (bm_webhook_internal.sees_all('bm_webhook.set_aside')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
 CREATE POLICY dispatcher ON bm_webhook.redelivery TO bm_webhook USING (true);
 CREATE POLICY member ON bm_webhook.operation USING (
-	application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(false))
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
+	bm_webhook_internal.owns_application(application, false)
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
 CREATE POLICY reader ON bm_webhook_internal.pending_count FOR SELECT USING (
 	bm_webhook_internal.sees_all('bm_webhook.delivery')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
 CREATE POLICY reader ON bm_webhook_internal.pending_change FOR SELECT USING (
 	bm_webhook_internal.sees_all('bm_webhook.delivery')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
 
 -- Operators see the endpoints of all, too. Who may read the whole of `operation` is one; not who may read
 -- the log, which owners were given before it had policies. Who can read secrets sees only his own.

@@ -71,7 +71,7 @@ ALTER TABLE bm_webhook_internal.dispatcher_total OWNER TO bm_webhook;
 
 ALTER TABLE bm_webhook.endpoint_minute ENABLE ROW LEVEL SECURITY;
 CREATE POLICY member ON bm_webhook.endpoint_minute USING (bm_webhook_internal.sees_all('bm_webhook.endpoint_minute')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
 
 CREATE FUNCTION bm_webhook_internal.add_histograms(a integer[], b integer[]) RETURNS integer[]
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -99,31 +99,52 @@ CREATE FUNCTION bm_webhook_internal.sees_statistics() RETURNS boolean
 	RETURN bm_webhook_internal.sees_all('bm_webhook.operation') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON FUNCTION bm_webhook_internal.sees_statistics() IS 'does the current user see those of all endpoints?';
 
--- With the rights of their owner, so that pg_monitor needs no right to what was sent.
-CREATE VIEW bm_webhook.stat_endpoint WITH (security_barrier = true) AS
-	SELECT p.id AS endpoint_id, p.application, t.since, coalesce(t.delivered + t.failed_attempts, 0) AS attempts,
-		coalesce(t.delivered, 0) AS delivered, coalesce(t.failed_attempts, 0) AS failed_attempts,
-		coalesce((SELECT pg_catalog.jsonb_object_agg(f.error_class, f.attempts) FROM bm_webhook_internal.endpoint_failure f
-			WHERE f.endpoint_id = p.id), '{}') AS failures,
-		coalesce(t.retries, 0) AS retries, coalesce(t.given_up, 0) AS given_up, coalesce(t.canceled, 0) AS canceled,
-		t.last_success_at, t.last_failure_at, s.failing_since, a.in_flight, a.allowed_in_flight,
-		a.held_until,
-		coalesce(q.pending, 0)::bigint AS pending,
-		coalesce(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - bm_webhook.uuid_time(w.event_id)), 0)
-			AS lag_seconds,
-		f.since AS application_full_since
+-- With the rights of their owner, so that pg_monitor needs no right to what was sent. What is read for each endpoint,
+-- and the first cause that is true of it, found out once; nothing volatile, as that would be computed unasked.
+CREATE VIEW bm_webhook_internal.endpoint_now WITH (security_barrier = true) AS
+	SELECT p.id AS endpoint_id, p.application, p.url, p.paused_at, s.failing_since, s.disabled_at, s.disabled_reason,
+		s.unverified_since, s.verification_error, f.since AS application_full_since,
+		t.since, t.delivered, t.failed_attempts, t.retries, t.given_up, t.canceled, t.last_success_at, t.last_failure_at,
+		a.in_flight, a.allowed_in_flight, a.held_until, a.reason AS pace, a.as_of, coalesce(q.pending, 0)::bigint AS pending,
+		w.oldest,
+		CASE WHEN NOT p.enabled THEN 'disabled' WHEN (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
+				JOIN pg_catalog.pg_database b ON b.oid = d.database
+				WHERE b.datname = pg_catalog.current_database() AND d.state = 'not adopted' LIMIT 1) IS NOT NULL THEN 'not adopted'
+			WHEN (SELECT e.everything FROM bm_webhook.paused e WHERE e.everything) THEN 'by all'
+			WHEN p.application IN (SELECT y.name FROM bm_webhook.application y WHERE y.paused_at IS NOT NULL)
+				THEN 'by application'
+			WHEN p.paused_at IS NOT NULL THEN 'by endpoint'
+			WHEN s.unverified_since IS NOT NULL AND bm_webhook_internal.verifies() THEN 'unverified'
+			WHEN s.failing_since IS NOT NULL OR t.last_failure_at > coalesce(t.last_success_at, '-infinity') THEN 'failing'
+			WHEN f.since IS NOT NULL THEN 'full'
+			WHEN a.held_until > pg_catalog.statement_timestamp() THEN 'held' WHEN a.reason IS NOT NULL THEN 'slowed'
+			WHEN w.oldest < pg_catalog.statement_timestamp() - interval '5 min' THEN 'behind' ELSE 'healthy' END AS cause
 	FROM bm_webhook.endpoint p
 	LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
 	LEFT JOIN bm_webhook_internal.endpoint_total t ON t.endpoint_id = p.id
 	LEFT JOIN bm_webhook_internal.endpoint_paces() a ON a.endpoint_id = p.id
-	LEFT JOIN bm_webhook_internal.first_pending() w ON w.endpoint_id = p.id
+	LEFT JOIN (SELECT o.endpoint_id, bm_webhook.uuid_time(o.event_id) AS oldest
+		FROM bm_webhook_internal.first_pending() o) w ON w.endpoint_id = p.id
 	LEFT JOIN bm_webhook_internal.full_application f ON f.application = p.application
-	LEFT JOIN (SELECT c.endpoint_id, pg_catalog.sum(c.pending) AS pending FROM (SELECT x.endpoint_id, x.pending
-			FROM bm_webhook_internal.pending_count x
-			UNION ALL SELECT x.endpoint_id, x.pending FROM bm_webhook_internal.pending_change x) c
+	LEFT JOIN (SELECT c.endpoint_id, pg_catalog.sum(c.pending) AS pending FROM (SELECT y.endpoint_id, y.pending
+			FROM bm_webhook_internal.pending_count y
+			UNION ALL SELECT y.endpoint_id, y.pending FROM bm_webhook_internal.pending_change y) c
 		GROUP BY c.endpoint_id) q ON q.endpoint_id = p.id
 	WHERE p.deleted_at IS NULL AND ((SELECT bm_webhook_internal.sees_statistics())
-		OR p.id = ANY (bm_webhook_internal.own_endpoints()));
+		OR bm_webhook_internal.owns_endpoint(p.id));
+COMMENT ON VIEW bm_webhook_internal.endpoint_now IS
+	'what stat_endpoint and endpoint_health say of each endpoint; cause: why it is not healthy';
+
+CREATE VIEW bm_webhook.stat_endpoint WITH (security_barrier = true) AS
+	SELECT p.endpoint_id, p.application, p.since, coalesce(p.delivered + p.failed_attempts, 0) AS attempts,
+		coalesce(p.delivered, 0) AS delivered, coalesce(p.failed_attempts, 0) AS failed_attempts,
+		coalesce((SELECT pg_catalog.jsonb_object_agg(f.error_class, f.attempts) FROM bm_webhook_internal.endpoint_failure f
+			WHERE f.endpoint_id = p.endpoint_id), '{}') AS failures,
+		coalesce(p.retries, 0) AS retries, coalesce(p.given_up, 0) AS given_up, coalesce(p.canceled, 0) AS canceled,
+		p.last_success_at, p.last_failure_at, p.failing_since, p.in_flight, p.allowed_in_flight, p.held_until, p.pending,
+		coalesce(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - p.oldest), 0) AS lag_seconds,
+		p.application_full_since
+	FROM bm_webhook_internal.endpoint_now p;
 COMMENT ON VIEW bm_webhook.stat_endpoint IS
 	'what has become of attempts and deliveries of each endpoint since stat_reset(), up to the last minute that ended; '
 	'and what waits for it now';

@@ -2,22 +2,23 @@
 -- Health: the state of an endpoint in a word, and what to do
 -------------------------------------------------------------------------------
 
--- The first that is true counts. Words are made for what is asked for alone: most endpoints are healthy.
+-- Words are made for what is asked for alone: most endpoints are healthy.
 CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
 	SELECT x.endpoint_id, x.application,
 		CASE WHEN bm_webhook_internal.sees_all('bm_webhook.operation')
-			OR x.endpoint_id = ANY (bm_webhook_internal.own_endpoints()) THEN pg_catalog.split_part(x.url, '?', 1)
+			OR bm_webhook_internal.owns_endpoint(x.endpoint_id) THEN pg_catalog.split_part(x.url, '?', 1)
 			ELSE pg_catalog.substring(x.url, '^[a-z]+://[^/?]+') END AS url,
 		CASE WHEN x.cause IN ('not adopted', 'by all', 'by application', 'by endpoint') THEN 'paused'
 			ELSE x.cause END AS state,
 		CASE x.cause WHEN 'disabled' THEN x.disabled_at
 			WHEN 'by all' THEN (SELECT e.paused_at FROM bm_webhook.paused e WHERE e.everything)
-			WHEN 'by application' THEN x.application_paused_at WHEN 'by endpoint' THEN x.paused_at
+			WHEN 'by application' THEN (SELECT a.paused_at FROM bm_webhook.application a WHERE a.name = x.application)
+			WHEN 'by endpoint' THEN x.paused_at
 			WHEN 'unverified' THEN x.unverified_since
 			WHEN 'failing' THEN coalesce(x.failing_since, x.last_failure_at) WHEN 'full' THEN x.application_full_since
 			WHEN 'held' THEN x.as_of
 			WHEN 'slowed' THEN x.as_of
-			WHEN 'behind' THEN pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => x.lag_seconds) END AS since,
+			WHEN 'behind' THEN x.oldest END AS since,
 		CASE x.cause WHEN 'disabled' THEN coalesce(x.disabled_reason, 'somebody has set enabled to false')
 			WHEN 'not adopted' THEN (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
 				JOIN pg_catalog.pg_database b ON b.oid = d.database
@@ -32,7 +33,7 @@ CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
 			WHEN 'full' THEN 'as much waits as max_waiting of the application allows'
 			WHEN 'held' THEN coalesce(x.pace, 'the receiver asks to wait') WHEN 'slowed' THEN x.pace
 			WHEN 'behind' THEN 'what waits is older than five minutes' END AS reason,
-		x.pending, x.lag_seconds,
+		x.pending, coalesce(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - x.oldest), 0) AS lag_seconds,
 		CASE x.cause
 			WHEN 'disabled' THEN 'When the receiver is well, set enabled to true, and call recover() for what was missed.'
 			WHEN 'not adopted' THEN 'Call adopt(), if it is to send.'
@@ -46,26 +47,7 @@ CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
 			WHEN 'slowed' THEN 'Nothing, as long as nothing waits; else the receiver needs more capacity.'
 			WHEN 'behind' THEN 'See next_attempt_at in bm_webhook.delivery: max_in_flight or rate_limit may be too low.'
 			END AS advice
-	FROM (
-		SELECT h.endpoint_id, h.application, h.last_failure_at, h.pending, h.lag_seconds, h.application_full_since,
-			p.url, p.paused_at, s.disabled_at,
-			s.disabled_reason, s.unverified_since, s.verification_error, s.failing_since, a.paused_at AS application_paused_at,
-			c.as_of, c.reason AS pace,
-			CASE WHEN NOT p.enabled THEN 'disabled' WHEN (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
-				JOIN pg_catalog.pg_database b ON b.oid = d.database
-				WHERE b.datname = pg_catalog.current_database() AND d.state = 'not adopted' LIMIT 1) IS NOT NULL THEN 'not adopted'
-			WHEN (SELECT e.everything FROM bm_webhook.paused e WHERE e.everything) THEN 'by all'
-			WHEN a.paused_at IS NOT NULL THEN 'by application' WHEN p.paused_at IS NOT NULL THEN 'by endpoint'
-			WHEN s.unverified_since IS NOT NULL AND bm_webhook_internal.verifies() THEN 'unverified'
-			WHEN s.failing_since IS NOT NULL OR h.last_failure_at > coalesce(h.last_success_at, '-infinity') THEN 'failing'
-			WHEN h.application_full_since IS NOT NULL THEN 'full'
-			WHEN c.held_until > pg_catalog.clock_timestamp() THEN 'held' WHEN c.reason IS NOT NULL THEN 'slowed'
-			WHEN h.lag_seconds > 300 THEN 'behind' ELSE 'healthy' END AS cause
-		FROM bm_webhook.stat_endpoint h JOIN bm_webhook.endpoint p ON p.id = h.endpoint_id
-			LEFT JOIN bm_webhook.endpoint_state s ON s.endpoint_id = p.id
-			LEFT JOIN bm_webhook.application a ON a.name = p.application
-			LEFT JOIN bm_webhook_internal.endpoint_paces() c ON c.endpoint_id = p.id
-	) x;
+	FROM bm_webhook_internal.endpoint_now x;
 COMMENT ON VIEW bm_webhook.endpoint_health IS
 	'how each endpoint is: disabled, paused, unverified, failing, full, held, slowed, behind or healthy; since when, why, '
 	'what waits, and what to do';

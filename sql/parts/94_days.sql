@@ -54,9 +54,9 @@ ALTER TABLE bm_webhook_internal.counted_day OWNER TO bm_webhook;
 ALTER TABLE bm_webhook.message_day ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bm_webhook.delivery_day ENABLE ROW LEVEL SECURITY;
 CREATE POLICY member ON bm_webhook.message_day USING (bm_webhook_internal.sees_all('bm_webhook.message_day')
-	OR application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(false)));
+	OR bm_webhook_internal.owns_application(application, false));
 CREATE POLICY member ON bm_webhook.delivery_day USING (bm_webhook_internal.sees_all('bm_webhook.delivery_day')
-	OR endpoint_id OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_endpoints()));
+	OR bm_webhook_internal.owns_endpoint(endpoint_id));
 
 -- Statuses still come for some days: so the three days before are counted again each six hours. Where counting takes
 -- longer than a second, it takes a hundredth of the time at most, and a tenth as long as there are days that never

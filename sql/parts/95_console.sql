@@ -114,8 +114,8 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_dispatchers() IS
 	'the dispatchers of this database; NULL for who may not see them';
 
--- What needs somebody, worst first, and how many there are; what waits is that of endpoint_health, which is read once,
--- and what no dispatcher has taken.
+-- What needs somebody, worst first, and how many there are; what waits is that of endpoint_health, and what no
+-- dispatcher has taken. Words are read of the worst alone: making them for all takes longer than reading those again.
 CREATE FUNCTION bm_webhook.console_overview(a jsonb) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 		SET plan_cache_mode = force_custom_plan AS $$
@@ -123,12 +123,16 @@ DECLARE
 	hour timestamptz = clock_timestamp() - interval '1 hour';
 BEGIN
 	RETURN (WITH h AS MATERIALIZED (
-		SELECT x.endpoint_id, x.application, x.url, x.state, x.since, x.reason, x.pending, x.lag_seconds, x.advice
-		FROM bm_webhook.endpoint_health x
-	), attention AS (
-		SELECT array_position('{disabled,failing,unverified,full,behind,paused,held,slowed}', h.state) AS rank, h.state,
-			h.endpoint_id AS endpoint, h.application, h.url, h.reason, h.advice, h.pending AS waiting, h.since
+		SELECT x.endpoint_id, x.state, x.since, x.pending, x.lag_seconds FROM bm_webhook.endpoint_health x
+	), worst AS MATERIALIZED (
+		SELECT array_position('{disabled,failing,unverified,full,behind,paused,held,slowed}', h.state) AS rank,
+			h.endpoint_id, h.state, h.pending, h.since
 		FROM h WHERE h.state <> 'healthy' ORDER BY 1, h.since LIMIT 20
+	), attention AS (
+		SELECT w.rank, w.state, w.endpoint_id AS endpoint, x.application, x.url, x.reason, x.advice, w.pending AS waiting,
+			w.since
+		FROM worst w JOIN bm_webhook.endpoint_health x ON x.endpoint_id = w.endpoint_id
+		WHERE x.endpoint_id = ANY (ARRAY(SELECT y.endpoint_id FROM worst y))
 	), not_taken AS (SELECT sum(n.events) AS events, min(n.oldest) AS oldest FROM bm_webhook_internal.not_taken() n)
 	SELECT jsonb_build_object(
 		'now', clock_timestamp(), 'endpoints', count(*), 'unhealthy', count(*) FILTER (WHERE h.state <> 'healthy'),
@@ -307,17 +311,22 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_floor(jsonb, uuid, uuid, integer) IS
 	'the first event id up to which the deliveries that are asked about can be looked for at once';
 
--- Few that wait or have failed are looked up among events; of many rows of the log, their events are read once.
+-- Few wait or have failed: all of them are read by an index that has nothing else, as those that are newest may be old,
+-- and looked up among events. Of many rows of the log, their events are read once.
 CREATE FUNCTION bm_webhook_internal.console_deliveries_sql(a jsonb, first uuid, last uuid) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT format('SELECT d.* FROM bm_webhook.delivery d WHERE d.event_id >= %L AND d.event_id <= %L%s%s '
+	SELECT format('SELECT * FROM (SELECT d.* FROM bm_webhook.delivery d '
+		'WHERE d.event_id >= %1$L AND d.event_id <= %2$L%3$s%4$s) d%5$s '
 		'ORDER BY d.event_id DESC, d.endpoint_id DESC LIMIT 51', first, last,
-		bm_webhook_internal.console_deliveries_condition(a), CASE WHEN e.condition = '' THEN ''
-			WHEN a ->> 'status' IN ('failed', 'pending')
-				THEN format(' AND EXISTS (SELECT FROM bm_webhook.event e WHERE e.id = d.event_id%s)', e.condition)
-			ELSE format(' AND d.event_id IN (SELECT e.id FROM bm_webhook.event e WHERE e.id >= %L AND e.id <= %L%s OFFSET 0)',
+		bm_webhook_internal.console_deliveries_condition(a),
+		CASE WHEN f.is_few THEN ' OFFSET 0' WHEN e.condition <> ''
+			THEN format(' AND d.event_id IN (SELECT e.id FROM bm_webhook.event e WHERE e.id >= %L AND e.id <= %L%s OFFSET 0)',
+				first, last, e.condition) END,
+		CASE WHEN f.is_few AND e.condition <> ''
+			THEN format(' WHERE EXISTS (SELECT FROM bm_webhook.event e WHERE e.id = d.event_id AND e.id >= %L AND e.id <= %L%s)',
 				first, last, e.condition) END)
-	FROM (SELECT bm_webhook_internal.console_events_condition(a) AS condition) e
+	FROM (SELECT bm_webhook_internal.console_events_condition(a) AS condition) e,
+		(SELECT coalesce(a ->> 'status' IN ('failed', 'pending'), false) AS is_few) f
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_sql(jsonb, uuid, uuid) IS
 	'the query for the 51 newest deliveries that are asked about, of events in a range';
@@ -335,7 +344,8 @@ DECLARE
 	is_full boolean;
 	most integer;
 BEGIN
-	FOREACH most IN ARRAY '{1000,20000}'::integer[] LOOP
+	FOREACH most IN ARRAY ARRAY[1000, CASE WHEN a ->> 'status' IN ('failed', 'pending')
+		AND coalesce(a ->> 'type', a ->> 'application') IS NOT NULL THEN 5000 ELSE 20000 END] LOOP
 		floor = bm_webhook_internal.console_deliveries_floor(a, first, last, most);
 		EXECUTE format($query$
 			SELECT coalesce(jsonb_agg(jsonb_build_object(
@@ -347,8 +357,9 @@ BEGIN
 					'is_ordered', d.next_attempt_at = 'infinity',
 					'ms', round(extract(epoch FROM d.duration) * 1000)) ORDER BY d.event_id DESC, d.endpoint_id DESC), '[]')
 			FROM (%s) d LEFT JOIN bm_webhook.endpoint p ON p.id = d.endpoint_id
-				LEFT JOIN LATERAL (SELECT * FROM bm_webhook.event v WHERE v.id = d.event_id OFFSET 0) e ON true
-			$query$, bm_webhook_internal.console_deliveries_sql(a, floor, last)) INTO lines;
+				LEFT JOIN LATERAL (SELECT * FROM bm_webhook.event v
+					WHERE v.id = d.event_id AND v.id >= %L AND v.id <= %L OFFSET 0) e ON true
+			$query$, bm_webhook_internal.console_deliveries_sql(a, floor, last), floor, last) INTO lines;
 		is_full = jsonb_array_length(lines) > 50;
 		EXIT WHEN is_full OR floor <= first;
 	END LOOP;
