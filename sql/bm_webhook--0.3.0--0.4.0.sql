@@ -424,9 +424,15 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.console_url(url text) RETURNS tex
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	RETURN pg_catalog.regexp_replace(url, '[?].*', '?…');
 COMMENT ON FUNCTION bm_webhook_internal.console_url(text) IS 'a URL as lists show it: without its query';
+CREATE FUNCTION bm_webhook_internal.console_is_unbound() RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles r WHERE r.rolname = current_user
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_is_unbound() IS 'is the caller somebody whom policies do not bind?';
+
 CREATE OR REPLACE FUNCTION bm_webhook_internal.console_may_change(application text) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT (SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles r WHERE r.rolname = current_user)
+	SELECT bm_webhook_internal.console_is_unbound()
 		OR EXISTS (SELECT FROM bm_webhook.application x
 			WHERE x.name = console_may_change.application AND x.deleted_at IS NULL AND pg_has_role(x.owner, 'MEMBER'))
 $$;
@@ -453,7 +459,7 @@ CREATE OR REPLACE FUNCTION bm_webhook.console_session(a jsonb) RETURNS jsonb
 		'applications', (SELECT coalesce(jsonb_agg(x.name ORDER BY x.name), '[]') FROM (SELECT p.name
 			FROM bm_webhook.application p WHERE p.deleted_at IS NULL AND (u.is_unbound OR pg_has_role(p.owner, 'MEMBER'))
 			ORDER BY p.name LIMIT 200) x))
-	FROM (SELECT r.rolsuper OR r.rolbypassrls AS is_unbound FROM pg_roles r WHERE r.rolname = current_user) u
+	FROM (SELECT bm_webhook_internal.console_is_unbound() AS is_unbound) u
 $$;
 COMMENT ON FUNCTION bm_webhook.console_session(jsonb) IS 'who is asking, and for which applications he may act';
 -- What was sent in the last hour, by minute: by the newest rows of endpoint_minute, so few that it stays quick; how
@@ -651,7 +657,8 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.console_deliveries_condition(a js
 		(format(' AND d.endpoint_id = %L', (a ->> 'endpoint')::bigint), a ->> 'endpoint'),
 		(format(' AND d.status = %L', a ->> 'status'), a ->> 'status'),
 		(format(' AND d.error_class = %L', a ->> 'error_class'), a ->> 'error_class'),
-		(format(' AND d.http_status = %L', (a ->> 'http_status')::integer), a ->> 'http_status')) w (condition, wanted)
+		(format(' AND d.http_status = %L', (a ->> 'http_status')::integer), a ->> 'http_status'),
+		(' AND bm_webhook_internal.owns_endpoint(d.endpoint_id)', a ->> 'is_own')) w (condition, wanted)
 	WHERE w.wanted IS NOT NULL
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_condition(jsonb) IS
@@ -692,24 +699,25 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_floor(jsonb, uuid, uuid, integer) IS
 	'the first event id up to which the deliveries that are asked about can be looked for at once';
 
--- Few that wait or have failed are looked up among events; of many rows of the log, their events are read once.
-CREATE OR REPLACE FUNCTION bm_webhook_internal.console_deliveries_sql(a jsonb, first uuid, last uuid) RETURNS text
+-- Few wait or have failed: all of them are read by an index that has nothing else, as those that are newest may be old,
+-- and looked up among events. Of many rows of the log, their events are read once.
+CREATE OR REPLACE FUNCTION bm_webhook_internal.console_deliveries_sql(a jsonb, first uuid, last uuid, most integer) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT format('SELECT * FROM (SELECT d.* FROM bm_webhook.delivery d '
 		'WHERE d.event_id >= %1$L AND d.event_id <= %2$L%3$s%4$s) d%5$s '
-		'ORDER BY d.event_id DESC, d.endpoint_id DESC LIMIT 51', first, last,
+		'ORDER BY d.event_id DESC, d.endpoint_id DESC LIMIT %6$s', first, last,
 		bm_webhook_internal.console_deliveries_condition(a),
 		CASE WHEN f.is_few THEN ' OFFSET 0' WHEN e.condition <> ''
 			THEN format(' AND d.event_id IN (SELECT e.id FROM bm_webhook.event e WHERE e.id >= %L AND e.id <= %L%s OFFSET 0)',
 				first, last, e.condition) END,
 		CASE WHEN f.is_few AND e.condition <> ''
-			THEN format(' WHERE EXISTS (SELECT FROM bm_webhook.event e WHERE e.id = d.event_id AND e.id >= %L AND e.id <= %L%s)',
-				first, last, e.condition) END)
+			THEN format(' WHERE EXISTS (SELECT FROM bm_webhook.event e WHERE e.id = d.event_id AND e.id >= %L AND e.id <= %L%s '
+				'OFFSET 0)', first, last, e.condition) END, most)
 	FROM (SELECT bm_webhook_internal.console_events_condition(a) AS condition) e,
 		(SELECT coalesce(a ->> 'status' IN ('failed', 'pending'), false) AS is_few) f
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_sql(jsonb, uuid, uuid) IS
-	'the query for the 51 newest deliveries that are asked about, of events in a range';
+COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_sql(jsonb, uuid, uuid, integer) IS
+	'the query for the newest deliveries that are asked about, of events in a range, at most so many';
 
 -- a: endpoint, status, type (a pattern), application, error_class, http_status, since, until, before and
 -- before_endpoint (where to go on: "next" of the answer before). What is rare may be far back: no more of the log is
@@ -732,6 +740,8 @@ BEGIN
 					'event', d.event_id, 'endpoint', d.endpoint_id, 'at', bm_webhook.uuid_time(d.event_id), 'type', e.type,
 					'message_id', e.message_id, 'application', e.application, 'channel', e.channel,
 					'url', bm_webhook_internal.console_url(p.url), 'status', d.status, 'attempts', d.attempts,
+					'may_change', coalesce(p.deleted_at IS NULL
+						AND (%L OR bm_webhook_internal.owns_endpoint(p.id)), false),
 					'http_status', d.http_status, 'error_class', d.error_class,
 					'next_attempt_at', nullif(d.next_attempt_at, 'infinity'),
 					'is_ordered', d.next_attempt_at = 'infinity',
@@ -739,7 +749,8 @@ BEGIN
 			FROM (%s) d LEFT JOIN bm_webhook.endpoint p ON p.id = d.endpoint_id
 				LEFT JOIN LATERAL (SELECT * FROM bm_webhook.event v
 					WHERE v.id = d.event_id AND v.id >= %L AND v.id <= %L OFFSET 0) e ON true
-			$query$, bm_webhook_internal.console_deliveries_sql(a, floor, last), floor, last) INTO lines;
+			$query$, bm_webhook_internal.console_is_unbound(),
+			bm_webhook_internal.console_deliveries_sql(a, floor, last, 51), floor, last) INTO lines;
 		is_full = jsonb_array_length(lines) > 50;
 		EXIT WHEN is_full OR floor <= first;
 	END LOOP;
@@ -753,6 +764,41 @@ END
 $$;
 COMMENT ON FUNCTION bm_webhook.console_deliveries(jsonb) IS
 	'the next 50 deliveries, newest first; of a day unless a period is given';
+
+-- What is asked about of what the caller may change: the newest 10001, if no more of the log has to be read for it than
+-- 100000 rows. Of so many, none is compared with all others, whatever the planner takes them for.
+CREATE FUNCTION bm_webhook_internal.console_matching(a jsonb, OUT events uuid[], OUT endpoints bigint[], OUT since uuid)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off AS $$
+DECLARE
+	filter jsonb = a - '{before,before_endpoint,is_own}'::text[]
+		|| CASE WHEN bm_webhook_internal.console_is_unbound() THEN '{}' ELSE '{"is_own": true}'::jsonb END;
+	last uuid = bm_webhook_internal.console_until(a);
+	floor uuid;
+BEGIN
+	since = bm_webhook_internal.console_since(a, '1 day');
+	floor = bm_webhook_internal.console_deliveries_floor(filter, since, last, 100000);
+	EXECUTE format('SELECT coalesce(array_agg(x.event_id), %L), coalesce(array_agg(x.endpoint_id), %1$L) FROM (%s) x',
+		'{}', bm_webhook_internal.console_deliveries_sql(filter, floor, last, 10001)) INTO events, endpoints;
+	IF floor > since AND cardinality(events) <= 10000 THEN
+		PERFORM bm_webhook_internal.refuse('more than 100000 deliveries would have to be read to find those that match',
+			'Choose a shorter period; or an endpoint, and what has failed or waits.', '54000');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_matching(jsonb) IS
+	'the newest 10001 deliveries of the caller''s endpoints that are asked about; 54000';
+
+-- a: as console_deliveries, without where to go on. A period that has not ended ends now, and the answer says so: it is
+-- what can be asked for then.
+CREATE FUNCTION bm_webhook.console_count_deliveries(a jsonb) RETURNS jsonb
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+	SELECT jsonb_build_object('matched', least(cardinality(m.events), 10000), 'is_more', cardinality(m.events) > 10000,
+		'since', bm_webhook.uuid_time(m.since), 'until', u.until)
+	FROM (SELECT least((a ->> 'until')::timestamptz, now()) AS until) u,
+		bm_webhook_internal.console_matching(a || jsonb_build_object('until', u.until)) m
+$$;
+COMMENT ON FUNCTION bm_webhook.console_count_deliveries(jsonb) IS
+	'how many deliveries match, of endpoints that the caller may change, up to 10,000; 54000';
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.console_event(event uuid) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -1096,11 +1142,6 @@ $$;
 COMMENT ON FUNCTION bm_webhook.console_listen(jsonb) IS
 	'the next 100 events that have been committed since the cursor: what their requests are made of; 42704';
 
-CREATE OR REPLACE FUNCTION bm_webhook.redeliver_one(event uuid, endpoint bigint) RETURNS integer
-	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_redeliver_one';
-COMMENT ON FUNCTION bm_webhook.redeliver_one(uuid, bigint) IS
-	'sends an event again to an endpoint of an application that the caller owns, as redeliver(event, endpoint) does; '
-	'22004, 42704 unknown endpoint, nothing to send again';
 CREATE OR REPLACE FUNCTION bm_webhook.console_save_endpoint(a jsonb) RETURNS jsonb
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -1167,11 +1208,51 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.console_verify_endpoint(jsonb) IS 'calls verify_endpoint()';
-CREATE OR REPLACE FUNCTION bm_webhook.console_redeliver(a jsonb) RETURNS jsonb
-	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT jsonb_build_object('made_due', bm_webhook.redeliver_one((a ->> 'event')::uuid, (a ->> 'endpoint')::bigint))
+-- What a button is for, as two arrays: the deliveries that a names, or those that match.
+CREATE FUNCTION bm_webhook_internal.console_chosen(a jsonb, OUT events uuid[], OUT endpoints bigint[])
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF a ? 'matching' THEN
+		IF (a ->> 'dry_run')::boolean IS NOT TRUE AND (a #>> '{matching,until}' IS NULL OR a ->> 'max_rows' IS NULL) THEN
+			PERFORM bm_webhook_internal.refuse('what matches must have been counted',
+				'"matching" has the "until" of console_count_deliveries(), and "max_rows" is what "dry_run" has said.', '22004');
+		END IF;
+		SELECT m.events[:10000], m.endpoints[:10000] INTO events, endpoints
+			FROM bm_webhook_internal.console_matching(a -> 'matching') m;
+	ELSIF a ? 'deliveries' THEN
+		SELECT coalesce(array_agg((d ->> 0)::uuid), '{}'), coalesce(array_agg((d ->> 1)::bigint), '{}') INTO events, endpoints
+			FROM jsonb_array_elements(a -> 'deliveries') d;
+	ELSE
+		PERFORM bm_webhook_internal.refuse('nothing says which deliveries', 'Name "deliveries", or say what is "matching".',
+			'22004');
+	END IF;
+END
 $$;
-COMMENT ON FUNCTION bm_webhook.console_redeliver(jsonb) IS 'calls redeliver_one()';
+COMMENT ON FUNCTION bm_webhook_internal.console_chosen(jsonb) IS
+	'the deliveries that are to be sent again or canceled; 22004, 54000';
+
+-- a: deliveries (an array of [event, endpoint]), or matching (what console_count_deliveries takes, with its since and
+-- until); dry_run; max_rows (how many a dry run has said)
+CREATE OR REPLACE FUNCTION bm_webhook.console_redeliver(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+	SELECT jsonb_build_object('matched', coalesce(sum(p.n) FILTER (WHERE p.problem IS NULL), 0), 'problems',
+		coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.n DESC) FILTER (WHERE p.problem IS NOT NULL), '[]'))
+	FROM (SELECT r.problem, count(*) AS n FROM bm_webhook_internal.console_chosen(a) c,
+		bm_webhook.redeliver_each(c.events, c.endpoints, (a ->> 'max_rows')::bigint,
+			coalesce((a ->> 'dry_run')::boolean, false)) r GROUP BY r.problem) p
+$$;
+COMMENT ON FUNCTION bm_webhook.console_redeliver(jsonb) IS 'calls redeliver_each(), and counts its answers';
+
+-- a: as console_redeliver
+CREATE FUNCTION bm_webhook.console_cancel(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+	SELECT jsonb_build_object('matched', coalesce(sum(p.n) FILTER (WHERE p.problem IS NULL), 0), 'problems',
+		coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.n DESC) FILTER (WHERE p.problem IS NOT NULL), '[]'))
+	FROM (SELECT r.problem, count(*) AS n FROM bm_webhook_internal.console_chosen(a) c,
+		bm_webhook.cancel_each(c.events, c.endpoints, (a ->> 'max_rows')::bigint,
+			coalesce((a ->> 'dry_run')::boolean, false)) r GROUP BY r.problem) p
+$$;
+COMMENT ON FUNCTION bm_webhook.console_cancel(jsonb) IS 'calls cancel_each(), and counts its answers';
 CREATE OR REPLACE FUNCTION bm_webhook.console_redeliver_since(a jsonb) RETURNS jsonb
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT to_jsonb(r) || jsonb_build_object('until', least((a ->> 'until')::timestamptz, now()))
@@ -1189,13 +1270,6 @@ CREATE OR REPLACE FUNCTION bm_webhook.console_recover(a jsonb) RETURNS jsonb
 		least((a ->> 'until')::timestamptz, now()), coalesce((a ->> 'dry_run')::boolean, false)) r
 $$;
 COMMENT ON FUNCTION bm_webhook.console_recover(jsonb) IS 'calls recover()';
-CREATE OR REPLACE FUNCTION bm_webhook.console_cancel(a jsonb) RETURNS jsonb
-	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT jsonb_build_object('matched', coalesce(sum(c.matched), 0), 'rows', coalesce(jsonb_agg(to_jsonb(c)), '[]'))
-	FROM bm_webhook.cancel((a ->> 'event')::uuid, (a ->> 'endpoint')::bigint, (a ->> 'before')::timestamptz,
-		dry_run => coalesce((a ->> 'dry_run')::boolean, false)) c
-$$;
-COMMENT ON FUNCTION bm_webhook.console_cancel(jsonb) IS 'calls cancel()';
 CREATE OR REPLACE FUNCTION bm_webhook.console_set_aside(a jsonb) RETURNS jsonb
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	SELECT to_jsonb(s) FROM bm_webhook.set_aside((a ->> 'event')::uuid, (a ->> 'endpoint')::bigint, a ->> 'reason') s
@@ -1344,13 +1418,14 @@ REVOKE ALL ON bm_webhook_internal.home FROM PUBLIC;
 CREATE OR REPLACE FUNCTION bm_webhook_internal.cancel_some(o bm_webhook.operation, most bigint) RETURNS bigint
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
-	before uuid = bm_webhook.uuid_floor(o.until);
+	before uuid = coalesce(bm_webhook.uuid_floor(o.until), 'ffffffff-ffff-ffff-ffff-ffffffffffff');
 	changed bigint;
 BEGIN
 	WITH waiting AS MATERIALIZED (
 		SELECT d.event_id, d.attempts FROM bm_webhook.delivery d
 			WHERE d.endpoint_id = o.endpoint_id AND d.status = 'pending' AND d.event_id < before
 				AND (o.event_id IS NULL OR d.event_id = o.event_id)
+				AND (o.events IS NULL OR d.event_id = ANY (o.events))
 				AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s
 					WHERE s.event_id = d.event_id AND s.endpoint_id = d.endpoint_id)
 			LIMIT most FOR NO KEY UPDATE
@@ -1373,7 +1448,7 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.operation_step(operation bigint, 
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	o bm_webhook.operation;
-	events uuid[] = '{}';
+	walked uuid[] = '{}';
 	changed bigint = 0;
 BEGIN
 	SELECT * INTO o FROM bm_webhook.operation x WHERE x.id = operation_step.operation AND x.ended_at IS NULL FOR UPDATE;
@@ -1401,17 +1476,17 @@ BEGIN
 	ELSIF still_to_come THEN
 		is_waiting = true;
 	ELSE
-		events = ARRAY(SELECT bm_webhook_internal.walk(o, most));
-		IF cardinality(events) > 0 THEN
-			changed = CASE o.kind WHEN 'recover' THEN bm_webhook_internal.recover_some(o, events, in_memory)
-				ELSE bm_webhook_internal.redeliver_some(o, events) END;
+		walked = ARRAY(SELECT bm_webhook_internal.walk(o, most));
+		IF cardinality(walked) > 0 THEN
+			changed = CASE o.kind WHEN 'recover' THEN bm_webhook_internal.recover_some(o, walked, in_memory)
+				ELSE bm_webhook_internal.redeliver_some(o, walked) END;
 		END IF;
-		has_ended = cardinality(events) < most OR coalesce(o.done + changed >= o.max_rows, false);
+		has_ended = cardinality(walked) < most OR coalesce(o.done + changed >= o.max_rows, false);
 	END IF;
 	UPDATE bm_webhook.operation x SET done = o.done + changed,
-			reached = coalesce(events[cardinality(events)], o.reached),
+			reached = coalesce(walked[cardinality(walked)], o.reached),
 			ended_at = CASE WHEN has_ended THEN clock_timestamp() END
-		WHERE x.id = o.id AND (changed > 0 OR cardinality(events) > 0 OR has_ended);
+		WHERE x.id = o.id AND (changed > 0 OR cardinality(walked) > 0 OR has_ended);
 	IF o.kind = 'adopt' AND has_ended THEN
 		PERFORM bm_webhook_internal.end_drop(o);
 	END IF;
@@ -2337,13 +2412,119 @@ ALTER TABLE bm_webhook.operation DROP CONSTRAINT operation_kind_check,
 		'rotate_secret', 'show_secret', 'rekey', 'set_aside', 'put_back', 'drop_before', 'adopt', 'verify_endpoint',
 		'mark_verified', 'create_endpoint', 'change_endpoint', 'delete_endpoint', 'create_application',
 		'change_application', 'delete_application', 'create_secret', 'change_secret', 'delete_secret')),
-	ADD COLUMN changed_columns text[];
+	ADD COLUMN changed_columns text[], ADD COLUMN events uuid[];
 COMMENT ON TABLE bm_webhook.operation IS
 	'what somebody has asked for: changes of many deliveries, and how far each has got; and, for the record, what was '
 	'done at once';
 COMMENT ON COLUMN bm_webhook.operation.matched IS
 	'deliveries that it was for when it was asked for; or how many of what kind says were created, changed or deleted';
 COMMENT ON COLUMN bm_webhook.operation.changed_columns IS 'the columns that a change_... has changed, by name';
+COMMENT ON COLUMN bm_webhook.operation.events IS
+	'of these events alone, in order: those that redeliver_each() or cancel_each() was called for';
+
+-- The events that an operation may be for, oldest first, at most so many: those that it names, or those of its period.
+-- Where only what failed is meant, an index has nothing else.
+CREATE OR REPLACE FUNCTION bm_webhook_internal.walk(o bm_webhook.operation, most bigint) RETURNS SETOF uuid
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+	SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+DECLARE
+	first uuid = coalesce(o.reached, bm_webhook.uuid_floor(o.since));
+	last uuid = bm_webhook.uuid_floor(o.until);
+BEGIN
+	IF o.events IS NOT NULL THEN
+		RETURN QUERY SELECT e FROM unnest(o.events) e WHERE o.reached IS NULL OR e > o.reached ORDER BY e LIMIT most;
+	ELSIF o.status = '{failed}' THEN
+		RETURN QUERY SELECT d.event_id FROM bm_webhook.delivery d
+			WHERE d.endpoint_id = o.endpoint_id AND d.status = 'failed' AND d.event_id > first AND d.event_id < last
+			ORDER BY d.event_id LIMIT most;
+	ELSE
+		RETURN QUERY SELECT e.id FROM bm_webhook.event e WHERE e.id > first AND e.id < last ORDER BY e.id LIMIT most;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.walk(bm_webhook.operation, bigint) IS
+	'the next events that an operation may be for';
+
+-- Called by C as the owner of the log; own: those of these endpoints that the caller may change. What is done is
+-- written down by endpoint, so many events at a time as can be found among its deliveries within a step.
+CREATE FUNCTION bm_webhook_internal.begin_each(kind text, events uuid[], endpoints bigint[], own bigint[],
+		max_rows bigint, dry_run boolean, acting_as name)
+	RETURNS TABLE (event_id uuid, endpoint_id bigint, operation bigint, problem text)
+	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+	first uuid = (SELECT u FROM unnest(events) u ORDER BY u LIMIT 1);
+	last uuid = (SELECT u FROM unnest(events) u ORDER BY u DESC LIMIT 1);
+BEGIN
+	IF cardinality(events) <> cardinality(endpoints) THEN
+		PERFORM bm_webhook_internal.refuse('"events" and "endpoints" must have as many elements',
+			'The first of the one and the first of the other are a delivery, and so on.');
+	ELSIF cardinality(events) > 10000 THEN
+		PERFORM bm_webhook_internal.refuse('more than 10000 deliveries cannot be asked for at a time', 'Ask for some first.',
+			'54000');
+	ELSIF max_rows < 1 THEN
+		PERFORM bm_webhook_internal.refuse('"max_rows" must be at least 1', 'Leave it out for no limit.');
+	END IF;
+	RETURN QUERY WITH named AS MATERIALIZED (
+		SELECT u.event, u.endpoint, min(u.n) AS n FROM unnest(events, endpoints) WITH ORDINALITY u (event, endpoint, n)
+			GROUP BY u.event, u.endpoint
+	), judged AS (
+		SELECT w.event, w.endpoint, w.n, CASE
+				WHEN p.id IS NULL OR d.event_id IS NULL THEN 'there is no such delivery'
+				WHEN p.deleted_at IS NOT NULL THEN 'its endpoint was deleted'
+				WHEN EXISTS (SELECT FROM bm_webhook.set_aside s WHERE s.event_id = w.event AND s.endpoint_id = w.endpoint)
+					THEN 'it is set aside'
+				WHEN kind = 'cancel' THEN CASE d.status WHEN 'delivered' THEN 'it was delivered'
+					WHEN 'failed' THEN 'it was given up' WHEN 'canceled' THEN 'it was canceled' END
+				WHEN d.next_attempt_at = 'infinity' THEN 'it waits for an earlier event of its message'
+				WHEN e.is_fitting IS NULL THEN 'its event is no longer in the log'
+				WHEN NOT e.is_fitting THEN 'its endpoint is not for its application' END AS problem
+			FROM named w
+			LEFT JOIN bm_webhook.endpoint p ON p.id = w.endpoint AND p.id = ANY (own)
+			LEFT JOIN bm_webhook.delivery d ON d.event_id = w.event AND d.endpoint_id = p.id
+				AND d.event_id >= first AND d.event_id <= last
+			LEFT JOIN LATERAL (SELECT bm_webhook_internal.fits(p, v) AS is_fitting FROM bm_webhook.event v
+				WHERE v.id = w.event AND v.id >= first AND v.id <= last) e ON kind = 'redeliver'
+	), limited AS MATERIALIZED (
+		SELECT j.event, j.endpoint, j.n, CASE WHEN j.problem IS NULL
+				AND row_number() OVER (PARTITION BY j.problem IS NULL ORDER BY j.n) > max_rows
+				THEN 'there were more than max_rows' ELSE j.problem END AS problem
+			FROM judged j
+	), begun AS (
+		INSERT INTO bm_webhook.operation (kind, endpoint_id, events, status, matched, asked_by, acting_as, application)
+			SELECT kind, g.endpoint, array_agg(g.event ORDER BY g.event),
+				CASE kind WHEN 'redeliver' THEN '{canceled,delivered,failed,pending}'::text[] END, count(*), session_user,
+				begin_each.acting_as, (SELECT p.application FROM bm_webhook.endpoint p WHERE p.id = g.endpoint)
+			FROM (SELECT l.event, l.endpoint, (row_number() OVER (PARTITION BY l.endpoint ORDER BY l.event) - 1) / 500 AS part
+				FROM limited l WHERE l.problem IS NULL AND dry_run IS NOT TRUE) g
+			GROUP BY g.endpoint, g.part ORDER BY g.endpoint, g.part
+			RETURNING id, endpoint_id, events
+	)
+	SELECT l.event, l.endpoint, b.id, l.problem FROM limited l
+		LEFT JOIN begun b ON b.endpoint_id = l.endpoint AND l.problem IS NULL
+			AND l.event BETWEEN b.events[1] AND b.events[cardinality(b.events)]
+		ORDER BY l.n;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.begin_each(text, uuid[], bigint[], bigint[], bigint, boolean, name) IS
+	'says of each delivery whether it can be sent again or canceled and, unless it is a dry run, writes it down for the '
+	'dispatcher; 22023, 54000';
+
+CREATE FUNCTION bm_webhook.redeliver_each(events uuid[], endpoints bigint[], max_rows bigint = NULL,
+		dry_run boolean = false)
+	RETURNS TABLE (event_id uuid, endpoint_id bigint, operation bigint, problem text)
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_redeliver_each';
+COMMENT ON FUNCTION bm_webhook.redeliver_each(uuid[], bigint[], bigint, boolean) IS
+	'sends these deliveries again, at most 10,000, named by their events and endpoints: a row for each, with the row of '
+	'bm_webhook.operation by which the dispatcher does it, or why it is not done (problem). What is another''s is as '
+	'unknown as what does not exist; 22004, 22023, 54000';
+CREATE FUNCTION bm_webhook.cancel_each(events uuid[], endpoints bigint[], max_rows bigint = NULL,
+		dry_run boolean = false)
+	RETURNS TABLE (event_id uuid, endpoint_id bigint, operation bigint, problem text)
+	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_cancel_each';
+COMMENT ON FUNCTION bm_webhook.cancel_each(uuid[], bigint[], bigint, boolean) IS
+	'cancels those of these deliveries that wait, as redeliver_each() sends them again; 22004, 22023, 54000';
+
 
 -- Called by C as the owner of the log. An element for each row; a mask has a bit for each column that has changed, 0:
 -- it was created, NULL: deleted. Secrets come without application: what goes with its endpoint is not recorded.
@@ -2460,7 +2641,7 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS 
 		('explain_delivery', '{owner,operator}'), ('message_history', '{owner,operator}'),
 		('message_rate', '{owner,operator}'), ('latency', '{owner,operator}'), ('delivery_rate', '{owner,operator}'),
 		('status', '{operator}'),
-		('redeliver_one', '{owner}')
+		('redeliver_each', '{owner}'), ('cancel_each', '{owner}')
 		UNION ALL
 		SELECT DISTINCT p.proname::text, '{owner,operator}'::text[] FROM pg_proc p
 			WHERE p.pronamespace = 'bm_webhook'::regnamespace AND p.proname ~ '^console_'
@@ -2612,16 +2793,16 @@ GRANT USAGE ON SCHEMA bm_webhook, bm_webhook_internal TO pg_monitor;
 GRANT SELECT ON bm_webhook.stat_dispatcher, bm_webhook.stat_endpoint, bm_webhook.endpoint_health,
 	bm_webhook.endpoint_minute TO pg_monitor;
 GRANT EXECUTE ON FUNCTION bm_webhook.latency(bigint, timestamptz, float8) TO pg_monitor;
-GRANT EXECUTE ON FUNCTION bm_webhook.redeliver(uuid, bigint) TO bm_webhook;
 GRANT UPDATE (unverified_since, verified_at, verification_error) ON bm_webhook.endpoint_state TO bm_webhook;
 GRANT EXECUTE ON FUNCTION bm_webhook_internal.verifies() TO PUBLIC;
 GRANT EXECUTE ON FUNCTION bm_webhook_internal.console_since, bm_webhook_internal.console_until,
-	bm_webhook_internal.console_url, bm_webhook_internal.console_may_change, bm_webhook_internal.console_require,
+	bm_webhook_internal.console_url, bm_webhook_internal.console_is_unbound, bm_webhook_internal.console_may_change,
+	bm_webhook_internal.console_require,
 	bm_webhook_internal.console_minutes, bm_webhook_internal.console_dispatchers,
 	bm_webhook_internal.console_floor, bm_webhook_internal.console_deliveries_condition,
 	bm_webhook_internal.console_events_condition,
 	bm_webhook_internal.console_deliveries_floor, bm_webhook_internal.console_deliveries_sql,
-	bm_webhook_internal.console_event,
+	bm_webhook_internal.console_matching, bm_webhook_internal.console_chosen, bm_webhook_internal.console_event,
 	bm_webhook_internal.console_partitions, bm_webhook_internal.console_period, bm_webhook_internal.console_csv,
 	bm_webhook_internal.console_counted, bm_webhook_internal.console_export_sql
 	TO PUBLIC;

@@ -159,7 +159,7 @@ export function Answer({ of, children }) {
 }
 
 // A button that does something: it waits for the answer, and says what went wrong.
-export function Action({ children, does, then, kind = '', ...rest }) {
+export function Action({ children, does, then, kind = '', isOff = false, ...rest }) {
 	const [state, set] = useState({});
 	const press = async () => {
 		set({ isBusy: true });
@@ -171,7 +171,7 @@ export function Action({ children, does, then, kind = '', ...rest }) {
 			set({ error });
 		}
 	};
-	return html`<span class="action"><button type="button" class=${kind} disabled=${state.isBusy} onClick=${press} ...${rest}>${children}</button>
+	return html`<span class="action"><button type="button" class=${kind} disabled=${state.isBusy || isOff} onClick=${press} ...${rest}>${children}</button>
 		${state.error ? html`<${Trouble} error=${state.error} />` : null}</span>`;
 }
 

@@ -28,7 +28,8 @@ CREATE TABLE bm_webhook.operation (
 	reason text,
 	reached_secret bigint,
 	reached_endpoint bigint,
-	changed_columns text[]
+	changed_columns text[],
+	events uuid[]
 );
 CREATE INDEX operation_open_idx ON bm_webhook.operation ((coalesce(application, '')), id) WHERE ended_at IS NULL;
 CREATE INDEX operation_endpoint_id_idx ON bm_webhook.operation (endpoint_id, id);
@@ -51,6 +52,8 @@ COMMENT ON COLUMN bm_webhook.operation.reason IS 'as who asked for it has said';
 COMMENT ON COLUMN bm_webhook.operation.reached_secret IS 'the last secret that rekey() has looked at';
 COMMENT ON COLUMN bm_webhook.operation.reached_endpoint IS 'the last endpoint of which it has looked at the headers';
 COMMENT ON COLUMN bm_webhook.operation.changed_columns IS 'the columns that a change_... has changed, by name';
+COMMENT ON COLUMN bm_webhook.operation.events IS
+	'of these events alone, in order: those that redeliver_each() or cancel_each() was called for';
 COMMENT ON COLUMN bm_webhook.operation.xid IS 'the transaction that asked for it';
 ALTER TABLE bm_webhook.operation ENABLE ROW LEVEL SECURITY;
 
@@ -77,8 +80,8 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.open_operations(bigint) IS
 	'operations that have not ended, at most so many of each application, the oldest of each first';
 
--- The events of a period that an operation may be for, oldest first, at most so many. Where only what failed is
--- meant, an index has nothing else.
+-- The events that an operation may be for, oldest first, at most so many: those that it names, or those of its period.
+-- Where only what failed is meant, an index has nothing else.
 CREATE FUNCTION bm_webhook_internal.walk(o bm_webhook.operation, most bigint) RETURNS SETOF uuid
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
 	SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
@@ -86,7 +89,9 @@ DECLARE
 	first uuid = coalesce(o.reached, bm_webhook.uuid_floor(o.since));
 	last uuid = bm_webhook.uuid_floor(o.until);
 BEGIN
-	IF o.status = '{failed}' THEN
+	IF o.events IS NOT NULL THEN
+		RETURN QUERY SELECT e FROM unnest(o.events) e WHERE o.reached IS NULL OR e > o.reached ORDER BY e LIMIT most;
+	ELSIF o.status = '{failed}' THEN
 		RETURN QUERY SELECT d.event_id FROM bm_webhook.delivery d
 			WHERE d.endpoint_id = o.endpoint_id AND d.status = 'failed' AND d.event_id > first AND d.event_id < last
 			ORDER BY d.event_id LIMIT most;
@@ -96,7 +101,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.walk(bm_webhook.operation, bigint) IS
-	'the next events of the period of an operation';
+	'the next events that an operation may be for';
 
 -- Planned with the values: of what failed alone, an index has nothing else.
 CREATE FUNCTION bm_webhook_internal.count_redeliverable(o bm_webhook.operation) RETURNS bigint
@@ -155,13 +160,14 @@ COMMENT ON FUNCTION bm_webhook_internal.redeliver_some(bm_webhook.operation, uui
 CREATE FUNCTION bm_webhook_internal.cancel_some(o bm_webhook.operation, most bigint) RETURNS bigint
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
-	before uuid = bm_webhook.uuid_floor(o.until);
+	before uuid = coalesce(bm_webhook.uuid_floor(o.until), 'ffffffff-ffff-ffff-ffff-ffffffffffff');
 	changed bigint;
 BEGIN
 	WITH waiting AS MATERIALIZED (
 		SELECT d.event_id, d.attempts FROM bm_webhook.delivery d
 			WHERE d.endpoint_id = o.endpoint_id AND d.status = 'pending' AND d.event_id < before
 				AND (o.event_id IS NULL OR d.event_id = o.event_id)
+				AND (o.events IS NULL OR d.event_id = ANY (o.events))
 				AND NOT EXISTS (SELECT FROM bm_webhook.set_aside s
 					WHERE s.event_id = d.event_id AND s.endpoint_id = d.endpoint_id)
 			LIMIT most FOR NO KEY UPDATE
@@ -245,7 +251,7 @@ CREATE FUNCTION bm_webhook_internal.operation_step(operation bigint, most bigint
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	o bm_webhook.operation;
-	events uuid[] = '{}';
+	walked uuid[] = '{}';
 	changed bigint = 0;
 BEGIN
 	SELECT * INTO o FROM bm_webhook.operation x WHERE x.id = operation_step.operation AND x.ended_at IS NULL FOR UPDATE;
@@ -273,17 +279,17 @@ BEGIN
 	ELSIF still_to_come THEN
 		is_waiting = true;
 	ELSE
-		events = ARRAY(SELECT bm_webhook_internal.walk(o, most));
-		IF cardinality(events) > 0 THEN
-			changed = CASE o.kind WHEN 'recover' THEN bm_webhook_internal.recover_some(o, events, in_memory)
-				ELSE bm_webhook_internal.redeliver_some(o, events) END;
+		walked = ARRAY(SELECT bm_webhook_internal.walk(o, most));
+		IF cardinality(walked) > 0 THEN
+			changed = CASE o.kind WHEN 'recover' THEN bm_webhook_internal.recover_some(o, walked, in_memory)
+				ELSE bm_webhook_internal.redeliver_some(o, walked) END;
 		END IF;
-		has_ended = cardinality(events) < most OR coalesce(o.done + changed >= o.max_rows, false);
+		has_ended = cardinality(walked) < most OR coalesce(o.done + changed >= o.max_rows, false);
 	END IF;
 	UPDATE bm_webhook.operation x SET done = o.done + changed,
-			reached = coalesce(events[cardinality(events)], o.reached),
+			reached = coalesce(walked[cardinality(walked)], o.reached),
 			ended_at = CASE WHEN has_ended THEN clock_timestamp() END
-		WHERE x.id = o.id AND (changed > 0 OR cardinality(events) > 0 OR has_ended);
+		WHERE x.id = o.id AND (changed > 0 OR cardinality(walked) > 0 OR has_ended);
 	IF o.kind = 'adopt' AND has_ended THEN
 		PERFORM bm_webhook_internal.end_drop(o);
 	END IF;

@@ -30,9 +30,15 @@ CREATE FUNCTION bm_webhook_internal.console_url(url text) RETURNS text
 	RETURN pg_catalog.regexp_replace(url, '[?].*', '?…');
 COMMENT ON FUNCTION bm_webhook_internal.console_url(text) IS 'a URL as lists show it: without its query';
 
+CREATE FUNCTION bm_webhook_internal.console_is_unbound() RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles r WHERE r.rolname = current_user
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_is_unbound() IS 'is the caller somebody whom policies do not bind?';
+
 CREATE FUNCTION bm_webhook_internal.console_may_change(application text) RETURNS boolean
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT (SELECT r.rolsuper OR r.rolbypassrls FROM pg_roles r WHERE r.rolname = current_user)
+	SELECT bm_webhook_internal.console_is_unbound()
 		OR EXISTS (SELECT FROM bm_webhook.application x
 			WHERE x.name = console_may_change.application AND x.deleted_at IS NULL AND pg_has_role(x.owner, 'MEMBER'))
 $$;
@@ -61,7 +67,7 @@ CREATE FUNCTION bm_webhook.console_session(a jsonb) RETURNS jsonb
 		'applications', (SELECT coalesce(jsonb_agg(x.name ORDER BY x.name), '[]') FROM (SELECT p.name
 			FROM bm_webhook.application p WHERE p.deleted_at IS NULL AND (u.is_unbound OR pg_has_role(p.owner, 'MEMBER'))
 			ORDER BY p.name LIMIT 200) x))
-	FROM (SELECT r.rolsuper OR r.rolbypassrls AS is_unbound FROM pg_roles r WHERE r.rolname = current_user) u
+	FROM (SELECT bm_webhook_internal.console_is_unbound() AS is_unbound) u
 $$;
 COMMENT ON FUNCTION bm_webhook.console_session(jsonb) IS 'who is asking, and for which applications he may act';
 
@@ -270,7 +276,8 @@ CREATE FUNCTION bm_webhook_internal.console_deliveries_condition(a jsonb) RETURN
 		(format(' AND d.endpoint_id = %L', (a ->> 'endpoint')::bigint), a ->> 'endpoint'),
 		(format(' AND d.status = %L', a ->> 'status'), a ->> 'status'),
 		(format(' AND d.error_class = %L', a ->> 'error_class'), a ->> 'error_class'),
-		(format(' AND d.http_status = %L', (a ->> 'http_status')::integer), a ->> 'http_status')) w (condition, wanted)
+		(format(' AND d.http_status = %L', (a ->> 'http_status')::integer), a ->> 'http_status'),
+		(' AND bm_webhook_internal.owns_endpoint(d.endpoint_id)', a ->> 'is_own')) w (condition, wanted)
 	WHERE w.wanted IS NOT NULL
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_condition(jsonb) IS
@@ -313,23 +320,23 @@ COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_floor(jsonb, uuid, uu
 
 -- Few wait or have failed: all of them are read by an index that has nothing else, as those that are newest may be old,
 -- and looked up among events. Of many rows of the log, their events are read once.
-CREATE FUNCTION bm_webhook_internal.console_deliveries_sql(a jsonb, first uuid, last uuid) RETURNS text
+CREATE FUNCTION bm_webhook_internal.console_deliveries_sql(a jsonb, first uuid, last uuid, most integer) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT format('SELECT * FROM (SELECT d.* FROM bm_webhook.delivery d '
 		'WHERE d.event_id >= %1$L AND d.event_id <= %2$L%3$s%4$s) d%5$s '
-		'ORDER BY d.event_id DESC, d.endpoint_id DESC LIMIT 51', first, last,
+		'ORDER BY d.event_id DESC, d.endpoint_id DESC LIMIT %6$s', first, last,
 		bm_webhook_internal.console_deliveries_condition(a),
 		CASE WHEN f.is_few THEN ' OFFSET 0' WHEN e.condition <> ''
 			THEN format(' AND d.event_id IN (SELECT e.id FROM bm_webhook.event e WHERE e.id >= %L AND e.id <= %L%s OFFSET 0)',
 				first, last, e.condition) END,
 		CASE WHEN f.is_few AND e.condition <> ''
-			THEN format(' WHERE EXISTS (SELECT FROM bm_webhook.event e WHERE e.id = d.event_id AND e.id >= %L AND e.id <= %L%s)',
-				first, last, e.condition) END)
+			THEN format(' WHERE EXISTS (SELECT FROM bm_webhook.event e WHERE e.id = d.event_id AND e.id >= %L AND e.id <= %L%s '
+				'OFFSET 0)', first, last, e.condition) END, most)
 	FROM (SELECT bm_webhook_internal.console_events_condition(a) AS condition) e,
 		(SELECT coalesce(a ->> 'status' IN ('failed', 'pending'), false) AS is_few) f
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_sql(jsonb, uuid, uuid) IS
-	'the query for the 51 newest deliveries that are asked about, of events in a range';
+COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_sql(jsonb, uuid, uuid, integer) IS
+	'the query for the newest deliveries that are asked about, of events in a range, at most so many';
 
 -- a: endpoint, status, type (a pattern), application, error_class, http_status, since, until, before and
 -- before_endpoint (where to go on: "next" of the answer before). What is rare may be far back: no more of the log is
@@ -352,6 +359,8 @@ BEGIN
 					'event', d.event_id, 'endpoint', d.endpoint_id, 'at', bm_webhook.uuid_time(d.event_id), 'type', e.type,
 					'message_id', e.message_id, 'application', e.application, 'channel', e.channel,
 					'url', bm_webhook_internal.console_url(p.url), 'status', d.status, 'attempts', d.attempts,
+					'may_change', coalesce(p.deleted_at IS NULL
+						AND (%L OR bm_webhook_internal.owns_endpoint(p.id)), false),
 					'http_status', d.http_status, 'error_class', d.error_class,
 					'next_attempt_at', nullif(d.next_attempt_at, 'infinity'),
 					'is_ordered', d.next_attempt_at = 'infinity',
@@ -359,7 +368,8 @@ BEGIN
 			FROM (%s) d LEFT JOIN bm_webhook.endpoint p ON p.id = d.endpoint_id
 				LEFT JOIN LATERAL (SELECT * FROM bm_webhook.event v
 					WHERE v.id = d.event_id AND v.id >= %L AND v.id <= %L OFFSET 0) e ON true
-			$query$, bm_webhook_internal.console_deliveries_sql(a, floor, last), floor, last) INTO lines;
+			$query$, bm_webhook_internal.console_is_unbound(),
+			bm_webhook_internal.console_deliveries_sql(a, floor, last, 51), floor, last) INTO lines;
 		is_full = jsonb_array_length(lines) > 50;
 		EXIT WHEN is_full OR floor <= first;
 	END LOOP;
@@ -373,6 +383,41 @@ END
 $$;
 COMMENT ON FUNCTION bm_webhook.console_deliveries(jsonb) IS
 	'the next 50 deliveries, newest first; of a day unless a period is given';
+
+-- What is asked about of what the caller may change: the newest 10001, if no more of the log has to be read for it than
+-- 100000 rows. Of so many, none is compared with all others, whatever the planner takes them for.
+CREATE FUNCTION bm_webhook_internal.console_matching(a jsonb, OUT events uuid[], OUT endpoints bigint[], OUT since uuid)
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off AS $$
+DECLARE
+	filter jsonb = a - '{before,before_endpoint,is_own}'::text[]
+		|| CASE WHEN bm_webhook_internal.console_is_unbound() THEN '{}' ELSE '{"is_own": true}'::jsonb END;
+	last uuid = bm_webhook_internal.console_until(a);
+	floor uuid;
+BEGIN
+	since = bm_webhook_internal.console_since(a, '1 day');
+	floor = bm_webhook_internal.console_deliveries_floor(filter, since, last, 100000);
+	EXECUTE format('SELECT coalesce(array_agg(x.event_id), %L), coalesce(array_agg(x.endpoint_id), %1$L) FROM (%s) x',
+		'{}', bm_webhook_internal.console_deliveries_sql(filter, floor, last, 10001)) INTO events, endpoints;
+	IF floor > since AND cardinality(events) <= 10000 THEN
+		PERFORM bm_webhook_internal.refuse('more than 100000 deliveries would have to be read to find those that match',
+			'Choose a shorter period; or an endpoint, and what has failed or waits.', '54000');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_matching(jsonb) IS
+	'the newest 10001 deliveries of the caller''s endpoints that are asked about; 54000';
+
+-- a: as console_deliveries, without where to go on. A period that has not ended ends now, and the answer says so: it is
+-- what can be asked for then.
+CREATE FUNCTION bm_webhook.console_count_deliveries(a jsonb) RETURNS jsonb
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+	SELECT jsonb_build_object('matched', least(cardinality(m.events), 10000), 'is_more', cardinality(m.events) > 10000,
+		'since', bm_webhook.uuid_time(m.since), 'until', u.until)
+	FROM (SELECT least((a ->> 'until')::timestamptz, now()) AS until) u,
+		bm_webhook_internal.console_matching(a || jsonb_build_object('until', u.until)) m
+$$;
+COMMENT ON FUNCTION bm_webhook.console_count_deliveries(jsonb) IS
+	'how many deliveries match, of endpoints that the caller may change, up to 10,000; 54000';
 
 CREATE FUNCTION bm_webhook_internal.console_event(event uuid) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off

@@ -2,13 +2,6 @@
 -- What the console's buttons do: with the rights of who presses them
 -------------------------------------------------------------------------------
 
--- One event to one endpoint, for its owner: UPDATE on the log is nobody's.
-CREATE FUNCTION bm_webhook.redeliver_one(event uuid, endpoint bigint) RETURNS integer
-	LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'bm_webhook_redeliver_one';
-COMMENT ON FUNCTION bm_webhook.redeliver_one(uuid, bigint) IS
-	'sends an event again to an endpoint of an application that the caller owns, as redeliver(event, endpoint) does; '
-	'22004, 42704 unknown endpoint, nothing to send again';
-
 -- a: the columns to set, and id for a change
 CREATE FUNCTION bm_webhook.console_save_endpoint(a jsonb) RETURNS jsonb
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -85,12 +78,50 @@ END
 $$;
 COMMENT ON FUNCTION bm_webhook.console_verify_endpoint(jsonb) IS 'calls verify_endpoint()';
 
--- a: event, endpoint
-CREATE FUNCTION bm_webhook.console_redeliver(a jsonb) RETURNS jsonb
-	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT jsonb_build_object('made_due', bm_webhook.redeliver_one((a ->> 'event')::uuid, (a ->> 'endpoint')::bigint))
+-- What a button is for, as two arrays: the deliveries that a names, or those that match.
+CREATE FUNCTION bm_webhook_internal.console_chosen(a jsonb, OUT events uuid[], OUT endpoints bigint[])
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF a ? 'matching' THEN
+		IF (a ->> 'dry_run')::boolean IS NOT TRUE AND (a #>> '{matching,until}' IS NULL OR a ->> 'max_rows' IS NULL) THEN
+			PERFORM bm_webhook_internal.refuse('what matches must have been counted',
+				'"matching" has the "until" of console_count_deliveries(), and "max_rows" is what "dry_run" has said.', '22004');
+		END IF;
+		SELECT m.events[:10000], m.endpoints[:10000] INTO events, endpoints
+			FROM bm_webhook_internal.console_matching(a -> 'matching') m;
+	ELSIF a ? 'deliveries' THEN
+		SELECT coalesce(array_agg((d ->> 0)::uuid), '{}'), coalesce(array_agg((d ->> 1)::bigint), '{}') INTO events, endpoints
+			FROM jsonb_array_elements(a -> 'deliveries') d;
+	ELSE
+		PERFORM bm_webhook_internal.refuse('nothing says which deliveries', 'Name "deliveries", or say what is "matching".',
+			'22004');
+	END IF;
+END
 $$;
-COMMENT ON FUNCTION bm_webhook.console_redeliver(jsonb) IS 'calls redeliver_one()';
+COMMENT ON FUNCTION bm_webhook_internal.console_chosen(jsonb) IS
+	'the deliveries that are to be sent again or canceled; 22004, 54000';
+
+-- a: deliveries (an array of [event, endpoint]), or matching (what console_count_deliveries takes, with its since and
+-- until); dry_run; max_rows (how many a dry run has said)
+CREATE FUNCTION bm_webhook.console_redeliver(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+	SELECT jsonb_build_object('matched', coalesce(sum(p.n) FILTER (WHERE p.problem IS NULL), 0), 'problems',
+		coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.n DESC) FILTER (WHERE p.problem IS NOT NULL), '[]'))
+	FROM (SELECT r.problem, count(*) AS n FROM bm_webhook_internal.console_chosen(a) c,
+		bm_webhook.redeliver_each(c.events, c.endpoints, (a ->> 'max_rows')::bigint,
+			coalesce((a ->> 'dry_run')::boolean, false)) r GROUP BY r.problem) p
+$$;
+COMMENT ON FUNCTION bm_webhook.console_redeliver(jsonb) IS 'calls redeliver_each(), and counts its answers';
+-- a: as console_redeliver
+CREATE FUNCTION bm_webhook.console_cancel(a jsonb) RETURNS jsonb
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+	SELECT jsonb_build_object('matched', coalesce(sum(p.n) FILTER (WHERE p.problem IS NULL), 0), 'problems',
+		coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.n DESC) FILTER (WHERE p.problem IS NOT NULL), '[]'))
+	FROM (SELECT r.problem, count(*) AS n FROM bm_webhook_internal.console_chosen(a) c,
+		bm_webhook.cancel_each(c.events, c.endpoints, (a ->> 'max_rows')::bigint,
+			coalesce((a ->> 'dry_run')::boolean, false)) r GROUP BY r.problem) p
+$$;
+COMMENT ON FUNCTION bm_webhook.console_cancel(jsonb) IS 'calls cancel_each(), and counts its answers';
 
 -- A period that has not ended ends now, and the answer says so: what has been counted can be asked for.
 -- a: endpoint, since, until, status, error_class, max_rows, dry_run
@@ -113,15 +144,6 @@ CREATE FUNCTION bm_webhook.console_recover(a jsonb) RETURNS jsonb
 		least((a ->> 'until')::timestamptz, now()), coalesce((a ->> 'dry_run')::boolean, false)) r
 $$;
 COMMENT ON FUNCTION bm_webhook.console_recover(jsonb) IS 'calls recover()';
-
--- a: event, endpoint, before, dry_run; never everything
-CREATE FUNCTION bm_webhook.console_cancel(a jsonb) RETURNS jsonb
-	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT jsonb_build_object('matched', coalesce(sum(c.matched), 0), 'rows', coalesce(jsonb_agg(to_jsonb(c)), '[]'))
-	FROM bm_webhook.cancel((a ->> 'event')::uuid, (a ->> 'endpoint')::bigint, (a ->> 'before')::timestamptz,
-		dry_run => coalesce((a ->> 'dry_run')::boolean, false)) c
-$$;
-COMMENT ON FUNCTION bm_webhook.console_cancel(jsonb) IS 'calls cancel()';
 
 -- a: event, endpoint, reason
 CREATE FUNCTION bm_webhook.console_set_aside(a jsonb) RETURNS jsonb

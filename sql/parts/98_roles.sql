@@ -34,7 +34,7 @@ CREATE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS SETOF text
 		('explain_delivery', '{owner,operator}'), ('message_history', '{owner,operator}'),
 		('message_rate', '{owner,operator}'), ('latency', '{owner,operator}'), ('delivery_rate', '{owner,operator}'),
 		('status', '{operator}'),
-		('redeliver_one', '{owner}')
+		('redeliver_each', '{owner}'), ('cancel_each', '{owner}')
 		UNION ALL
 		SELECT DISTINCT p.proname::text, '{owner,operator}'::text[] FROM pg_proc p
 			WHERE p.pronamespace = 'bm_webhook'::regnamespace AND p.proname ~ '^console_'

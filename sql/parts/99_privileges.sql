@@ -34,7 +34,7 @@ GRANT INSERT (endpoint_id, pending, retrying) ON bm_webhook_internal.pending_cha
 -- The extension's own: what its dispatchers and definers call.
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA bm_webhook_internal TO bm_webhook;
 GRANT EXECUTE ON FUNCTION bm_webhook.uuid_floor(timestamptz), bm_webhook.uuid_time(uuid),
-	bm_webhook.redeliver(uuid, bigint), bm_webhook.message_rate(timestamptz, timestamptz, text),
+	bm_webhook.message_rate(timestamptz, timestamptz, text),
 	bm_webhook.delivery_rate(timestamptz, timestamptz) TO bm_webhook;
 -- These do nothing that their caller could not do himself.
 GRANT EXECUTE ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea),
@@ -57,12 +57,13 @@ GRANT EXECUTE ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea),
 		bm_webhook_internal.watch, bm_webhook_internal.refuse, bm_webhook_internal.message_types,
 	bm_webhook_internal.message_rank, bm_webhook_internal.message_state, bm_webhook_internal.message_arguments,
 		bm_webhook_internal.watch_messages, bm_webhook_internal.console_since, bm_webhook_internal.console_until,
-		bm_webhook_internal.console_url, bm_webhook_internal.console_may_change, bm_webhook_internal.console_require,
+		bm_webhook_internal.console_url, bm_webhook_internal.console_is_unbound,
+		bm_webhook_internal.console_may_change, bm_webhook_internal.console_require,
 		bm_webhook_internal.console_minutes, bm_webhook_internal.console_dispatchers,
 		bm_webhook_internal.console_floor, bm_webhook_internal.console_deliveries_condition,
 		bm_webhook_internal.console_events_condition,
 		bm_webhook_internal.console_deliveries_floor, bm_webhook_internal.console_deliveries_sql,
-		bm_webhook_internal.console_event,
+		bm_webhook_internal.console_matching, bm_webhook_internal.console_chosen, bm_webhook_internal.console_event,
 		bm_webhook_internal.console_partitions, bm_webhook_internal.console_period, bm_webhook_internal.console_csv,
 		bm_webhook_internal.console_counted, bm_webhook_internal.console_export_sql
 	TO PUBLIC;

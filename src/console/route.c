@@ -19,6 +19,7 @@ static const char api[] = "/api/";
 
 static const BmwRoute routes[] = {
 	GET("causes"),
+	GET("count_deliveries"),
 	GET("deliveries"),
 	GET("delivery"),
 	GET("delivery_rates"),

@@ -372,8 +372,8 @@ extern void bmw_scheduler_errand_done(BmwScheduler *scheduler, const BmwErrand *
 typedef struct BmwCancellation
 {
 	int64_t endpoint_id;
-	bool has_event; /* this one alone; otherwise all with an id below before */
-	BmwUuid event_id;
+	const BmwUuid *events; /* these alone, in order; NULL: all with an id below before */
+	size_t events_length;
 	BmwUuid before;
 	bool is_drop; /* of a copy, which is only then to send */
 } BmwCancellation;

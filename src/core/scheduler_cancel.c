@@ -5,6 +5,7 @@
  * forgotten, as the row is the caller's to cancel. A request in flight is not
  * called back: when it fails, its delivery waits in the table, where it is found.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/scheduler_internal.h"
@@ -30,6 +31,7 @@ static void drop(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delive
 static void list(BmwScheduler *scheduler, BmwDelivery *delivery, void *context);
 static void count(BmwScheduler *scheduler, BmwDelivery *delivery, void *context);
 static bool is_meant(const BmwCancellation *cancellation, const BmwUuid *event_id);
+static int compare(const void *left, const void *right);
 
 int64_t
 bmw_scheduler_cancel(BmwScheduler *scheduler, const BmwCancellation *cancellation)
@@ -146,7 +148,14 @@ count(BmwScheduler *scheduler, BmwDelivery *delivery, void *context)
 static bool
 is_meant(const BmwCancellation *cancellation, const BmwUuid *event_id)
 {
-	if (cancellation->has_event)
-		return memcmp(event_id, &cancellation->event_id, sizeof(*event_id)) == 0;
-	return memcmp(event_id, &cancellation->before, sizeof(*event_id)) < 0;
+	if (cancellation->events != NULL)
+		return bsearch(event_id, cancellation->events, cancellation->events_length,
+					   sizeof(*event_id), compare) != NULL;
+	return compare(event_id, &cancellation->before) < 0;
+}
+
+static int
+compare(const void *left, const void *right)
+{
+	return memcmp(left, right, sizeof(BmwUuid));
 }

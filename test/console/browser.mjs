@@ -1,29 +1,8 @@
 // The pages in a real browser: browser.mjs CONFIG (page.mjs), which also has receiver, screenshots, and
 // is_stand_in (it is serve.mjs that serves them).
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { config, sql, hold, letGo, until, ok, watch, page, fillSignIn, signIn, button, seen, visit, check } from './page.mjs';
+import { config, sql, hold, letGo, until, ok, watch, page, fillSignIn, signIn, button, seen, visit, audit, check } from './page.mjs';
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const tab = (name) => page.getByRole('navigation', { name: 'Endpoint' }).getByRole('link', { name }).click();
-
-// Light and dark by axe, and as wide as a phone.
-async function audit(what) {
-	await page.waitForFunction(() => !document.querySelector('[aria-busy]'));
-	watch.isDeaf = true;
-	for (const colorScheme of ['light', 'dark']) {
-		await page.emulateMedia({ colorScheme });
-		if (!await page.evaluate('typeof axe === "object"')) await page.evaluate(axe);
-		const { violations } = await page.evaluate("axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] })");
-		ok(violations.length === 0, `${what}: accessible, ${colorScheme}`, violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html.slice(0, 200)).join(' | ')}`).join('\n'));
-	}
-	await page.emulateMedia({ colorScheme: 'light' });
-	watch.isDeaf = false;
-	await page.setViewportSize({ width: 390, height: 800 });
-	const width = await page.evaluate('document.documentElement.scrollWidth');
-	ok(width <= 390, `${what}: fits a phone`, width);
-	await page.setViewportSize({ width: 1280, height: 900 });
-}
 
 async function setUrl(path) {
 	await tab('Settings');

@@ -1,7 +1,8 @@
 // A page in a real browser, for the scripts here: SCRIPT CONFIG, a JSON object with at least url, and database (environment of psql)
 // for those who ask it. Says each check as a line of TAP, "note: ..." for what is no check, and "missing ..." when there is no browser.
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 
 export const config = JSON.parse(process.argv[2]);
 const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
@@ -70,6 +71,26 @@ export async function signIn(user) {
 export const button = (name) => page.getByRole('button', { name, exact: true });
 export const seen = (text) => page.getByText(text).first().waitFor();
 export const visit = async (path) => { await page.goto(config.url + path); await page.locator('main h1').first().waitFor(); };
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+// Light and dark by axe, and as wide as a phone.
+export async function audit(what) {
+	await page.waitForFunction(() => !document.querySelector('[aria-busy]'));
+	watch.isDeaf = true;
+	for (const colorScheme of ['light', 'dark']) {
+		await page.emulateMedia({ colorScheme });
+		if (!await page.evaluate('typeof axe === "object"')) await page.evaluate(axe);
+		const { violations } = await page.evaluate("axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] })");
+		ok(violations.length === 0, `${what}: accessible, ${colorScheme}`, violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html.slice(0, 200)).join(' | ')}`).join('\n'));
+	}
+	await page.emulateMedia({ colorScheme: 'light' });
+	watch.isDeaf = false;
+	await page.setViewportSize({ width: 390, height: 800 });
+	const width = await page.evaluate('document.documentElement.scrollWidth');
+	ok(width <= 390, `${what}: fits a phone`, width);
+	await page.setViewportSize({ width: 1280, height: 900 });
+}
 
 // Runs the checks, and says of what stops them, and of errors that nobody expected, as checks too.
 export async function check(works) {

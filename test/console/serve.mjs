@@ -8,7 +8,7 @@ import { extname, join, normalize } from 'node:path';
 
 const root = new URL('../../console/web/', import.meta.url).pathname;
 const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.mjs': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
-const questions = new Set('overview hour endpoints endpoint causes deliveries delivery event message message_rates delivery_rates event_types operations system preview session'.split(' '));
+const questions = new Set('overview hour endpoints endpoint causes count_deliveries deliveries delivery event message message_rates delivery_rates event_types operations system preview session'.split(' '));
 const actions = new Set('save_endpoint delete_endpoint pause resume ping redeliver redeliver_since recover cancel secret rotate_secret delete_secret set_aside put_back verify_endpoint'.split(' '));
 const headers = { 'content-security-policy': "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'",
 	'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer', 'cache-control': 'no-store' };

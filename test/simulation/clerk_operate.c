@@ -134,7 +134,6 @@ see_memory(Dispatcher *dispatcher, Step *step)
 	BmwScheduler *scheduler = dispatcher->scheduler;
 	bool has_taken = bmw_scheduler_has_taken(scheduler, (uint64_t) (FIRST_XID + operation->xact));
 	BmwCancellation cancellation = {.endpoint_id = registry_id(operation->endpoint),
-									.has_event = operation->event >= 0,
 									.before = operation->until};
 
 	step->is_more_to_come = !has_taken;
@@ -144,8 +143,11 @@ see_memory(Dispatcher *dispatcher, Step *step)
 														 step->in_memory, MAX_EVENTS);
 		return;
 	}
-	if (cancellation.has_event)
-		cancellation.event_id = tables.events[operation->event].id;
+	if (operation->event >= 0)
+	{
+		cancellation.events = &tables.events[operation->event].id;
+		cancellation.events_length = 1;
+	}
 	memory_begin(true);
 	step->is_more_to_come |= bmw_scheduler_cancel(scheduler, &cancellation) > 0;
 	memory_end();

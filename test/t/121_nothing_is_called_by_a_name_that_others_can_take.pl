@@ -184,17 +184,18 @@ run(q{
 	SELECT bm_webhook.console_session('{}'), bm_webhook.console_overview('{}'), bm_webhook.console_hour('{}'), bm_webhook.console_endpoints('{"q": "trap"}'),
 		bm_webhook.console_endpoint('{"endpoint": 1}'), bm_webhook.console_causes('{"endpoint": 1}'), bm_webhook.console_event_types('{}'),
 		bm_webhook.console_deliveries('{"status": "failed", "type": "order.*"}'), bm_webhook.console_deliveries('{"endpoint": 1, "application": "shop"}'),
-		bm_webhook.console_operations('{}'), bm_webhook.console_system('{}'), bm_webhook.console_message('{"message_id": "m-2"}'),
+		bm_webhook.console_count_deliveries('{"status": "failed", "type": "order.*"}'), bm_webhook.console_operations('{}'), bm_webhook.console_system('{}'), bm_webhook.console_message('{"message_id": "m-2"}'),
 		bm_webhook.console_message_rates('{}'), bm_webhook.console_delivery_rates('{}'), bm_webhook.console_tail('{}');
 	SELECT bm_webhook.console_tail(pg_catalog.jsonb_build_object('cursor', cursor)) FROM bm_webhook.console_tail('{}');
 	SELECT bm_webhook.console_listen(pg_catalog.jsonb_build_object('cursor', cursor, 'endpoint', 1, 'event_types', '["a.b"]'::pg_catalog.jsonb))
 		FROM bm_webhook.console_listen('{}');
 	SELECT bm_webhook.console_export('{"what": "deliveries"}'), bm_webhook.console_export('{"what": "message_rates", "format": "jsonl"}');
 	SELECT bm_webhook.console_delivery(x), bm_webhook.console_event(x), bm_webhook.console_preview(x), bm_webhook.console_redeliver(x), bm_webhook.console_set_aside(x),
-		bm_webhook.console_put_back(x) FROM (SELECT pg_catalog.jsonb_build_object('event', event_id, 'endpoint', endpoint_id) FROM bm_webhook.delivery LIMIT 1) AS d (x);
+		bm_webhook.console_put_back(x), bm_webhook.console_cancel(x) FROM (SELECT pg_catalog.jsonb_build_object('event', event_id, 'endpoint', endpoint_id,
+			'deliveries', pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_array(event_id, endpoint_id))) FROM bm_webhook.delivery LIMIT 1) AS d (x);
 	SELECT bm_webhook.console_save_endpoint('{"id": 1, "description": "trapped again", "retry_delays": ["1 s"]}'), bm_webhook.console_delete_endpoint('{"endpoint": 1, "dry_run": true}'),
 		bm_webhook.console_pause(x), bm_webhook.console_resume(x), bm_webhook.console_ping(x), bm_webhook.console_redeliver_since(x), bm_webhook.console_recover(x),
-		bm_webhook.console_cancel(x), bm_webhook.console_secret(x), bm_webhook.console_rotate_secret(x) FROM (VALUES ('{"endpoint": 1, "since": "2000-01-01"}'::pg_catalog.jsonb)) AS d (x)});
+		bm_webhook.console_secret(x), bm_webhook.console_rotate_secret(x) FROM (VALUES ('{"endpoint": 1, "since": "2000-01-01"}'::pg_catalog.jsonb)) AS d (x)});
 nothing_hostile('the console');
 
 run(q{

@@ -142,16 +142,16 @@ attempt('dba', "INSERT INTO bm_webhook.endpoint (id, url) OVERRIDING SYSTEM VALU
 
 # An operator changes nothing, and is shown no request.
 attempt('operator', "SELECT bm_webhook.$_", '42501') for "secret($id{shop})", "rotate_secret($id{shop})", "preview('$event{shop}', $id{shop})", "ping($id{shop})", "pause($id{shop})",
-  "cancel(everything => true)", "erase('HIDDEN-shop')", "emit('a.b', '{}')", "verify_endpoint($id{shop})", "delete_endpoint($id{shop})", "redeliver_one('$event{shop}', $id{shop})",
-  (map { "console_$_('{\"endpoint\": $id{shop}, \"event\": \"$event{shop}\"}')" } qw(secret rotate_secret preview ping pause redeliver)),
+  "cancel(everything => true)", "erase('HIDDEN-shop')", "emit('a.b', '{}')", "verify_endpoint($id{shop})", "delete_endpoint($id{shop})", (map { "${_}_each('{$event{shop}}', '{$id{shop}}')" } qw(redeliver cancel)),
+  (map { "console_$_('{\"endpoint\": $id{shop}, \"event\": \"$event{shop}\"}')" } qw(secret rotate_secret preview ping pause redeliver cancel)),
   (map { "console_save_endpoint('{$_\"url\": \"https://hooks.example.com/\"}')" } '', "\"id\": $id{shop}, ");
 
 # An owner: what is another's does not exist.
 attempt('tenant', "SELECT bm_webhook.$_", '42704') for "secret($id{shop})", "rotate_secret($id{shop})", "preview('$event{shop}', $id{shop})", "preview('$event{shop}', $id{bank})", "ping($id{shop})",
   "pause($id{shop})", "pause(application => 'shop')", "cancel(endpoint => $id{shop})", "recover($id{shop}, '-infinity')", "redeliver($id{shop}, '-infinity')", "erase('x', application => 'shop')",
   "delete_endpoint($id{shop})", "delete_secret($secret)", "set_aside('$event{shop}', $id{shop})", "put_back('$event{shop}', $id{shop})", "explain_delivery('$event{shop}')",
-  "public_key($id{shop})", "jwks($id{shop})", "redeliver_one('$event{shop}', $id{shop})", (map { "console_$_('{\"endpoint\": $id{shop}, \"event\": \"$event{shop}\", \"message_id\": \"m-shop\", \"secret\": $secret}')" }
-	  qw(endpoint causes delivery event message preview ping redeliver cancel set_aside put_back secret rotate_secret delete_secret delete_endpoint));
+  "public_key($id{shop})", "jwks($id{shop})", (map { "console_$_('{\"endpoint\": $id{shop}, \"event\": \"$event{shop}\", \"message_id\": \"m-shop\", \"secret\": $secret}')" }
+	  qw(endpoint causes delivery event message preview ping set_aside put_back secret rotate_secret delete_secret delete_endpoint));
 attempt('tenant', $_, '42501') for "INSERT INTO bm_webhook.endpoint (url, application) VALUES ('https://hooks.example.com/', 'shop')", "INSERT INTO bm_webhook.endpoint (url) VALUES ('https://hooks.example.com/')",
   "INSERT INTO bm_webhook.endpoint_secret (endpoint_id) VALUES ($id{shop})", "UPDATE bm_webhook.endpoint SET application = 'shop'", 'SELECT bm_webhook.pause(everything => true)';
 

@@ -74,10 +74,11 @@ my %beside = (
 	set_aside => [ { reason => 'x' } ], pause => [ {}, { reason => 'x' } ], resume => [ {} ],
 	redeliver_since => [ map { { since => '-infinity', dry_run => $_ } } JSON::PP::true, JSON::PP::false ],
 	recover => [ map { { since => '-infinity', dry_run => $_ } } JSON::PP::true, JSON::PP::false ],
+	redeliver => [ map { { dry_run => $_ } } JSON::PP::true, JSON::PP::false ],
 	cancel => [ map { { dry_run => $_ } } JSON::PP::true, JSON::PP::false ],
 	delete_endpoint => [ map { { dry_run => $_ } } JSON::PP::true, JSON::PP::false ],
 	deliveries => [ {}, { status => 'failed' }, { type => 'xbankx.*' }, { before_endpoint => 1, before => 'ffffffff-ffff-ffff-ffff-ffffffffffff' } ],
-	endpoints => [ {}, { q => 'xbankx' } ], save_endpoint => [ { description => 'x' }, { url => 'https://example.com/' } ],
+	count_deliveries => [ {}, { status => 'failed' }, { type => 'xbankx.*' } ], endpoints => [ {}, { q => 'xbankx' } ], save_endpoint => [ { description => 'x' }, { url => 'https://example.com/' } ],
 	export => [ map { { what => $_ } } qw(deliveries message delivery_rates message_rates) ]);
 # What is asked about: each id alone, those that belong together, all.
 my @about = ([qw(endpoint)], [qw(event)], [qw(event endpoint)], [qw(message_id)], [qw(message_id application)], [qw(application)],
@@ -108,6 +109,8 @@ for (@paths)
 				my $ids = $_;
 				my %a = ((map { $_ => $ids->{$_} } @$about), %$beside);
 				$a{id} = delete $a{endpoint} if $name eq 'save_endpoint' && exists $a{endpoint};
+				$a{deliveries} = [ [ delete @a{qw(event endpoint)} ] ] if $name =~ /^(?:redeliver|cancel)$/ && exists $a{event} && exists $a{endpoint};
+				$a{matching} = { map { $_ => delete $a{$_} } @$about } if $name =~ /^(?:redeliver|cancel)$/ && !exists $a{deliveries};
 				my ($status, undef, $content) = $shop->$method($name, \%a);
 				$asked++;
 				$successes++ if $status == 200;

@@ -135,10 +135,9 @@ sub verify
 	return;
 }
 verify('on');
-for (qw(ping redeliver redeliver_since recover cancel secret rotate_secret pause resume delete_endpoint set_aside put_back verify_endpoint))
+for (qw(ping redeliver_since recover secret rotate_secret pause resume delete_endpoint set_aside put_back verify_endpoint))
 {
 	my %a = (event => $other, endpoint => $of_bank, since => '-infinity', reason => 'x');
-	delete $a{event} if $_ eq 'cancel';
 	my $name = $_;
 	my ($foreign, $unknown) = map { change('shop', $name, $_) } \%a, { %a, event => $none, endpoint => 99999 };
 	like($foreign, qr/^42704 /, "$name of another");
@@ -146,6 +145,10 @@ for (qw(ping redeliver redeliver_since recover cancel secret rotate_secret pause
 	is($foreign, $unknown, 'as what does not exist');
 }
 verify('off');
+for my $name (qw(redeliver cancel))
+{
+	is_deeply(change('shop', $name, { deliveries => [$_] }), { matched => 0, problems => [ { problem => 'there is no such delivery', n => 1 } ] }, "$name: @$_") for [ $other, $of_bank ], [ $none, 99999 ];
+}
 is(ask('shop', 'message', { message_id => 'm-bank' }) =~ s/m-bank/M/r, ask('shop', 'message', { message_id => 'm-none' }) =~ s/m-none/M/r, 'so is a message');
 unlike(ask('shop', 'export', { what => 'deliveries' }), qr/$other/, 'and an export');
 
@@ -159,7 +162,7 @@ is($bmw->sql("SELECT '$count->{until}'::timestamptz BETWEEN now() - interval '1 
 is(change('shop', $_, { endpoint => $endpoint, since => '2020-01-01', until => '2020-01-02', dry_run => JSON::PP::true })->{until} =~ s/T.*//r, '2020-01-02', "or as asked: $_") for qw(redeliver_since recover);
 ok(change('shop', 'save_endpoint', { id => $endpoint, url => $receiver->url('/ok/shop') })->{id}, 'the endpoint is repaired');
 $bmw->share_secrets($endpoint, 'shop');
-is(change('shop', 'redeliver', { event => $event, endpoint => $endpoint })->{made_due}, 1, 'a tenant sends one again');
+is(change('shop', 'redeliver', { deliveries => [ [ $event, $endpoint ] ] })->{matched}, 1, 'a tenant sends one again');
 $bmw->wait_for_sql('it arrived', "SELECT status = 'delivered' FROM bm_webhook.delivery WHERE event_id = '$event' AND endpoint_id = $endpoint");
 is($bmw->sql("SELECT asked_by FROM bm_webhook.redelivery WHERE event_id = '$event'"), 'shop', 'and it is known who');
 ok(change('shop', 'redeliver_since', { endpoint => $endpoint, since => '-infinity' })->{operation}, 'and all others');
@@ -180,7 +183,7 @@ my ($paused) = @{ ask('shop', 'overview')->{attention} };
 is_deeply([ @$paused{qw(endpoint state is_paused)} ], [ $endpoint, 'paused', JSON::PP::true ], 'it is paused');
 is(change('shop', 'resume', { endpoint => $endpoint })->{changed}, 1, 'and its end');
 my @recorded = grep { $_->{asked_by} eq 'shop' } @{ ask('shop', 'operations')->{rows} };
-is_deeply([ map { $_->{kind} } @recorded ], [qw(resume pause rotate_secret show_secret redeliver change_endpoint create_endpoint)], 'all of it is recorded');
+is_deeply([ map { $_->{kind} } @recorded ], [qw(resume pause rotate_secret show_secret redeliver redeliver change_endpoint create_endpoint)], 'all of it is recorded');
 is_deeply([ @{ $recorded[-2] }{qw(endpoint changed)} ], [ $endpoint, ['url'] ], 'and what was changed');
 is_deeply([ map { $_->{application} } @{ ask('bank', 'operations')->{rows} } ], [qw(bank bank bank)], 'for who may see it');
 is(change('shop', 'delete_secret', { secret => $seen_endpoint->{secrets}[0]{id} })->%*, 0, 'an old secret is deleted');

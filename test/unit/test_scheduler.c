@@ -842,7 +842,8 @@ test_paused_while_held(void)
 static void
 test_cancel(void)
 {
-	BmwCancellation one = {.endpoint_id = 1, .has_event = true, .event_id = uuid(2)};
+	BmwUuid some[] = {uuid(2), uuid(4), uuid(9)};
+	BmwCancellation these = {.endpoint_id = 1, .events = some, .events_length = 3};
 	BmwCancellation all = {.endpoint_id = 1, .before = uuid(6)};
 	BmwEndpointRules rules = rules_of(1);
 	BmwRequest request;
@@ -857,8 +858,8 @@ test_cancel(void)
 	CHECK_INT(bmw_scheduler_in_memory(scheduler, 2, events, 10), 0);
 	CHECK(bmw_scheduler_has_taken(scheduler, xid - 1));
 	CHECK(!bmw_scheduler_has_taken(scheduler, xid + 1));
-	CHECK_INT(bmw_scheduler_cancel(scheduler, &one), 1);
-	CHECK_INT(bmw_scheduler_counts(scheduler).queued, 4);
+	CHECK_INT(bmw_scheduler_cancel(scheduler, &these), 2);
+	CHECK_INT(bmw_scheduler_counts(scheduler).queued, 3);
 	CHECK_INT(bmw_scheduler_cancel(scheduler, &all), 5);
 	CHECK_INT(bmw_scheduler_counts(scheduler).queued, 1);
 	pass_time(5000);
@@ -885,7 +886,8 @@ test_cancel(void)
 static void
 test_cancel_in_a_full_lane(void)
 {
-	BmwCancellation one = {.endpoint_id = 1, .has_event = true, .event_id = uuid(9)};
+	BmwUuid other = uuid(9);
+	BmwCancellation one = {.endpoint_id = 1, .events = &other, .events_length = 1};
 	BmwLimits small = limits;
 	BmwEndpointRules rules = rules_of(1);
 	BmwRequest request;

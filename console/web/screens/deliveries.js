@@ -1,4 +1,5 @@
-import { html, useState, useEffect, useAnswer, useTail, Answer, Table, Status, Link, go, withQuery, query, paging, pick, exportUrl, time, ms, deliveryPath, endpointPath } from '../lib.js';
+import { html, session, useState, useEffect, useAnswer, useTail, Answer, Table, Status, Link, go, withQuery, query, paging, pick, exportUrl, soon, time, ms, deliveryPath, endpointPath } from '../lib.js';
+import { Box, SelectionBar, useSelection } from './selection.js';
 
 // Rows are only added at the top, while nobody reads further down; otherwise they are counted. Which page it is, the
 // address says.
@@ -6,6 +7,10 @@ export function DeliveryList({ filter, empty }) {
 	const page = pick(query(), paging);
 	const a = { ...filter, ...page };
 	const list = useAnswer('deliveries', a);
+	const of = JSON.stringify(a);
+	const selection = useSelection(of);
+	const maySelect = session.who.is_unbound || session.who.applications.length > 0;
+	const mine = (list.answer?.rows ?? []).filter((row) => row.may_change);
 	const [newer, setNewer] = useState(0);
 	const [isLive, setLive] = useState(true);
 	useTail(isLive && !a.until && !a.before, (tail) => setNewer((was) => was + tail.count), list.again);
@@ -16,9 +21,10 @@ export function DeliveryList({ filter, empty }) {
 	}, [newer]);
 	return html`<div class="buttons"><button type="button" aria-pressed=${!isLive} onClick=${() => setLive(!isLive)}>${isLive ? 'Pause list' : 'Go on'}</button>
 		<button type="button" onClick=${() => { setNewer(0); list.again(); }}>${newer ? `${newer} newer` : 'Refresh'}</button></div>
+		${maySelect ? html`<${SelectionBar} key=${of} selection=${selection} filter=${a} rows=${mine} hasMore=${list.answer?.has_more || a.before} then=${() => soon(list.again)} />` : null}
 		<${Answer} of=${list}>${(answer) => html`${answer.rows.length === 0 ? html`<div class="notice">${(answer.looked_back_to || Object.keys(page).length ? null : empty) ?? html`<p>None since ${time(answer.looked_back_to ?? answer.since)}.</p>`}</div>`
-			: html`<${Table} caption="Deliveries" head=${['Captured', 'Status', 'Type', 'Message', 'Endpoint', 'Attempts', 'HTTP', 'Took']}>
-				${answer.rows.map((row) => html`<tr key=${row.event + row.endpoint}><td><${Link} to=${deliveryPath(row.event, row.endpoint)}>${time(row.at)}</${Link}></td>
+			: html`<${Table} caption="Deliveries" head=${[...(maySelect ? [html`<${Box} selection=${selection} rows=${mine} label="Select all on this page" />`] : []), 'Captured', 'Status', 'Type', 'Message', 'Endpoint', 'Attempts', 'HTTP', 'Took']}>
+				${answer.rows.map((row) => html`<tr key=${row.event + row.endpoint}>${maySelect ? html`<td>${row.may_change ? html`<${Box} selection=${selection} rows=${[row]} label=${`Select ${row.type ?? row.event} of ${time(row.at)} to ${row.url}`} />` : null}</td>` : null}<td><${Link} to=${deliveryPath(row.event, row.endpoint)}>${time(row.at)}</${Link}></td>
 					<td><${Status} is=${row.status} />${row.status === 'pending' && row.next_attempt_at ? html`<br /><span class="quiet">due ${time(row.next_attempt_at)}</span>` : null}</td><td>${row.type ?? '–'}</td>
 					<td>${row.message_id ? html`<${Link} to=${`/messages/${encodeURIComponent(row.message_id)}`}>${row.message_id}</${Link}>` : '–'}</td>
 					<td><${Link} to=${endpointPath(row.endpoint)}>${row.url ?? `deleted (${row.endpoint})`}</${Link}></td><td>${row.attempts}</td><td>${row.http_status ?? row.error_class ?? '–'}</td><td>${ms(row.ms)}</td></tr>`)}</${Table}>`}

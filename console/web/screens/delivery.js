@@ -40,13 +40,19 @@ function Request({ event, endpoint }) {
 function Cancel({ event, endpoint, then }) {
 	const [waiting, setWaiting] = useState(null);
 	const [isAsked, setAsked] = useState(false);
-	const cancel = (dry_run) => post('cancel', { event, endpoint, dry_run });
+	const cancel = (dry_run) => post('cancel', { deliveries: [[event, endpoint]], dry_run });
 	const end = ({ matched }) => { setWaiting(matched); setAsked(matched > 0); then(); };
 	if (isAsked) return html`<span role="status">It is being canceled.</span>`;
 	if (waiting === 0) return html`<span role="status">It does not wait any more.</span>`;
 	if (waiting === null) return html`<${Action} does=${() => cancel(true)} then=${({ matched }) => setWaiting(matched)}>Cancel…</${Action}>`;
 	return html`<div class="trouble"><p>${waiting} delivery waits, and would not be sent.</p><div class="buttons">
 		<${Action} kind="danger" does=${() => cancel(false)} then=${end}>Cancel ${waiting} delivery</${Action}><button type="button" onClick=${() => setWaiting(null)}>Keep it</button></div></div>`;
+}
+
+function SendAgain({ event, endpoint, then }) {
+	const [said, set] = useState('');
+	const end = ({ problems }) => { set(problems.length ? `It is not sent again: ${problems[0].problem}.` : ''); then(); };
+	return html`<${Action} kind="main" does=${() => post('redeliver', { deliveries: [[event, endpoint]] })} then=${end}>Send again</${Action}><span role="status">${said}</span>`;
 }
 
 export function Delivery({ event, endpoint }) {
@@ -58,7 +64,7 @@ export function Delivery({ event, endpoint }) {
 		${d?.error && d.status !== 'delivered' ? html`<div class="trouble"><strong>${d.error}</strong><p>${advice[d.error_class] ?? ''}</p></div>` : null}
 		${set_aside ? html`<div class="notice"><strong>Set aside${set_aside.by ? ` by ${set_aside.by}` : ''}</strong><p>${set_aside.cause}</p></div>` : null}
 		${d ? null : html`<div class="notice"><p>There is no delivery of this event to this endpoint (yet). <${Link} to=${eventPath(event)}>Why was it not sent?</${Link}></p></div>`}
-		${p.may_change && d ? html`<div class="buttons"><${Action} kind="main" does=${() => post('redeliver', { event, endpoint })} then=${() => soon(found.again)}>Send again</${Action}>
+		${p.may_change && d ? html`<div class="buttons"><${SendAgain} event=${event} endpoint=${endpoint} then=${() => soon(found.again)} />
 			${d.status === 'pending' ? html`<${Cancel} event=${event} endpoint=${endpoint} then=${() => soon(found.again)} />` : null}
 			${d.status === 'pending' && !set_aside ? html`<${Action} does=${() => post('set_aside', { event, endpoint })} then=${() => soon(found.again)}>Set aside</${Action}>` : null}
 			${set_aside?.by ? html`<${Action} does=${() => post('put_back', { event, endpoint })} then=${() => soon(found.again)}>Put back</${Action}>` : null}</div>` : null}

@@ -17,7 +17,8 @@ static BmwStatement open_operations = {
 	{INT8OID}};
 
 static BmwStatement operation = {
-	"SELECT kind IN ('cancel', 'adopt', 'set_aside'), endpoint_id, event_id IS NOT NULL, event_id, bm_webhook.uuid_floor(until), xid,"
+	"SELECT kind IN ('cancel', 'adopt', 'set_aside'), endpoint_id,"
+	" CASE WHEN event_id IS NULL THEN events ELSE ARRAY[event_id] END, bm_webhook.uuid_floor(until), xid,"
 	" kind = 'recover', coalesce(reached, bm_webhook.uuid_floor(since)), kind = 'adopt'"
 	" FROM bm_webhook.operation WHERE id = $1 AND ended_at IS NULL",
 	1,
@@ -68,16 +69,14 @@ bmw_store_operation(int64 id, BmwOperationRow *row)
 		return false;
 	found = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 	row->is_cancel = bmw_sql_bool(&found, 1);
-	row->cancellation.endpoint_id = bmw_sql_int64(&found, 2);
-	row->cancellation.has_event = bmw_sql_bool(&found, 3);
-	if (row->cancellation.has_event)
-		row->cancellation.event_id = bmw_sql_uuid(&found, 4);
-	row->cancellation.before = bmw_sql_uuid(&found, 5);
-	row->xid = bmw_sql_xid8(&found, 6);
-	row->is_recovery = bmw_sql_bool(&found, 7);
-	row->cancellation.is_drop = bmw_sql_bool(&found, 9);
+	row->cancellation = (BmwCancellation){.endpoint_id = bmw_sql_int64(&found, 2),
+										  .is_drop = bmw_sql_bool(&found, 8)};
+	row->cancellation.events = bmw_sql_uuids(&found, 3, &row->cancellation.events_length);
+	row->cancellation.before = bmw_sql_uuid(&found, 4);
+	row->xid = bmw_sql_xid8(&found, 5);
+	row->is_recovery = bmw_sql_bool(&found, 6);
 	if (row->is_recovery)
-		row->reached = bmw_sql_uuid(&found, 8);
+		row->reached = bmw_sql_uuid(&found, 7);
 	return true;
 }
 

@@ -157,6 +157,20 @@ bmw_sql_intervals(const BmwSqlRow *row, int column, int *length)
 	return intervals;
 }
 
+const BmwUuid *
+bmw_sql_uuids(const BmwSqlRow *row, int column, size_t *length)
+{
+	bool *nulls;
+	int items_length;
+	Datum *items = array_items(row, column, UUIDOID, &nulls, &items_length);
+	BmwUuid *ids = items == NULL ? NULL : palloc(sizeof(*ids) * Max(items_length, 1));
+
+	for (int i = 0; i < items_length; i++)
+		memcpy(&ids[i], DatumGetUUIDP(items[i]), sizeof(*ids));
+	*length = items_length;
+	return ids;
+}
+
 const Interval *
 bmw_sql_interval(const BmwSqlRow *row, int column)
 {

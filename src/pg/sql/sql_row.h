@@ -41,6 +41,8 @@ extern const char *bmw_sql_text(const BmwSqlRow *row, int column, size_t *length
 extern const char **bmw_sql_texts(const BmwSqlRow *row, int column, int *length);
 /* Elements that are null are left out. */
 extern const Interval **bmw_sql_intervals(const BmwSqlRow *row, int column, int *length);
+/* NULL for NULL; in the current memory context. */
+extern const BmwUuid *bmw_sql_uuids(const BmwSqlRow *row, int column, size_t *length);
 /* Never NULL. */
 extern const Interval *bmw_sql_interval(const BmwSqlRow *row, int column);
 
