@@ -32,6 +32,9 @@ my $tables = q{
 	CREATE TABLE answered AS
 		SELECT event_id, endpoint_id, at, lag(at) OVER (PARTITION BY event_id, endpoint_id ORDER BY at) AS before
 		FROM request WHERE status BETWEEN 200 AND 299;
+	CREATE INDEX ON answered (event_id, endpoint_id, at);
+	CREATE INDEX ON answered (at);
+	ANALYZE request, expected, answered;
 	CREATE TABLE server_fault (fault text, started float8, ended float8, back float8);
 	CREATE TABLE hit (fault text, event_id uuid, endpoint_id bigint, at float8);
 };
@@ -46,6 +49,7 @@ my $evaluation = qq{
 		WHERE error_class IN ('connect', 'tls', 'reset') AND NOT EXISTS (SELECT FROM request r
 			WHERE r.event_id = f.event_id AND r.endpoint_id = f.endpoint_id AND r.attempt = f.attempt);
 	INSERT INTO hit SELECT fault, event_id, endpoint_id, started FROM server_fault JOIN expected ON at BETWEEN started - 1 AND back;
+	ANALYZE hit;
 	CREATE TABLE twice AS
 		SELECT a.*, (SELECT fault FROM server_fault WHERE started < a.at AND before BETWEEN started - $unrecorded_s AND ended + $unrecorded_s
 			ORDER BY started DESC LIMIT 1) AS fault
