@@ -298,6 +298,12 @@ COMMENT ON FUNCTION bm_webhook.put_back(uuid, bigint, text) IS
 	'undoes set_aside(): the delivery is due, and its attempts go on counting. Returns 1, or 0 when nobody has set it '
 	'aside; 22004, 42704 unknown endpoint, 54000';
 
+ALTER TABLE bm_webhook.delivery ADD COLUMN name_us integer, ADD COLUMN connect_us integer, ADD COLUMN tls_us integer,
+	ADD COLUMN first_byte_us integer;
+COMMENT ON TABLE bm_webhook.delivery IS
+	'one event on its way to one endpoint, with the facts of its last attempt; name_us to first_byte_us are microseconds '
+	'from its start, of one that was delivered over a new connection';
+
 -- Verification: an endpoint proves that its URL is meant to get webhooks. Those that there are need not.
 ALTER TABLE bm_webhook.endpoint_state ADD COLUMN unverified_since timestamptz, ADD COLUMN verified_at timestamptz,
 	ADD COLUMN verification_error text;
@@ -2700,7 +2706,8 @@ BEGIN
 		ON CONFLICT (event_id, endpoint_id) DO UPDATE SET status = excluded.status, attempts = excluded.attempts,
 			next_attempt_at = excluded.next_attempt_at, first_attempt_at = excluded.first_attempt_at,
 			last_attempt_at = coalesce(excluded.last_attempt_at, d.last_attempt_at), http_status = excluded.http_status,
-			error_class = excluded.error_class, error = excluded.error, duration = excluded.duration
+			error_class = excluded.error_class, error = excluded.error, duration = excluded.duration, name_us = NULL,
+			connect_us = NULL, tls_us = NULL, first_byte_us = NULL
 		WHERE d.status = 'pending' OR excluded.status <> 'pending';
 	IF s.is_failed_attempt THEN
 		INSERT INTO bm_webhook.failed_attempt (event_id, endpoint_id, attempt, attempted_at, error_class, http_status, error,

@@ -43,12 +43,18 @@ CREATE TABLE bm_webhook.delivery (
 	error_class text,
 	error text,
 	duration interval,
+	name_us integer,
+	connect_us integer,
+	tls_us integer,
+	first_byte_us integer,
 	PRIMARY KEY (event_id, endpoint_id)
 ) PARTITION BY RANGE (event_id);
 CREATE INDEX delivery_due_idx ON bm_webhook.delivery (endpoint_id, next_attempt_at) WHERE status = 'pending';
 CREATE INDEX delivery_failed_idx ON bm_webhook.delivery (endpoint_id, event_id) WHERE status = 'failed';
 CREATE INDEX delivery_pending_idx ON bm_webhook.delivery (endpoint_id, event_id) WHERE status = 'pending';
-COMMENT ON TABLE bm_webhook.delivery IS 'one event on its way to one endpoint, with the facts of its last attempt';
+COMMENT ON TABLE bm_webhook.delivery IS
+	'one event on its way to one endpoint, with the facts of its last attempt; name_us to first_byte_us are microseconds '
+	'from its start, of one that was delivered over a new connection';
 COMMENT ON COLUMN bm_webhook.delivery.status IS 'pending, delivered, failed (given up) or canceled';
 COMMENT ON COLUMN bm_webhook.delivery.next_attempt_at IS
 	'when it is due; infinity: it waits for an earlier event of its message';

@@ -136,7 +136,8 @@ BEGIN
 		ON CONFLICT (event_id, endpoint_id) DO UPDATE SET status = excluded.status, attempts = excluded.attempts,
 			next_attempt_at = excluded.next_attempt_at, first_attempt_at = excluded.first_attempt_at,
 			last_attempt_at = coalesce(excluded.last_attempt_at, d.last_attempt_at), http_status = excluded.http_status,
-			error_class = excluded.error_class, error = excluded.error, duration = excluded.duration
+			error_class = excluded.error_class, error = excluded.error, duration = excluded.duration, name_us = NULL,
+			connect_us = NULL, tls_us = NULL, first_byte_us = NULL
 		WHERE d.status = 'pending' OR excluded.status <> 'pending';
 	IF s.is_failed_attempt THEN
 		INSERT INTO bm_webhook.failed_attempt (event_id, endpoint_id, attempt, attempted_at, error_class, http_status, error,

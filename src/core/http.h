@@ -74,7 +74,7 @@ typedef struct BmwHttpRequest
 	void *tag; /* handed back with the result */
 } BmwHttpRequest;
 
-/* Microseconds from the start of the attempt; 0 where a stage was not reached. */
+/* Microseconds from the start of the attempt; 0 where a stage was not reached, or was not needed. */
 typedef struct BmwHttpTimes
 {
 	int64_t name_us;

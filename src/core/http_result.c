@@ -16,6 +16,7 @@
 static bool is_shown(const char *line);
 static void fill_times(BmwHttpTimes *times, const BmwTransfer *transfer);
 static int64_t time_us(const BmwTransfer *transfer, CURLINFO info);
+static bool has_connected(CURL *easy);
 static int status_of(const BmwTransfer *transfer);
 static BmwTransport transport_of(const BmwTransfer *transfer);
 static bool is_short_of_descriptors(const BmwTransfer *transfer);
@@ -73,9 +74,11 @@ is_shown(const char *line)
 static void
 fill_times(BmwHttpTimes *times, const BmwTransfer *transfer)
 {
-	times->name_us = time_us(transfer, CURLINFO_NAMELOOKUP_TIME_T);
-	times->connect_us = time_us(transfer, CURLINFO_CONNECT_TIME_T);
-	times->tls_us = time_us(transfer, CURLINFO_APPCONNECT_TIME_T);
+	const bool is_new = transfer->code != CURLE_OK || has_connected(transfer->easy);
+
+	times->name_us = is_new ? time_us(transfer, CURLINFO_NAMELOOKUP_TIME_T) : 0;
+	times->connect_us = is_new ? time_us(transfer, CURLINFO_CONNECT_TIME_T) : 0;
+	times->tls_us = is_new ? time_us(transfer, CURLINFO_APPCONNECT_TIME_T) : 0;
 	times->first_byte_us = time_us(transfer, CURLINFO_STARTTRANSFER_TIME_T);
 	times->total_us = time_us(transfer, CURLINFO_TOTAL_TIME_T);
 }
@@ -88,6 +91,16 @@ time_us(const BmwTransfer *transfer, CURLINFO info)
 
 	curl_easy_getinfo(transfer->easy, info, &value);
 	return value > 0 && transfer->stage == BMW_STAGE_PROXY ? value + transfer->name_us : value;
+}
+
+/* Else it used a connection that was open, for which libcurl reports a few microseconds. */
+static bool
+has_connected(CURL *easy)
+{
+	long connections = 0;
+
+	curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connections);
+	return connections > 0;
 }
 
 /* 0: none. For libcurl the status of "HTTP/22221.1" is 2221. */

@@ -84,6 +84,23 @@ async function files() {
 	ok(lines.length === 1 && JSON.stringify(lines[0]).includes(event), 'so has JSON Lines', JSON.stringify(lines));
 }
 
+// Where the time of a delivery went, if it opened a connection.
+async function shows() {
+	const id = register('shows', '/ok');
+	const event = emit('shows');
+	await until(`SELECT count(*) FROM bm_webhook.delivery WHERE event_id = '${event}' AND status = 'delivered'`, '1');
+	const set = (name, connect, tls, first) => sql(`UPDATE bm_webhook.delivery SET duration = '45 ms', name_us = ${name}, connect_us = ${connect}, tls_us = ${tls}, first_byte_us = ${first}
+		WHERE event_id = '${event}' AND endpoint_id = ${id}`);
+	set(2000, 5000, 25000, 40000);
+	await visit(`/deliveries/${event}/${id}`);
+	await seen('name 2 ms, connect 3 ms, TLS 20 ms, first byte 15 ms, rest 5 ms');
+	ok(await page.locator('.waterfall rect').count() === 5, 'the stages of an attempt that was delivered');
+	set('NULL', 'NULL', 'NULL', 'NULL');
+	await visit(`/deliveries/${event}/${id}`);
+	await seen('HTTP 204 · 45 ms');
+	ok(await page.locator('.waterfall').count() === 0, 'and its duration alone, if a connection was open');
+}
+
 async function deletes() {
 	const id = register('deletes', '/status/500', '{1 h}');
 	const event = emit('deletes');
@@ -156,5 +173,5 @@ async function refuses() {
 }
 
 await check(async () => {
-	for (const part of [begins, refuses, switches, setsAside, secrets, files, deletes, explains, operator]) await part();
+	for (const part of [begins, refuses, switches, setsAside, secrets, files, shows, deletes, explains, operator]) await part();
 });

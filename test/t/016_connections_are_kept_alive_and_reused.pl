@@ -20,6 +20,10 @@ cmp_ok($counts->{connections}, '<=', 8, '1,000 requests open at most 8 connectio
 cmp_ok($counts->{peak_in_flight}, '<=', 8, 'and are at most 8 at a time');
 cmp_ok($counts->{peak_in_flight}, '>=', 4, 'but several at a time');
 is($counts->{open_connections}, $counts->{connections}, 'none was closed');
+is($bmw->sql(q{SELECT concat_ws(' ', count(*), count(d.name_us), count(d.first_byte_us), count(d.tls_us),
+			bool_and(d.name_us <= d.connect_us AND d.connect_us <= d.first_byte_us AND d.first_byte_us <= extract(epoch FROM d.duration) * 1e6))
+		FROM bm_webhook.delivery d JOIN bm_webhook.event e ON e.id = d.event_id WHERE e.type = 'test.eight' AND d.connect_us IS NOT NULL}),
+	join(' ', ($counts->{connections}) x 3, 0, 't'), 'the deliveries that opened them, and no others, say when each stage was completed');
 
 $bmw->emit_many(500, 'test.eight');
 $bmw->wait_for_requests('eight', 1500);
@@ -31,6 +35,8 @@ $bmw->endpoint('/fail/1/failing', max_in_flight => 4, event_types => '{test.fail
 $bmw->emit_many(100, 'test.failing');
 $bmw->wait_for_requests('failing', 100, 'delivered');
 cmp_ok($receiver->count('failing', 'connections'), '<=', 4, '200 requests, half of them failing, open at most 4');
+cmp_ok($bmw->sql('SELECT count(connect_time) FROM bm_webhook.failed_attempt'), '<=', 4, 'nor do failed attempts have times of a connection that they did not open');
+is($bmw->sql('SELECT count(*) FROM bm_webhook.failed_attempt WHERE first_byte_time IS NULL'), 0, 'they all have that of the first byte');
 
 # All together. Endpoints that have not answered yet hold at most half as many as are free (of 24).
 $bmw->endpoint("/hang/hang$_", max_in_flight => 6, event_types => '{test.hang}', timeout => '60 s') for 1 .. 4;

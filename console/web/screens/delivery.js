@@ -24,6 +24,9 @@ function Waterfall({ attempt }) {
 		${parts.map((part) => html`<rect class=${`p${part.i}`} x=${100 * part.from / total} y="0" width=${Math.max(0.5, 100 * part.took / total)} height="4" />`)}</svg><div class="quiet">${words}</div>`;
 }
 
+// Of an attempt over a connection that was open there are none.
+const delivered = (d) => ({ name_ms: d.name_us / 1000, connect_ms: d.connect_us / 1000, tls_ms: d.tls_us / 1000, first_byte_ms: d.first_byte_us / 1000, total_ms: d.ms });
+
 const shell = (text) => `'${String(text).replaceAll("'", `'\\''`)}'`;
 const curl = (request) => [`curl -i -X ${request.method} ${shell(request.url)}`, ...Object.entries(request.headers).map(([name, value]) => `  -H ${shell(`${name}: ${value}`)}`), `  --data-binary ${shell(request.body)}`].join(' \\\n');
 
@@ -75,7 +78,8 @@ export function Delivery({ event, endpoint }) {
 		<ol class="line">${failed_attempts.map((attempt) => html`<li key=${attempt.at}><strong>${attempt.attempt}</strong> · ${time(attempt.at)} · <${Status} is="failed" /> · ${attempt.http_status ? `HTTP ${attempt.http_status}` : attempt.error_class} · ${attempt.error}
 				<${Waterfall} attempt=${attempt} />${attempt.response ? html`<details><summary>Response</summary><pre tabindex="0">${attempt.response}</pre></details>` : null}</li>`)}
 			${redeliveries.map((r) => html`<li key=${r.at}>${time(r.at)} · sent again by ${r.by}; it was <${Status} is=${r.was} /> after ${r.attempts} attempts</li>`)}
-			${d?.status === 'delivered' ? html`<li><strong>${d.attempts}</strong> · ${time(d.last_attempt_at)} · <${Status} is="delivered" /> · HTTP ${d.http_status} · ${ms(d.ms)}</li>` : null}</ol>
+			${d?.status === 'delivered' ? html`<li><strong>${d.attempts}</strong> · ${time(d.last_attempt_at)} · <${Status} is="delivered" /> · HTTP ${d.http_status} · ${ms(d.ms)}
+				${d.connect_us ? html`<${Waterfall} attempt=${delivered(d)} />` : null}</li>` : null}</ol>
 		<h2>Content</h2>${e.data === undefined ? html`<p>Contents are hidden: your login may not read them.</p>` : html`<pre tabindex="0">${pretty(e.data)}</pre>`}
 		${p.may_change ? html`<${Request} event=${event} endpoint=${endpoint} />` : null}`}</${Answer}>`;
 }

@@ -27,6 +27,9 @@ static BmwStatement insert_deliveries = {
 #define OF_RANGE(first, last) " AND d.event_id >= $" first " AND d.event_id <= $" last
 #define WITH_RANGE .is_planned_anew = true, .has_range = true
 
+StaticAssertDecl(BMW_DELIVERY_FIELDS == 15,
+				 "the range of update_deliveries_of_many follows the fields");
+
 #define UPDATE_DELIVERIES                                                                          \
 	"UPDATE bm_webhook.delivery d SET {changes}"                                                   \
 	" FROM ROWS FROM (unnest({values})) AS excluded ({names})"                                     \
@@ -34,7 +37,7 @@ static BmwStatement insert_deliveries = {
 
 static BmwStatement update_deliveries = {UPDATE_DELIVERIES, .fields = &bmw_delivery_fields,
 										 .kind = BMW_ARGUMENTS_ROWS};
-static BmwStatement update_deliveries_of_many = {UPDATE_DELIVERIES OF_RANGE("12", "13"),
+static BmwStatement update_deliveries_of_many = {UPDATE_DELIVERIES OF_RANGE("16", "17"),
 												 .fields = &bmw_delivery_fields,
 												 .kind = BMW_ARGUMENTS_ROWS, WITH_RANGE};
 
@@ -93,7 +96,8 @@ static void mark_overtaken(BmwRecord *record, const BmwSqlRow *row);
 static bool *ordinals(int rows, int length);
 static void record_deliveries(BmwStatement *statement, const BmwRecord *records, int length,
 							  bool has_row);
-static void add_delivery(BmwSqlColumn *c, const BmwRecord *record);
+static void add_outcome(BmwSqlColumn *c, const BmwRecord *record);
+static void add_times(BmwSqlColumn *c, const BmwRecord *record);
 static void record_attempts(const BmwRecord *records, int length);
 static void emit_exhausted(const BmwRecord *record);
 
@@ -140,7 +144,7 @@ bmw_store_set_aside(const BmwRecord *record, const char *cause, const char *sqls
 	BmwSqlColumn c[BMW_ASIDE_FIELDS];
 
 	bmw_statement_init_columns(c, &bmw_aside_fields, 1);
-	add_delivery(c, record);
+	add_outcome(c, record);
 	bmw_sql_column_add_interval(&c[BMW_ASIDE_NAME_TIME], record->times.name_us);
 	bmw_sql_column_add_interval(&c[BMW_ASIDE_CONNECT_TIME], record->times.connect_us);
 	bmw_sql_column_add_interval(&c[BMW_ASIDE_TLS_TIME], record->times.tls_us);
@@ -260,13 +264,35 @@ record_deliveries(BmwStatement *statement, const BmwRecord *records, int length,
 
 	bmw_statement_init_columns(c, &bmw_delivery_fields, length);
 	for (int i = 0; i < length; i++)
-		if (records[i].has_row == has_row && !records[i].is_locked)
-			add_delivery(c, &records[i]);
+	{
+		if (records[i].has_row != has_row || records[i].is_locked)
+			continue;
+		add_outcome(c, &records[i]);
+		add_times(c, &records[i]);
+	}
 	bmw_statement_run_columns(statement, c);
 }
 
+/*
+ * Of an attempt that was delivered over a new connection: they say where its time
+ * went. Else the duration says it, and nearly all rows stay as small as they are.
+ */
 static void
-add_delivery(BmwSqlColumn *c, const BmwRecord *r)
+add_times(BmwSqlColumn *c, const BmwRecord *r)
+{
+	BmwHttpTimes times = {0};
+
+	/* no attempt may take longer than an int32 of microseconds */
+	if (r->status == BMW_DELIVERED && r->times.connect_us > 0)
+		times = r->times;
+	bmw_sql_column_add_int32(&c[BMW_DELIVERY_NAME_US], (int) times.name_us);
+	bmw_sql_column_add_int32(&c[BMW_DELIVERY_CONNECT_US], (int) times.connect_us);
+	bmw_sql_column_add_int32(&c[BMW_DELIVERY_TLS_US], (int) times.tls_us);
+	bmw_sql_column_add_int32(&c[BMW_DELIVERY_FIRST_BYTE_US], (int) times.first_byte_us);
+}
+
+static void
+add_outcome(BmwSqlColumn *c, const BmwRecord *r)
 {
 	static const char *const statuses[] = {
 		[BMW_PENDING] = "pending",

@@ -23,18 +23,28 @@ static const BmwField event_fields[] = {
 	[BMW_EVENT_EXPIRES_AT] = {"expires_at", TIMESTAMPTZOID},
 };
 
+/* What both tables say of a delivery. */
+#define OUTCOME_FIELDS                                                                             \
+	[BMW_DELIVERY_EVENT_ID] = {"event_id", UUIDOID, .is_key = true},                               \
+	[BMW_DELIVERY_ENDPOINT_ID] = {"endpoint_id", INT8OID, .is_key = true},                         \
+	[BMW_DELIVERY_STATUS] = {"status", TEXTOID}, [BMW_DELIVERY_ATTEMPTS] = {"attempts", INT4OID},  \
+	[BMW_DELIVERY_NEXT_ATTEMPT_AT] = {"next_attempt_at", TIMESTAMPTZOID},                          \
+	[BMW_DELIVERY_FIRST_ATTEMPT_AT] = {"first_attempt_at", TIMESTAMPTZOID},                        \
+	[BMW_DELIVERY_LAST_ATTEMPT_AT] = {"last_attempt_at", TIMESTAMPTZOID, .is_kept = true},         \
+	[BMW_DELIVERY_HTTP_STATUS] = {"http_status", INT4OID},                                         \
+	[BMW_DELIVERY_ERROR_CLASS] = {"error_class", TEXTOID},                                         \
+	[BMW_DELIVERY_ERROR] = {"error", TEXTOID}, [BMW_DELIVERY_DURATION] = {"duration", INTERVALOID}
+
+static const BmwField delivery_fields[] = {
+	OUTCOME_FIELDS,
+	[BMW_DELIVERY_NAME_US] = {"name_us", INT4OID},
+	[BMW_DELIVERY_CONNECT_US] = {"connect_us", INT4OID},
+	[BMW_DELIVERY_TLS_US] = {"tls_us", INT4OID},
+	[BMW_DELIVERY_FIRST_BYTE_US] = {"first_byte_us", INT4OID},
+};
+
 static const BmwField aside_fields[] = {
-	[BMW_DELIVERY_EVENT_ID] = {"event_id", UUIDOID, .is_key = true},
-	[BMW_DELIVERY_ENDPOINT_ID] = {"endpoint_id", INT8OID, .is_key = true},
-	[BMW_DELIVERY_STATUS] = {"status", TEXTOID},
-	[BMW_DELIVERY_ATTEMPTS] = {"attempts", INT4OID},
-	[BMW_DELIVERY_NEXT_ATTEMPT_AT] = {"next_attempt_at", TIMESTAMPTZOID},
-	[BMW_DELIVERY_FIRST_ATTEMPT_AT] = {"first_attempt_at", TIMESTAMPTZOID},
-	[BMW_DELIVERY_LAST_ATTEMPT_AT] = {"last_attempt_at", TIMESTAMPTZOID, .is_kept = true},
-	[BMW_DELIVERY_HTTP_STATUS] = {"http_status", INT4OID},
-	[BMW_DELIVERY_ERROR_CLASS] = {"error_class", TEXTOID},
-	[BMW_DELIVERY_ERROR] = {"error", TEXTOID},
-	[BMW_DELIVERY_DURATION] = {"duration", INTERVALOID},
+	OUTCOME_FIELDS,
 	[BMW_ASIDE_NAME_TIME] = {"name_time", INTERVALOID},
 	[BMW_ASIDE_CONNECT_TIME] = {"connect_time", INTERVALOID},
 	[BMW_ASIDE_TLS_TIME] = {"tls_time", INTERVALOID},
@@ -64,8 +74,8 @@ static const BmwField attempt_fields[] = {
 
 const BmwFields bmw_event_fields = {event_fields, BMW_EVENT_FIELDS};
 const BmwFields bmw_event_all_fields = {event_fields, BMW_EVENT_ALL_FIELDS};
-const BmwFields bmw_delivery_fields = {aside_fields, BMW_DELIVERY_FIELDS};
-const BmwFields bmw_delivery_keys = {aside_fields, BMW_DELIVERY_STATUS};
+const BmwFields bmw_delivery_fields = {delivery_fields, BMW_DELIVERY_FIELDS};
+const BmwFields bmw_delivery_keys = {delivery_fields, BMW_DELIVERY_STATUS};
 const BmwFields bmw_aside_fields = {aside_fields, BMW_ASIDE_FIELDS};
 const BmwFields bmw_attempt_fields = {attempt_fields, BMW_ATTEMPT_FIELDS};
 
