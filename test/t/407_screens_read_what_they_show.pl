@@ -28,7 +28,7 @@ my @before = split /\n/, $bmw->sql(q{SELECT name FROM bm_webhook_internal.partit
 cmp_ok(scalar(@before), '>', 10, 'there are days before');
 for my $asked ('{"status": "failed"}', '{"status": "failed", "type": "order.*"}', '{"status": "failed", "application": "shop"}', '{"status": "pending"}')
 {
-	my $query = $bmw->sql(qq{SET search_path = pg_catalog, pg_temp; SELECT bm_webhook_internal.console_deliveries_sql('$asked', '$first', 'ffffffff-ffff-ffff-ffff-ffffffffffff')});
+	my $query = $bmw->sql(qq{SET search_path = pg_catalog, pg_temp; SELECT bm_webhook_internal.console_deliveries_sql('$asked', '$first', 'ffffffff-ffff-ffff-ffff-ffffffffffff', 51)});
 	my $plan = $bmw->sql("EXPLAIN (COSTS OFF) $query");
 	unlike($plan, qr/Backward|delivery_\d+_pkey/, "$asked: nothing is read that has been delivered") or diag($plan);
 	unlike($plan, qr/\b$_\b/, "$asked: not $_") for @before;
