@@ -65,6 +65,7 @@ WITH reviewed (name, contains) AS (VALUES
 	('not_taken', 'a constant text and a uuid'),
 	('console_deliveries', 'constant texts, and values as quoted literals'),
 	('console_export', 'constant texts, and values as quoted literals'),
+	('console_matching', 'constant texts, and values as quoted literals'),
 	('console_save_endpoint', 'names of columns from a list of its own'),
 	('unwatch', 'the names of our triggers')),
 found AS (

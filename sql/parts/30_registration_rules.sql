@@ -158,7 +158,7 @@ COMMENT ON FUNCTION bm_webhook_internal.own_endpoints() IS
 CREATE FUNCTION bm_webhook_internal.owner_of_many() RETURNS oid
 	LANGUAGE c IMMUTABLE LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_owner_of_many';
 COMMENT ON FUNCTION bm_webhook_internal.owner_of_many() IS
-	'the current user, if he owns more than a hundred applications or endpoints; NULL: he does not';
+	'the current user, if he owns more than 500 applications or endpoints; NULL: he does not';
 CREATE FUNCTION bm_webhook_internal.is_application_of(role oid, application text, living boolean) RETURNS boolean
 	LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'bm_webhook_is_application_of';
 COMMENT ON FUNCTION bm_webhook_internal.is_application_of(oid, text, boolean) IS 'does this role own the application?';

@@ -39,7 +39,7 @@ PG_FUNCTION_INFO_V1(bm_webhook_is_endpoint_of);
 PG_FUNCTION_INFO_V1(bm_webhook_is_application_of);
 
 /* So many are a list in a plan. */
-#define FEW 100
+#define FEW 500
 
 #define OWN "pg_catalog.pg_has_role($1, a.owner, 'MEMBER')"
 
