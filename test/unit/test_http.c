@@ -26,6 +26,7 @@
 
 #define S INT64_C(1000000)
 #define OK_REPLY "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+#define REPEATED 200 /* texts that are sent at once */
 #define MAX_CONNECTIONS 1024
 #define SLOW_NAME "slow.example"
 #define MAX_REQUEST (1024 * 1024)
@@ -136,6 +137,20 @@ is_gone(int fd, int wait_ms)
 	return poll(&watched, 1, wait_ms) > 0 && recv(fd, &byte, 1, MSG_PEEK) <= 0;
 }
 
+/* Many at a time: megabytes of them must come before a timeout, on a busy machine too. */
+static void
+repeat(int fd, const char *text)
+{
+	const size_t len = strlen(text);
+	char *many = malloc(REPEATED * len);
+
+	for (size_t i = 0; i < REPEATED; i++)
+		memcpy(many + i * len, text, len);
+	while (!is_gone(fd, 0))
+		send_all(fd, many, REPEATED * len);
+	free(many);
+}
+
 /* False: close the connection. */
 static bool
 answer(int fd, const Script *script)
@@ -166,8 +181,7 @@ answer(int fd, const Script *script)
 			return false;
 		case REPEAT:
 			send_all(fd, script->reply, len);
-			while (!is_gone(fd, 0))
-				send_all(fd, script->again, strlen(script->again));
+			repeat(fd, script->again);
 			return false;
 		case HANG:
 			while (!is_gone(fd, 1000))
@@ -596,7 +610,7 @@ test_long_response_is_cut(void)
 static int64_t
 retry_after(const char *value)
 {
-	char reply[256];
+	static char reply[256];
 	const Script script = {.reply = reply};
 
 	snprintf(reply, sizeof(reply), "HTTP/1.1 503 No\r\n%s%s%sContent-Length: 0\r\n\r\n",
@@ -805,7 +819,7 @@ test_environment_is_ignored(void)
 static void
 test_redirect_is_not_followed(void)
 {
-	char reply[200];
+	static char reply[200];
 	const Script script = {.reply = reply};
 
 	snprintf(reply, sizeof(reply), "HTTP/1.1 307 Go\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n",
