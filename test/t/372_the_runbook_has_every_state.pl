@@ -10,7 +10,7 @@ use Test::More;
 
 my $bmw = BmWebhook->new;
 my $runbook = slurp_file('docs/runbook.md');
-my ($health) = slurp_file('sql/parts/93_health.sql') =~ /(.*)/s;
+my ($health) = slurp_file('sql/parts/92_statistics.sql') =~ /(.*)/s;
 my ($operations) = slurp_file('docs/operations.md') =~ /(.*)/s;
 
 # The first column of the table in a section.
@@ -25,7 +25,7 @@ sub unique { my %is = map { $_ => 1 } @_; return sort { $a cmp $b } keys %is }
 # What is documented of status(), and the slot of a database without the extension.
 my ($states) = $operations =~ /^\| `state` \| meaning \|\n(.*?)\n\n/ms;
 is_deeply([ rows('States of a dispatcher') ], [ unique('absent', $states =~ /^\| `([\w ]+)` \|/mg) ], 'states of status()');
-is_deeply([ rows('States of an endpoint') ], [ unique($bmw->sql(q{SELECT pg_get_viewdef('bm_webhook.endpoint_health')})
+is_deeply([ rows('States of an endpoint') ], [ unique($bmw->sql(q{SELECT pg_get_viewdef('bm_webhook.endpoint_health') || pg_get_viewdef('bm_webhook_internal.endpoint_now')})
 	=~ /'(healthy|failing|disabled|paused|unverified|full|held|slowed|behind)'/g) ], 'states of endpoint_health');
 my ($rule) = $health =~ /CASE WHEN NOT p\.enabled(.*?)END AS cause/s;
 is(scalar(my @cases = $rule =~ /\b(?:THEN|ELSE) '/g), 12, 'that are all');
