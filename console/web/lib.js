@@ -46,7 +46,7 @@ export const post = (name, a = {}) => request(`/api/${name}`, {
 export const exportUrl = (a) => `/api/export?a=${encodeURIComponent(JSON.stringify(a))}`;
 
 // Who owns an application, and administrators.
-export const mayRegister = () => session.who.applications.length > 0 || session.who.is_unbound;
+export const mayChange = () => session.who.applications.length > 0 || session.who.is_unbound;
 
 // ---- the address: a screen's filters are its query
 

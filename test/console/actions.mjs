@@ -1,20 +1,14 @@
 // What can be pressed, and what the database holds afterwards: actions.mjs CONFIG (page.mjs), which also has receiver.
 import { readFileSync } from 'node:fs';
-import { config, sql, until, ok, page, signIn, button, seen, visit, check } from './page.mjs';
+import { config, sql, until, ok, page, signIn, button, seen, visit, register, check } from './page.mjs';
 
 const host = new URL(config.receiver).host;
-
-// An endpoint of its own for each, which gets the events of its channel.
-function register(name, path, delays = '{}') {
-	return sql(`INSERT INTO bm_webhook.endpoint (url, application, channel, event_types, retry_delays)
-		VALUES ('${config.receiver}${path}/${name}', 'shop', '${name}', '{order.*}', '${delays}') RETURNING id`);
-}
 
 const emit = (name) => sql(`SELECT bm_webhook.emit('order.acted', '{}', 'shop', '${name}')`);
 const row = (label) => page.getByRole('row').filter({ hasText: label });
 
 async function switches() {
-	const id = register('switches', '/ok');
+	const id = register('shop', 'switches', '/ok');
 	const is = (condition) => until(`SELECT ${condition} FROM bm_webhook.endpoint WHERE id = ${id}`, 't');
 	await visit(`/endpoints/${id}`);
 	await button('Disable').click();
@@ -42,7 +36,7 @@ async function switches() {
 }
 
 async function setsAside() {
-	const id = register('aside', '/status/500', '{1 h,1 h}');
+	const id = register('shop', 'aside', '/status/500', '{1 h,1 h}');
 	const event = emit('aside');
 	await until(`SELECT attempts FROM bm_webhook.delivery WHERE event_id = '${event}'`, '1');
 	const aside = `SELECT count(*) FROM bm_webhook.set_aside WHERE event_id = '${event}'`;
@@ -57,7 +51,7 @@ async function setsAside() {
 }
 
 async function secrets() {
-	const id = register('secrets', '/ok');
+	const id = register('shop', 'secrets', '/ok');
 	const count = `SELECT count(*) FROM bm_webhook.endpoint_secret WHERE endpoint_id = ${id}`;
 	await visit(`/endpoints/${id}/secrets`);
 	await button('Rotate').click();
@@ -74,7 +68,7 @@ async function file(name) {
 }
 
 async function files() {
-	const id = register('files', '/ok');
+	const id = register('shop', 'files', '/ok');
 	const event = emit('files');
 	await until(`SELECT count(*) FROM bm_webhook.delivery WHERE event_id = '${event}' AND status = 'delivered'`, '1');
 	await visit(`/deliveries?endpoint=${id}`);
@@ -86,7 +80,7 @@ async function files() {
 
 // Where the time of a delivery went, if it opened a connection.
 async function shows() {
-	const id = register('shows', '/ok');
+	const id = register('shop', 'shows', '/ok');
 	const event = emit('shows');
 	await until(`SELECT count(*) FROM bm_webhook.delivery WHERE event_id = '${event}' AND status = 'delivered'`, '1');
 	const set = (name, connect, tls, first) => sql(`UPDATE bm_webhook.delivery SET duration = '45 ms', name_us = ${name}, connect_us = ${connect}, tls_us = ${tls}, first_byte_us = ${first}
@@ -102,7 +96,7 @@ async function shows() {
 }
 
 async function deletes() {
-	const id = register('deletes', '/status/500', '{1 h}');
+	const id = register('shop', 'deletes', '/status/500', '{1 h}');
 	const event = emit('deletes');
 	await until(`SELECT attempts FROM bm_webhook.delivery WHERE event_id = '${event}'`, '1');
 	await visit(`/endpoints/${id}/settings`);
@@ -117,7 +111,7 @@ async function deletes() {
 }
 
 async function explains() {
-	const id = register('explains', '/ok');
+	const id = register('shop', 'explains', '/ok');
 	sql(`UPDATE bm_webhook.endpoint SET filter = '$.data.n > 1' WHERE id = ${id}`);
 	const event = emit('explains');
 	await visit(`/events/${event}`);
@@ -126,7 +120,7 @@ async function explains() {
 }
 
 async function operator() {
-	const id = register('watched', '/ok');
+	const id = register('shop', 'watched', '/ok');
 	await signIn('operator');
 	await visit(`/endpoints/${id}`);
 	const shown = (await page.getByRole('button').allInnerTexts()).filter((name) => /^(Ping|Pause|Resume|Enable|Disable|Delete…|Rotate|Reveal)$/.test(name));

@@ -72,6 +72,12 @@ export const button = (name) => page.getByRole('button', { name, exact: true });
 export const seen = (text) => page.getByText(text).first().waitFor();
 export const visit = async (path) => { await page.goto(config.url + path); await page.locator('main h1').first().waitFor(); };
 
+// An endpoint of its own for each name, which gets the events of its channel.
+export function register(application, name, path, delays = '{}') {
+	return sql(`INSERT INTO bm_webhook.endpoint (url, application, channel, event_types, retry_delays)
+		VALUES ('${config.receiver}${path}/${name}', '${application}', '${name}', '{order.*}', '${delays}') RETURNING id`);
+}
+
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 // Light and dark by axe, and as wide as a phone.

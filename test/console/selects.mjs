@@ -1,12 +1,6 @@
 // Deliveries that are selected, by their boxes and by what matches, and what is done with them: selects.mjs CONFIG (page.mjs), which also
 // has receiver. operator sees all and owns the application bank; watcher sees all and owns nothing.
-import { config, sql, until, ok, page, signIn, button, seen, visit, audit, check } from './page.mjs';
-
-// An endpoint of its own for each, which gets the events of its channel.
-function register(application, name, path, delays = '{}') {
-	return sql(`INSERT INTO bm_webhook.endpoint (url, application, channel, event_types, retry_delays)
-		VALUES ('${config.receiver}${path}/${name}', '${application}', '${name}', '{order.*}', '${delays}') RETURNING id`);
-}
+import { config, sql, until, ok, page, signIn, button, seen, visit, register, audit, check } from './page.mjs';
 
 const emit = (application, name, n = 1) => sql(`SELECT count(bm_webhook.emit('order.acted', '{}', '${application}', '${name}')) FROM generate_series(1, ${n})`);
 const status = (id, is, n) => until(`SELECT count(*) FROM bm_webhook.delivery WHERE endpoint_id = ${id} AND status = '${is}' AND attempts > 0`, String(n));

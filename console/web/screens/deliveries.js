@@ -1,4 +1,4 @@
-import { html, session, useState, useEffect, useAnswer, useTail, Answer, Table, Status, Link, go, withQuery, query, paging, pick, exportUrl, soon, time, ms, deliveryPath, endpointPath } from '../lib.js';
+import { html, mayChange, useState, useEffect, useAnswer, useTail, Answer, Table, Status, Link, go, withQuery, query, paging, pick, exportUrl, soon, time, ms, deliveryPath, endpointPath } from '../lib.js';
 import { Box, SelectionBar, useSelection } from './selection.js';
 
 // Rows are only added at the top, while nobody reads further down; otherwise they are counted. Which page it is, the
@@ -9,7 +9,7 @@ export function DeliveryList({ filter, empty }) {
 	const list = useAnswer('deliveries', a);
 	const of = JSON.stringify(a);
 	const selection = useSelection(of);
-	const maySelect = session.who.is_unbound || session.who.applications.length > 0;
+	const maySelect = mayChange();
 	const mine = (list.answer?.rows ?? []).filter((row) => row.may_change);
 	const [newer, setNewer] = useState(0);
 	const [isLive, setLive] = useState(true);

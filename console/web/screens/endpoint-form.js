@@ -1,4 +1,4 @@
-import { html, session, mayRegister, useState, useEffect, useRef, useAnswer, post, go, sentence, Trouble, endpointPath } from '../lib.js';
+import { html, session, mayChange, useState, useEffect, useRef, useAnswer, post, go, sentence, Trouble, endpointPath } from '../lib.js';
 
 const presets = {
 	Standard: ['5 s', '5 min', '30 min', '2 h', '5 h', '10 h', '14 h', '20 h', '24 h'],
@@ -120,7 +120,7 @@ export function EndpointForm({ endpoint, onSaved }) {
 	};
 	const value = (name, standard = '') => draft?.[name] ?? (endpoint ? endpoint[name] ?? '' : standard);
 	const [delays, setDelays] = useState(draft?.retry_delays ?? (endpoint?.retry_delays ?? presets.Standard).join(', '));
-	if (!endpoint && !mayRegister()) return html`<${Refusal} />`;
+	if (!endpoint && !mayChange()) return html`<${Refusal} />`;
 	return html`${endpoint ? null : html`<h1>New endpoint</h1>`}<form ref=${form} onSubmit=${submit}>
 		${draft && !state.isSaved ? html`<p class="notice" role="status">What you had typed is here again, and not saved yet.${draft.hadHeaders ? ' Type the headers again: they are not kept.' : ''}</p>` : null}
 		<input type="hidden" name="event_types" value=${patterns.join(' ')} />

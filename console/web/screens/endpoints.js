@@ -1,4 +1,4 @@
-import { html, mayRegister, useAnswer, Answer, Table, Status, Link, go, withQuery, query, compact, ago, number, endpointPath } from '../lib.js';
+import { html, mayChange, useAnswer, Answer, Table, Status, Link, go, withQuery, query, compact, ago, number, endpointPath } from '../lib.js';
 
 // Of endpoint_health.
 const states = ['healthy', 'failing', 'disabled', 'unverified', 'full', 'behind', 'paused', 'held', 'slowed'];
@@ -16,10 +16,10 @@ export function Endpoints() {
 			<label>URL, description or application<br /><input name="q" defaultValue=${q.q ?? ''} /></label>
 			<label>State<br /><select name="state">${['', ...states].map((state) => html`<option value=${state} selected=${state === (q.state ?? '')}>${state || 'any'}</option>`)}</select></label>
 			<button>Filter</button>
-			${mayRegister() ? html`<${Link} to="/endpoints/new">New endpoint</${Link}>` : null}
+			${mayChange() ? html`<${Link} to="/endpoints/new">New endpoint</${Link}>` : null}
 		</form>
 		<${Answer} of=${list}>${(answer) => answer.rows.length === 0
-			? html`<div class="notice"><p>${q.q || q.state ? 'No endpoint is like that.' : 'No endpoint yet.'}${mayRegister() ? html` <${Link} to="/endpoints/new">Register one</${Link}>.` : null}</p></div>`
+			? html`<div class="notice"><p>${q.q || q.state ? 'No endpoint is like that.' : 'No endpoint yet.'}${mayChange() ? html` <${Link} to="/endpoints/new">Register one</${Link}>.` : null}</p></div>`
 			: html`<${Table} caption="Endpoints" head=${['State', 'URL', 'Application', 'Event types', 'Waiting', 'Given up, 24 h']}>
 				${answer.rows.map((row) => html`<tr key=${row.id}><td><${Status} is=${row.state} />${row.reason ? html`<br /><span class="quiet">${row.reason}${row.since ? `, for ${ago(row.since)}` : ''}</span>` : null}</td>
 					<td><${Link} to=${endpointPath(row.id)}>${row.url}</${Link}>${row.description ? html`<br /><span class="quiet">${row.description}</span>` : null}</td>

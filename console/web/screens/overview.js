@@ -1,4 +1,4 @@
-import { html, mayRegister, useAnswer, useTail, useState, Answer, Table, Status, Link, Action, post, ago, ms, number, counted, endpointPath } from '../lib.js';
+import { html, mayChange, useAnswer, useTail, useState, Answer, Table, Status, Link, Action, post, ago, ms, number, counted, endpointPath } from '../lib.js';
 import { Hour } from '../chart.js';
 
 function Figure({ name, children }) {
@@ -28,7 +28,7 @@ function Dispatchers({ rows }) {
 
 function Beginning({ events }) {
 	return html`<div class="notice"><p><strong>No endpoint yet.</strong></p><p>An endpoint is a URL that events are sent to.
-			${mayRegister() ? html` <${Link} to="/endpoints/new">Register one</${Link}>.` : ' Owners of applications register them.'}</p>
+			${mayChange() ? html` <${Link} to="/endpoints/new">Register one</${Link}>.` : ' Owners of applications register them.'}</p>
 		<p>${events.count ? `${counted(events.count, events.isPartial)} ${events.count === 1 ? 'event was' : 'events were'} committed since you look. An endpoint gets what is committed after it was registered.`
 			: html`Events come from tables that are watched: <code>SELECT bm_webhook.watch('public.orders', 'order.{status}')</code>`}</p></div>`;
 }
