@@ -1237,26 +1237,31 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_chosen(jsonb) IS
 	'the deliveries that are to be sent again or canceled; 22004, 54000';
 
+CREATE FUNCTION bm_webhook_internal.console_problems(problems text[]) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('matched', coalesce(sum(p.n) FILTER (WHERE p.problem IS NULL), 0), 'problems',
+		coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.n DESC) FILTER (WHERE p.problem IS NOT NULL), '[]'))
+	FROM (SELECT u.problem, count(*) AS n FROM unnest(problems) u (problem) GROUP BY u.problem) p
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_problems(text[]) IS
+	'how many of these have none (NULL), and of the others how often each';
+
 -- a: deliveries (an array of [event, endpoint]), or matching (what console_count_deliveries takes, with its since and
 -- until); dry_run; max_rows (how many a dry run has said)
 CREATE OR REPLACE FUNCTION bm_webhook.console_redeliver(a jsonb) RETURNS jsonb
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
-	SELECT jsonb_build_object('matched', coalesce(sum(p.n) FILTER (WHERE p.problem IS NULL), 0), 'problems',
-		coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.n DESC) FILTER (WHERE p.problem IS NOT NULL), '[]'))
-	FROM (SELECT r.problem, count(*) AS n FROM bm_webhook_internal.console_chosen(a) c,
+	SELECT bm_webhook_internal.console_problems(array_agg(r.problem)) FROM bm_webhook_internal.console_chosen(a) c,
 		bm_webhook.redeliver_each(c.events, c.endpoints, (a ->> 'max_rows')::bigint,
-			coalesce((a ->> 'dry_run')::boolean, false)) r GROUP BY r.problem) p
+			coalesce((a ->> 'dry_run')::boolean, false)) r
 $$;
 COMMENT ON FUNCTION bm_webhook.console_redeliver(jsonb) IS 'calls redeliver_each(), and counts its answers';
 
 -- a: as console_redeliver
 CREATE FUNCTION bm_webhook.console_cancel(a jsonb) RETURNS jsonb
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
-	SELECT jsonb_build_object('matched', coalesce(sum(p.n) FILTER (WHERE p.problem IS NULL), 0), 'problems',
-		coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.n DESC) FILTER (WHERE p.problem IS NOT NULL), '[]'))
-	FROM (SELECT r.problem, count(*) AS n FROM bm_webhook_internal.console_chosen(a) c,
+	SELECT bm_webhook_internal.console_problems(array_agg(r.problem)) FROM bm_webhook_internal.console_chosen(a) c,
 		bm_webhook.cancel_each(c.events, c.endpoints, (a ->> 'max_rows')::bigint,
-			coalesce((a ->> 'dry_run')::boolean, false)) r GROUP BY r.problem) p
+			coalesce((a ->> 'dry_run')::boolean, false)) r
 $$;
 COMMENT ON FUNCTION bm_webhook.console_cancel(jsonb) IS 'calls cancel_each(), and counts its answers';
 CREATE OR REPLACE FUNCTION bm_webhook.console_redeliver_since(a jsonb) RETURNS jsonb
@@ -1644,6 +1649,7 @@ CREATE VIEW bm_webhook_internal.endpoint_now WITH (security_barrier = true) AS
 		t.since, t.delivered, t.failed_attempts, t.retries, t.given_up, t.canceled, t.last_success_at, t.last_failure_at,
 		a.in_flight, a.allowed_in_flight, a.held_until, a.reason AS pace, a.as_of, coalesce(q.pending, 0)::bigint AS pending,
 		w.oldest,
+		coalesce(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - w.oldest), 0) AS lag_seconds,
 		CASE WHEN NOT p.enabled THEN 'disabled' WHEN (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
 				JOIN pg_catalog.pg_database b ON b.oid = d.database
 				WHERE b.datname = pg_catalog.current_database() AND d.state = 'not adopted' LIMIT 1) IS NOT NULL THEN 'not adopted'
@@ -1680,8 +1686,7 @@ CREATE OR REPLACE VIEW bm_webhook.stat_endpoint WITH (security_barrier = true) A
 			WHERE f.endpoint_id = p.endpoint_id), '{}') AS failures,
 		coalesce(p.retries, 0) AS retries, coalesce(p.given_up, 0) AS given_up, coalesce(p.canceled, 0) AS canceled,
 		p.last_success_at, p.last_failure_at, p.failing_since, p.in_flight, p.allowed_in_flight, p.held_until, p.pending,
-		coalesce(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - p.oldest), 0) AS lag_seconds,
-		p.application_full_since
+		p.lag_seconds, p.application_full_since
 	FROM bm_webhook_internal.endpoint_now p;
 COMMENT ON VIEW bm_webhook.stat_endpoint IS
 	'what has become of attempts and deliveries of each endpoint since stat_reset(), up to the last minute that ended; '
@@ -1795,7 +1800,7 @@ CREATE OR REPLACE VIEW bm_webhook.endpoint_health WITH (security_barrier = true)
 			WHEN 'full' THEN 'as much waits as max_waiting of the application allows'
 			WHEN 'held' THEN coalesce(x.pace, 'the receiver asks to wait') WHEN 'slowed' THEN x.pace
 			WHEN 'behind' THEN 'what waits is older than five minutes' END AS reason,
-		x.pending, coalesce(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - x.oldest), 0) AS lag_seconds,
+		x.pending, x.lag_seconds,
 		CASE x.cause
 			WHEN 'disabled' THEN 'When the receiver is well, set enabled to true, and call recover() for what was missed.'
 			WHEN 'not adopted' THEN 'Call adopt(), if it is to send.'
@@ -2809,7 +2814,8 @@ GRANT EXECUTE ON FUNCTION bm_webhook_internal.console_since, bm_webhook_internal
 	bm_webhook_internal.console_floor, bm_webhook_internal.console_deliveries_condition,
 	bm_webhook_internal.console_events_condition,
 	bm_webhook_internal.console_deliveries_floor, bm_webhook_internal.console_deliveries_sql,
-	bm_webhook_internal.console_matching, bm_webhook_internal.console_chosen, bm_webhook_internal.console_event,
+	bm_webhook_internal.console_matching, bm_webhook_internal.console_chosen, bm_webhook_internal.console_problems,
+	bm_webhook_internal.console_event,
 	bm_webhook_internal.console_partitions, bm_webhook_internal.console_period, bm_webhook_internal.console_csv,
 	bm_webhook_internal.console_counted, bm_webhook_internal.console_export_sql
 	TO PUBLIC;

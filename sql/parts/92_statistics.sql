@@ -107,6 +107,7 @@ CREATE VIEW bm_webhook_internal.endpoint_now WITH (security_barrier = true) AS
 		t.since, t.delivered, t.failed_attempts, t.retries, t.given_up, t.canceled, t.last_success_at, t.last_failure_at,
 		a.in_flight, a.allowed_in_flight, a.held_until, a.reason AS pace, a.as_of, coalesce(q.pending, 0)::bigint AS pending,
 		w.oldest,
+		coalesce(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - w.oldest), 0) AS lag_seconds,
 		CASE WHEN NOT p.enabled THEN 'disabled' WHEN (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
 				JOIN pg_catalog.pg_database b ON b.oid = d.database
 				WHERE b.datname = pg_catalog.current_database() AND d.state = 'not adopted' LIMIT 1) IS NOT NULL THEN 'not adopted'
@@ -142,8 +143,7 @@ CREATE VIEW bm_webhook.stat_endpoint WITH (security_barrier = true) AS
 			WHERE f.endpoint_id = p.endpoint_id), '{}') AS failures,
 		coalesce(p.retries, 0) AS retries, coalesce(p.given_up, 0) AS given_up, coalesce(p.canceled, 0) AS canceled,
 		p.last_success_at, p.last_failure_at, p.failing_since, p.in_flight, p.allowed_in_flight, p.held_until, p.pending,
-		coalesce(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - p.oldest), 0) AS lag_seconds,
-		p.application_full_since
+		p.lag_seconds, p.application_full_since
 	FROM bm_webhook_internal.endpoint_now p;
 COMMENT ON VIEW bm_webhook.stat_endpoint IS
 	'what has become of attempts and deliveries of each endpoint since stat_reset(), up to the last minute that ended; '

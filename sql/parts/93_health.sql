@@ -33,7 +33,7 @@ CREATE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
 			WHEN 'full' THEN 'as much waits as max_waiting of the application allows'
 			WHEN 'held' THEN coalesce(x.pace, 'the receiver asks to wait') WHEN 'slowed' THEN x.pace
 			WHEN 'behind' THEN 'what waits is older than five minutes' END AS reason,
-		x.pending, coalesce(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - x.oldest), 0) AS lag_seconds,
+		x.pending, x.lag_seconds,
 		CASE x.cause
 			WHEN 'disabled' THEN 'When the receiver is well, set enabled to true, and call recover() for what was missed.'
 			WHEN 'not adopted' THEN 'Call adopt(), if it is to send.'

@@ -101,25 +101,30 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_chosen(jsonb) IS
 	'the deliveries that are to be sent again or canceled; 22004, 54000';
 
+CREATE FUNCTION bm_webhook_internal.console_problems(problems text[]) RETURNS jsonb
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('matched', coalesce(sum(p.n) FILTER (WHERE p.problem IS NULL), 0), 'problems',
+		coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.n DESC) FILTER (WHERE p.problem IS NOT NULL), '[]'))
+	FROM (SELECT u.problem, count(*) AS n FROM unnest(problems) u (problem) GROUP BY u.problem) p
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_problems(text[]) IS
+	'how many of these have none (NULL), and of the others how often each';
+
 -- a: deliveries (an array of [event, endpoint]), or matching (what console_count_deliveries takes, with its since and
 -- until); dry_run; max_rows (how many a dry run has said)
 CREATE FUNCTION bm_webhook.console_redeliver(a jsonb) RETURNS jsonb
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
-	SELECT jsonb_build_object('matched', coalesce(sum(p.n) FILTER (WHERE p.problem IS NULL), 0), 'problems',
-		coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.n DESC) FILTER (WHERE p.problem IS NOT NULL), '[]'))
-	FROM (SELECT r.problem, count(*) AS n FROM bm_webhook_internal.console_chosen(a) c,
+	SELECT bm_webhook_internal.console_problems(array_agg(r.problem)) FROM bm_webhook_internal.console_chosen(a) c,
 		bm_webhook.redeliver_each(c.events, c.endpoints, (a ->> 'max_rows')::bigint,
-			coalesce((a ->> 'dry_run')::boolean, false)) r GROUP BY r.problem) p
+			coalesce((a ->> 'dry_run')::boolean, false)) r
 $$;
 COMMENT ON FUNCTION bm_webhook.console_redeliver(jsonb) IS 'calls redeliver_each(), and counts its answers';
 -- a: as console_redeliver
 CREATE FUNCTION bm_webhook.console_cancel(a jsonb) RETURNS jsonb
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
-	SELECT jsonb_build_object('matched', coalesce(sum(p.n) FILTER (WHERE p.problem IS NULL), 0), 'problems',
-		coalesce(jsonb_agg(to_jsonb(p) ORDER BY p.n DESC) FILTER (WHERE p.problem IS NOT NULL), '[]'))
-	FROM (SELECT r.problem, count(*) AS n FROM bm_webhook_internal.console_chosen(a) c,
+	SELECT bm_webhook_internal.console_problems(array_agg(r.problem)) FROM bm_webhook_internal.console_chosen(a) c,
 		bm_webhook.cancel_each(c.events, c.endpoints, (a ->> 'max_rows')::bigint,
-			coalesce((a ->> 'dry_run')::boolean, false)) r GROUP BY r.problem) p
+			coalesce((a ->> 'dry_run')::boolean, false)) r
 $$;
 COMMENT ON FUNCTION bm_webhook.console_cancel(jsonb) IS 'calls cancel_each(), and counts its answers';
 

@@ -63,7 +63,8 @@ GRANT EXECUTE ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea),
 		bm_webhook_internal.console_floor, bm_webhook_internal.console_deliveries_condition,
 		bm_webhook_internal.console_events_condition,
 		bm_webhook_internal.console_deliveries_floor, bm_webhook_internal.console_deliveries_sql,
-		bm_webhook_internal.console_matching, bm_webhook_internal.console_chosen, bm_webhook_internal.console_event,
+		bm_webhook_internal.console_matching, bm_webhook_internal.console_chosen, bm_webhook_internal.console_problems,
+		bm_webhook_internal.console_event,
 		bm_webhook_internal.console_partitions, bm_webhook_internal.console_period, bm_webhook_internal.console_csv,
 		bm_webhook_internal.console_counted, bm_webhook_internal.console_export_sql
 	TO PUBLIC;
