@@ -16,6 +16,9 @@
 
 #include "core/status.h"
 
+#define BMW_HEADER_LINE_SIZE                                                                       \
+	9216 /* of a header with its name and the final 0: longer cannot be registered */
+
 /* BMW_ERROR_HEADER_NAME, BMW_ERROR_HEADER_RESERVED, BMW_ERROR_HEADER_VALUE. */
 extern BmwStatus bmw_header_check(const char *name, size_t name_len, const char *value,
 								  size_t value_len);

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEADER_LINE_SIZE 9216 /* longer than any header that can be registered */
+#include "core/header.h"
+
 #define CONNECTION_LIFETIME_S 3600L
 
 static BmwTransfer *make_transfer(BmwHttp *http);
@@ -191,7 +192,7 @@ static struct curl_slist *
 make_headers(const BmwHttpRequest *request)
 {
 	struct curl_slist *list = NULL;
-	char line[HEADER_LINE_SIZE];
+	char line[BMW_HEADER_LINE_SIZE];
 
 	/* without this libcurl waits a second for "100 Continue" before large bodies */
 	if (!append_header(&list, "Expect:"))

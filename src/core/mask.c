@@ -10,9 +10,10 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "core/header.h"
+
 #define LEAST 8		   /* what is shorter stands in any text */
 #define LEAST_AT_END 4 /* of what is cut off */
-#define LINE_SIZE 9216 /* of a header with its name and the final 0: longer cannot be registered */
 #define BASE64 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\\"
 
 static void hide_forms(char *text, size_t len, const char *value);
@@ -41,7 +42,7 @@ bmw_mask_secrets(char *text, size_t len)
 static void
 hide_forms(char *text, size_t len, const char *value)
 {
-	char escaped[2 * LINE_SIZE];
+	char escaped[2 * BMW_HEADER_LINE_SIZE];
 
 	hide(text, len, value);
 	if (escape(value, escaped, "\"\\"))

@@ -360,9 +360,10 @@ add_texts(BmwSender *sender, BmwRecord *record, const BmwHttpResult *result)
 	snprintf(text, sizeof(text), "HTTP status %d", result->http_status);
 	record->error = result->error[0] != '\0' ? copy_text(result->error, strlen(result->error))
 											 : copy_text(text, strlen(text));
+	if (result->transport == BMW_TRANSPORT_BLOCKED)
+		return;
 	bmw_http_mask(sender->http);
-	if (result->transport != BMW_TRANSPORT_BLOCKED)
-		record->response = copy_text(result->response, result->response_len);
+	record->response = copy_text(result->response, result->response_len);
 }
 
 /* malloc'd and 0-terminated; NULL when it is empty or no UTF-8 text. */

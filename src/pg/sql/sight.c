@@ -164,7 +164,7 @@ bm_webhook_is_application_of(PG_FUNCTION_ARGS)
 static bool
 may_ask_of(Oid role)
 {
-	return role == GetUserId() || has_privs_of_role(GetUserId(), role);
+	return has_privs_of_role(GetUserId(), role);
 }
 
 /* A copy, as what is kept may be forgotten while a caller still has it; empty, if many are owned. */
