@@ -31,7 +31,6 @@ static void drop(BmwScheduler *scheduler, BmwTarget *target, BmwDelivery *delive
 static void list(BmwScheduler *scheduler, BmwDelivery *delivery, void *context);
 static void count(BmwScheduler *scheduler, BmwDelivery *delivery, void *context);
 static bool is_meant(const BmwCancellation *cancellation, const BmwUuid *event_id);
-static int compare(const void *left, const void *right);
 
 int64_t
 bmw_scheduler_cancel(BmwScheduler *scheduler, const BmwCancellation *cancellation)
@@ -150,12 +149,6 @@ is_meant(const BmwCancellation *cancellation, const BmwUuid *event_id)
 {
 	if (cancellation->events != NULL)
 		return bsearch(event_id, cancellation->events, cancellation->events_length,
-					   sizeof(*event_id), compare) != NULL;
-	return compare(event_id, &cancellation->before) < 0;
-}
-
-static int
-compare(const void *left, const void *right)
-{
-	return memcmp(left, right, sizeof(BmwUuid));
+					   sizeof(*event_id), bmw_uuid_compare) != NULL;
+	return bmw_uuid_compare(event_id, &cancellation->before) < 0;
 }

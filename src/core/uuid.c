@@ -52,6 +52,21 @@ bmw_uuid_unix_us(const BmwUuid *id)
 	return (int64_t) (ms * 1000 + fraction * 1000 / TICKS_PER_MS);
 }
 
+int
+bmw_uuid_compare(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(BmwUuid));
+}
+
+void
+bmw_uuid_widen(BmwUuidRange *range, const BmwUuid *id)
+{
+	if (range->first == NULL || bmw_uuid_compare(id, range->first) < 0)
+		range->first = id;
+	if (range->last == NULL || bmw_uuid_compare(id, range->last) > 0)
+		range->last = id;
+}
+
 void
 bmw_uuid_format(const BmwUuid *id, char *out)
 {

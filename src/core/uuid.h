@@ -19,6 +19,13 @@ typedef struct BmwUuid
 	uint8_t bytes[16];
 } BmwUuid;
 
+/* The least and the greatest of some, which stay where they are. Zero it to start. */
+typedef struct BmwUuidRange
+{
+	const BmwUuid *first; /* NULL: there is none */
+	const BmwUuid *last;
+} BmwUuidRange;
+
 /* What makes one generator monotonic: the last 60-bit time used. Zero it to start. */
 typedef struct BmwUuidState
 {
@@ -35,6 +42,9 @@ extern void bmw_uuid_next(BmwUuidState *state, int64_t unix_us, const uint8_t ra
 extern void bmw_uuid_floor(int64_t unix_us, BmwUuid *out);
 /* The instant in an id, rounded down to a microsecond. */
 extern int64_t bmw_uuid_unix_us(const BmwUuid *id);
+/* Below 0, 0 or above, in the order of the table; also for qsort() and bsearch(). */
+extern int bmw_uuid_compare(const void *a, const void *b);
+extern void bmw_uuid_widen(BmwUuidRange *range, const BmwUuid *id);
 /* Canonical lower-case text. out has BMW_UUID_TEXT_SIZE bytes. */
 extern void bmw_uuid_format(const BmwUuid *id, char *out);
 

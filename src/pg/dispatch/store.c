@@ -309,23 +309,17 @@ bmw_store_waiting(int64 after_id, int limit, bool with_held, BmwWaitingFn fn, vo
 	return rows;
 }
 
-/* The first and the last of them, if there are some. */
+/* Of none: nothing. */
 static void
 find_range(const BmwUuid *ids, int length, Datum *range)
 {
 	static const BmwUuid none = {{0}};
-	const BmwUuid *first = length > 0 ? &ids[0] : &none;
-	const BmwUuid *last = first;
+	BmwUuidRange found = {.first = length > 0 ? NULL : &none, .last = length > 0 ? NULL : &none};
 
-	for (int i = 1; i < length; i++)
-	{
-		if (memcmp(&ids[i], first, sizeof(*ids)) < 0)
-			first = &ids[i];
-		if (memcmp(&ids[i], last, sizeof(*ids)) > 0)
-			last = &ids[i];
-	}
-	range[0] = PointerGetDatum(first->bytes);
-	range[1] = PointerGetDatum(last->bytes);
+	for (int i = 0; i < length; i++)
+		bmw_uuid_widen(&found, &ids[i]);
+	range[0] = PointerGetDatum(found.first);
+	range[1] = PointerGetDatum(found.last);
 }
 
 static void

@@ -24,12 +24,6 @@ static BmwStatement insert_deliveries = {
  * Rows that are there are looked up in nearly every flush in which something is tried again: a plan for all partitions
  * is kept for that as long as they are few. Where they are many, each is made for the days of these rows.
  */
-#define OF_RANGE(first, last) " AND d.event_id >= $" first " AND d.event_id <= $" last
-#define WITH_RANGE .is_planned_anew = true, .has_range = true
-
-StaticAssertDecl(BMW_DELIVERY_FIELDS == 15,
-				 "the range of update_deliveries_of_many follows the fields");
-
 #define UPDATE_DELIVERIES                                                                          \
 	"UPDATE bm_webhook.delivery d SET {changes}"                                                   \
 	" FROM ROWS FROM (unnest({values})) AS excluded ({names})"                                     \
@@ -37,9 +31,9 @@ StaticAssertDecl(BMW_DELIVERY_FIELDS == 15,
 
 static BmwStatement update_deliveries = {UPDATE_DELIVERIES, .fields = &bmw_delivery_fields,
 										 .kind = BMW_ARGUMENTS_ROWS};
-static BmwStatement update_deliveries_of_many = {UPDATE_DELIVERIES OF_RANGE("16", "17"),
-												 .fields = &bmw_delivery_fields,
-												 .kind = BMW_ARGUMENTS_ROWS, WITH_RANGE};
+static BmwStatement update_deliveries_of_many = {
+	UPDATE_DELIVERIES " AND {range}", .fields = &bmw_delivery_fields, .kind = BMW_ARGUMENTS_ROWS,
+	.is_planned_anew = true};
 
 /* Which of these deliveries (counted from 1) nobody else has locked; they are locked now. When they are due. */
 #define LOCK_DELIVERIES                                                                                     \
@@ -50,16 +44,16 @@ static BmwStatement update_deliveries_of_many = {UPDATE_DELIVERIES OF_RANGE("16"
 
 static BmwStatement lock_deliveries = {LOCK_DELIVERIES AND_LOCK, .fields = &bmw_delivery_keys,
 									   .kind = BMW_ARGUMENTS_ROWS};
-static BmwStatement lock_deliveries_of_many = {LOCK_DELIVERIES OF_RANGE("3", "4") AND_LOCK,
+static BmwStatement lock_deliveries_of_many = {LOCK_DELIVERIES " AND {range}" AND_LOCK,
 											   .fields = &bmw_delivery_keys,
-											   .kind = BMW_ARGUMENTS_ROWS, WITH_RANGE};
+											   .kind = BMW_ARGUMENTS_ROWS, .is_planned_anew = true};
 
 /* Which of them there are. */
 static BmwStatement find_deliveries = {
 	"SELECT r.n FROM ROWS FROM (unnest({values})) WITH ORDINALITY AS r ({names}, n)"
-	" JOIN bm_webhook.delivery d ON d.event_id = r.event_id AND d.endpoint_id = r.endpoint_id" OF_RANGE(
-		"3", "4"),
-	.fields = &bmw_delivery_keys, .kind = BMW_ARGUMENTS_ROWS, WITH_RANGE};
+	" JOIN bm_webhook.delivery d ON d.event_id = r.event_id AND d.endpoint_id = r.endpoint_id"
+	" AND {range}",
+	.fields = &bmw_delivery_keys, .kind = BMW_ARGUMENTS_ROWS, .is_planned_anew = true};
 
 static BmwStatement set_aside = {
 	"INSERT INTO bm_webhook.set_aside AS d ({names}) SELECT * FROM ROWS FROM (unnest({values}))"

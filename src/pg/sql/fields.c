@@ -83,12 +83,14 @@ static void put_name(StringInfo text, const BmwField *field, int number);
 static void put_value(StringInfo text, const BmwField *field, int number);
 static void put_unnested(StringInfo text, const BmwField *field, int number);
 static void put_change(StringInfo text, const BmwField *field, int number);
+static void put_range(StringInfo text, const BmwFields *fields);
 
 typedef struct Placeholder
 {
 	const char *text;
 	void (*put)(StringInfo text, const BmwField *field, int number);
 	bool skips_keys;
+	void (*put_once)(StringInfo text, const BmwFields *fields); /* instead */
 } Placeholder;
 
 static const Placeholder placeholders[] = {
@@ -96,6 +98,7 @@ static const Placeholder placeholders[] = {
 	{"{values}", put_value},
 	{"{unnested}", put_unnested},
 	{"{changes}", put_change, .skips_keys = true},
+	{BMW_FIELDS_RANGE, .put_once = put_range},
 };
 
 static const Placeholder *placeholder_at(const char *sql);
@@ -116,7 +119,10 @@ bmw_fields_expand(const BmwFields *fields, const char *sql)
 			appendStringInfoChar(&text, *sql++);
 			continue;
 		}
-		put_all(&text, fields, placeholder);
+		if (placeholder->put_once != NULL)
+			placeholder->put_once(&text, fields);
+		else
+			put_all(&text, fields, placeholder);
 		sql += strlen(placeholder->text);
 	}
 	return text.data;
@@ -171,4 +177,11 @@ put_change(StringInfo text, const BmwField *field, int number)
 	appendStringInfo(
 		text, field->is_kept ? "%1$s = coalesce(excluded.%1$s, d.%1$s)" : "%1$s = excluded.%1$s",
 		field->name);
+}
+
+static void
+put_range(StringInfo text, const BmwFields *fields)
+{
+	appendStringInfo(text, "d.%1$s >= $%2$d AND d.%1$s <= $%3$d", fields->items[0].name,
+					 fields->length + 1, fields->length + 2);
 }

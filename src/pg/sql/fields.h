@@ -99,6 +99,8 @@ extern const BmwFields bmw_delivery_keys; /* the first two of them */
 extern const BmwFields bmw_aside_fields;
 extern const BmwFields bmw_attempt_fields;
 
+#define BMW_FIELDS_RANGE "{range}" /* see below */
+
 /*
  * The text of a statement, palloc'd, in which these stand for columns:
  *
@@ -106,6 +108,7 @@ extern const BmwFields bmw_attempt_fields;
  *   {values}   $1, $2, $3
  *   {unnested} unnest($1), unnest($2), $3: the last one is the same in all rows
  *   {changes}  b = excluded.b, c = coalesce(excluded.c, d.c): all but keys
+ *   {range}    d.a >= $4 AND d.a <= $5: two more arguments, the least and the greatest a, which is a uuid
  */
 extern char *bmw_fields_expand(const BmwFields *fields, const char *sql);
 

@@ -27,8 +27,7 @@ static uint64 changes = 0; /* of tables, that this process has heard of */
 static void watch_changes(void);
 static void note_change(Datum arg, Oid relid);
 static void prepare(BmwStatement *statement);
-static void find_range(const BmwSqlColumn *column, Datum *range);
-static int compare_uuids(Datum a, Datum b);
+static void find_range(const BmwSqlColumn *ids, Datum *range);
 static void set_types(BmwStatement *statement);
 pg_noreturn static void refuse(int result);
 static void each_row(SPITupleTable *table, MemoryContext row_context, BmwStatementRowFn fn,
@@ -110,6 +109,7 @@ bmw_statement_run_columns(BmwStatement *statement, BmwSqlColumn *columns)
 	Assert(fields != NULL && statement->kind == BMW_ARGUMENTS_ROWS);
 	if (columns[0].length == 0)
 		return 0;
+	prepare(statement);
 	for (int i = 0; i < fields->length; i++)
 	{
 		Assert(columns[i].type == fields->items[i].type);
@@ -117,7 +117,7 @@ bmw_statement_run_columns(BmwStatement *statement, BmwSqlColumn *columns)
 		values[i] =
 			fields->items[i].is_constant ? columns[i].values[0] : bmw_sql_column_array(&columns[i]);
 	}
-	if (statement->has_range)
+	if (statement->arguments > fields->length)
 		find_range(&columns[0], &values[fields->length]);
 	return bmw_statement_run(statement, values);
 }
@@ -187,23 +187,15 @@ prepare(BmwStatement *statement)
 }
 
 static void
-find_range(const BmwSqlColumn *column, Datum *range)
+find_range(const BmwSqlColumn *ids, Datum *range)
 {
-	Assert(column->type == UUIDOID);
-	range[0] = range[1] = column->values[0];
-	for (int i = 1; i < column->length; i++)
-	{
-		if (compare_uuids(column->values[i], range[0]) < 0)
-			range[0] = column->values[i];
-		if (compare_uuids(column->values[i], range[1]) > 0)
-			range[1] = column->values[i];
-	}
-}
+	BmwUuidRange found = {0};
 
-static int
-compare_uuids(Datum a, Datum b)
-{
-	return memcmp(DatumGetUUIDP(a), DatumGetUUIDP(b), UUID_LEN);
+	Assert(ids->type == UUIDOID);
+	for (int i = 0; i < ids->length; i++)
+		bmw_uuid_widen(&found, (const BmwUuid *) DatumGetUUIDP(ids->values[i]));
+	range[0] = PointerGetDatum(found.first);
+	range[1] = PointerGetDatum(found.last);
 }
 
 static void
@@ -211,7 +203,8 @@ set_types(BmwStatement *statement)
 {
 	const BmwFields *fields = statement->fields;
 
-	statement->arguments = fields->length + (statement->has_range ? 2 : 0);
+	statement->arguments =
+		fields->length + (strstr(statement->sql, BMW_FIELDS_RANGE) != NULL ? 2 : 0);
 	Assert(statement->arguments <= BMW_STATEMENT_ARGUMENTS);
 	for (int i = fields->length; i < statement->arguments; i++)
 		statement->types[i] = UUIDOID;

@@ -30,8 +30,6 @@ typedef struct BmwStatement
 	Oid types[BMW_STATEMENT_ARGUMENTS];
 	const BmwFields *fields; /* whose names stand in the text (fields.h); NULL: none do */
 	BmwArguments kind;
-	bool
-		has_range; /* two more arguments: the least and the greatest of the first field, a uuid, of all rows */
 	bool is_stable; /* reads with the active snapshot, not with a new one */
 	bool
 		is_planned_anew; /* each time, for its values: a plan that is kept has all partitions; may run twice */
