@@ -65,17 +65,28 @@ COMMENT ON FUNCTION bm_webhook_internal.privileges_of(text) IS
 	'the privileges of an owner, an operator, a writer or a watcher, as they are written in GRANT';
 
 -- Known by one privilege that nobody else is granted.
-CREATE FUNCTION bm_webhook_internal.is_granted(kind text, role regrole) RETURNS boolean
+CREATE FUNCTION bm_webhook_internal.granted(kind text) RETURNS SETOF regrole
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT CASE kind WHEN 'operator' THEN EXISTS (SELECT FROM pg_class c, aclexplode(c.relacl) x
-			WHERE c.oid = 'bm_webhook.operation'::regclass AND x.grantee = role)
-		WHEN 'owner' THEN EXISTS (SELECT FROM bm_webhook.application a WHERE a.owner = role)
-		ELSE EXISTS (SELECT FROM pg_proc p, aclexplode(p.proacl) x WHERE x.grantee = role
-			AND p.pronamespace = 'bm_webhook'::regnamespace AND p.proname = CASE kind WHEN 'writer' THEN 'emit' ELSE 'watch' END)
-		END
+	SELECT x.grantee::regrole FROM pg_class c, aclexplode(c.relacl) x
+		WHERE kind = 'operator' AND c.oid = 'bm_webhook.operation'::regclass
+	UNION
+	SELECT x.grantee::regrole FROM pg_attribute a, aclexplode(a.attacl) x WHERE kind = 'owner'
+		AND a.attrelid = 'bm_webhook.endpoint'::regclass AND a.attname = 'url' AND x.privilege_type = 'INSERT'
+	UNION
+	SELECT x.grantee::regrole FROM pg_proc p, aclexplode(p.proacl) x WHERE p.pronamespace = 'bm_webhook'::regnamespace
+		AND p.proname = CASE kind WHEN 'writer' THEN 'emit' WHEN 'watcher' THEN 'watch' END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.is_granted(text, regrole) IS
-	'has the role been granted what an owner, an operator, a writer or a watcher may?';
+COMMENT ON FUNCTION bm_webhook_internal.granted(text) IS
+	'the roles that have been granted what an owner, an operator, a writer or a watcher may, and not their members';
+
+-- A list of privileges must fit into one row of pg_class or pg_attribute: thousands of owners have theirs from a group.
+CREATE FUNCTION bm_webhook_internal.has_owner_group(role regrole) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT EXISTS (SELECT FROM bm_webhook_internal.granted('owner') g JOIN pg_roles r ON r.oid = role
+		WHERE g <> role AND NOT r.rolsuper AND pg_has_role(role, g, 'USAGE'))
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.has_owner_group(regrole) IS
+	'does the role inherit what an owner may from a role of which it is a member?';
 
 CREATE FUNCTION bm_webhook_internal.check_grant(role regrole) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -116,7 +127,7 @@ DECLARE
 BEGIN
 	PERFORM bm_webhook_internal.check_grant(role);
 	others = ARRAY(SELECT k FROM unnest('{owner,operator,writer,watcher}'::text[]) k
-		WHERE k <> kind AND bm_webhook_internal.is_granted(k, role));
+		WHERE k <> kind AND role IN (SELECT bm_webhook_internal.granted(k)));
 	FOR privilege IN SELECT bm_webhook_internal.privileges_of(kind) LOOP
 		EXECUTE format('REVOKE %s FROM %s', privilege, role);
 	END LOOP;
@@ -129,7 +140,10 @@ COMMENT ON FUNCTION bm_webhook_internal.revoke_privileges(text, regrole) IS
 CREATE FUNCTION bm_webhook.grant_owner(application text, role regrole) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM bm_webhook_internal.grant_privileges('owner', role);
+	PERFORM bm_webhook_internal.check_grant(role);
+	IF NOT bm_webhook_internal.has_owner_group(role) THEN
+		PERFORM bm_webhook_internal.grant_privileges('owner', role);
+	END IF;
 	UPDATE bm_webhook.application a SET owner = role WHERE a.name = grant_owner.application AND a.deleted_at IS NULL;
 	IF NOT FOUND THEN
 		PERFORM bm_webhook_internal.refuse(format('application "%s" does not exist', application),
@@ -140,6 +154,13 @@ $$;
 COMMENT ON FUNCTION bm_webhook.grant_owner(text, regrole) IS
 	'gives an application to a role, which manages its endpoints and secrets and sees its log, and nothing of others; '
 	'22004, 42501, 42704';
+
+CREATE FUNCTION bm_webhook_internal.is_owner(role regrole) RETURNS boolean
+	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT EXISTS (SELECT FROM bm_webhook.application a JOIN pg_roles r ON r.oid = a.owner
+		WHERE a.owner = role OR NOT r.rolsuper AND pg_has_role(a.owner, role, 'MEMBER'))
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.is_owner(regrole) IS 'does the role, or one of its members, own an application?';
 
 CREATE FUNCTION bm_webhook.revoke_owner(application text) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -154,8 +175,8 @@ BEGIN
 			'Applications are the rows of bm_webhook.application.', '42704');
 	END IF;
 	UPDATE bm_webhook.application a SET owner = 0::regrole WHERE a.name = revoke_owner.application;
-	IF EXISTS (SELECT FROM pg_roles r WHERE r.oid = role AND NOT r.rolsuper)
-		AND NOT bm_webhook_internal.is_granted('owner', role) THEN
+	IF role IN (SELECT bm_webhook_internal.granted('owner')) AND NOT bm_webhook_internal.is_owner(role)
+		AND NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.oid = role) THEN
 		PERFORM bm_webhook_internal.revoke_privileges('owner', role);
 	END IF;
 END
@@ -163,6 +184,19 @@ $$;
 COMMENT ON FUNCTION bm_webhook.revoke_owner(text) IS
 	'an application belongs to nobody any more, and who owned it may do no more than before, if it was the last; 42501, '
 	'42704';
+
+CREATE FUNCTION bm_webhook.grant_owner_group(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook_internal.grant_privileges('owner', role)
+$$;
+COMMENT ON FUNCTION bm_webhook.grant_owner_group(regrole) IS
+	'makes a role the group from which owners have their privileges: its members, of whom grant_owner() gives each an '
+	'application, see nothing of one another; 22004, 42501, 42704';
+CREATE FUNCTION bm_webhook.revoke_owner_group(role regrole) RETURNS void
+	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT bm_webhook_internal.revoke_privileges('owner', role)
+$$;
+COMMENT ON FUNCTION bm_webhook.revoke_owner_group(regrole) IS 'undoes grant_owner_group(); 22004, 42501, 42704';
 
 CREATE FUNCTION bm_webhook.grant_operator(role regrole) RETURNS void
 	LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$

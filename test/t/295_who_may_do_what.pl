@@ -104,6 +104,7 @@ my @functions = (
 	[ "drop_before('2000-01-01')", 'administrators' ], [ "adopt()", 'administrators' ],
 	[ "grant_owner(:application, 'owner')", 'administrators' ], [ "revoke_owner(:application)", 'administrators' ],
 	(map { ([ "grant_$_('stranger')", 'administrators' ], [ "revoke_$_('$_')", 'administrators' ]) } qw(operator writer watcher)),
+	[ "grant_owner_group('stranger')", 'administrators' ], [ "revoke_owner_group('stranger')", 'administrators' ],
 	[ "sign('whsec_' || encode(repeat('x', 24)::bytea, 'base64'), 'a', now(), '')", 'everybody' ], [ "verify('{}', 'x'::text, 'whsec_' || encode(repeat('x', 24)::bytea, 'base64'))", 'everybody' ],
 	[ "verify('{}', 'x'::bytea, 'whsec_' || encode(repeat('x', 24)::bytea, 'base64'))", 'everybody' ], [ "exponential_backoff('1 s', 2, '1 min', 3)", 'everybody' ],
 	[ "uuid_floor(now())", 'everybody' ], [ "uuid_time(:event)", 'everybody' ],

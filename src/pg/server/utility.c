@@ -26,6 +26,7 @@
 #include "pg/server/notify.h"
 #include "pg/server/prepared.h"
 #include "pg/server/shared_memory.h"
+#include "pg/server/utility_groups.h"
 #include "pg/server/utility_locks.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
@@ -80,6 +81,7 @@ on_utility(PlannedStmt *statement, const char *query, bool read_only_tree,
 	bool is_commit = commits_prepared(node);
 
 	bmw_utility_locks_check(node);
+	bmw_utility_groups_check(node);
 	if (OidIsValid(database) && may_hold(node, database, context))
 		hold(database);
 	if (is_commit)
