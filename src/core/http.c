@@ -15,6 +15,7 @@
 #include "core/http_internal.h"
 
 #define MAX_EVENTS 256
+#define FULL_MS 100 /* until the kernel is told again what it had no room for */
 
 static void act(BmwHttp *http, const struct epoll_event *event);
 static void collect_finished(BmwHttpPool *pool);
@@ -100,9 +101,10 @@ bmw_http_fd(const BmwHttp *http)
 int
 bmw_http_prepare_wait(BmwHttp *http)
 {
-	int wait_ms = -1;
+	int wait_ms;
 
 	bmw_sockets_apply(&http->sockets);
+	wait_ms = http->sockets.is_full ? FULL_MS : -1;
 	for (int i = 0; i < http->pools_length; i++)
 	{
 		const int pool_ms = bmw_http_pool_prepare_wait(&http->pools[i]);

@@ -19,8 +19,8 @@ static int64_t time_us(const BmwTransfer *transfer, CURLINFO info);
 static bool has_connected(CURL *easy);
 static int status_of(const BmwTransfer *transfer);
 static BmwTransport transport_of(const BmwTransfer *transfer);
-static bool is_short_of_descriptors(const BmwTransfer *transfer);
-static bool has_name(CURL *easy);
+static bool was_short_of_something(const BmwTransfer *transfer);
+static bool has_name(const BmwTransfer *transfer);
 static bool has_too_many_headers(CURL *easy);
 static int64_t retry_after_us(CURL *easy);
 
@@ -127,7 +127,7 @@ transport_of(const BmwTransfer *transfer)
 	/* the same */
 	if (transfer->is_local_fault && transfer->code == CURLE_COULDNT_CONNECT)
 		return BMW_TRANSPORT_LOCAL;
-	if (is_short_of_descriptors(transfer))
+	if (was_short_of_something(transfer))
 		return BMW_TRANSPORT_LOCAL;
 	if (bmw_http_proxy_is_at_fault(transfer))
 		return BMW_TRANSPORT_PROXY;
@@ -143,9 +143,7 @@ transport_of(const BmwTransfer *transfer)
 		case CURLE_INTERFACE_FAILED:
 			return BMW_TRANSPORT_CONNECT;
 		case CURLE_OPERATION_TIMEDOUT:
-			return transfer->stage == BMW_STAGE_PROXY || has_name(transfer->easy)
-					   ? BMW_TRANSPORT_TIMEOUT
-					   : BMW_TRANSPORT_NAME;
+			return has_name(transfer) ? BMW_TRANSPORT_TIMEOUT : BMW_TRANSPORT_NAME;
 		case CURLE_SSL_CONNECT_ERROR:
 		case CURLE_PEER_FAILED_VERIFICATION:
 		case CURLE_SSL_CERTPROBLEM:
@@ -175,14 +173,16 @@ transport_of(const BmwTransfer *transfer)
 
 /* Names, and certificates of authorities, are read from sockets and files: of those libcurl only says that they failed. */
 static bool
-is_short_of_descriptors(const BmwTransfer *transfer)
+was_short_of_something(const BmwTransfer *transfer)
 {
 	switch (transfer->code)
 	{
 		case CURLE_COULDNT_RESOLVE_HOST:
 		case CURLE_COULDNT_RESOLVE_PROXY:
 		case CURLE_SSL_CACERT_BADFILE:
-			return !bmw_sockets_have_room(&transfer->http->sockets);
+			return !bmw_sockets_have_room();
+		case CURLE_OPERATION_TIMEDOUT: /* that a name has been resolved may not have been heard */
+			return transfer->http->sockets.is_full && !has_name(transfer);
 		default:
 			return false;
 	}
@@ -190,12 +190,12 @@ is_short_of_descriptors(const BmwTransfer *transfer)
 
 /* Did it get beyond the look-up of the host's name? */
 static bool
-has_name(CURL *easy)
+has_name(const BmwTransfer *transfer)
 {
 	curl_off_t name_us = 0;
 
-	curl_easy_getinfo(easy, CURLINFO_NAMELOOKUP_TIME_T, &name_us);
-	return name_us > 0;
+	curl_easy_getinfo(transfer->easy, CURLINFO_NAMELOOKUP_TIME_T, &name_us);
+	return transfer->stage == BMW_STAGE_PROXY || name_us > 0;
 }
 
 static bool

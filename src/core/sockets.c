@@ -8,15 +8,15 @@
  */
 #include "core/sockets.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define ROOM 8 /* the resolver's pair, then sockets and files of the C library */
 
 static BmwSocket *entry(BmwSockets *sockets, int fd);
-static void apply_one(BmwSockets *sockets, int fd);
+static bool apply_one(BmwSockets *sockets, int fd);
 static void watch(BmwSockets *sockets, int fd, uint8_t events);
 
 bool
@@ -44,9 +44,11 @@ bmw_sockets_opened(BmwSockets *sockets, int fd, void *owner)
 	if (socket == NULL)
 		return false;
 	socket->owner = owner;
-	socket->is_ours = true;
 	socket->wanted = socket->applied = 0;
-	return true;
+	/* whoever opens one waits until it is connected; a change needs no room in the kernel any more */
+	watch(sockets, fd, EPOLLOUT);
+	socket->is_ours = socket->applied != 0;
+	return socket->is_ours;
 }
 
 void
@@ -86,9 +88,13 @@ bmw_sockets_owner(const BmwSockets *sockets, int fd)
 void
 bmw_sockets_apply(BmwSockets *sockets)
 {
+	int left = 0;
+
 	for (int i = 0; i < sockets->dirty_length; i++)
-		apply_one(sockets, sockets->dirty[i]);
-	sockets->dirty_length = 0;
+		if (!apply_one(sockets, sockets->dirty[i]))
+			sockets->dirty[left++] = sockets->dirty[i];
+	sockets->dirty_length = left;
+	sockets->is_full = left > 0;
 }
 
 int
@@ -109,32 +115,34 @@ bmw_sockets_ready(BmwSockets *sockets, struct epoll_event *events, int capacity)
 	return kept;
 }
 
-static void
+/* False: it is still to be done. */
+static bool
 apply_one(BmwSockets *sockets, int fd)
 {
 	BmwSocket *socket = &sockets->table[fd];
 
-	socket->is_dirty = false;
-	if (socket->wanted == socket->applied || (socket->wanted == 0 && socket->is_ours))
-		return;
-	watch(sockets, fd, socket->wanted);
+	if (socket->wanted != socket->applied && (socket->wanted != 0 || !socket->is_ours))
+		watch(sockets, fd, socket->wanted);
+	socket->is_dirty = socket->wanted != socket->applied && socket->wanted != 0;
+	return !socket->is_dirty;
 }
 
 bool
-bmw_sockets_have_room(const BmwSockets *sockets)
+bmw_sockets_have_room(void)
 {
-	int copies[ROOM];
+	int opened[ROOM];
 	int length = 0;
 	bool has_room;
 
-	while (length < ROOM && (copies[length] = fcntl(sockets->epoll_fd, F_DUPFD_CLOEXEC, 0)) >= 0)
+	while (length < ROOM && (opened[length] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) >= 0)
 		length++;
 	has_room = length == ROOM;
 	while (length > 0)
-		close(copies[--length]);
+		close(opened[--length]);
 	return has_room;
 }
 
+/* What fails because the kernel has no room, or does not know it any more, is not watched then. */
 static void
 watch(BmwSockets *sockets, int fd, uint8_t events)
 {
@@ -144,8 +152,7 @@ watch(BmwSockets *sockets, int fd, uint8_t events)
 					: socket->applied == 0 ? EPOLL_CTL_ADD
 										   : EPOLL_CTL_MOD;
 
-	(void) epoll_ctl(sockets->epoll_fd, operation, fd, &event);
-	socket->applied = events;
+	socket->applied = epoll_ctl(sockets->epoll_fd, operation, fd, &event) == 0 ? events : 0;
 }
 
 static BmwSocket *

@@ -29,11 +29,12 @@ typedef struct BmwSockets
 	int table_length;
 	int *dirty; /* room for table_length */
 	int dirty_length;
+	bool is_full; /* the kernel had no room for all: some are not heard of before the next time */
 } BmwSockets;
 
 extern bool bmw_sockets_init(BmwSockets *sockets);
 extern void bmw_sockets_free(BmwSockets *sockets);
-/* A descriptor that we opened; false: no memory. */
+/* A socket that we opened, and are going to connect; false: no memory, also of the kernel. */
 extern bool bmw_sockets_opened(BmwSockets *sockets, int fd, void *owner);
 /* It is about to be closed by us. */
 extern void bmw_sockets_closing(BmwSockets *sockets, int fd);
@@ -41,11 +42,11 @@ extern void bmw_sockets_closing(BmwSockets *sockets, int fd);
 extern bool bmw_sockets_want(BmwSockets *sockets, int fd, uint8_t events, void *owner);
 /* Of a descriptor that was opened or wanted. */
 extern void *bmw_sockets_owner(const BmwSockets *sockets, int fd);
-/* Tells the kernel what has changed. */
+/* Tells the kernel what has changed; is_full then says whether it took all. */
 extern void bmw_sockets_apply(BmwSockets *sockets);
 /* Fills events with what is ready and wanted, without waiting; returns how many. */
 extern int bmw_sockets_ready(BmwSockets *sockets, struct epoll_event *events, int capacity);
 /* Could a few more descriptors be opened, as many as libcurl needs to resolve a name? */
-extern bool bmw_sockets_have_room(const BmwSockets *sockets);
+extern bool bmw_sockets_have_room(void);
 
 #endif

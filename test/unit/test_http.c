@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <arpa/inet.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -19,6 +20,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,6 +32,7 @@
 #define REPEATED 200 /* texts that are sent at once */
 #define MAX_CONNECTIONS 1024
 #define SLOW_NAME "slow.example"
+#define OTHER_NAME "other.example" /* the server's */
 #define MAX_REQUEST (1024 * 1024)
 
 typedef enum Manner
@@ -707,8 +711,13 @@ test_no_such_name(void)
 
 static pthread_mutex_t slow_names = PTHREAD_MUTEX_INITIALIZER;
 static atomic_int slow_answers;
+static atomic_int resolvers_refused; /* so often more, by epoll_ctl() */
+static atomic_int other_answers;
 
-/* libcurl finds this one before the C library's: SLOW_NAME waits until the test lets it go. */
+/*
+ * libcurl finds this one before the C library's: SLOW_NAME waits until the test lets it go, OTHER_NAME until
+ * the resolver can be heard.
+ */
 int
 getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
 			struct addrinfo **result)
@@ -716,6 +725,13 @@ getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
 	int (*original)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
 		dlsym(RTLD_NEXT, "getaddrinfo");
 
+	if (name != NULL && strcmp(name, OTHER_NAME) == 0)
+	{
+		while (atomic_load(&resolvers_refused) > 0)
+			usleep(1000);
+		atomic_fetch_add(&other_answers, 1);
+		return original("127.0.0.1", service, hints, result);
+	}
 	if (name == NULL || strcmp(name, SLOW_NAME) != 0)
 		return original(name, service, hints, result);
 	pthread_mutex_lock(&slow_names);
@@ -742,6 +758,71 @@ test_slow_name(void)
 	while (atomic_load(&slow_answers) < 2)
 		usleep(1000);
 	CHECK_INT(post()->transport, BMW_TRANSPORT_OK);
+	end();
+}
+
+static bool watches_are_refused; /* of receivers' sockets */
+static bool sockets_are_refused;
+
+/* In place of the C library's, as what a kernel without room says. */
+int
+epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
+{
+	int family = AF_UNSPEC;
+	socklen_t len = sizeof(family);
+
+	(void) getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len);
+	if (operation != EPOLL_CTL_ADD ||
+		!(family == AF_INET ? watches_are_refused : atomic_load(&resolvers_refused) > 0))
+		return (int) syscall(SYS_epoll_ctl, epoll_fd, operation, fd, event);
+	if (family != AF_INET)
+		atomic_fetch_sub(&resolvers_refused, 1);
+	errno = ENOSPC;
+	return -1;
+}
+
+int
+socket(int family, int type, int protocol)
+{
+	if (!sockets_are_refused)
+		return (int) syscall(SYS_socket, family, type, protocol);
+	errno = ENFILE;
+	return -1;
+}
+
+/* No receiver is to blame, and no name server. */
+static void
+test_kernel_without_room(void)
+{
+	const Script script = {.reply = OK_REPLY};
+	BmwHttpRequest request;
+	char url[64];
+
+	snprintf(url, sizeof(url), "http://" OTHER_NAME ":%d/", server.port);
+	request = request_to(url);
+	begin(&script);
+	sockets_are_refused = true;
+	CHECK_INT(post()->transport, BMW_TRANSPORT_LOCAL);
+	CHECK_INT(send_to("http://does-not-exist.invalid/")->transport, BMW_TRANSPORT_LOCAL);
+	sockets_are_refused = false;
+
+	watches_are_refused = true;
+	CHECK_INT(post()->transport, BMW_TRANSPORT_LOCAL);
+	watches_are_refused = false;
+
+	resolvers_refused = INT_MAX;
+	request.timeout_ms = 300;
+	CHECK_INT(send_one(&request)->transport, BMW_TRANSPORT_LOCAL);
+
+	/* what the resolver says is heard when there is room */
+	resolvers_refused = 3;
+	request.timeout_ms = 5000;
+	CHECK_INT(send_one(&request)->transport, BMW_TRANSPORT_OK);
+	CHECK_INT(resolvers_refused, 0);
+	CHECK_INT(post()->transport, BMW_TRANSPORT_OK);
+	resolvers_refused = 0;
+	while (atomic_load(&other_answers) < 2)
+		usleep(1000);
 	end();
 }
 
@@ -1150,6 +1231,7 @@ main(void)
 	test_refused();
 	test_no_such_name();
 	test_slow_name();
+	test_kernel_without_room();
 	test_not_tls();
 	test_blocked();
 	test_blocked_on_a_kept_connection();

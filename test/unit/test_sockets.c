@@ -4,14 +4,28 @@
  */
 #include "core/sockets.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "unit.h"
 
 static BmwSockets sockets;
+static bool is_full;
+
+/* In place of the C library's: a kernel that has no room for more. */
+int
+epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
+{
+	if (operation != EPOLL_CTL_ADD || !is_full)
+		return (int) syscall(SYS_epoll_ctl, epoll_fd, operation, fd, event);
+	errno = ENOSPC;
+	return -1;
+}
+
 static struct epoll_event events[16];
 
 /* A connected pair; ours[0] is the end that is watched. */
@@ -45,7 +59,6 @@ test_interest_is_told_late(void)
 
 	open_pair(pair);
 	CHECK(bmw_sockets_want(&sockets, pair[0], EPOLLOUT, NULL));
-	CHECK_INT(bmw_sockets_ready(&sockets, events, 16), 0);
 	CHECK_INT(ready_now(), 1);
 	CHECK_INT(events[0].data.fd, pair[0]);
 	CHECK(events[0].events & EPOLLOUT);
@@ -53,6 +66,10 @@ test_interest_is_told_late(void)
 	CHECK(bmw_sockets_want(&sockets, pair[0], EPOLLIN, NULL));
 	CHECK_INT(ready_now(), 0);
 	CHECK_INT(write(pair[1], "x", 1), 1);
+	CHECK(bmw_sockets_want(&sockets, pair[0], EPOLLOUT, NULL));
+	CHECK_INT(bmw_sockets_ready(&sockets, events, 16), 1);
+	CHECK_INT(events[0].events, EPOLLIN);
+	CHECK(bmw_sockets_want(&sockets, pair[0], EPOLLIN, NULL));
 	CHECK_INT(ready_now(), 1);
 	CHECK(events[0].events & EPOLLIN);
 
@@ -154,6 +171,39 @@ test_strangers_do_not_linger(void)
 }
 
 static void
+test_full_kernel(void)
+{
+	int pair[2];
+
+	is_full = true;
+	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	CHECK(!bmw_sockets_opened(&sockets, pair[0], NULL));
+
+	/* that of a stranger is told until it is taken */
+	CHECK(bmw_sockets_want(&sockets, pair[0], EPOLLOUT, NULL));
+	for (int i = 0; i < 3; i++)
+	{
+		CHECK_INT(ready_now(), 0);
+		CHECK(sockets.is_full);
+	}
+	is_full = false;
+	CHECK_INT(ready_now(), 1);
+	CHECK(!sockets.is_full);
+
+	/* or until nobody wants it any more */
+	CHECK(bmw_sockets_want(&sockets, pair[0], 0, NULL));
+	is_full = true;
+	CHECK(bmw_sockets_want(&sockets, pair[0], EPOLLOUT, NULL));
+	CHECK_INT(ready_now(), 0);
+	CHECK(bmw_sockets_want(&sockets, pair[0], 0, NULL));
+	CHECK_INT(ready_now(), 0);
+	CHECK(!sockets.is_full);
+	is_full = false;
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void
 test_room(void)
 {
 	struct rlimit limit;
@@ -163,15 +213,15 @@ test_room(void)
 	close(fd);
 	CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	before = limit.rlim_cur;
-	CHECK(bmw_sockets_have_room(&sockets));
+	CHECK(bmw_sockets_have_room());
 	limit.rlim_cur = (rlim_t) fd + 3;
 	CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	CHECK(!bmw_sockets_have_room(&sockets));
+	CHECK(!bmw_sockets_have_room());
 	CHECK_INT(dup(sockets.epoll_fd), fd);
 	close(fd);
 	limit.rlim_cur = before;
 	CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	CHECK(bmw_sockets_have_room(&sockets));
+	CHECK(bmw_sockets_have_room());
 }
 
 static void
@@ -235,6 +285,7 @@ main(void)
 	test_idle_socket_that_speaks_is_left_out();
 	test_number_comes_back();
 	test_strangers_do_not_linger();
+	test_full_kernel();
 	test_room();
 	test_many();
 	test_large_number();

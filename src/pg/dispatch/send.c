@@ -340,7 +340,8 @@ take_result(BmwSender *sender, const BmwHttpResult *result)
 			sender->slot,
 			result->is_source_fault
 				? "bm_webhook.source_address is not an address of this machine"
-				: "no descriptor or memory for a connection: raise the server's limit of open files");
+				: "no descriptor or memory for a connection: raise the limit of open files, the "
+				  "server's or the system's");
 	if (record == NULL)
 	{
 		bmw_suspects_withdrawn(sender->suspects, &key);
