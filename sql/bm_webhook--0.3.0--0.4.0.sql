@@ -63,6 +63,7 @@ COMMENT ON TABLE bm_webhook_internal.full_application IS
 ALTER TABLE bm_webhook_internal.full_application OWNER TO bm_webhook;
 REVOKE ALL ON bm_webhook_internal.full_application FROM PUBLIC;
 
+CREATE INDEX application_owner_idx ON bm_webhook.application (owner);
 -- What is whose: constants of a plan, and not of a row. src/pg/sql/sight.c says when they are made anew. Of who owns
 -- many, each row is looked up: a list of thousands costs more to plan with than a query costs.
 COMMENT ON FUNCTION bm_webhook_internal.own_applications(boolean) IS
@@ -94,6 +95,8 @@ CREATE FUNCTION bm_webhook_internal.owns_endpoint(endpoint bigint) RETURNS boole
 COMMENT ON FUNCTION bm_webhook_internal.owns_endpoint(bigint) IS
 	'does the current user own the application of this endpoint?';
 
+ALTER POLICY member ON bm_webhook.application USING (bm_webhook_internal.owns_application(name, false))
+	WITH CHECK (pg_catalog.pg_has_role(owner, 'MEMBER'));
 ALTER POLICY member ON bm_webhook.endpoint
 	USING (bm_webhook_internal.owns_application(application, false))
 	WITH CHECK (bm_webhook_internal.owns_application(application, true));

@@ -19,6 +19,7 @@ CREATE TABLE bm_webhook.application (
 	max_emit_rate integer,
 	max_waiting integer DEFAULT 10000000
 );
+CREATE INDEX application_owner_idx ON bm_webhook.application (owner);
 COMMENT ON TABLE bm_webhook.application IS 'a customer or product that owns endpoints';
 COMMENT ON COLUMN bm_webhook.application.muted_event_types IS
 	'patterns of types that none of its events is sent for, such as {message.read}; they are recorded all the same';

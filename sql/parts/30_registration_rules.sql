@@ -185,7 +185,8 @@ ALTER TABLE bm_webhook.application ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bm_webhook.endpoint ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bm_webhook.endpoint_state ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bm_webhook.endpoint_secret ENABLE ROW LEVEL SECURITY;
-CREATE POLICY member ON bm_webhook.application USING (pg_catalog.pg_has_role(owner, 'MEMBER'));
+CREATE POLICY member ON bm_webhook.application USING (bm_webhook_internal.owns_application(name, false))
+	WITH CHECK (pg_catalog.pg_has_role(owner, 'MEMBER'));
 CREATE POLICY member ON bm_webhook.endpoint
 	USING (bm_webhook_internal.owns_application(application, false))
 	WITH CHECK (bm_webhook_internal.owns_application(application, true));

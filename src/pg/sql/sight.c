@@ -41,7 +41,19 @@ PG_FUNCTION_INFO_V1(bm_webhook_is_application_of);
 /* So many are a list in a plan. */
 #define FEW 500
 
-#define OWN "pg_catalog.pg_has_role($1, a.owner, 'MEMBER')"
+/*
+ * The roles that $1 is a member of, found from it by the index of memberships, and their applications by that of
+ * owners: what others own is not read. A superuser is a member of all.
+ */
+#define OWN                                                                                        \
+	"a.owner OPERATOR(pg_catalog.=) ANY (ARRAY("                                                   \
+	" WITH RECURSIVE r (oid) AS (SELECT $1 UNION SELECT m.roleid"                                  \
+	"  FROM pg_catalog.pg_auth_members m JOIN r ON m.member OPERATOR(pg_catalog.=) r.oid)"         \
+	" SELECT r.oid FROM r UNION SELECT s.oid FROM pg_catalog.pg_roles s"                           \
+	"  WHERE s.rolname OPERATOR(pg_catalog.=) 'pg_database_owner'"                                 \
+	"   AND pg_catalog.pg_has_role($1, s.oid, 'MEMBER')"                                           \
+	" UNION SELECT s.oid FROM pg_catalog.pg_roles s"                                               \
+	"  WHERE (SELECT u.rolsuper FROM pg_catalog.pg_roles u WHERE u.oid OPERATOR(pg_catalog.=) $1)))"
 
 /* What a role owns. */
 enum

@@ -34,6 +34,15 @@ for my $n (1, $many)
 }
 is(as('t1', "INSERT INTO bm_webhook.endpoint (url, application) VALUES ('$url', 't2')"), '42501', 'none for another');
 
+# After each change of an endpoint or an application, sessions read anew what is whose.
+my $session = $bmw->session;
+$session->query_safe("SET SESSION AUTHORIZATION t$many");
+$bmw->sql("INSERT INTO bm_webhook.endpoint (url, application) VALUES ('$url', 't2')");
+is($session->query_safe("BEGIN; $own"), "t$many\n1", 'when another has registered an endpoint');
+my $read = join ' + ', map { "pg_stat_get_xact_tuples_$_('bm_webhook.application'::regclass)" } qw(returned fetched);
+cmp_ok($session->query_safe("SELECT $read; COMMIT"), '<', 100, 'no application is looked at but its own');
+$session->quit;
+
 for my $drop ('DROP OWNED BY tenants', 'SET ROLE tenants; DROP OWNED BY CURRENT_USER', 'DROP OWNED BY t1, tenants CASCADE')
 {
 	is(as('t1', $drop), '42501', "$drop: refused");
