@@ -118,7 +118,12 @@ refuse_as_server(BmwSession *session)
 
 	read_sqlstate(session->db, sqlstate);
 	if (sqlstate[0] == '\0')
+	{
+		const char *why = PQerrorMessage(session->db);
+
+		warnx("no connection to the database: %.*s", (int) strcspn(why, "\n"), why);
 		refuse(session, MHD_HTTP_SERVICE_UNAVAILABLE, "08001", "the database does not answer");
+	}
 	else if (strncmp(sqlstate, "28", 2) == 0)
 		refuse(session, MHD_HTTP_UNAUTHORIZED, "28P01", "wrong user or password");
 	else if (strcmp(sqlstate, "53300") == 0)

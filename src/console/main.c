@@ -32,6 +32,18 @@ forbid_core_dumps(void)
 	prctl(PR_SET_DUMPABLE, 0);
 }
 
+/* For each browser and each session one: 1,024, the default, are too few for --max-sessions 1000. */
+static void
+raise_limit_of_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return;
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static char *
 read_file(const char *path)
 {
@@ -106,6 +118,7 @@ main(int argc, char **argv)
 		return 0;
 	}
 	bmw_options_parse(argc, argv);
+	raise_limit_of_files();
 	bmw_connect_probe();
 	bmw_sessions_create();
 	certificate = read_file(bmw_options.certificate);

@@ -104,6 +104,7 @@ sub at
 	return bless { url => $url }, $class;
 }
 
+sub pid { return $_[0]->{harness}{KIDS}[0]{PID} }
 sub port { return $_[0]->{port} }
 sub url { return $_[0]->{url} }
 
