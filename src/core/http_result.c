@@ -18,6 +18,7 @@ static void fill_times(BmwHttpTimes *times, const BmwTransfer *transfer);
 static int64_t time_us(const BmwTransfer *transfer, CURLINFO info);
 static bool has_connected(CURL *easy);
 static int status_of(const BmwTransfer *transfer);
+static bool has_two_lengths(CURL *easy);
 static BmwTransport transport_of(const BmwTransfer *transfer);
 static bool was_short_of_something(const BmwTransfer *transfer);
 static bool has_name(const BmwTransfer *transfer);
@@ -41,7 +42,8 @@ bmw_http_result_fill(BmwHttpResult *result, BmwTransfer *transfer)
 		snprintf(result->error, sizeof(result->error), "%s",
 				 transfer->error[0] != '\0' ? transfer->error : curl_easy_strerror(transfer->code));
 	else if (result->transport == BMW_TRANSPORT_PROTOCOL)
-		snprintf(result->error, sizeof(result->error), "the answer has no valid status");
+		snprintf(result->error, sizeof(result->error), "the answer has %s",
+				 result->http_status != 0 ? "two lengths" : "no valid status");
 	transfer->response[transfer->kept] = '\0';
 	result->response = transfer->response;
 	result->response_len = transfer->kept;
@@ -113,6 +115,23 @@ status_of(const BmwTransfer *transfer)
 	return status >= 0 && status <= 999 ? (int) status : 0;
 }
 
+/* Which contradict each other: where the answer ends is not known (RFC 9112, 6.3). libcurl goes by the last. */
+static bool
+has_two_lengths(CURL *easy)
+{
+	struct curl_header *header;
+	const char *length = NULL;
+
+	for (size_t i = 0;
+		 curl_easy_header(easy, "Content-Length", i, CURLH_HEADER, -1, &header) == CURLHE_OK; i++)
+	{
+		if (length != NULL && strcmp(header->value, length) != 0)
+			return true;
+		length = header->value;
+	}
+	return false;
+}
+
 static BmwTransport
 transport_of(const BmwTransfer *transfer)
 {
@@ -136,7 +155,9 @@ transport_of(const BmwTransfer *transfer)
 	switch (transfer->code)
 	{
 		case CURLE_OK:
-			return status_of(transfer) != 0 ? BMW_TRANSPORT_OK : BMW_TRANSPORT_PROTOCOL;
+			return status_of(transfer) != 0 && !has_two_lengths(transfer->easy)
+					   ? BMW_TRANSPORT_OK
+					   : BMW_TRANSPORT_PROTOCOL;
 		case CURLE_COULDNT_RESOLVE_HOST:
 			return BMW_TRANSPORT_NAME;
 		case CURLE_COULDNT_CONNECT:

@@ -63,6 +63,10 @@ is($bmw->sql(qq{SELECT DISTINCT status FROM bm_webhook.delivery WHERE endpoint_i
 is($bmw->sql(qq{SELECT count(*) FROM bm_webhook.delivery
 		WHERE endpoint_id IN ($hostile{folded1}, $hostile{folded9}, $hostile{nul}) AND status = 'delivered'}),
 	0, 'what is no answer of HTTP is no success');
+is($bmw->sql("SELECT DISTINCT status, error_class, error FROM bm_webhook.delivery WHERE endpoint_id = $hostile{lengths}"),
+	'failed|protocol|the answer has two lengths', 'nor is one of two lengths');
+is($bmw->sql("SELECT count(*) FROM bm_webhook.delivery WHERE endpoint_id IN ($hostile{chunk}, $hostile{tls}, $hostile{nothing}) AND status = 'delivered'"),
+	0, 'nor one that breaks off, or is of another protocol');
 is($bmw->sql("SELECT string_agg(DISTINCT status || ' ' || error_class, ', ') FROM bm_webhook.delivery WHERE endpoint_id IN ("
 		  . join(', ', @hostile{ grep { /^length_/ } keys %hostile }) . ')'), 'failed protocol', 'a length that is no number is no answer of HTTP');
 is($bmw->sql("SELECT count(*) FROM bm_webhook.delivery WHERE endpoint_id IN (" . join(', ', @hostile{ grep { /^beyond_/ } keys %hostile }) . ") AND status = 'delivered'"),
