@@ -266,6 +266,13 @@ COMMENT ON FUNCTION bm_webhook_internal.console_floor(uuid, uuid, integer, boole
 	'the first of the newest so many events that have deliveries, in a range of the log; the first of the range if it has '
 	'fewer';
 
+-- An index has these, and nothing else.
+CREATE FUNCTION bm_webhook_internal.console_asks_for_few(a jsonb) RETURNS boolean
+	LANGUAGE sql IMMUTABLE
+	RETURN coalesce(a ->> 'status' IN ('failed', 'pending'), false);
+COMMENT ON FUNCTION bm_webhook_internal.console_asks_for_few(jsonb) IS
+	'is it asked about what has failed or waits, of which there is little?';
+
 CREATE FUNCTION bm_webhook_internal.console_deliveries_condition(a jsonb) RETURNS text
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT format(' AND d.event_id < %L', bm_webhook_internal.console_until(a))
@@ -301,13 +308,14 @@ CREATE FUNCTION bm_webhook_internal.console_deliveries_floor(a jsonb, first uuid
 		SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
 	wanted text = a ->> 'status';
+	is_few boolean = bm_webhook_internal.console_asks_for_few(a);
 	endpoint bigint = (a ->> 'endpoint')::bigint;
 BEGIN
-	IF wanted IN ('failed', 'pending') AND endpoint IS NOT NULL THEN
+	IF is_few AND endpoint IS NOT NULL THEN
 		RETURN greatest(first, (SELECT d.event_id FROM bm_webhook.delivery d
 			WHERE d.event_id >= first AND d.event_id <= last AND d.status = wanted AND d.endpoint_id = endpoint
 			ORDER BY d.event_id DESC OFFSET most LIMIT 1));
-	ELSIF wanted IN ('failed', 'pending') AND most > (SELECT count(*) FROM (SELECT FROM bm_webhook.delivery d
+	ELSIF is_few AND most > (SELECT count(*) FROM (SELECT FROM bm_webhook.delivery d
 			WHERE d.event_id >= first AND d.event_id <= last AND d.status = wanted
 			ORDER BY d.endpoint_id, d.event_id LIMIT most) d) THEN
 		RETURN first;
@@ -333,7 +341,7 @@ CREATE FUNCTION bm_webhook_internal.console_deliveries_sql(a jsonb, first uuid, 
 			THEN format(' WHERE EXISTS (SELECT FROM bm_webhook.event e WHERE e.id = d.event_id AND e.id >= %L AND e.id <= %L%s '
 				'OFFSET 0)', first, last, e.condition) END, most)
 	FROM (SELECT bm_webhook_internal.console_events_condition(a) AS condition) e,
-		(SELECT coalesce(a ->> 'status' IN ('failed', 'pending'), false) AS is_few) f
+		(SELECT bm_webhook_internal.console_asks_for_few(a) AS is_few) f
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_deliveries_sql(jsonb, uuid, uuid, integer) IS
 	'the query for the newest deliveries that are asked about, of events in a range, at most so many';
@@ -351,7 +359,7 @@ DECLARE
 	is_full boolean;
 	most integer;
 BEGIN
-	FOREACH most IN ARRAY ARRAY[1000, CASE WHEN a ->> 'status' IN ('failed', 'pending')
+	FOREACH most IN ARRAY ARRAY[1000, CASE WHEN bm_webhook_internal.console_asks_for_few(a)
 		AND coalesce(a ->> 'type', a ->> 'application') IS NOT NULL THEN 5000 ELSE 20000 END] LOOP
 		floor = bm_webhook_internal.console_deliveries_floor(a, first, last, most);
 		EXECUTE format($query$
