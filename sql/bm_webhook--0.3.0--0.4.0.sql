@@ -154,6 +154,7 @@ COMMENT ON FUNCTION bm_webhook.message_clicked(jsonb, text, text, text, text, te
 
 -- What is in a view and not asked for is left out, unless it is volatile.
 ALTER FUNCTION bm_webhook_internal.dispatchers() STABLE;
+ALTER FUNCTION bm_webhook_internal.first_pending() ROWS 100;
 
 -- A function whose columns are others has to be dropped, and meanwhile the view, which keeps what was granted on it, is empty.
 CREATE OR REPLACE VIEW bm_webhook.endpoint_pace WITH (security_invoker = true) AS
@@ -162,7 +163,7 @@ CREATE OR REPLACE VIEW bm_webhook.endpoint_pace WITH (security_invoker = true) A
 DROP FUNCTION bm_webhook_internal.endpoint_paces();
 CREATE FUNCTION bm_webhook_internal.endpoint_paces(OUT endpoint_id bigint, OUT allowed_in_flight integer, OUT rate real,
 	OUT held_until timestamptz, OUT reason text, OUT as_of timestamptz, OUT in_flight integer)
-	RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_endpoint_paces';
+	RETURNS SETOF record LANGUAGE c STABLE STRICT ROWS 100 AS 'MODULE_PATHNAME', 'bm_webhook_endpoint_paces';
 COMMENT ON FUNCTION bm_webhook_internal.endpoint_paces() IS
 	'what shared memory says of the endpoints that the caller may see; use the view endpoint_pace';
 REVOKE ALL ON FUNCTION bm_webhook_internal.endpoint_paces() FROM PUBLIC;
@@ -440,11 +441,9 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_is_unbound() IS 'is the caller somebody whom policies do not bind?';
 
 CREATE OR REPLACE FUNCTION bm_webhook_internal.console_may_change(application text) RETURNS boolean
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT bm_webhook_internal.console_is_unbound()
-		OR EXISTS (SELECT FROM bm_webhook.application x
-			WHERE x.name = console_may_change.application AND x.deleted_at IS NULL AND pg_has_role(x.owner, 'MEMBER'))
-$$;
+	LANGUAGE sql STABLE
+	RETURN coalesce(bm_webhook_internal.owns_application(application, true), false)
+		OR bm_webhook_internal.console_is_unbound();
 COMMENT ON FUNCTION bm_webhook_internal.console_may_change(text) IS
 	'may the caller change the endpoints of this application?';
 CREATE OR REPLACE FUNCTION bm_webhook_internal.console_require(is_there boolean, what text) RETURNS void
@@ -519,36 +518,31 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_dispatchers() IS
 	'the dispatchers of this database; NULL for who may not see them';
 CREATE OR REPLACE FUNCTION bm_webhook.console_overview(a jsonb) RETURNS jsonb
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
-		SET plan_cache_mode = force_custom_plan AS $$
-DECLARE
-	hour timestamptz = clock_timestamp() - interval '1 hour';
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 BEGIN
-	RETURN (WITH h AS MATERIALIZED (
-		SELECT x.endpoint_id, x.state, x.since, x.pending, x.lag_seconds FROM bm_webhook.endpoint_health x
-	), worst AS MATERIALIZED (
-		SELECT array_position('{disabled,failing,unverified,full,behind,paused,held,slowed}', h.state) AS rank,
-			h.endpoint_id, h.state, h.pending, h.since
-		FROM h WHERE h.state <> 'healthy' ORDER BY 1, h.since LIMIT 20
-	), attention AS (
-		SELECT w.rank, w.state, w.endpoint_id AS endpoint, x.application, x.url, x.reason, x.advice, w.pending AS waiting,
-			w.since
-		FROM worst w JOIN bm_webhook.endpoint_health x ON x.endpoint_id = w.endpoint_id
-		WHERE x.endpoint_id = ANY (ARRAY(SELECT y.endpoint_id FROM worst y))
+	RETURN (WITH worst AS (
+		SELECT x.endpoint_id, x.application, x.url, x.state, x.since, x.reason, x.advice, x.pending,
+			CASE WHEN x.state <> 'healthy'
+				THEN array_position('{disabled,failing,unverified,full,behind,paused,held,slowed}', x.state) END AS rank,
+			count(*) OVER () AS endpoints, count(*) FILTER (WHERE x.state <> 'healthy') OVER () AS unhealthy,
+			sum(x.pending) OVER () AS waiting, max(x.lag_seconds) OVER () AS lag_seconds
+		FROM bm_webhook.endpoint_health x ORDER BY rank, x.since LIMIT 20
 	), not_taken AS (SELECT sum(n.events) AS events, min(n.oldest) AS oldest FROM bm_webhook_internal.not_taken() n)
 	SELECT jsonb_build_object(
-		'now', clock_timestamp(), 'endpoints', count(*), 'unhealthy', count(*) FILTER (WHERE h.state <> 'healthy'),
-		'waiting', coalesce(sum(h.pending), 0) + coalesce((SELECT n.events FROM not_taken n), 0),
-		'oldest', least(clock_timestamp() - make_interval(secs => nullif(max(h.lag_seconds), 0)),
+		'now', clock_timestamp(), 'endpoints', coalesce(max(w.endpoints), 0), 'unhealthy', coalesce(max(w.unhealthy), 0),
+		'waiting', coalesce(max(w.waiting), 0) + coalesce((SELECT n.events FROM not_taken n), 0),
+		'oldest', least(clock_timestamp() - make_interval(secs => nullif(max(w.lag_seconds), 0)),
 			(SELECT n.oldest FROM not_taken n)),
-		'attention', (SELECT coalesce(jsonb_agg(to_jsonb(x) - 'rank' || jsonb_build_object(
+		'attention', coalesce(jsonb_agg(jsonb_build_object('endpoint', w.endpoint_id, 'application', w.application,
+				'url', w.url, 'state', w.state, 'since', w.since, 'reason', w.reason, 'advice', w.advice,
+				'waiting', w.pending,
 				'given_up', (SELECT coalesce(sum(m.given_up), 0) FROM bm_webhook.endpoint_minute m
-					WHERE m.endpoint_id = x.endpoint AND m.minute >= hour),
-				'is_paused', (SELECT p.paused_at IS NOT NULL FROM bm_webhook.endpoint p WHERE p.id = x.endpoint),
-				'may_change', bm_webhook_internal.console_may_change(x.application)) ORDER BY x.rank, x.since), '[]')
-			FROM attention x),
+					WHERE m.endpoint_id = w.endpoint_id AND m.minute >= now() - interval '1 hour'),
+				'is_paused', (SELECT p.paused_at IS NOT NULL FROM bm_webhook.endpoint p WHERE p.id = w.endpoint_id),
+				'may_change', bm_webhook_internal.console_may_change(w.application)) ORDER BY w.rank, w.since)
+			FILTER (WHERE w.state <> 'healthy'), '[]'),
 		'dispatchers', bm_webhook_internal.console_dispatchers())
-	FROM h);
+	FROM worst w);
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.console_overview(jsonb) IS
@@ -1655,10 +1649,10 @@ COMMENT ON FUNCTION bm_webhook_internal.sees_statistics() IS 'does the current u
 -- With the rights of their owner, so that pg_monitor needs no right to what was sent. What is read for each endpoint,
 -- and the first cause that is true of it, found out once; nothing volatile, as that would be computed unasked.
 CREATE VIEW bm_webhook_internal.endpoint_now WITH (security_barrier = true) AS
-	SELECT p.id AS endpoint_id, p.application, p.url, p.paused_at, s.failing_since, s.disabled_at, s.disabled_reason,
+	SELECT p.id AS endpoint_id, p.application, p.paused_at, s.failing_since, s.disabled_at, s.disabled_reason,
 		s.unverified_since, s.verification_error, f.since AS application_full_since,
 		t.since, t.delivered, t.failed_attempts, t.retries, t.given_up, t.canceled, t.last_success_at, t.last_failure_at,
-		a.in_flight, a.allowed_in_flight, a.held_until, a.reason AS pace, a.as_of, coalesce(q.pending, 0)::bigint AS pending,
+		a.in_flight, a.allowed_in_flight, a.held_until, a.reason AS pace, a.as_of, coalesce(q.pending, 0) AS pending,
 		w.oldest,
 		coalesce(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - w.oldest), 0) AS lag_seconds,
 		CASE WHEN NOT p.enabled THEN 'disabled' WHEN (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
@@ -1680,7 +1674,7 @@ CREATE VIEW bm_webhook_internal.endpoint_now WITH (security_barrier = true) AS
 	LEFT JOIN (SELECT o.endpoint_id, bm_webhook.uuid_time(o.event_id) AS oldest
 		FROM bm_webhook_internal.first_pending() o) w ON w.endpoint_id = p.id
 	LEFT JOIN bm_webhook_internal.full_application f ON f.application = p.application
-	LEFT JOIN (SELECT c.endpoint_id, pg_catalog.sum(c.pending) AS pending FROM (SELECT y.endpoint_id, y.pending
+	LEFT JOIN (SELECT c.endpoint_id, pg_catalog.sum(c.pending)::bigint AS pending FROM (SELECT y.endpoint_id, y.pending
 			FROM bm_webhook_internal.pending_count y
 			UNION ALL SELECT y.endpoint_id, y.pending FROM bm_webhook_internal.pending_change y) c
 		GROUP BY c.endpoint_id) q ON q.endpoint_id = p.id
@@ -1780,15 +1774,16 @@ $$;
 COMMENT ON FUNCTION bm_webhook.stat_reset(bigint) IS
 	'begins the counters of stat_endpoint anew, of one endpoint or of all and of stat_dispatcher; endpoint_minute stays';
 
--- Words are made for what is asked for alone: most endpoints are healthy.
-CREATE OR REPLACE VIEW bm_webhook.endpoint_health WITH (security_barrier = true) AS
+-- Which rows there are, endpoint_now says; no barrier here, so that of the worst few, words are made of these alone.
+CREATE OR REPLACE VIEW bm_webhook.endpoint_health AS
 	SELECT x.endpoint_id, x.application,
-		CASE WHEN bm_webhook_internal.sees_all('bm_webhook.operation')
-			OR bm_webhook_internal.owns_endpoint(x.endpoint_id) THEN pg_catalog.split_part(x.url, '?', 1)
-			ELSE pg_catalog.substring(x.url, '^[a-z]+://[^/?]+') END AS url,
+		(SELECT CASE WHEN bm_webhook_internal.sees_all('bm_webhook.operation')
+				OR bm_webhook_internal.owns_endpoint(p.id) THEN pg_catalog.split_part(p.url, '?', 1)
+			ELSE pg_catalog.substring(p.url, '^[a-z]+://[^/?]+') END
+			FROM bm_webhook.endpoint p WHERE p.id = x.endpoint_id) AS url,
 		CASE WHEN x.cause IN ('not adopted', 'by all', 'by application', 'by endpoint') THEN 'paused'
 			ELSE x.cause END AS state,
-		CASE x.cause WHEN 'disabled' THEN x.disabled_at
+		CASE x.cause WHEN 'healthy' THEN NULL WHEN 'disabled' THEN x.disabled_at
 			WHEN 'by all' THEN (SELECT e.paused_at FROM bm_webhook.paused e WHERE e.everything)
 			WHEN 'by application' THEN (SELECT a.paused_at FROM bm_webhook.application a WHERE a.name = x.application)
 			WHEN 'by endpoint' THEN x.paused_at

@@ -86,7 +86,7 @@ COMMENT ON VIEW bm_webhook.attempt IS 'every attempt ever made';
 
 CREATE FUNCTION bm_webhook_internal.first_pending(OUT endpoint_id bigint, OUT event_id uuid,
 		OUT next_attempt_at timestamptz)
-	RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_first_pending';
+	RETURNS SETOF record LANGUAGE c STABLE STRICT ROWS 100 AS 'MODULE_PATHNAME', 'bm_webhook_first_pending';
 COMMENT ON FUNCTION bm_webhook_internal.first_pending() IS
 	'the oldest event that waits for each endpoint, and when the first of its pending deliveries is due; use the view '
 	'backlog';

@@ -43,7 +43,7 @@ COMMENT ON FUNCTION bm_webhook.status() IS
 
 CREATE FUNCTION bm_webhook_internal.endpoint_paces(OUT endpoint_id bigint, OUT allowed_in_flight integer, OUT rate real,
 	OUT held_until timestamptz, OUT reason text, OUT as_of timestamptz, OUT in_flight integer)
-	RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'bm_webhook_endpoint_paces';
+	RETURNS SETOF record LANGUAGE c STABLE STRICT ROWS 100 AS 'MODULE_PATHNAME', 'bm_webhook_endpoint_paces';
 COMMENT ON FUNCTION bm_webhook_internal.endpoint_paces() IS
 	'what shared memory says of the endpoints that the caller may see; use the view endpoint_pace';
 

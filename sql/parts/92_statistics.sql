@@ -102,10 +102,10 @@ COMMENT ON FUNCTION bm_webhook_internal.sees_statistics() IS 'does the current u
 -- With the rights of their owner, so that pg_monitor needs no right to what was sent. What is read for each endpoint,
 -- and the first cause that is true of it, found out once; nothing volatile, as that would be computed unasked.
 CREATE VIEW bm_webhook_internal.endpoint_now WITH (security_barrier = true) AS
-	SELECT p.id AS endpoint_id, p.application, p.url, p.paused_at, s.failing_since, s.disabled_at, s.disabled_reason,
+	SELECT p.id AS endpoint_id, p.application, p.paused_at, s.failing_since, s.disabled_at, s.disabled_reason,
 		s.unverified_since, s.verification_error, f.since AS application_full_since,
 		t.since, t.delivered, t.failed_attempts, t.retries, t.given_up, t.canceled, t.last_success_at, t.last_failure_at,
-		a.in_flight, a.allowed_in_flight, a.held_until, a.reason AS pace, a.as_of, coalesce(q.pending, 0)::bigint AS pending,
+		a.in_flight, a.allowed_in_flight, a.held_until, a.reason AS pace, a.as_of, coalesce(q.pending, 0) AS pending,
 		w.oldest,
 		coalesce(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - w.oldest), 0) AS lag_seconds,
 		CASE WHEN NOT p.enabled THEN 'disabled' WHEN (SELECT d.reason FROM bm_webhook_internal.dispatchers() d
@@ -127,7 +127,7 @@ CREATE VIEW bm_webhook_internal.endpoint_now WITH (security_barrier = true) AS
 	LEFT JOIN (SELECT o.endpoint_id, bm_webhook.uuid_time(o.event_id) AS oldest
 		FROM bm_webhook_internal.first_pending() o) w ON w.endpoint_id = p.id
 	LEFT JOIN bm_webhook_internal.full_application f ON f.application = p.application
-	LEFT JOIN (SELECT c.endpoint_id, pg_catalog.sum(c.pending) AS pending FROM (SELECT y.endpoint_id, y.pending
+	LEFT JOIN (SELECT c.endpoint_id, pg_catalog.sum(c.pending)::bigint AS pending FROM (SELECT y.endpoint_id, y.pending
 			FROM bm_webhook_internal.pending_count y
 			UNION ALL SELECT y.endpoint_id, y.pending FROM bm_webhook_internal.pending_change y) c
 		GROUP BY c.endpoint_id) q ON q.endpoint_id = p.id

@@ -37,11 +37,9 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_is_unbound() IS 'is the caller somebody whom policies do not bind?';
 
 CREATE FUNCTION bm_webhook_internal.console_may_change(application text) RETURNS boolean
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT bm_webhook_internal.console_is_unbound()
-		OR EXISTS (SELECT FROM bm_webhook.application x
-			WHERE x.name = console_may_change.application AND x.deleted_at IS NULL AND pg_has_role(x.owner, 'MEMBER'))
-$$;
+	LANGUAGE sql STABLE
+	RETURN coalesce(bm_webhook_internal.owns_application(application, true), false)
+		OR bm_webhook_internal.console_is_unbound();
 COMMENT ON FUNCTION bm_webhook_internal.console_may_change(text) IS
 	'may the caller change the endpoints of this application?';
 
@@ -121,38 +119,34 @@ COMMENT ON FUNCTION bm_webhook_internal.console_dispatchers() IS
 	'the dispatchers of this database; NULL for who may not see them';
 
 -- What needs somebody, worst first, and how many there are; what waits is that of endpoint_health, and what no
--- dispatcher has taken. Words are read of the worst alone: making them for all takes longer than reading those again.
+-- dispatcher has taken. All endpoints are looked at once, and words are made for the worst. Without parameters the
+-- query is planned once in a session.
 CREATE FUNCTION bm_webhook.console_overview(a jsonb) RETURNS jsonb
-	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
-		SET plan_cache_mode = force_custom_plan AS $$
-DECLARE
-	hour timestamptz = clock_timestamp() - interval '1 hour';
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 BEGIN
-	RETURN (WITH h AS MATERIALIZED (
-		SELECT x.endpoint_id, x.state, x.since, x.pending, x.lag_seconds FROM bm_webhook.endpoint_health x
-	), worst AS MATERIALIZED (
-		SELECT array_position('{disabled,failing,unverified,full,behind,paused,held,slowed}', h.state) AS rank,
-			h.endpoint_id, h.state, h.pending, h.since
-		FROM h WHERE h.state <> 'healthy' ORDER BY 1, h.since LIMIT 20
-	), attention AS (
-		SELECT w.rank, w.state, w.endpoint_id AS endpoint, x.application, x.url, x.reason, x.advice, w.pending AS waiting,
-			w.since
-		FROM worst w JOIN bm_webhook.endpoint_health x ON x.endpoint_id = w.endpoint_id
-		WHERE x.endpoint_id = ANY (ARRAY(SELECT y.endpoint_id FROM worst y))
+	RETURN (WITH worst AS (
+		SELECT x.endpoint_id, x.application, x.url, x.state, x.since, x.reason, x.advice, x.pending,
+			CASE WHEN x.state <> 'healthy'
+				THEN array_position('{disabled,failing,unverified,full,behind,paused,held,slowed}', x.state) END AS rank,
+			count(*) OVER () AS endpoints, count(*) FILTER (WHERE x.state <> 'healthy') OVER () AS unhealthy,
+			sum(x.pending) OVER () AS waiting, max(x.lag_seconds) OVER () AS lag_seconds
+		FROM bm_webhook.endpoint_health x ORDER BY rank, x.since LIMIT 20
 	), not_taken AS (SELECT sum(n.events) AS events, min(n.oldest) AS oldest FROM bm_webhook_internal.not_taken() n)
 	SELECT jsonb_build_object(
-		'now', clock_timestamp(), 'endpoints', count(*), 'unhealthy', count(*) FILTER (WHERE h.state <> 'healthy'),
-		'waiting', coalesce(sum(h.pending), 0) + coalesce((SELECT n.events FROM not_taken n), 0),
-		'oldest', least(clock_timestamp() - make_interval(secs => nullif(max(h.lag_seconds), 0)),
+		'now', clock_timestamp(), 'endpoints', coalesce(max(w.endpoints), 0), 'unhealthy', coalesce(max(w.unhealthy), 0),
+		'waiting', coalesce(max(w.waiting), 0) + coalesce((SELECT n.events FROM not_taken n), 0),
+		'oldest', least(clock_timestamp() - make_interval(secs => nullif(max(w.lag_seconds), 0)),
 			(SELECT n.oldest FROM not_taken n)),
-		'attention', (SELECT coalesce(jsonb_agg(to_jsonb(x) - 'rank' || jsonb_build_object(
+		'attention', coalesce(jsonb_agg(jsonb_build_object('endpoint', w.endpoint_id, 'application', w.application,
+				'url', w.url, 'state', w.state, 'since', w.since, 'reason', w.reason, 'advice', w.advice,
+				'waiting', w.pending,
 				'given_up', (SELECT coalesce(sum(m.given_up), 0) FROM bm_webhook.endpoint_minute m
-					WHERE m.endpoint_id = x.endpoint AND m.minute >= hour),
-				'is_paused', (SELECT p.paused_at IS NOT NULL FROM bm_webhook.endpoint p WHERE p.id = x.endpoint),
-				'may_change', bm_webhook_internal.console_may_change(x.application)) ORDER BY x.rank, x.since), '[]')
-			FROM attention x),
+					WHERE m.endpoint_id = w.endpoint_id AND m.minute >= now() - interval '1 hour'),
+				'is_paused', (SELECT p.paused_at IS NOT NULL FROM bm_webhook.endpoint p WHERE p.id = w.endpoint_id),
+				'may_change', bm_webhook_internal.console_may_change(w.application)) ORDER BY w.rank, w.since)
+			FILTER (WHERE w.state <> 'healthy'), '[]'),
 		'dispatchers', bm_webhook_internal.console_dispatchers())
-	FROM h);
+	FROM worst w);
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.console_overview(jsonb) IS

@@ -59,4 +59,6 @@ $bmw->sql(qq{INSERT INTO bm_webhook.delivery (event_id, endpoint_id, status, att
 is($bmw->sql(q{SELECT o -> 'waiting', jsonb_path_query_array(o, '$.dispatchers[*].shard'), jsonb_path_query_array(s, '$.dispatchers[*].shard'),
 	jsonb_path_query_array(s, '$.cursors[*].shard') FROM bm_webhook.console_overview('{}') o, bm_webhook.console_system('{}') s}),
 	'7|[0, 1]|[0, 1]|[0, 1]', 'two dispatchers, and what waits is counted once');
+is($bmw->sql(q{SET track_functions = 'all'; BEGIN; DO $$ BEGIN PERFORM bm_webhook.console_overview('{}'); END $$;
+	SELECT pg_stat_get_xact_function_calls('bm_webhook_internal.first_pending()'::regprocedure); COMMIT}), 1, 'and found by one look at what waits');
 $bmw->finish;

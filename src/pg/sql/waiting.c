@@ -66,7 +66,7 @@ static HTAB *read_all(Oid delivery);
 static bool read_partition(HTAB *firsts, Oid partition, bool is_of_any_age);
 static bool begin_walk(Walk *walk, Relation table, const char *index);
 static void end_walk(Walk *walk);
-static bool read_due(HTAB *firsts, Walk *due, Walk *events, bool is_of_any_age);
+static void read_due(HTAB *firsts, Walk *due, Walk *events, bool is_of_any_age);
 static bool find_after(Walk *walk, int64 endpoint_id);
 static bool find(Walk *walk, StrategyNumber strategy, int64 endpoint_id);
 static bool is_visible(Walk *walk, ItemPointer row);
@@ -142,9 +142,10 @@ read_partition(HTAB *firsts, Oid partition, bool is_of_any_age)
 		return true; /* it is gone, and there is no lock */
 	if (table->rd_rel->relkind == RELKIND_RELATION && begin_walk(&due, table, "delivery_due_idx"))
 	{
-		if (begin_walk(&events, table, "delivery_pending_idx"))
+		is_any = find(&due, BTGreaterStrategyNumber, PG_INT64_MIN);
+		if (is_any && begin_walk(&events, table, "delivery_pending_idx"))
 		{
-			is_any = read_due(firsts, &due, &events, is_of_any_age);
+			read_due(firsts, &due, &events, is_of_any_age);
 			end_walk(&events);
 		}
 		end_walk(&due);
@@ -179,14 +180,16 @@ end_walk(Walk *walk)
 	index_close(walk->index, AccessShareLock);
 }
 
-/* When the first row of each endpoint is due; its oldest event, unless an older partition has one of it. */
-static bool
+/*
+ * From the first row on, when the first one of each endpoint is due; its oldest event, unless an older partition has
+ * one of it.
+ */
+static void
 read_due(HTAB *firsts, Walk *due, Walk *events, bool is_of_any_age)
 {
-	int64 last = PG_INT64_MIN;
-	bool is_any = false;
+	int64 last;
 
-	while (is_any ? find_after(due, last) : find(due, BTGreaterStrategyNumber, last))
+	do
 	{
 		First *first;
 
@@ -196,9 +199,7 @@ read_due(HTAB *firsts, Walk *due, Walk *events, bool is_of_any_age)
 		set_due(first, due);
 		if ((!first->has_event || is_of_any_age) && find(events, BTEqualStrategyNumber, last))
 			set_event(first, events);
-		is_any = true;
-	}
-	return is_any;
+	} while (find_after(due, last));
 }
 
 /* The first row of the next endpoint: near, as in the page that was read, or by a new descent. */
