@@ -1087,7 +1087,7 @@ DECLARE
 	first uuid;
 BEGIN
 	cursor = concat(now, ' ', extract(epoch FROM clock_timestamp())::bigint);
-	IF seen IS NULL THEN
+	IF seen IS NULL OR seen::text = now::text THEN
 		RETURN;
 	END IF;
 	first = bm_webhook.uuid_floor(greatest(since, '1970-01-03 UTC') - interval '1 day');

@@ -61,4 +61,8 @@ is($bmw->sql(q{SELECT o -> 'waiting', jsonb_path_query_array(o, '$.dispatchers[*
 	'7|[0, 1]|[0, 1]|[0, 1]', 'two dispatchers, and what waits is counted once');
 is($bmw->sql(q{SET track_functions = 'all'; BEGIN; DO $$ BEGIN PERFORM bm_webhook.console_overview('{}'); END $$;
 	SELECT pg_stat_get_xact_function_calls('bm_webhook_internal.first_pending()'::regprocedure); COMMIT}), 1, 'and found by one look at what waits');
+is($bmw->sql(q{BEGIN ISOLATION LEVEL REPEATABLE READ;
+	SELECT (bm_webhook.console_tail(jsonb_build_object('cursor', (SELECT cursor FROM bm_webhook.console_tail('{}'))))).data IS NULL,
+		(SELECT count(*) FROM pg_locks l JOIN pg_inherits i ON i.inhrelid = l.relation
+			WHERE l.pid = pg_backend_pid() AND i.inhparent = 'bm_webhook.event'::regclass); COMMIT}), 't|0', 'where nothing was committed, the tail reads nothing');
 $bmw->finish;
