@@ -1,0 +1,56 @@
+# What EXPLAIN estimates and counts for an owner is the same for what others have and for what nobody has, also in partitions
+# that are made later.
+
+use strict;
+use warnings FATAL => 'all';
+
+use BmWebhook;
+use Test::More;
+
+my $bmw = BmWebhook->new;
+$bmw->sql(q{CREATE ROLE shop; CREATE ROLE bank; INSERT INTO bm_webhook.application (name) VALUES ('shop'), ('bank');
+	INSERT INTO bm_webhook.application (name) SELECT 'bank' || g FROM generate_series(1, 20) g;
+	SELECT bm_webhook.grant_owner('shop', 'shop'), bm_webhook.grant_owner('bank', 'bank')});
+my %id = map { $_ => $bmw->endpoint("/status/500/$_", application => $_, channel => $_, retry_delays => '{}') } qw(shop bank);
+$bmw->sql(qq{SELECT count(bm_webhook.emit('order.paid', '{}', a, channel => a, message_id => a || g)) FROM unnest('{shop,bank}'::text[]) a, generate_series(1, 20) g});
+$bmw->wait_for_sql('all have failed', q{SELECT count(*) = 40 FROM bm_webhook.failed_attempt});
+$bmw->sql(q{UPDATE bm_webhook.failed_attempt SET response = (SELECT application FROM bm_webhook.event WHERE id = event_id), error = 'bank'});
+$bmw->sql("SET ROLE $_; SELECT bm_webhook.pause(id, reason => '$_') FROM bm_webhook.endpoint, generate_series(1, 5)") for qw(shop bank);
+$bmw->sql('ANALYZE');
+
+sub plan_of
+{
+	my ($query, $analyze) = @_;
+	my $options = $analyze ? '(ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)' : '';
+	return $bmw->sql("SET enable_seqscan = off; SET ROLE shop; EXPLAIN $options $query") =~ s/b[ao]nk/NAME/gr;
+}
+
+# Each with what somebody has, and with what nobody has.
+for my $query (
+	(map { ("SELECT FROM bm_webhook.application WHERE name $_ 'bank'", "SELECT FROM bm_webhook.application WHERE owner $_ (SELECT oid FROM pg_roles WHERE rolname = 'bank')", "SELECT FROM bm_webhook.endpoint WHERE application $_ 'bank'",
+			"SELECT FROM bm_webhook.endpoint WHERE channel $_ 'bank'", "SELECT FROM bm_webhook.event WHERE application $_ 'bank'",
+			"SELECT FROM bm_webhook.event WHERE channel $_ 'bank'", "SELECT FROM bm_webhook.failed_attempt WHERE response $_ 'bank'",
+			"SELECT FROM bm_webhook.failed_attempt WHERE error $_ 'bank'", "SELECT FROM bm_webhook.operation WHERE application $_ 'bank'",
+			"SELECT FROM bm_webhook.operation WHERE reason $_ 'bank'", "SELECT FROM bm_webhook.operation WHERE acting_as $_ 'bank'") } '=', '<'))
+{
+	my $other = $query =~ s/'bank'/'bonk'/r;
+	is(plan_of($query), plan_of($other), "$query: what is estimated");
+	is(plan_of($query, 1), plan_of($other, 1), 'and what is counted') if $query =~ /webhook\.(?:application|endpoint) WHERE (?:name|application) =/;
+}
+
+# Columns with statistics that an owner may read, and that others fill with what they like; the documentation tells of them.
+is($bmw->sql(q{SET ROLE shop; SELECT string_agg(format('%s.%s', c.relname, a.attname), ' ' ORDER BY c.relname, a.attname)
+	FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attstattarget IS DISTINCT FROM 0
+	WHERE c.relnamespace = 'bm_webhook'::regnamespace AND c.relrowsecurity AND has_column_privilege(c.oid, a.attnum, 'SELECT')
+		AND a.atttypid IN ('text'::regtype, 'name'::regtype, 'text[]'::regtype, 'jsonb'::regtype, 'regrole'::regtype)
+		AND a.attname NOT IN ('status', 'error_class', 'sqlstate', 'kind', 'ordering', 'payload', 'signature_scheme', 'key_id', 'credentials_key_id')}),
+	'event.message_id event.type', 'there are statistics of what identifies nobody');
+is($bmw->sql(q{SELECT count(*) FROM bm_webhook.partition_list l, pg_attribute a, pg_attribute b WHERE a.attrelid = to_regclass('bm_webhook.' || l.log)
+	AND b.attrelid = to_regclass('bm_webhook_internal.' || l.name) AND b.attname = a.attname AND a.attnum > 0
+	AND (a.attstattarget = 0) IS DISTINCT FROM (b.attstattarget = 0)}), 0, 'partitions are as their tables');
+is($bmw->sql(q{SELECT string_agg(c.relname || '.' || a.attname, ' ') FROM pg_statistic s JOIN pg_attribute a ON a.attrelid = s.starelid AND a.attnum = s.staattnum
+	JOIN pg_class c ON c.oid = s.starelid AND c.relnamespace IN ('bm_webhook'::regnamespace, 'bm_webhook_internal'::regnamespace)
+	WHERE a.attname IN ('application', 'response', 'error', 'reason', 'channel') AND c.relkind IN ('r', 'p')
+		AND c.relname ~ '^(?:(?:event|delivery|failed_attempt)(?:_default|_\d+)|operation|endpoint|application|message_day)$'}), '', 'none are made');
+
+$bmw->finish;
