@@ -112,6 +112,8 @@ bmw_answer_send(BmwRequest *request, const char *cookie)
 	struct MHD_Response *response = MHD_create_response_from_buffer(
 		request->reply.len, request->reply.data, MHD_RESPMEM_MUST_COPY);
 
+	if (request->is_last && response != NULL)
+		MHD_add_response_header(response, "connection", "close");
 	return send_response(request->http, request->status, response, "application/json", cookie);
 }
 

@@ -25,6 +25,38 @@ cookie_name(void)
 	return bmw_options_is_secure() ? "__Host-s" : "s";
 }
 
+typedef struct Framing
+{
+	int lengths;
+	int hosts;
+	bool is_odd;
+} Framing;
+
+static enum MHD_Result
+count_framing(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	Framing *framing = arg;
+
+	(void) kind;
+	(void) value;
+	if (strcasecmp(name, "content-length") == 0 || strcasecmp(name, "transfer-encoding") == 0)
+		framing->lengths++;
+	if (strcasecmp(name, "host") == 0)
+		framing->hosts++;
+	if (strpbrk(name, " \t") != NULL)
+		framing->is_odd = true;
+	return MHD_YES;
+}
+
+bool
+bmw_guard_is_framed(struct MHD_Connection *http)
+{
+	Framing framing = {0};
+
+	MHD_get_connection_values(http, MHD_HEADER_KIND, count_framing, &framing);
+	return framing.lengths < 2 && framing.hosts < 2 && !framing.is_odd;
+}
+
 bool
 bmw_guard_is_host(struct MHD_Connection *http)
 {

@@ -6,6 +6,8 @@
 
 #include "console/session.h"
 
+/* Would a proxy before us say the same of where the request ends, and for whom it is? */
+extern bool bmw_guard_is_framed(struct MHD_Connection *http);
 /* Is the request for us, and not for a name that another site has pointed at us? */
 extern bool bmw_guard_is_host(struct MHD_Connection *http);
 /* Does no browser say that a page of another site sends it? */

@@ -18,6 +18,7 @@
 #include "console/options.h"
 #include "console/request.h"
 #include "console/session.h"
+#include "console/visitors.h"
 
 /* In the words of GnuTLS. */
 static const char versions[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
@@ -95,7 +96,8 @@ listen_for_browsers(char *certificate, char *key)
 	if (certificate != NULL)
 		flags |= MHD_USE_TLS;
 	http = MHD_start_daemon(flags, 0, NULL, NULL, bmw_request_handle, NULL, MHD_OPTION_SOCK_ADDR,
-							&at, MHD_OPTION_NOTIFY_COMPLETED, bmw_request_complete, NULL,
+							&at, MHD_OPTION_NOTIFY_CONNECTION, bmw_visitors_notify, NULL,
+							MHD_OPTION_NOTIFY_COMPLETED, bmw_request_complete, NULL,
 							MHD_OPTION_CONNECTION_LIMIT, 512U, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
 							bmw_options.is_behind_proxy ? 0U : 128U, MHD_OPTION_CONNECTION_TIMEOUT,
 							30U, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) 32768,

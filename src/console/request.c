@@ -12,6 +12,7 @@
 #include "console/failure.h"
 #include "console/guard.h"
 #include "console/session.h"
+#include "console/visitors.h"
 
 #define MOST_BODY 65536
 
@@ -37,6 +38,7 @@ bmw_request_finish(BmwRequest *request, unsigned status)
 {
 	request->status = status;
 	request->is_done = true;
+	bmw_visitors_wait(request->http);
 	bmw_request_flush(request);
 }
 
@@ -228,7 +230,13 @@ serve(BmwRequest *request, const char *path, const char *method)
 	bool is_other_method = false;
 	enum MHD_Result result = MHD_YES;
 
-	if (!bmw_guard_is_host(request->http))
+	if (!bmw_guard_is_framed(request->http))
+	{
+		request->is_last = true;
+		bmw_request_fail(request, MHD_HTTP_BAD_REQUEST, "08P01",
+						 "where the request ends is not clear");
+	}
+	else if (!bmw_guard_is_host(request->http))
 		bmw_request_fail(request, MHD_HTTP_MISDIRECTED_REQUEST, "42501", "this is not our name");
 	else if (bmw_route_is_api(path))
 	{
@@ -240,6 +248,8 @@ serve(BmwRequest *request, const char *path, const char *method)
 		return bmw_answer_file(request->http, path);
 	else
 		is_proper(request, true);
+	if (request->session != NULL && !request->is_done)
+		bmw_visitors_serve(request->http);
 	return request->is_done && request->parks == 0 && !request->is_streaming ? answer(request)
 																			 : result;
 }
@@ -285,10 +295,10 @@ bmw_request_complete(void *arg, struct MHD_Connection *http, void **self,
 	BmwRequest *request = *self;
 
 	(void) arg;
-	(void) http;
 	(void) why;
 	if (request == NULL)
 		return;
+	bmw_visitors_wait(http);
 	if (request->session != NULL)
 		bmw_session_forget(request->session, request);
 	bmw_text_free(&request->body);

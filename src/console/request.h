@@ -28,6 +28,7 @@ typedef struct BmwRequest
 	time_t beat_at;	 /* of a stream: when something was last written */
 	unsigned parks;	 /* how often it was parked */
 	bool is_refused; /* its body is too long */
+	bool is_last;	 /* of its connection */
 	bool is_parked;
 	bool is_queued;
 	bool is_done;	   /* the reply is complete */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "console/loop.h"
+#include "console/visitors.h"
 #include "console/web.h"
 #include "fuzz.h"
 
@@ -45,7 +46,8 @@ start(void)
 	bmw_sessions_create();
 	bmw_loop_create();
 	http = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET, 0,
-							NULL, NULL, bmw_request_handle, NULL, MHD_OPTION_NOTIFY_COMPLETED,
+							NULL, NULL, bmw_request_handle, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+							bmw_visitors_notify, NULL, MHD_OPTION_NOTIFY_COMPLETED,
 							bmw_request_complete, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 							(size_t) 32768, MHD_OPTION_END);
 	REQUIRE(http != NULL);
