@@ -123,6 +123,18 @@ is($bmw->sql("SELECT count(*) FROM bm_webhook.explain_delivery('$event'), bm_web
 	'what broke off a filter breaks off nothing else');
 $bmw->wait_for_requests('told', scalar(keys %of));
 
+# Very many filters of one application, each of which has its time: together they have a tenth of the dispatcher's.
+$bmw->sql(q{INSERT INTO bm_webhook.application (name) VALUES ('greedy'), ('modest')});
+$bmw->sql(sprintf q{INSERT INTO bm_webhook.endpoint (url, application, event_types, filter) SELECT '%s', 'greedy', '{hostile.*}', '%s' FROM generate_series(1, 500)},
+	$bmw->receiver->url('/ok/greedy'), $hostile{nested});
+my $modest = $bmw->endpoint('/ok/modest', application => 'modest', event_types => '{hostile.*}', filter => '$.data.list.size() > 1');
+my $of_greedy = $bmw->sql("SELECT bm_webhook.emit('hostile.big', $big, 'greedy')");
+my $of_modest = $bmw->sql("SELECT bm_webhook.emit('hostile.big', $big, 'modest')");
+$bmw->settle;
+my $reasons = $bmw->sql(q{SELECT string_agg(DISTINCT data->>'error', '|' ORDER BY data->>'error') FROM bm_webhook.event WHERE type = 'webhook.filter_failed' AND application = 'greedy'});
+is($reasons, 'it takes longer than 5 ms|the filters of its application have taken too much time lately', 'filters of an application fail when all of them have taken too much');
+is($bmw->sql("SELECT status FROM bm_webhook.delivery WHERE event_id = '$of_modest' AND endpoint_id = $modest"), 'delivered', 'those of others do not');
+
 # What JSON can have and jsonb cannot: only filters notice.
 $bmw->sql(q{CREATE TABLE note (id int PRIMARY KEY, body json); SELECT bm_webhook.watch('note', 'hostile.note')});
 my $plain = $bmw->endpoint('/ok/plain', event_types => '{hostile.*}');

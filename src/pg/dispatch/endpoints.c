@@ -227,7 +227,7 @@ static void
 remove_endpoint(BmwEndpoints *endpoints, int64 id)
 {
 	bmw_router_remove(endpoints->router, id);
-	bmw_filters_set(endpoints->filters, id, NULL);
+	bmw_filters_set(endpoints->filters, id, NULL, NULL);
 	bmw_scheduler_remove_endpoint(endpoints->scheduler, id);
 	bmw_known_remove(&endpoints->known, id);
 }
@@ -294,7 +294,7 @@ subscribe(BmwEndpoints *endpoints, const BmwEndpointRow *row)
 		.since_us = row->since_us,
 	};
 
-	bmw_filters_set(endpoints->filters, row->id, row->filter);
+	bmw_filters_set(endpoints->filters, row->id, row->application, row->filter);
 	if (row->is_enabled)
 		bmw_transaction_require_memory(bmw_router_set(endpoints->router, &subscription) == BMW_OK);
 	else

@@ -2,14 +2,15 @@
  * pg/dispatch/filters.c - the clerk of a dispatcher who knows the filters of endpoints.
  *
  * While a filter is evaluated nothing else goes on. So each has 5 ms (pg/sql/filter.h), and
- * over time a hundredth of the dispatcher's: what takes long is not evaluated again
- * before that has been made up for. A filter that takes no longer than a signature does
- * is not counted.
+ * over time a hundredth of the dispatcher's, and all those of an application a tenth: what takes
+ * long is not evaluated again before that has been made up for. A filter that takes no longer
+ * than a signature does is not counted.
  */
 #include "postgres.h"
 
 #include "pg/dispatch/filters.h"
 
+#include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "pg/dispatch/clock.h"
 #include "utils/memutils.h"
@@ -19,19 +20,28 @@
 #define TELL_INTERVAL_US (60 * SECOND_US)
 #define TELL_AT_ONCE 100
 #define LOCK_WAIT "20ms"
-#define CHEAP_US 100			  /* costs nothing */
-#define SHARE 100				  /* so much more time must pass than it took */
+#define CHEAP_US 100 /* costs nothing */
+#define SHARE 100	 /* so much more time must pass than it took */
+#define SHARE_OF_APPLICATION 10
 #define CREDIT_US (5 * SECOND_US) /* that it may be ahead of that */
+
+/* It stays when the filters go: they would else be made anew, to be paid for anew. */
+typedef struct Application
+{
+	uint64 hash; /* the key: of the name */
+	int64 paid_at_us;
+} Application;
 
 typedef struct Filter
 {
 	int64 endpoint_id; /* the key */
 	dlist_node node;   /* among the failing, while it has failures */
 	JsonPath *path;
-	int64 paid_at_us; /* when its time has been made up for */
-	int64 told_at_us; /* 0: never */
-	int64 failures;	  /* since then */
-	BmwUuid event_id; /* of the last of them */
+	Application *application; /* NULL: it has none */
+	int64 paid_at_us;		  /* when its time has been made up for */
+	int64 told_at_us;		  /* 0: never */
+	int64 failures;			  /* since then */
+	BmwUuid event_id;		  /* of the last of them */
 	char error[256];
 } Filter;
 
@@ -42,7 +52,10 @@ typedef struct Telling
 	int length;
 } Telling;
 
+static Application *application_of(BmwFilters *filters, const char *name);
 static bool judge(Filter *filter, BmwFiltered *event);
+static const char *debt(const Filter *filter, int64 now_us);
+static void charge(Filter *filter, int64 now_us, int64 cpu_us);
 static void fail(BmwFilters *filters, Filter *filter, const BmwFiltered *event, bool is_first);
 static void say(Filter *filter, const char *error);
 static int64 due_us(const Filter *filter);
@@ -55,22 +68,29 @@ bmw_filters_init(BmwFilters *filters, BmwSlot *slot)
 	HASHCTL control = {.keysize = sizeof(int64),
 					   .entrysize = sizeof(Filter),
 					   .hcxt = TopMemoryContext};
+	HASHCTL accounts = {.keysize = sizeof(uint64),
+						.entrysize = sizeof(Application),
+						.hcxt = TopMemoryContext};
 
 	*filters = (BmwFilters){.slot = slot, .tell_at_us = PG_INT64_MAX, .has_extension = true};
 	dlist_init(&filters->failing);
 	filters->by_endpoint = hash_create("bm_webhook filters", FIRST_SIZE, &control,
 									   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	filters->applications = hash_create("bm_webhook applications with filters", FIRST_SIZE,
+										&accounts, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 /* One that has not changed keeps what it has used up. */
 void
-bmw_filters_set(BmwFilters *filters, int64 endpoint_id, const JsonPath *path)
+bmw_filters_set(BmwFilters *filters, int64 endpoint_id, const char *application,
+				const JsonPath *path)
 {
 	Filter *filter = hash_search(filters->by_endpoint, &endpoint_id, HASH_FIND, NULL);
+	Application *owner = path != NULL ? application_of(filters, application) : NULL;
 	JsonPath *copy;
 
-	if (filter != NULL && path != NULL && VARSIZE(path) == VARSIZE(filter->path) &&
-		memcmp(path, filter->path, VARSIZE(path)) == 0)
+	if (filter != NULL && path != NULL && filter->application == owner &&
+		VARSIZE(path) == VARSIZE(filter->path) && memcmp(path, filter->path, VARSIZE(path)) == 0)
 		return;
 	if (filter != NULL)
 	{
@@ -84,7 +104,23 @@ bmw_filters_set(BmwFilters *filters, int64 endpoint_id, const JsonPath *path)
 	copy = MemoryContextAlloc(TopMemoryContext, VARSIZE(path));
 	memcpy(copy, path, VARSIZE(path));
 	filter = hash_search(filters->by_endpoint, &endpoint_id, HASH_ENTER, NULL);
-	*filter = (Filter){.endpoint_id = endpoint_id, .path = copy};
+	*filter = (Filter){.endpoint_id = endpoint_id, .path = copy, .application = owner};
+}
+
+static Application *
+application_of(BmwFilters *filters, const char *name)
+{
+	uint64 hash;
+	Application *application;
+	bool is_known;
+
+	if (name == NULL)
+		return NULL;
+	hash = hash_bytes_extended((const unsigned char *) name, (int) strlen(name), 0);
+	application = hash_search(filters->applications, &hash, HASH_ENTER, &is_known);
+	if (!is_known)
+		application->paid_at_us = 0;
+	return application;
 }
 
 bool
@@ -148,11 +184,12 @@ static bool
 judge(Filter *filter, BmwFiltered *event)
 {
 	int64 now_us = bmw_clock_us();
+	const char *debts = debt(filter, now_us);
 	BmwFilterAnswer answer;
 
-	if (filter->paid_at_us > now_us + CREDIT_US)
+	if (debts != NULL)
 	{
-		say(filter, "it has taken too much time lately");
+		say(filter, debts);
 		return false;
 	}
 	if (!event->is_made)
@@ -160,10 +197,31 @@ judge(Filter *filter, BmwFiltered *event)
 	event->is_made = true;
 	answer = bmw_filter_apply(&event->body, filter->path);
 	if (answer.cpu_us > CHEAP_US)
-		filter->paid_at_us = Max(filter->paid_at_us, now_us) + answer.cpu_us * SHARE;
+		charge(filter, now_us, answer.cpu_us);
 	if (answer.verdict == BMW_FILTER_FAILED)
 		say(filter, answer.error);
 	return answer.verdict == BMW_FILTER_MATCHES;
+}
+
+static const char *
+debt(const Filter *filter, int64 now_us)
+{
+	if (filter->paid_at_us > now_us + CREDIT_US)
+		return "it has taken too much time lately";
+	if (filter->application != NULL && filter->application->paid_at_us > now_us + CREDIT_US)
+		return "the filters of its application have taken too much time lately";
+	return NULL;
+}
+
+static void
+charge(Filter *filter, int64 now_us, int64 cpu_us)
+{
+	Application *application = filter->application;
+
+	filter->paid_at_us = Max(filter->paid_at_us, now_us) + cpu_us * SHARE;
+	if (application != NULL)
+		application->paid_at_us =
+			Max(application->paid_at_us, now_us) + cpu_us * SHARE_OF_APPLICATION;
 }
 
 static void

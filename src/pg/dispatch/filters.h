@@ -20,6 +20,7 @@ typedef struct BmwFilters
 {
 	BmwSlot *slot;
 	HTAB *by_endpoint;	/* those that have one */
+	HTAB *applications; /* that have had one: what all of theirs have used up */
 	dlist_head failing; /* those with failures that were not told */
 	int64 tell_at_us;	/* when there is a failure to be told; by a clock that nobody sets */
 	BmwStreak streak;
@@ -36,7 +37,8 @@ typedef struct BmwFiltered
 
 extern void bmw_filters_init(BmwFilters *filters, BmwSlot *slot);
 /* The endpoint's filter, or that it has none; copied. */
-extern void bmw_filters_set(BmwFilters *filters, int64 endpoint_id, const JsonPath *path);
+extern void bmw_filters_set(BmwFilters *filters, int64 endpoint_id, const char *application,
+							const JsonPath *path);
 /* Does any endpoint have one? */
 extern bool bmw_filters_exist(const BmwFilters *filters);
 extern bool bmw_filters_pass(BmwFilters *filters, int64 endpoint_id, BmwFiltered *event);
