@@ -45,6 +45,15 @@ is(refused("SET ROLE shop; SELECT bm_webhook.ping($id)"), '53400', 'a ping by th
 is(refused("SELECT bm_webhook.emit('ticket.noted', '{}', endpoint => $id)"), '53400', 'an event for an endpoint of its own');
 is(refused(q{SELECT bm_webhook.message_status('sent', 'shop', 'sms', 'm-1', '+33123456789', '+33698765432')}), '53400', 'a message');
 
+# Who pings needs no right to emit: a hundred a second of a role, whatever its application has for a limit.
+$bmw->sql(q{CREATE ROLE bank; SELECT bm_webhook.grant_owner('bank', 'bank')});
+my $of_bank = $bmw->sql(q{INSERT INTO bm_webhook.endpoint (url, application) VALUES ('https://hooks.example.com/', 'bank') RETURNING id});
+my $pings = "SELECT count(bm_webhook.ping($of_bank)) FROM generate_series(1, %s)";
+is($bmw->sqlstate('SET ROLE bank; ' . sprintf $pings, 100), '', 'a hundred pings');
+is($bmw->sqlstate('SET ROLE bank; ' . sprintf $pings, 10_000), '53400', 'ten thousand are too many');
+is($bmw->sqlstate(sprintf $pings, 1000), '', 'but not of an administrator');
+$bmw->sql("DELETE FROM bm_webhook.endpoint WHERE id = $of_bank");
+
 # What is watched.
 is($bmw->sqlstate(q{INSERT INTO ticket SELECT i, 'open' FROM generate_series(1, 500) i}), '', 'a watched table is written');
 is(events(q{type = 'ticket.opened' AND application = 'shop'}), 500, 'and each row is an event');

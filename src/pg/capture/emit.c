@@ -75,6 +75,7 @@ bm_webhook_ping(PG_FUNCTION_ARGS)
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("endpoint " INT64_FORMAT " is disabled: it gets no events", endpoint_id),
 				errhint("Set its column \"enabled\" to true."));
+	bmw_emit_limits_check_ping();
 	if (strcmp(type, PING_TYPE) != 0 && !bmw_example_find(&event))
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
 				errmsg("event type \"%s\" has no example", type),

@@ -29,6 +29,12 @@ bmw_shared_tokens_key(Oid database, const char *application)
 		   1;
 }
 
+uint64
+bmw_shared_tokens_key_of_role(Oid database, Oid role)
+{
+	return hash_bytes_extended((const unsigned char *) &role, sizeof(role), database) | 1;
+}
+
 bool
 bmw_shared_tokens_take_emit(uint64 key, int rate)
 {

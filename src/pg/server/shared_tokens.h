@@ -10,8 +10,9 @@
 /* For the scheduler of the dispatcher that has this slot. */
 extern BmwTokenPort bmw_shared_tokens(BmwSlot *slot);
 
-/* Of an application's bucket. */
+/* Of the bucket of an application, of a role. */
 extern uint64 bmw_shared_tokens_key(Oid database, const char *application);
+extern uint64 bmw_shared_tokens_key_of_role(Oid database, Oid role);
 /*
  * For an event that is emitted: was there one left? So many a second, and as many at once;
  * when more applications emit than there are buckets, it is not counted.

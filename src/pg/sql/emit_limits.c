@@ -21,6 +21,7 @@
 #include "utils/lsyscache.h"
 
 #define KNOWN_LENGTH 256
+#define PINGS_A_SECOND 100
 
 typedef struct Known
 {
@@ -66,6 +67,22 @@ bmw_emit_limits_check(const BmwNewEvent *event)
 				errhint("At most %d a second are accepted: its max_emit_rate, which an "
 						"administrator can change. Try again in a moment.",
 						known->rate));
+}
+
+/* They need no right to emit, and all take the same way as the events of others. */
+void
+bmw_emit_limits_check_ping(void)
+{
+	const BmwCaller caller = bmw_ownership_caller();
+	const Oid role = DatumGetObjectId(caller.role);
+
+	if (bmw_shared == NULL || DatumGetBool(caller.is_unbound) ||
+		bmw_shared_tokens_take_emit(bmw_shared_tokens_key_of_role(MyDatabaseId, role),
+									PINGS_A_SECOND))
+		return;
+	ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED), errmsg("too many pings"),
+			errhint("At most %d a second of a role are accepted. Try again in a moment.",
+					PINGS_A_SECOND));
 }
 
 /* Not what belongs to no application, and what the extension reports when an administrator calls it. */

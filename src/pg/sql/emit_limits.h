@@ -11,5 +11,7 @@
 
 /* Counts the event for its application, or that of its endpoint; 53400 when it may not be emitted now. */
 extern void bmw_emit_limits_check(const BmwNewEvent *event);
+/* Counts a ping for the current role, but for administrators; 53400 when there are too many. */
+extern void bmw_emit_limits_check_ping(void);
 
 #endif
