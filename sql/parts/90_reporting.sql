@@ -222,15 +222,23 @@ COMMENT ON COLUMN bm_webhook.delivery_rate.p95_duration IS '95th percentile of t
 
 -- OFFSET 0 makes each look-up by event id one of its own, in one partition. Not
 -- from the view attempt: no join condition gets into its two halves.
+-- It is found in each day of the log; what belongs to it is read in its days alone.
 CREATE FUNCTION bm_webhook.message_history(message_id text, application text = NULL)
 	RETURNS TABLE (at timestamptz, what text, event_id uuid, type text, occurred_at timestamptz, endpoint_id bigint,
 		url text, attempt integer, outcome text, http_status integer, error_class text, error text, duration interval,
 			response text)
-	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
-	WITH message AS MATERIALIZED (
+	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+		SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+	ids uuid[] = ARRAY(SELECT e.id FROM bm_webhook.event e WHERE e.message_id = message_history.message_id
+		AND (message_history.application IS NULL OR e.application = message_history.application) ORDER BY e.id);
+	first uuid = ids[1];
+	last uuid = ids[cardinality(ids)];
+BEGIN
+	RETURN QUERY WITH message AS MATERIALIZED (
 		SELECT e.id, e.type, e.occurred_at, e.created_at, e.endpoint_id FROM bm_webhook.event e
-		WHERE e.message_id = message_history.message_id
-			AND (message_history.application IS NULL OR e.application = message_history.application)
+		WHERE e.id = ANY (ids) AND e.id BETWEEN first AND last
 	), entry AS (
 		SELECT e.created_at AS at, 1 AS rank, 'event' AS what, e.id AS event_id, e.type, e.occurred_at, e.endpoint_id,
 			NULL::integer AS attempt,
@@ -240,11 +248,13 @@ CREATE FUNCTION bm_webhook.message_history(message_id text, application text = N
 		UNION ALL
 		SELECT a.attempted_at, 2, 'attempt', e.id, e.type, e.occurred_at, a.endpoint_id, a.attempt,
 			'failed', a.http_status, a.error_class, a.error, a.total_time, a.response
-		FROM message e CROSS JOIN LATERAL (SELECT * FROM bm_webhook.failed_attempt x WHERE x.event_id = e.id OFFSET 0) a
+		FROM message e CROSS JOIN LATERAL (SELECT * FROM bm_webhook.failed_attempt x
+			WHERE x.event_id = e.id AND x.event_id BETWEEN first AND last OFFSET 0) a
 		UNION ALL
 		SELECT d.last_attempt_at, 2, 'attempt', e.id, e.type, e.occurred_at, d.endpoint_id, d.attempts,
 			'succeeded', d.http_status, NULL, NULL, d.duration, NULL
-		FROM message e CROSS JOIN LATERAL (SELECT * FROM bm_webhook.delivery x WHERE x.event_id = e.id OFFSET 0) d
+		FROM message e CROSS JOIN LATERAL (SELECT * FROM bm_webhook.delivery x
+			WHERE x.event_id = e.id AND x.event_id BETWEEN first AND last OFFSET 0) d
 		WHERE d.status = 'delivered'
 		UNION ALL
 		SELECT r.last_attempt_at, 2, 'attempt', e.id, e.type, e.occurred_at, r.endpoint_id, r.attempts,
@@ -260,12 +270,14 @@ CREATE FUNCTION bm_webhook.message_history(message_id text, application text = N
 				ELSE coalesce(d.last_attempt_at + coalesce(d.duration, '0'), e.created_at) END,
 			3, 'delivery', e.id, e.type, e.occurred_at, d.endpoint_id, d.attempts, d.status, d.http_status, d.error_class,
 				d.error, NULL, NULL
-		FROM message e CROSS JOIN LATERAL (SELECT * FROM bm_webhook.delivery x WHERE x.event_id = e.id OFFSET 0) d
+		FROM message e CROSS JOIN LATERAL (SELECT * FROM bm_webhook.delivery x
+			WHERE x.event_id = e.id AND x.event_id BETWEEN first AND last OFFSET 0) d
 	)
 	SELECT n.at, n.what, n.event_id, n.type, n.occurred_at, n.endpoint_id, p.url, n.attempt, n.outcome, n.http_status,
 		n.error_class, n.error, n.duration, n.response
 	FROM entry n LEFT JOIN bm_webhook.endpoint p ON p.id = n.endpoint_id
-	ORDER BY n.at, n.event_id, n.rank, n.endpoint_id, n.attempt
+	ORDER BY n.at, n.event_id, n.rank, n.endpoint_id, n.attempt;
+END
 $$;
 COMMENT ON FUNCTION bm_webhook.message_history(text, text) IS
 	'all that happened to a message (of one application, or of any), in time order. what: event (when it was '

@@ -65,4 +65,8 @@ is($bmw->sql(q{BEGIN ISOLATION LEVEL REPEATABLE READ;
 	SELECT (bm_webhook.console_tail(jsonb_build_object('cursor', (SELECT cursor FROM bm_webhook.console_tail('{}'))))).data IS NULL,
 		(SELECT count(*) FROM pg_locks l JOIN pg_inherits i ON i.inhrelid = l.relation
 			WHERE l.pid = pg_backend_pid() AND i.inhparent = 'bm_webhook.event'::regclass); COMMIT}), 't|0', 'where nothing was committed, the tail reads nothing');
+$bmw->sql(q{UPDATE bm_webhook.event SET message_id = 'm1' WHERE id = (SELECT event_id FROM bm_webhook.delivery WHERE status = 'failed' ORDER BY event_id LIMIT 1)});
+is($bmw->sql(q{BEGIN; SELECT (SELECT count(*) FROM bm_webhook.message_history('m1')), (SELECT count(*) FROM pg_locks l
+	JOIN pg_inherits i ON i.inhrelid = l.relation WHERE l.pid = pg_backend_pid() AND i.inhparent = 'bm_webhook.delivery'::regclass); COMMIT}),
+	'2|1', 'what belongs to a message is read in its days');
 $bmw->finish;
