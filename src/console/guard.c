@@ -120,13 +120,25 @@ bmw_guard_cookie(const BmwSession *session, char *cookie, size_t size)
 			 session != NULL ? "" : "; Max-Age=0");
 }
 
-/* The last is what our proxy has written itself. */
+static enum MHD_Result
+keep_last(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	(void) kind;
+	if (strcasecmp(name, "x-forwarded-for") == 0)
+		*(const char **) arg = value;
+	return MHD_YES;
+}
+
+/* The last of the last is what our proxy has written itself: some add to the client's, some write another. */
 static const char *
 forwarded_for(struct MHD_Connection *http)
 {
-	const char *list = bmw_options.is_behind_proxy ? header(http, "x-forwarded-for") : NULL;
-	const char *last = list != NULL ? strrchr(list, ',') : NULL;
+	const char *list = NULL;
+	const char *last;
 
+	if (bmw_options.is_behind_proxy)
+		MHD_get_connection_values(http, MHD_HEADER_KIND, keep_last, &list);
+	last = list != NULL ? strrchr(list, ',') : NULL;
 	return last != NULL ? last + 1 + strspn(last + 1, " ") : list;
 }
 

@@ -81,7 +81,9 @@ is((sign_in('anna', 'anna'))[0], 429, 'not even the right one');
 # Behind a proxy, which says from where a request comes.
 my $proxied = BmWebhook::Console->new($bmw, '--behind-proxy', '--public-name', '127.0.0.1:PORT');
 for my $addresses ([ 'an address', sub { '192.0.2.1' }, '192.0.2.2' ],
-	[ 'a network of IPv6', sub { sprintf '2001:db8::%x', $_[0] }, '2001:db8:0:1::1' ])
+	[ 'a network of IPv6', sub { sprintf '2001:db8::%x', $_[0] }, '2001:db8:0:1::1' ],
+	[ 'an address after what the client says', sub { "203.0.113.$_[0], 192.0.2.3" }, '192.0.2.4' ],
+	[ 'an address in another header than the client\'s', sub { [ "203.0.113.$_[0]", '192.0.2.5' ] }, '192.0.2.6' ])
 {
 	my ($what, $address_of, $other) = @$addresses;
 	my $try = sub { my ($user, $password, $from) = @_; ($proxied->sign_in($user, $password, 'x-forwarded-for' => $from))[0] };
