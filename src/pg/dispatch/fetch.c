@@ -100,6 +100,8 @@ hear(BmwFetcher *fetcher)
 	bool is_due = pg_atomic_exchange_u32(&fetcher->slot->has_due, 0) != 0;
 	int length = bmw_shmem_take_due(fetcher->slot, endpoints);
 
+	if (is_due || length > 0)
+		bmw_store_forget_oldest();
 	if (is_due)
 		bmw_scheduler_rows_are_due(fetcher->scheduler);
 	for (int i = 0; i < length; i++)
@@ -114,8 +116,11 @@ look(BmwFetcher *fetcher)
 	Looking looking = {.fetcher = fetcher};
 	BmwLook step = bmw_scheduler_begin_look(fetcher->scheduler);
 	int64 start_us = bmw_clock_us();
-	int found = bmw_store_waiting(step.after_id, step.limit, step.with_held, expect, &looking);
+	int found;
 
+	if (step.after_id == PG_INT64_MIN)
+		bmw_store_find_oldest(step.with_held);
+	found = bmw_store_waiting(step.after_id, step.limit, step.with_held, expect, &looking);
 	bmw_scheduler_end_look(fetcher->scheduler, &step, found, looking.last_id,
 						   bmw_clock_us() - start_us);
 }

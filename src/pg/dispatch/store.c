@@ -5,7 +5,7 @@
  * ruled out (pg/dispatch/transaction.c) it merges index scans of the partitions that its
  * floor leaves over. Rows are handed out one at a time; what a row needed is
  * freed before the next. What is written is in store_record.c, what concerns
- * endpoints in store_endpoint.c.
+ * endpoints in store_endpoint.c, and what is due in store_due.c.
  */
 #include "postgres.h"
 
@@ -56,33 +56,6 @@ static BmwStatement existing = {
 	{UUIDARRAYOID},
 	.is_planned_anew = true};
 
-/* After the rows of each, one that only tells when the first is due that is not due yet. */
-static BmwStatement due = {
-	"SELECT lane.number - 1, d.* FROM ROWS FROM (unnest($1), unnest($2), unnest($3)) WITH ORDINALITY"
-	" AS lane(endpoint_id, since, rows, number) CROSS JOIN LATERAL"
-	" ((SELECT d.event_id, true, d.attempts, d.first_attempt_at, d.next_attempt_at FROM bm_webhook.delivery d"
-	"   WHERE d.endpoint_id = lane.endpoint_id AND d.status = 'pending'"
-	"   AND d.next_attempt_at >= lane.since AND d.next_attempt_at <= $4 AND" BMW_NOT_SET_ASIDE
-	"   ORDER BY d.endpoint_id, d.next_attempt_at LIMIT lane.rows)"
-	"  UNION ALL"
-	"  (SELECT NULL, NULL, NULL, NULL, n.next_attempt_at FROM bm_webhook.delivery n"
-	"   WHERE n.endpoint_id = lane.endpoint_id AND n.status = 'pending'"
-	"   AND n.next_attempt_at > $4 AND n.next_attempt_at < 'infinity'"
-	"   ORDER BY n.endpoint_id, n.next_attempt_at LIMIT 1)) d",
-	4,
-	{INT8ARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID}};
-
-/* One that was set aside is due at no time: it only keeps others waiting, if it is to be tried again. */
-static BmwStatement heads = {
-	"SELECT wanted.lane, wanted.id, coalesce(s.status, d.status) = 'pending', d.attempts, d.first_attempt_at,"
-	" CASE WHEN s.event_id IS NULL THEN d.next_attempt_at END"
-	" FROM ROWS FROM (unnest($1), unnest($2), unnest($3)) AS wanted(lane, endpoint_id, id)"
-	" LEFT JOIN bm_webhook.delivery d ON d.event_id = wanted.id AND d.endpoint_id = wanted.endpoint_id"
-	" LEFT JOIN bm_webhook.set_aside s ON s.event_id = wanted.id AND s.endpoint_id = wanted.endpoint_id"
-	" WHERE d.event_id IS NOT NULL OR s.event_id IS NOT NULL",
-	3,
-	{INT8ARRAYOID, INT8ARRAYOID, UUIDARRAYOID}};
-
 /* The range of the ids leaves out other days; OFFSET 0: it is no reason to read the whole range. */
 static BmwStatement bodies = {
 	"SELECT e.*, wanted.number - 1 FROM pg_catalog.unnest($1) WITH ORDINALITY AS wanted(event_id, number) CROSS JOIN LATERAL"
@@ -103,26 +76,6 @@ static BmwStatement unfinished = {
 	1,
 	{INT8ARRAYOID}};
 
-/*
- * Which endpoints have some, from one to the next by an index that skips over all
- * rows but the first of each: however many wait, it costs the same.
- */
-#define NEXT_WAITING(after)                                                                        \
-	"SELECT endpoint_id, next_attempt_at FROM bm_webhook.delivery WHERE status = 'pending'"        \
-	" AND endpoint_id > " after " ORDER BY endpoint_id, next_attempt_at LIMIT 1"
-
-static BmwStatement waiting = {
-	"WITH RECURSIVE waiting AS ((" NEXT_WAITING(
-		"$1") ") UNION ALL"
-			  " SELECT next.* FROM waiting w CROSS JOIN LATERAL (" NEXT_WAITING(
-				  "w.endpoint_id") ") next)"
-								   " SELECT endpoint_id, next_attempt_at, $3 AND EXISTS (SELECT FROM bm_webhook.delivery d"
-								   "  WHERE d.endpoint_id = w.endpoint_id AND d.status = 'pending' AND d.next_attempt_at = 'infinity')"
-								   " FROM waiting w LIMIT $2",
-	3,
-	{INT8OID, INT8OID, BOOLOID},
-	.is_planned_anew = true};
-
 typedef struct Unfinished
 {
 	BmwUnfinishedFn fn;
@@ -132,7 +85,6 @@ typedef struct Unfinished
 static void find_range(const BmwUuid *ids, int length, Datum *range);
 static void hand_out_unfinished(const BmwSqlRow *row, void *context);
 static int each_event(int rows, BmwEventRowFn fn, void *context);
-static BmwDueRow due_row(const BmwSqlRow *row);
 static void read_event(const BmwSqlRow *row, BmwEventRow *event);
 
 int
@@ -183,72 +135,6 @@ bmw_store_existing(const BmwUuid *events, int length, BmwDeliveryFn fn, void *co
 	}
 }
 
-void
-bmw_store_due(const BmwFetch *fetches, int length, int64 *next_due_us, BmwDueRowFn fn,
-			  void *context)
-{
-	BmwSqlColumn columns[3];
-	Datum values[4] = {[3] = TimestampTzGetDatum(bmw_from_unix_us(fetches[0].to_us))};
-	int rows;
-
-	bmw_sql_column_init(&columns[0], INT8OID, length);
-	bmw_sql_column_init(&columns[1], TIMESTAMPTZOID, length);
-	bmw_sql_column_init(&columns[2], INT8OID, length);
-	for (int i = 0; i < length; i++)
-	{
-		bmw_sql_column_add(&columns[0], Int64GetDatum(fetches[i].endpoint_id));
-		bmw_sql_column_add(&columns[1], TimestampTzGetDatum(bmw_from_unix_us(fetches[i].from_us)));
-		bmw_sql_column_add(&columns[2], Int64GetDatum(fetches[i].limit));
-		next_due_us[i] = PG_INT64_MAX;
-	}
-	for (int i = 0; i < 3; i++)
-		values[i] = bmw_sql_column_array(&columns[i]);
-	rows = bmw_statement_run(&due, values);
-	for (int i = 0; i < rows; i++)
-	{
-		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
-		BmwDueRow due_one;
-		int fetch = (int) bmw_sql_int64(&row, 1);
-
-		if (bmw_sql_is_null(&row, 2))
-		{
-			next_due_us[fetch] = bmw_sql_time(&row, 6);
-			continue;
-		}
-		due_one = due_row(&row);
-		fn(fetch, &due_one, context);
-	}
-}
-
-void
-bmw_store_heads(const BmwFetch *fetches, int length, BmwDueRowFn fn, void *context)
-{
-	BmwSqlColumn columns[3];
-	Datum values[3];
-	int rows;
-
-	bmw_sql_column_init(&columns[0], INT8OID, BMW_FETCH_LENGTH);
-	bmw_sql_column_init(&columns[1], INT8OID, BMW_FETCH_LENGTH);
-	bmw_sql_column_init(&columns[2], UUIDOID, BMW_FETCH_LENGTH);
-	for (int i = 0; i < length; i++)
-		for (int n = 0; n < fetches[i].heads_length; n++)
-		{
-			bmw_sql_column_add(&columns[0], Int64GetDatum(i));
-			bmw_sql_column_add(&columns[1], Int64GetDatum(fetches[i].endpoint_id));
-			bmw_sql_column_add(&columns[2], PointerGetDatum(fetches[i].heads[n].bytes));
-		}
-	for (int i = 0; i < 3; i++)
-		values[i] = bmw_sql_column_array(&columns[i]);
-	rows = bmw_statement_run(&heads, values);
-	for (int i = 0; i < rows; i++)
-	{
-		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
-		BmwDueRow due_one = due_row(&row);
-
-		fn((int) bmw_sql_int64(&row, 1), &due_one, context);
-	}
-}
-
 /* What is long is stored out of line: a row as it comes from the table has no more than its address. */
 void
 bmw_store_bodies(const BmwUuid *events, int length, BmwSizeFn is_wanted, BmwBodyFn fn,
@@ -294,21 +180,6 @@ bmw_store_unfinished(const int64 *ids, int length, BmwUnfinishedFn fn, void *con
 	bmw_statement_each(&unfinished, values, hand_out_unfinished, &handing_out);
 }
 
-int
-bmw_store_waiting(int64 after_id, int limit, bool with_held, BmwWaitingFn fn, void *context)
-{
-	Datum values[3] = {Int64GetDatum(after_id), Int64GetDatum(limit), BoolGetDatum(with_held)};
-	int rows = bmw_statement_run(&waiting, values);
-
-	for (int i = 0; i < rows; i++)
-	{
-		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
-
-		fn(bmw_sql_int64(&row, 1), bmw_sql_due(&row, 2), bmw_sql_bool(&row, 3), context);
-	}
-	return rows;
-}
-
 /* Of none: nothing. */
 static void
 find_range(const BmwUuid *ids, int length, Datum *range)
@@ -351,16 +222,6 @@ each_event(int rows, BmwEventRowFn fn, void *context)
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(row_context);
 	return rows;
-}
-
-static BmwDueRow
-due_row(const BmwSqlRow *row)
-{
-	return (BmwDueRow){.event_id = bmw_sql_uuid(row, 2),
-					   .is_pending = bmw_sql_bool(row, 3),
-					   .attempts = bmw_sql_int32(row, 4),
-					   .first_attempt_us = bmw_sql_time(row, 5),
-					   .due_us = bmw_sql_due(row, 6)};
 }
 
 static void

@@ -154,6 +154,16 @@ extern int bmw_store_waiting(int64 after_id, int limit, bool with_held, BmwWaiti
 							 void *context);
 
 /*
+ * Of what waits, but for what is held back (unless with_held), the oldest event: what is older is not looked at. To be
+ * found when the look at all that waits begins; to be forgotten when something may have become due that this process
+ * does not know of, or was held back.
+ */
+extern void bmw_store_find_oldest(bool with_held);
+extern void bmw_store_forget_oldest(void);
+/* This process lets it wait. */
+extern void bmw_store_waits(const BmwUuid *event_id);
+
+/*
  * Can the log be written without waiting for somebody who has locked a table of
  * it? with_partitions: looks at each, not at the parents alone.
  */

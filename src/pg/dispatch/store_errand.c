@@ -102,6 +102,7 @@ move(BmwStatement *statement, BmwStatement *find, int64 endpoint_id, int limit, 
 	Datum values[2] = {Int64GetDatum(endpoint_id), Int64GetDatum(limit)};
 	int changed = bmw_statement_run(statement, values);
 
+	bmw_store_forget_oldest();
 	for (int i = 0; i < changed; i++)
 	{
 		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};

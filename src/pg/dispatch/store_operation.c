@@ -88,6 +88,7 @@ bmw_store_operation_step(int64 id, int length, BmwOperationStep *step)
 					   bmw_sql_uuid_array(step->in_memory, step->in_memory_length)};
 	BmwSqlRow row;
 
+	bmw_store_forget_oldest();
 	(void) bmw_statement_run(&operation_step, values);
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 	step->has_ended = bmw_sql_bool(&row, 1);

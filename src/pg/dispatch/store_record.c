@@ -297,6 +297,8 @@ add_outcome(BmwSqlColumn *c, const BmwRecord *r)
 	bool is_overtaken = r->fate == BMW_RECORD_OVERTAKEN;
 	int64 due_us = is_overtaken ? r->kept_due_us : r->next_attempt_us;
 
+	if (is_overtaken || r->status == BMW_PENDING)
+		bmw_store_waits(&r->event_id);
 	bmw_sql_column_add_uuid(&c[BMW_DELIVERY_EVENT_ID], &r->event_id);
 	bmw_sql_column_add(&c[BMW_DELIVERY_ENDPOINT_ID], Int64GetDatum(r->endpoint_id));
 	bmw_sql_column_add_text(&c[BMW_DELIVERY_STATUS],
