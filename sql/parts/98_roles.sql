@@ -160,7 +160,8 @@ CREATE FUNCTION bm_webhook_internal.is_owner(role regrole) RETURNS boolean
 	SELECT EXISTS (SELECT FROM bm_webhook.application a JOIN pg_roles r ON r.oid = a.owner
 		WHERE a.owner = role OR NOT r.rolsuper AND pg_has_role(a.owner, role, 'MEMBER'))
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.is_owner(regrole) IS 'does the role, or one of its members, own an application?';
+COMMENT ON FUNCTION bm_webhook_internal.is_owner(regrole) IS
+	'does the role, or one of its members, own an application?';
 
 CREATE FUNCTION bm_webhook.revoke_owner(application text) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

@@ -22,7 +22,7 @@ typedef struct Visitor
 	bool is_waiting;
 } Visitor;
 
-static TAILQ_HEAD(, Visitor) waiting = TAILQ_HEAD_INITIALIZER(waiting);
+static TAILQ_HEAD(BmwVisitorQueue, Visitor) waiting = TAILQ_HEAD_INITIALIZER(waiting);
 static int count;
 
 static void
