@@ -529,8 +529,8 @@ CREATE OR REPLACE FUNCTION bm_webhook.console_session(a jsonb) RETURNS jsonb
 	FROM (SELECT bm_webhook_internal.console_is_unbound() AS is_unbound) u
 $$;
 COMMENT ON FUNCTION bm_webhook.console_session(jsonb) IS 'who is asking, and for which applications he may act';
--- What was sent in the last hour, by minute: by the newest rows of endpoint_minute, so few that it stays quick; how
--- long requests took by fewer still. The rows are read once: a smaller LIMIT of its own would have the rows of all
+-- What was sent in the last hour, by minute. Of all endpoints, who sees all has a row for each dispatcher; others go by
+-- the newest rows of endpoint_minute, so few that it stays quick; how long requests took by fewer still. The rows are read once: a smaller LIMIT of its own would have the rows of all
 -- others searched for those of an owner of few endpoints.
 CREATE OR REPLACE FUNCTION bm_webhook_internal.console_minutes(endpoint bigint) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -538,10 +538,16 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.console_minutes(endpoint bigint) 
 DECLARE
 	first timestamptz = date_trunc('minute', clock_timestamp()) - interval '60 min';
 	most integer = 20000;
+	of_all boolean = endpoint IS NULL AND bm_webhook_internal.sees_all('bm_webhook.dispatcher_minute');
 BEGIN
 	RETURN (WITH n AS MATERIALIZED (
-		SELECT x.minute, x.delivered, x.given_up, x.failed_attempts, x.histogram FROM bm_webhook.endpoint_minute x
-		WHERE x.minute >= first AND (endpoint IS NULL OR x.endpoint_id = endpoint) ORDER BY x.minute DESC LIMIT most
+		SELECT u.* FROM (
+			SELECT x.minute, x.delivered, x.given_up, x.failed_attempts, x.histogram FROM bm_webhook.endpoint_minute x
+			WHERE NOT of_all AND x.minute >= first AND (endpoint IS NULL OR x.endpoint_id = endpoint)
+			UNION ALL
+			SELECT x.minute, x.delivered, x.given_up, x.failed_attempts, x.histogram FROM bm_webhook.dispatcher_minute x
+			WHERE of_all AND x.minute >= first) u
+		ORDER BY u.minute DESC LIMIT most
 	), m AS (
 		SELECT n.minute, count(*) AS rows, sum(n.delivered) AS delivered, sum(n.given_up) AS given_up,
 			sum(n.failed_attempts) AS failed_attempts
@@ -1628,6 +1634,19 @@ COMMENT ON COLUMN bm_webhook.endpoint_minute.histogram IS
 	'of the attempts that succeeded: element i counts those that took up to 1.1 ^ i ms and more than the element before; '
 	'its lower bound is the first one that was needed';
 
+CREATE TABLE bm_webhook.dispatcher_minute (
+	minute timestamptz,
+	shard integer,
+	delivered bigint NOT NULL,
+	failed_attempts bigint NOT NULL,
+	given_up bigint NOT NULL,
+	canceled bigint NOT NULL,
+	duration_sum interval NOT NULL,
+	histogram integer[] NOT NULL,
+	PRIMARY KEY (minute, shard)
+);
+COMMENT ON TABLE bm_webhook.dispatcher_minute IS
+	'what a dispatcher has sent in a minute, as endpoint_minute has it for each endpoint; kept for 35 days';
 CREATE TABLE bm_webhook_internal.endpoint_total (
 	endpoint_id bigint PRIMARY KEY,
 	since timestamptz NOT NULL DEFAULT pg_catalog.now(),
@@ -1671,6 +1690,7 @@ CREATE TABLE bm_webhook_internal.dispatcher_total (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE bm_webhook_internal.dispatcher_total IS 'what each dispatcher has done; use stat_dispatcher';
 ALTER TABLE bm_webhook.endpoint_minute OWNER TO bm_webhook;
+ALTER TABLE bm_webhook.dispatcher_minute OWNER TO bm_webhook;
 ALTER TABLE bm_webhook_internal.endpoint_total OWNER TO bm_webhook;
 ALTER TABLE bm_webhook_internal.endpoint_failure OWNER TO bm_webhook;
 ALTER TABLE bm_webhook_internal.dispatcher_total OWNER TO bm_webhook;
@@ -1678,6 +1698,9 @@ ALTER TABLE bm_webhook_internal.dispatcher_total OWNER TO bm_webhook;
 ALTER TABLE bm_webhook.endpoint_minute ENABLE ROW LEVEL SECURITY;
 CREATE POLICY member ON bm_webhook.endpoint_minute USING (bm_webhook_internal.sees_all('bm_webhook.endpoint_minute')
 	OR bm_webhook_internal.owns_endpoint(endpoint_id));
+ALTER TABLE bm_webhook.dispatcher_minute ENABLE ROW LEVEL SECURITY;
+CREATE POLICY operator ON bm_webhook.dispatcher_minute
+	USING (bm_webhook_internal.sees_all('bm_webhook.dispatcher_minute'));
 
 CREATE FUNCTION bm_webhook_internal.add_histograms(a integer[], b integer[]) RETURNS integer[]
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -1886,7 +1909,8 @@ COMMENT ON VIEW bm_webhook.endpoint_health IS
 COMMENT ON COLUMN bm_webhook.endpoint_health.url IS
 	'without its query; for members of pg_monitor also without its path, which may have a token';
 
-REVOKE ALL ON bm_webhook.endpoint_minute, bm_webhook.stat_dispatcher, bm_webhook.stat_endpoint, bm_webhook.endpoint_health,
+REVOKE ALL ON bm_webhook.endpoint_minute, bm_webhook.dispatcher_minute, bm_webhook.stat_dispatcher,
+	bm_webhook.stat_endpoint, bm_webhook.endpoint_health,
 	bm_webhook_internal.endpoint_total, bm_webhook_internal.endpoint_failure, bm_webhook_internal.dispatcher_total FROM PUBLIC;
 REVOKE ALL ON FUNCTION bm_webhook_internal.add_histograms(integer[], integer[]), bm_webhook_internal.sees_statistics(),
 	bm_webhook.latency(bigint, timestamptz, float8), bm_webhook.stat_reset(bigint) FROM PUBLIC;
@@ -2700,7 +2724,8 @@ CREATE OR REPLACE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS 
 		('application', '{}'::text[]), ('endpoint', '{}'), ('endpoint_state', '{}'),
 		('endpoint_secret', '{secret}'), ('event', '{}'),
 		('delivery', '{}'), ('failed_attempt', '{}'), ('redelivery', '{}'), ('set_aside', '{}'), ('operation', '{}'),
-		('cursor', '{}'), ('event_type', '{}'), ('endpoint_minute', '{}'), ('message_day', '{}'), ('delivery_day', '{}')
+		('cursor', '{}'), ('event_type', '{}'), ('endpoint_minute', '{}'), ('dispatcher_minute', '{}'), ('message_day', '{}'),
+		('delivery_day', '{}')
 	), written (relation, command, without) AS (VALUES
 		('endpoint', 'INSERT',
 			'{id,created_at,updated_at,deleted_at,events_since,paused_at,credentials,credentials_key_id,use_proxy}'::text[]),
@@ -2994,7 +3019,7 @@ GRANT EXECUTE ON FUNCTION bm_webhook_internal.endpoint_paces(), bm_webhook_inter
 -- Numbers and states, and nothing of what was sent.
 GRANT USAGE ON SCHEMA bm_webhook, bm_webhook_internal TO pg_monitor;
 GRANT SELECT ON bm_webhook.stat_dispatcher, bm_webhook.stat_endpoint, bm_webhook.endpoint_health,
-	bm_webhook.endpoint_minute TO pg_monitor;
+	bm_webhook.endpoint_minute, bm_webhook.dispatcher_minute TO pg_monitor;
 GRANT EXECUTE ON FUNCTION bm_webhook.latency(bigint, timestamptz, float8) TO pg_monitor;
 GRANT UPDATE (unverified_since, verified_at, verification_error) ON bm_webhook.endpoint_state TO bm_webhook;
 GRANT EXECUTE ON FUNCTION bm_webhook_internal.verifies() TO PUBLIC;

@@ -22,6 +22,19 @@ COMMENT ON COLUMN bm_webhook.endpoint_minute.histogram IS
 	'of the attempts that succeeded: element i counts those that took up to 1.1 ^ i ms and more than the element before; '
 	'its lower bound is the first one that was needed';
 
+CREATE TABLE bm_webhook.dispatcher_minute (
+	minute timestamptz,
+	shard integer,
+	delivered bigint NOT NULL,
+	failed_attempts bigint NOT NULL,
+	given_up bigint NOT NULL,
+	canceled bigint NOT NULL,
+	duration_sum interval NOT NULL,
+	histogram integer[] NOT NULL,
+	PRIMARY KEY (minute, shard)
+);
+COMMENT ON TABLE bm_webhook.dispatcher_minute IS
+	'what a dispatcher has sent in a minute, as endpoint_minute has it for each endpoint; kept for 35 days';
 CREATE TABLE bm_webhook_internal.endpoint_total (
 	endpoint_id bigint PRIMARY KEY,
 	since timestamptz NOT NULL DEFAULT pg_catalog.now(),
@@ -65,6 +78,7 @@ CREATE TABLE bm_webhook_internal.dispatcher_total (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE bm_webhook_internal.dispatcher_total IS 'what each dispatcher has done; use stat_dispatcher';
 ALTER TABLE bm_webhook.endpoint_minute OWNER TO bm_webhook;
+ALTER TABLE bm_webhook.dispatcher_minute OWNER TO bm_webhook;
 ALTER TABLE bm_webhook_internal.endpoint_total OWNER TO bm_webhook;
 ALTER TABLE bm_webhook_internal.endpoint_failure OWNER TO bm_webhook;
 ALTER TABLE bm_webhook_internal.dispatcher_total OWNER TO bm_webhook;
@@ -72,6 +86,9 @@ ALTER TABLE bm_webhook_internal.dispatcher_total OWNER TO bm_webhook;
 ALTER TABLE bm_webhook.endpoint_minute ENABLE ROW LEVEL SECURITY;
 CREATE POLICY member ON bm_webhook.endpoint_minute USING (bm_webhook_internal.sees_all('bm_webhook.endpoint_minute')
 	OR bm_webhook_internal.owns_endpoint(endpoint_id));
+ALTER TABLE bm_webhook.dispatcher_minute ENABLE ROW LEVEL SECURITY;
+CREATE POLICY operator ON bm_webhook.dispatcher_minute
+	USING (bm_webhook_internal.sees_all('bm_webhook.dispatcher_minute'));
 
 CREATE FUNCTION bm_webhook_internal.add_histograms(a integer[], b integer[]) RETURNS integer[]
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$

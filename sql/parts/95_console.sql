@@ -69,8 +69,8 @@ CREATE FUNCTION bm_webhook.console_session(a jsonb) RETURNS jsonb
 $$;
 COMMENT ON FUNCTION bm_webhook.console_session(jsonb) IS 'who is asking, and for which applications he may act';
 
--- What was sent in the last hour, by minute: by the newest rows of endpoint_minute, so few that it stays quick; how
--- long requests took by fewer still. The rows are read once: a smaller LIMIT of its own would have the rows of all
+-- What was sent in the last hour, by minute. Of all endpoints, who sees all has a row for each dispatcher; others go by
+-- the newest rows of endpoint_minute, so few that it stays quick; how long requests took by fewer still. The rows are read once: a smaller LIMIT of its own would have the rows of all
 -- others searched for those of an owner of few endpoints.
 CREATE FUNCTION bm_webhook_internal.console_minutes(endpoint bigint) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -78,10 +78,16 @@ CREATE FUNCTION bm_webhook_internal.console_minutes(endpoint bigint) RETURNS jso
 DECLARE
 	first timestamptz = date_trunc('minute', clock_timestamp()) - interval '60 min';
 	most integer = 20000;
+	of_all boolean = endpoint IS NULL AND bm_webhook_internal.sees_all('bm_webhook.dispatcher_minute');
 BEGIN
 	RETURN (WITH n AS MATERIALIZED (
-		SELECT x.minute, x.delivered, x.given_up, x.failed_attempts, x.histogram FROM bm_webhook.endpoint_minute x
-		WHERE x.minute >= first AND (endpoint IS NULL OR x.endpoint_id = endpoint) ORDER BY x.minute DESC LIMIT most
+		SELECT u.* FROM (
+			SELECT x.minute, x.delivered, x.given_up, x.failed_attempts, x.histogram FROM bm_webhook.endpoint_minute x
+			WHERE NOT of_all AND x.minute >= first AND (endpoint IS NULL OR x.endpoint_id = endpoint)
+			UNION ALL
+			SELECT x.minute, x.delivered, x.given_up, x.failed_attempts, x.histogram FROM bm_webhook.dispatcher_minute x
+			WHERE of_all AND x.minute >= first) u
+		ORDER BY u.minute DESC LIMIT most
 	), m AS (
 		SELECT n.minute, count(*) AS rows, sum(n.delivered) AS delivered, sum(n.given_up) AS given_up,
 			sum(n.failed_attempts) AS failed_attempts

@@ -10,7 +10,8 @@ CREATE FUNCTION bm_webhook_internal.privileges_of(kind text) RETURNS SETOF text
 		('application', '{}'::text[]), ('endpoint', '{}'), ('endpoint_state', '{}'),
 		('endpoint_secret', '{secret}'), ('event', '{}'),
 		('delivery', '{}'), ('failed_attempt', '{}'), ('redelivery', '{}'), ('set_aside', '{}'), ('operation', '{}'),
-		('cursor', '{}'), ('event_type', '{}'), ('endpoint_minute', '{}'), ('message_day', '{}'), ('delivery_day', '{}')
+		('cursor', '{}'), ('event_type', '{}'), ('endpoint_minute', '{}'), ('dispatcher_minute', '{}'), ('message_day', '{}'),
+		('delivery_day', '{}')
 	), written (relation, command, without) AS (VALUES
 		('endpoint', 'INSERT',
 			'{id,created_at,updated_at,deleted_at,events_since,paused_at,credentials,credentials_key_id,use_proxy}'::text[]),

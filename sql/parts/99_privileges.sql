@@ -16,7 +16,7 @@ GRANT INSERT ON bm_webhook.redelivery TO bm_webhook;
 -- Numbers and states, and nothing of what was sent.
 GRANT USAGE ON SCHEMA bm_webhook, bm_webhook_internal TO pg_monitor;
 GRANT SELECT ON bm_webhook.stat_dispatcher, bm_webhook.stat_endpoint, bm_webhook.endpoint_health,
-	bm_webhook.endpoint_minute TO pg_monitor;
+	bm_webhook.endpoint_minute, bm_webhook.dispatcher_minute TO pg_monitor;
 GRANT EXECUTE ON FUNCTION bm_webhook.latency(bigint, timestamptz, float8) TO pg_monitor;
 GRANT DELETE ON bm_webhook.endpoint, bm_webhook.endpoint_secret TO bm_webhook;
 GRANT UPDATE (enabled, deleted_at, events_since, paused_at) ON bm_webhook.endpoint TO bm_webhook;

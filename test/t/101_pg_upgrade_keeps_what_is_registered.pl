@@ -120,7 +120,7 @@ sub content
 	my ($database) = @_;
 	my @tables = split /\n/, $bmw->sql(q{SELECT oid::regclass FROM pg_class WHERE relnamespace::regnamespace::text ~ '^bm_webhook'
 		AND (relkind = 'r' AND relname NOT IN ('cursor', 'endpoint_change', 'pending_count', 'pending_change',
-			'endpoint_minute', 'endpoint_total', 'endpoint_failure', 'dispatcher_total') OR relname = 'pending')}, $database);
+			'endpoint_minute', 'dispatcher_minute', 'endpoint_total', 'endpoint_failure', 'dispatcher_total') OR relname = 'pending')}, $database);
 	return { map { $_ => $bmw->sql("SELECT count(*), md5(string_agg(t::text, ' ' ORDER BY t::text)) FROM $_ t", $database) } @tables };
 }
 

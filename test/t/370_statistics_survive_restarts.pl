@@ -47,6 +47,8 @@ is(stat_of('waits', 'lag_seconds > 0'), 't', 'how long the oldest has waited');
 is(stat_of('fine', 'lag_seconds'), 0, 'nothing waits');
 is($bmw->sql("SELECT sum(delivered), sum(failed_attempts), sum(given_up), (SELECT sum(n) FROM bm_webhook.endpoint_minute x, unnest(x.histogram) n
 	WHERE x.endpoint_id = $id{fine}) FROM bm_webhook.endpoint_minute WHERE endpoint_id IN ($id{fine}, $id{gives_up})"), '40|9|3|40', 'endpoint_minute');
+is($bmw->sql('SELECT sum(delivered), sum(failed_attempts), sum(given_up), (SELECT sum(n) FROM bm_webhook.dispatcher_minute x, unnest(x.histogram) n) FROM bm_webhook.dispatcher_minute'),
+	'40|14|3|40', 'dispatcher_minute has those of all');
 is($bmw->sql(qq{SELECT count(*) <= 3 FROM bm_webhook.endpoint_minute WHERE endpoint_id = $id{fine}}), 't', 'a row for each minute');
 is($bmw->sql(qq{SELECT bm_webhook.latency($id{fine}, now() - interval '1 hour', 0.95) BETWEEN '1 ms' AND '1 min'}), 't', 'how long it takes');
 is($bmw->sql(qq{SELECT bool_and(abs(extract(epoch FROM bm_webhook.latency($id{fine}, now() - interval '1 hour', f)) /
@@ -92,6 +94,8 @@ for my $view (qw(stat_endpoint endpoint_health endpoint_minute))
 is($bmw->sql('SET ROLE monitor; SELECT count(*) FROM bm_webhook.endpoint_health WHERE url ~ $$//[^/]*/$$'), 0, 'paths of URLs, which may have a token, it does not see');
 is($bmw->sql('SET ROLE shop; SELECT count(*) FROM bm_webhook.endpoint_health WHERE url !~ $$//[^/]*/$$'), 0, 'an owner sees his own');
 is($bmw->sql('SET ROLE monitor; SELECT count(*) FROM bm_webhook.stat_dispatcher'), 1, 'pg_monitor sees the dispatchers');
+is($bmw->sql('SET ROLE monitor; SELECT sum(delivered) FROM bm_webhook.dispatcher_minute'), $bmw->sql('SELECT sum(delivered) FROM bm_webhook.endpoint_minute'), 'and what they sent');
+is($bmw->sql('SET ROLE shop; SELECT count(*) FROM bm_webhook.dispatcher_minute'), 0, 'an owner does not');
 is($bmw->sql('SET ROLE monitor; SELECT sum(pending) FROM bm_webhook.stat_endpoint'), 15, 'and what waits');
 is($bmw->sqlstate("SET ROLE monitor; SELECT * FROM bm_webhook.$_ LIMIT 1"), '42501', "but not $_") for qw(event delivery failed_attempt endpoint_secret endpoint);
 

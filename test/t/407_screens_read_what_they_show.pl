@@ -69,4 +69,12 @@ $bmw->sql(q{UPDATE bm_webhook.event SET message_id = 'm1' WHERE id = (SELECT eve
 is($bmw->sql(q{BEGIN; SELECT (SELECT count(*) FROM bm_webhook.message_history('m1')), (SELECT count(*) FROM pg_locks l
 	JOIN pg_inherits i ON i.inhrelid = l.relation WHERE l.pid = pg_backend_pid() AND i.inhparent = 'bm_webhook.delivery'::regclass); COMMIT}),
 	'2|1', 'what belongs to a message is read in its days');
+
+# 500 endpoints that are sent to in each minute.
+$bmw->sql(q{INSERT INTO bm_webhook.endpoint_minute SELECT e, date_trunc('minute', now()) - m * interval '1 min', 1, 0, 0, 0, '1 ms', '[0:0]={1}'
+	FROM generate_series(1, 500) e, generate_series(1, 50) m});
+$bmw->sql(q{INSERT INTO bm_webhook.dispatcher_minute SELECT minute, endpoint_id % 2, count(*), 0, 0, 0, '1 ms', '[0:0]={250}' FROM bm_webhook.endpoint_minute GROUP BY 1, 2});
+my $hour = q{SELECT jsonb_array_length(h -> 'minutes'), h -> 'delivered', h -> 'is_partial', h -> 'p95_ms' FROM bm_webhook.console_hour('{}') h};
+is($bmw->sql("BEGIN; $hour; SELECT pg_stat_get_xact_tuples_returned('bm_webhook.endpoint_minute'::regclass) + pg_stat_get_xact_tuples_fetched('bm_webhook.endpoint_minute'::regclass); COMMIT"),
+	"50|25000|false|1\n0", 'the whole hour of all endpoints, by what each dispatcher has sent');
 $bmw->finish;

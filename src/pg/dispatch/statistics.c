@@ -24,7 +24,9 @@
 static HTAB *create(const char *name, Size key, Size entry);
 static void add(BmwStatistics *statistics, const BmwRecord *record);
 static bool is_settled(const BmwRecord *record);
-static BmwMinute *minute_of(BmwStatistics *statistics, const BmwRecord *record);
+static BmwMinute *minute_of(const BmwStatistics *statistics, HTAB *minutes, int64 id,
+							const BmwRecord *record);
+static void count(BmwMinute *minute, const BmwRecord *record);
 static void add_delivered(BmwMinute *minute, const BmwRecord *record);
 static void add_failure(BmwStatistics *statistics, const BmwRecord *record);
 static int bucket_of(int64 us);
@@ -145,7 +147,6 @@ add(BmwStatistics *statistics, const BmwRecord *record)
 	const bool is_delivered = record->status == BMW_DELIVERED;
 	const bool is_given_up = record->status == BMW_FAILED;
 	const bool is_canceled = record->status == BMW_CANCELED;
-	BmwMinute *minute;
 
 	if (!is_delivered && !is_given_up && !is_canceled && !record->is_failed_attempt)
 		return;
@@ -153,39 +154,45 @@ add(BmwStatistics *statistics, const BmwRecord *record)
 	counts->failed_attempts += record->is_failed_attempt;
 	counts->given_up += is_given_up;
 	counts->canceled += is_canceled;
-	minute = minute_of(statistics, record);
-	if (minute == NULL)
-		return;
-	minute->failed_attempts += record->is_failed_attempt;
-	minute->given_up += is_given_up;
-	minute->canceled += is_canceled;
-	minute->retries += (is_delivered || record->is_failed_attempt) && record->attempts > 1;
-	if (is_delivered)
-		add_delivered(minute, record);
+	count(minute_of(statistics, statistics->minutes, record->endpoint_id, record), record);
+	count(minute_of(statistics, statistics->totals, statistics->slot->shard, record), record);
 	if (record->is_failed_attempt)
-	{
-		minute->last_failure_us = Max(minute->last_failure_us, record->last_attempt_us);
 		add_failure(statistics, record);
-	}
 }
 
 /* NULL: there is no room. */
 static BmwMinute *
-minute_of(BmwStatistics *statistics, const BmwRecord *record)
+minute_of(const BmwStatistics *statistics, HTAB *minutes, int64 id, const BmwRecord *record)
 {
 	const bool is_attempt = record->status == BMW_DELIVERED || record->is_failed_attempt;
 	int64 at_us =
 		is_attempt && record->last_attempt_us != 0 ? record->last_attempt_us : statistics->now_us;
-	BmwMinuteKey key = {.endpoint_id = record->endpoint_id, .minute_us = at_us - at_us % MINUTE_US};
+	BmwMinuteKey key = {.id = id, .minute_us = at_us - at_us % MINUTE_US};
 	bool is_there;
 	BmwMinute *minute = hash_search(
-		statistics->minutes, &key,
-		hash_get_num_entries(statistics->minutes) < MAX_ENTRIES ? HASH_ENTER : HASH_FIND,
+		minutes, &key, hash_get_num_entries(minutes) < MAX_ENTRIES ? HASH_ENTER : HASH_FIND,
 		&is_there);
 
 	if (minute != NULL && !is_there)
 		*minute = (BmwMinute){.key = key};
 	return minute;
+}
+
+static void
+count(BmwMinute *minute, const BmwRecord *record)
+{
+	const bool is_delivered = record->status == BMW_DELIVERED;
+
+	if (minute == NULL)
+		return;
+	minute->failed_attempts += record->is_failed_attempt;
+	minute->given_up += record->status == BMW_FAILED;
+	minute->canceled += record->status == BMW_CANCELED;
+	minute->retries += (is_delivered || record->is_failed_attempt) && record->attempts > 1;
+	if (is_delivered)
+		add_delivered(minute, record);
+	if (record->is_failed_attempt)
+		minute->last_failure_us = Max(minute->last_failure_us, record->last_attempt_us);
 }
 
 static void
@@ -251,6 +258,7 @@ write_tables(void *context)
 
 	bmw_transaction_limit_lock_wait(LOCK_WAIT);
 	bmw_store_minutes(statistics->minutes);
+	bmw_store_totals(statistics->totals);
 	bmw_store_failures(statistics->failures);
 	bmw_store_dispatcher(statistics->slot->shard, &statistics->counts);
 }
@@ -284,9 +292,12 @@ clear(BmwStatistics *statistics)
 {
 	if (statistics->minutes != NULL)
 		hash_destroy(statistics->minutes);
+	if (statistics->totals != NULL)
+		hash_destroy(statistics->totals);
 	if (statistics->failures != NULL)
 		hash_destroy(statistics->failures);
 	statistics->minutes = create("bm_webhook minutes", sizeof(BmwMinuteKey), sizeof(BmwMinute));
+	statistics->totals = create("bm_webhook totals", sizeof(BmwMinuteKey), sizeof(BmwMinute));
 	statistics->failures = create("bm_webhook failures", sizeof(BmwFailureKey), sizeof(BmwFailure));
 	statistics->counts = (BmwDispatcherCounts){0};
 }

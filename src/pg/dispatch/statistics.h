@@ -48,6 +48,7 @@ typedef struct BmwStatistics
 {
 	BmwSlot *slot;
 	HTAB *minutes;	/* by endpoint and minute */
+	HTAB *totals;	/* of all endpoints, by minute */
 	HTAB *failures; /* by endpoint and cause */
 	BmwDispatcherCounts counts;
 	int64 write_at_us;

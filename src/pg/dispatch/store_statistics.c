@@ -13,7 +13,7 @@
 
 #define COUNTS 11 /* of a dispatcher, before those of its phases, with its shard */
 
-static const BmwField minute_items[] = {{"endpoint_id", INT8OID},
+static const BmwField minute_items[] = {{"id", INT8OID},
 										{"minute", TIMESTAMPTZOID},
 										{"delivered", INT8OID},
 										{"failed_attempts", INT8OID},
@@ -32,26 +32,35 @@ static const BmwField failure_items[] = {{"endpoint_id", INT8OID},
 										 {"last_at", TIMESTAMPTZOID}};
 static const BmwFields failure_fields = {failure_items, lengthof(failure_items)};
 
+#define MINUTE " minute, delivered, failed_attempts, given_up, canceled, duration_sum, histogram"
+#define ADD_TO_MINUTE                                                                              \
+	" DO UPDATE SET delivered = m.delivered + excluded.delivered,"                                 \
+	"  failed_attempts = m.failed_attempts + excluded.failed_attempts,"                            \
+	"  given_up = m.given_up + excluded.given_up, canceled = m.canceled + excluded.canceled,"      \
+	"  duration_sum = m.duration_sum + excluded.duration_sum,"                                     \
+	"  histogram = bm_webhook_internal.add_histograms(m.histogram, excluded.histogram)"
+
 static BmwStatement write_minutes = {
 	"WITH counted AS MATERIALIZED (SELECT * FROM ROWS FROM (unnest({values})) AS c ({names})),"
 	" total AS (INSERT INTO bm_webhook_internal.endpoint_total AS t (endpoint_id, delivered, failed_attempts,"
 	"   retries, given_up, canceled, last_success_at, last_failure_at)"
-	"  SELECT endpoint_id, pg_catalog.sum(delivered), pg_catalog.sum(failed_attempts), pg_catalog.sum(retries),"
+	"  SELECT id, pg_catalog.sum(delivered), pg_catalog.sum(failed_attempts), pg_catalog.sum(retries),"
 	"   pg_catalog.sum(given_up), pg_catalog.sum(canceled), pg_catalog.max(last_success_at),"
-	"   pg_catalog.max(last_failure_at) FROM counted GROUP BY endpoint_id ORDER BY endpoint_id"
+	"   pg_catalog.max(last_failure_at) FROM counted GROUP BY id ORDER BY id"
 	"  ON CONFLICT (endpoint_id) DO UPDATE SET delivered = t.delivered + excluded.delivered,"
 	"   failed_attempts = t.failed_attempts + excluded.failed_attempts, retries = t.retries + excluded.retries,"
 	"   given_up = t.given_up + excluded.given_up, canceled = t.canceled + excluded.canceled,"
 	"   last_success_at = greatest(t.last_success_at, excluded.last_success_at),"
 	"   last_failure_at = greatest(t.last_failure_at, excluded.last_failure_at))"
-	" INSERT INTO bm_webhook.endpoint_minute AS m (endpoint_id, minute, delivered, failed_attempts, given_up, canceled,"
-	"  duration_sum, histogram)"
-	" SELECT endpoint_id, minute, delivered, failed_attempts, given_up, canceled, duration_sum, histogram::integer[]"
-	"  FROM counted ORDER BY endpoint_id, minute"
-	" ON CONFLICT (endpoint_id, minute) DO UPDATE SET delivered = m.delivered + excluded.delivered,"
-	"  failed_attempts = m.failed_attempts + excluded.failed_attempts, given_up = m.given_up + excluded.given_up,"
-	"  canceled = m.canceled + excluded.canceled, duration_sum = m.duration_sum + excluded.duration_sum,"
-	"  histogram = bm_webhook_internal.add_histograms(m.histogram, excluded.histogram)",
+	" INSERT INTO bm_webhook.endpoint_minute AS m (endpoint_id," MINUTE ")"
+	" SELECT id," MINUTE "::integer[] FROM counted ORDER BY id, minute"
+	" ON CONFLICT (endpoint_id, minute)" ADD_TO_MINUTE,
+	.fields = &minute_fields, .kind = BMW_ARGUMENTS_ROWS};
+
+static BmwStatement write_totals = {
+	"INSERT INTO bm_webhook.dispatcher_minute AS m (shard," MINUTE ")"
+	" SELECT id::integer," MINUTE "::integer[] FROM ROWS FROM (unnest({values})) AS c ({names})"
+	" ON CONFLICT (minute, shard)" ADD_TO_MINUTE,
 	.fields = &minute_fields, .kind = BMW_ARGUMENTS_ROWS};
 
 static BmwStatement write_failures = {
@@ -84,6 +93,9 @@ static BmwStatement write_dispatcher = {
 static BmwStatement forget_minutes = {
 	"DELETE FROM bm_webhook.endpoint_minute"
 	" WHERE minute < pg_catalog.clock_timestamp() - pg_catalog.make_interval(days => 35)"};
+static BmwStatement forget_dispatcher_minutes = {
+	"DELETE FROM bm_webhook.dispatcher_minute"
+	" WHERE minute < pg_catalog.clock_timestamp() - pg_catalog.make_interval(days => 35)"};
 static BmwStatement forget_totals = {
 	"DELETE FROM bm_webhook_internal.endpoint_total t"
 	" WHERE NOT EXISTS (SELECT FROM bm_webhook.endpoint p WHERE p.id = t.endpoint_id)"};
@@ -91,11 +103,24 @@ static BmwStatement forget_failures = {
 	"DELETE FROM bm_webhook_internal.endpoint_failure f"
 	" WHERE NOT EXISTS (SELECT FROM bm_webhook.endpoint p WHERE p.id = f.endpoint_id)"};
 
+static void write_all(BmwStatement *statement, HTAB *minutes);
 static void add_minute(BmwSqlColumn *c, const BmwMinute *minute);
 static char *histogram_text(const BmwMinute *minute);
 
 void
 bmw_store_minutes(HTAB *minutes)
+{
+	write_all(&write_minutes, minutes);
+}
+
+void
+bmw_store_totals(HTAB *totals)
+{
+	write_all(&write_totals, totals);
+}
+
+static void
+write_all(BmwStatement *statement, HTAB *minutes)
 {
 	BmwSqlColumn c[lengthof(minute_items)];
 	HASH_SEQ_STATUS all;
@@ -105,7 +130,7 @@ bmw_store_minutes(HTAB *minutes)
 	hash_seq_init(&all, minutes);
 	while ((minute = hash_seq_search(&all)) != NULL)
 		add_minute(c, minute);
-	bmw_statement_run_columns(&write_minutes, c);
+	bmw_statement_run_columns(statement, c);
 }
 
 void
@@ -153,6 +178,7 @@ void
 bmw_store_forget_statistics(void)
 {
 	bmw_statement_run(&forget_minutes, NULL);
+	bmw_statement_run(&forget_dispatcher_minutes, NULL);
 	bmw_statement_run(&forget_totals, NULL);
 	bmw_statement_run(&forget_failures, NULL);
 }
@@ -160,7 +186,7 @@ bmw_store_forget_statistics(void)
 static void
 add_minute(BmwSqlColumn *c, const BmwMinute *minute)
 {
-	bmw_sql_column_add(&c[0], Int64GetDatum(minute->key.endpoint_id));
+	bmw_sql_column_add(&c[0], Int64GetDatum(minute->key.id));
 	bmw_sql_column_add_time(&c[1], minute->key.minute_us);
 	bmw_sql_column_add(&c[2], Int64GetDatum(minute->delivered));
 	bmw_sql_column_add(&c[3], Int64GetDatum(minute->failed_attempts));

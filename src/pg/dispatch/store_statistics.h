@@ -11,10 +11,10 @@
 #define BMW_HISTOGRAM_BUCKETS 140 /* the last one: 1.1 ^ 139 ms, more than any timeout */
 #define BMW_CAUSE_SIZE 32
 
-/* The attempts of an endpoint in a minute; padding must be zero. */
+/* The attempts of an endpoint, or of all that a shard has, in a minute; padding must be zero. */
 typedef struct BmwMinuteKey
 {
-	int64 endpoint_id;
+	int64 id; /* of the endpoint, or the shard */
 	int64 minute_us;
 } BmwMinuteKey;
 
@@ -47,6 +47,7 @@ typedef struct BmwFailure
 
 /* All of a table, which is left as it is. */
 extern void bmw_store_minutes(HTAB *minutes);
+extern void bmw_store_totals(HTAB *totals);
 extern void bmw_store_failures(HTAB *failures);
 extern void bmw_store_dispatcher(int shard, const BmwDispatcherCounts *counts);
 /* What is older than it is kept, and what is of endpoints that are not there any more. */
