@@ -530,8 +530,8 @@ CREATE OR REPLACE FUNCTION bm_webhook.console_session(a jsonb) RETURNS jsonb
 $$;
 COMMENT ON FUNCTION bm_webhook.console_session(jsonb) IS 'who is asking, and for which applications he may act';
 -- What was sent in the last hour, by minute. Of all endpoints, who sees all has a row for each dispatcher; others go by
--- the newest rows of endpoint_minute, so few that it stays quick; how long requests took by fewer still. The rows are read once: a smaller LIMIT of its own would have the rows of all
--- others searched for those of an owner of few endpoints.
+-- the newest rows of endpoint_minute, so few that it stays quick; how long requests took by fewer still. They are read
+-- once: a smaller LIMIT of its own would have the rows of all others searched for those of an owner of few endpoints.
 CREATE OR REPLACE FUNCTION bm_webhook_internal.console_minutes(endpoint bigint) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 		SET plan_cache_mode = force_custom_plan AS $$
