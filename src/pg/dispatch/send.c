@@ -20,6 +20,8 @@
 #include "utils/timestamp.h"
 
 #define CONNECT_TIMEOUT_MS 5000
+#define NO_ROOM                                                                                    \
+	"no descriptor or memory for a connection: raise the limit of open files, the server's or the system's"
 #define CHALLENGE_TIMEOUT_MS 10000
 #define SECOND_US INT64CONST(1000000)
 #define LEAST_STARTS 32
@@ -265,20 +267,24 @@ make_and_start(BmwSender *sender, const Sending *sending)
 		bmw_shmem_error(sender->slot, "could not sign a request");
 		return false;
 	}
-	return bmw_http_start(sender->http,
-						  &(BmwHttpRequest){
-							  .url = endpoint->url,
-							  .headers = headers.items,
-							  .headers_length = headers.length,
-							  .body = source.body.bytes,
-							  .body_len = source.body.length,
-							  .authorities = endpoint->authorities,
-							  .client = endpoint->client,
-							  .is_direct = endpoint->is_direct,
-							  .timeout_ms = sending->timeout_ms,
-							  .connect_timeout_ms = Min(sending->timeout_ms, CONNECT_TIMEOUT_MS),
-							  .tag = sending->tag,
-						  }) == BMW_OK;
+	if (bmw_http_start(sender->http,
+					   &(BmwHttpRequest){
+						   .url = endpoint->url,
+						   .headers = headers.items,
+						   .headers_length = headers.length,
+						   .body = source.body.bytes,
+						   .body_len = source.body.length,
+						   .authorities = endpoint->authorities,
+						   .client = endpoint->client,
+						   .is_direct = endpoint->is_direct,
+						   .timeout_ms = sending->timeout_ms,
+						   .connect_timeout_ms = Min(sending->timeout_ms, CONNECT_TIMEOUT_MS),
+						   .tag = sending->tag,
+					   }) == BMW_OK)
+		return true;
+	/* newer versions of libcurl need descriptors already before they connect */
+	bmw_descriptors_tell_lack(sender->slot, NO_ROOM);
+	return false;
 }
 
 static bool
@@ -337,11 +343,9 @@ take_result(BmwSender *sender, const BmwHttpResult *result)
 	sender->resent += result->resent;
 	if (result->transport == BMW_TRANSPORT_LOCAL)
 		bmw_descriptors_tell_lack(
-			sender->slot,
-			result->is_source_fault
-				? "bm_webhook.source_address is not an address of this machine"
-				: "no descriptor or memory for a connection: raise the limit of open files, the "
-				  "server's or the system's");
+			sender->slot, result->is_source_fault
+							  ? "bm_webhook.source_address is not an address of this machine"
+							  : NO_ROOM);
 	if (record == NULL)
 	{
 		bmw_suspects_withdrawn(sender->suspects, &key);
