@@ -24,10 +24,10 @@
 static HTAB *create(const char *name, Size key, Size entry);
 static void add(BmwStatistics *statistics, const BmwRecord *record);
 static bool is_settled(const BmwRecord *record);
-static BmwMinute *minute_of(const BmwStatistics *statistics, HTAB *minutes, int64 id,
-							const BmwRecord *record);
-static void count(BmwMinute *minute, const BmwRecord *record);
-static void add_delivered(BmwMinute *minute, const BmwRecord *record);
+static int64 minute_us(const BmwStatistics *statistics, const BmwRecord *record);
+static void count(HTAB *minutes, const BmwMinuteKey *key, const BmwRecord *record, int bucket);
+static BmwMinute *minute_of(HTAB *minutes, const BmwMinuteKey *key);
+static void add_delivered(BmwMinute *minute, const BmwRecord *record, int bucket);
 static void add_failure(BmwStatistics *statistics, const BmwRecord *record);
 static int bucket_of(int64 us);
 static bool is_empty(const BmwStatistics *statistics);
@@ -147,6 +147,8 @@ add(BmwStatistics *statistics, const BmwRecord *record)
 	const bool is_delivered = record->status == BMW_DELIVERED;
 	const bool is_given_up = record->status == BMW_FAILED;
 	const bool is_canceled = record->status == BMW_CANCELED;
+	const int bucket = is_delivered ? bucket_of(record->times.total_us) : 0;
+	BmwMinuteKey key = {.id = record->endpoint_id, .minute_us = minute_us(statistics, record)};
 
 	if (!is_delivered && !is_given_up && !is_canceled && !record->is_failed_attempt)
 		return;
@@ -154,34 +156,28 @@ add(BmwStatistics *statistics, const BmwRecord *record)
 	counts->failed_attempts += record->is_failed_attempt;
 	counts->given_up += is_given_up;
 	counts->canceled += is_canceled;
-	count(minute_of(statistics, statistics->minutes, record->endpoint_id, record), record);
-	count(minute_of(statistics, statistics->totals, statistics->slot->shard, record), record);
+	count(statistics->minutes, &key, record, bucket);
+	key.id = statistics->slot->shard;
+	count(statistics->totals, &key, record, bucket);
 	if (record->is_failed_attempt)
 		add_failure(statistics, record);
 }
 
-/* NULL: there is no room. */
-static BmwMinute *
-minute_of(const BmwStatistics *statistics, HTAB *minutes, int64 id, const BmwRecord *record)
+static int64
+minute_us(const BmwStatistics *statistics, const BmwRecord *record)
 {
 	const bool is_attempt = record->status == BMW_DELIVERED || record->is_failed_attempt;
-	int64 at_us =
+	const int64 at_us =
 		is_attempt && record->last_attempt_us != 0 ? record->last_attempt_us : statistics->now_us;
-	BmwMinuteKey key = {.id = id, .minute_us = at_us - at_us % MINUTE_US};
-	bool is_there;
-	BmwMinute *minute = hash_search(
-		minutes, &key, hash_get_num_entries(minutes) < MAX_ENTRIES ? HASH_ENTER : HASH_FIND,
-		&is_there);
 
-	if (minute != NULL && !is_there)
-		*minute = (BmwMinute){.key = key};
-	return minute;
+	return at_us - at_us % MINUTE_US;
 }
 
 static void
-count(BmwMinute *minute, const BmwRecord *record)
+count(HTAB *minutes, const BmwMinuteKey *key, const BmwRecord *record, int bucket)
 {
 	const bool is_delivered = record->status == BMW_DELIVERED;
+	BmwMinute *minute = minute_of(minutes, key);
 
 	if (minute == NULL)
 		return;
@@ -190,18 +186,32 @@ count(BmwMinute *minute, const BmwRecord *record)
 	minute->canceled += record->status == BMW_CANCELED;
 	minute->retries += (is_delivered || record->is_failed_attempt) && record->attempts > 1;
 	if (is_delivered)
-		add_delivered(minute, record);
+		add_delivered(minute, record, bucket);
 	if (record->is_failed_attempt)
 		minute->last_failure_us = Max(minute->last_failure_us, record->last_attempt_us);
 }
 
+/* NULL: there is no room. */
+static BmwMinute *
+minute_of(HTAB *minutes, const BmwMinuteKey *key)
+{
+	bool is_there;
+	BmwMinute *minute = hash_search(
+		minutes, key, hash_get_num_entries(minutes) < MAX_ENTRIES ? HASH_ENTER : HASH_FIND,
+		&is_there);
+
+	if (minute != NULL && !is_there)
+		*minute = (BmwMinute){.key = *key};
+	return minute;
+}
+
 static void
-add_delivered(BmwMinute *minute, const BmwRecord *record)
+add_delivered(BmwMinute *minute, const BmwRecord *record, int bucket)
 {
 	minute->delivered++;
 	minute->duration_us += record->times.total_us;
 	minute->last_success_us = Max(minute->last_success_us, record->last_attempt_us);
-	minute->histogram[bucket_of(record->times.total_us)]++;
+	minute->histogram[bucket]++;
 }
 
 static void

@@ -90,12 +90,12 @@ static BmwStatement write_dispatcher = {
 	{INT4OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
 	 INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID}};
 
-static BmwStatement forget_minutes = {
-	"DELETE FROM bm_webhook.endpoint_minute"
-	" WHERE minute < pg_catalog.clock_timestamp() - pg_catalog.make_interval(days => 35)"};
-static BmwStatement forget_dispatcher_minutes = {
-	"DELETE FROM bm_webhook.dispatcher_minute"
-	" WHERE minute < pg_catalog.clock_timestamp() - pg_catalog.make_interval(days => 35)"};
+#define FORGET_MINUTES(table)                                                                      \
+	"DELETE FROM " table                                                                           \
+	" WHERE minute < pg_catalog.clock_timestamp() - pg_catalog.make_interval(days => 35)"
+
+static BmwStatement forget_minutes = {FORGET_MINUTES("bm_webhook.endpoint_minute")};
+static BmwStatement forget_dispatcher_minutes = {FORGET_MINUTES("bm_webhook.dispatcher_minute")};
 static BmwStatement forget_totals = {
 	"DELETE FROM bm_webhook_internal.endpoint_total t"
 	" WHERE NOT EXISTS (SELECT FROM bm_webhook.endpoint p WHERE p.id = t.endpoint_id)"};
