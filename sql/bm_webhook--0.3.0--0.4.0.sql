@@ -524,7 +524,8 @@ CREATE OR REPLACE FUNCTION bm_webhook.console_session(a jsonb) RETURNS jsonb
 		'sees_all', bm_webhook_internal.sees_all('bm_webhook.operation'),
 		'is_unbound', u.is_unbound,
 		'applications', (SELECT coalesce(jsonb_agg(x.name ORDER BY x.name), '[]') FROM (SELECT p.name
-			FROM bm_webhook.application p WHERE p.deleted_at IS NULL AND (u.is_unbound OR pg_has_role(p.owner, 'MEMBER'))
+			FROM bm_webhook.application p
+			WHERE p.deleted_at IS NULL AND (u.is_unbound OR bm_webhook_internal.owns_application(p.name, true))
 			ORDER BY p.name LIMIT 200) x))
 	FROM (SELECT bm_webhook_internal.console_is_unbound() AS is_unbound) u
 $$;
