@@ -14,6 +14,7 @@ my $receiver = $bmw->receiver;
 my $locked = $bmw->endpoint('/status/500/locked', event_types => '{test.locked}', retry_delays => '{3 s}');
 my $free = $bmw->endpoint('/ok/free', event_types => '{test.free}');
 my $deleted = $bmw->endpoint('/status/500/deleted', event_types => '{test.deleted}', retry_delays => '{1 h}');
+$bmw->endpoint('/ok/before', event_types => '{test.moved}');
 my $session = $bmw->session;
 my $emitted = 0;
 
@@ -111,6 +112,12 @@ $session->query_safe(q{BEGIN; SELECT FROM bm_webhook.application FOR UPDATE; SEL
 others_are_recorded('rows of the registration');
 $session->query_safe('COMMIT; BEGIN; LOCK TABLE bm_webhook.cursor');
 others_are_recorded('the table of the cursor');
+# what nobody announces is looked for every few seconds, meanwhile too
+$bmw->sql(q{ALTER TABLE bm_webhook.endpoint DISABLE TRIGGER ALL;
+	UPDATE bm_webhook.endpoint SET url = replace(url, '/ok/before', '/ok/after') WHERE event_types = '{test.moved}';
+	ALTER TABLE bm_webhook.endpoint ENABLE TRIGGER ALL});
+wait_until('the table of the cursor: endpoints are read', sub { $bmw->emit('test.moved'); $receiver->count('after', 'requests') });
+others_are_recorded('the table of the cursor, then');
 $session->query_safe('COMMIT');
 
 # What waits for an endpoint that is deleted is canceled, but for what is locked.
@@ -130,7 +137,7 @@ for my $lock ('LOCK TABLE bm_webhook.delivery, bm_webhook.failed_attempt IN SHAR
 {
 	$receiver->behave('free', 'hang');
 	$bmw->emit_many(100, 'test.free');
-	$bmw->wait_for_requests('free', $emitted += 32);
+	$bmw->wait_for_requests('free', $emitted + 1);
 	$session->query_safe("BEGIN; $lock");
 	$receiver->behave('free', 'ok');
 	$receiver->release('free');
@@ -140,7 +147,7 @@ for my $lock ('LOCK TABLE bm_webhook.delivery, bm_webhook.failed_attempt IN SHAR
 		$row =~ /^not recording\|the log cannot be written: \d+ outcomes wait in memory; last_error says why\|t$/;
 	});
 	$session->query_safe('COMMIT');
-	$bmw->wait_for_requests('free', $emitted += 68);
+	$bmw->wait_for_requests('free', $emitted += 100);
 	$bmw->wait_for_sql('all are recorded',
 		"SELECT count(*) = $emitted FROM bm_webhook.delivery WHERE endpoint_id = $free AND status = 'delivered'");
 	is_running($lock);

@@ -85,7 +85,8 @@ bmw_store_forget_changes(uint64 *from, int limit)
 	BmwSqlRow row;
 	uint64 to;
 
-	if (bmw_statement_run(&horizon, NULL) == 0)
+	if (!bmw_statement_lock(bmw_statement_table("cursor"), AccessShareLock) ||
+		bmw_statement_run(&horizon, NULL) == 0)
 		return false;
 	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
 	to = bmw_sql_xid8(&row, 1);
