@@ -167,6 +167,17 @@ sub init_successor
 	return;
 }
 
+# Kills this process of the server, which has a crash then, and waits until it
+# takes connections again. The process is there until the server knows of its
+# end: before that a connection would be accepted, to break soon.
+sub kill_and_recover
+{
+	my ($self, $pid) = @_;
+	kill 'KILL', $pid or die "could not kill process $pid: $!";
+	wait_until('the server knows that the process has ended', sub { !kill 0, $pid });
+	return $self->wait_until_up;
+}
+
 # After a crash: until the server takes connections again.
 sub wait_until_up
 {
@@ -270,13 +281,14 @@ sub status
 	return $self->sql("SELECT $column FROM bm_webhook.status() WHERE database = " . quote($database), $database);
 }
 
-# Returns the process id of the dispatcher of the database, once it runs.
+# Returns the process id of the dispatcher of the database (of several that of
+# one), once it runs (all of them).
 sub dispatcher
 {
 	my ($self, $database) = @_;
 	my $pid;
 	wait_until('a dispatcher runs', sub {
-		$pid = $self->status("CASE WHEN state = 'running' THEN pid END", $database);
+		$pid = $self->status("CASE WHEN bool_and(state = 'running') THEN min(pid) END", $database);
 	});
 	return $pid;
 }
@@ -346,9 +358,9 @@ sub settle
 	my $event = $self->emit('test.settled', endpoint => $self->{settled}{$database}, database => $database);
 	$self->wait_for_sql('a last event is delivered',
 		"SELECT bm_webhook.wait_for_delivery('$event', '1 s')", $database);
-	$self->wait_for_sql("$in_flight are in flight",
-		"SELECT sum(in_flight) = $in_flight AND ($in_flight > 0 OR sum(queued) = 0) FROM bm_webhook.status() "
-		  . "WHERE database = '$database'", $database);
+	$self->wait_for_sql("$in_flight are in flight, and the others are recorded",
+		"SELECT sum(in_flight) = $in_flight AND ($in_flight > 0 OR sum(queued) = 0) AND sum(unrecorded) = 0 "
+		  . "FROM bm_webhook.status() WHERE database = '$database'", $database);
 	return;
 }
 

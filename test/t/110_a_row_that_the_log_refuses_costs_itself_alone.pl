@@ -77,11 +77,9 @@ cmp_ok($bmw->lines_logged('bm_webhook set aside the outcome'), '<=', 30, 'and do
 
 # Neither a dispatcher that is killed, nor a server that is, sends anything again.
 $bmw->settle;
-$bmw->sql('SELECT pg_terminate_backend(' . $bmw->dispatcher . ')');
+$bmw->sql('SELECT pg_terminate_backend(' . $bmw->dispatcher . ', 60000)');
 $bmw->settle;
-my $old = $bmw->dispatcher;
-kill KILL => $old;
-$bmw->wait_until_up;
+$bmw->kill_and_recover($bmw->dispatcher);
 $bmw->settle;
 $bmw->arrived_exactly_once($_, $all, "nothing is sent again: $_") for @names;
 is($receiver->count('failing', 'requests'), 1, 'nor what had failed');

@@ -62,8 +62,7 @@ is($receiver->count('up', 'requests'), 2002, 'and the other endpoint got nothing
 # the dispatcher dies on the way
 my $again = $bmw->sql("SELECT operation FROM $call, status => '{delivered}')");
 $bmw->wait_for_sql('it has begun', "SELECT done > 0 FROM bm_webhook.operation WHERE id = $again");
-kill 'KILL', $bmw->dispatcher;
-$bmw->wait_until_up;
+$bmw->kill_and_recover($bmw->dispatcher);
 $bmw->wait_for_sql('it goes on', "SELECT ended_at IS NOT NULL FROM bm_webhook.operation WHERE id = $again");
 is($bmw->sql("SELECT matched, done, error FROM bm_webhook.operation WHERE id = $again"), '2001|2001|', 'to the end');
 is($bmw->sql("SELECT count(*) - count(DISTINCT (event_id, status)) FROM bm_webhook.redelivery"), '0', 'each once');

@@ -39,8 +39,7 @@ $bmw->wait_for_requests('old', 910);
 # one that is new, with a crash of the dispatcher on the way, and new events meanwhile
 $operation = $bmw->sql("SELECT operation FROM bm_webhook.recover($new, '$since')");
 $bmw->sql(q{SELECT count(bm_webhook.emit('test.latest', '{}')) FROM generate_series(1, 50)});
-kill 'KILL', $bmw->dispatcher;
-$bmw->wait_until_up;
+$bmw->kill_and_recover($bmw->dispatcher);
 $bmw->wait_for_sql('it ends', "SELECT ended_at IS NOT NULL FROM bm_webhook.operation WHERE id = $operation");
 is($bmw->sql("SELECT matched, error FROM bm_webhook.operation WHERE id = $operation"), '900|', 'all that it never got');
 $bmw->settle;

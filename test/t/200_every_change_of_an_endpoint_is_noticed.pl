@@ -158,9 +158,7 @@ $slow->quit;
 my $pid = $bmw->dispatcher;
 kill STOP => $pid;
 $bmw->sql(move('c'));
-kill KILL => $pid;
-wait_until('the server crashes', sub { PostgreSQL::Test::Utils::slurp_file($bmw->node->logfile) =~ /reinitializing/ });
-$bmw->wait_until_up;
+$bmw->kill_and_recover($pid);
 wait_until('a new one runs', sub { $bmw->dispatcher != $pid });
 arrives_at('c', 'after a crash');
 

@@ -53,8 +53,7 @@ is($bmw->sql("SELECT (d.oldest = bm_webhook.uuid_time(x.first)) AND d.next_attem
 
 # Crashes.
 $bmw->sql("SELECT bm_webhook.emit(type || '.y', '{}') FROM unnest('{busy,down}'::text[]) type, generate_series(1, 300)");
-kill 'KILL', $bmw->sql('SELECT pid FROM bm_webhook.status()') || die 'no dispatcher';
-$bmw->wait_until_up;
+$bmw->kill_and_recover($bmw->dispatcher);
 equal('after kill -9 of a dispatcher');
 $bmw->node->stop('immediate');
 $bmw->start;

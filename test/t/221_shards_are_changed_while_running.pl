@@ -104,8 +104,7 @@ for my $shards (2, 4)
 	my @pids = split /\n/, $bmw->sql(q{SELECT pid FROM bm_webhook.status() WHERE database = 'postgres'});
 	$bmw->set('bm_webhook.shards', $shards);
 	wait_until('one is left', sub { (@pids = grep { kill 0, $_ } @pids) == 1 });
-	ok(kill('KILL', @pids), 'killed in the middle of a change');
-	$bmw->wait_until_up;
+	ok($bmw->kill_and_recover(@pids), 'killed in the middle of a change');
 	eval { $load->finish };
 	$load = load();
 	wait_until("$shards run after a crash", sub { "@{ dispatchers() }" eq join ' ', 0 .. $shards - 1 });

@@ -14,7 +14,7 @@ my $receiver = $bmw->receiver;
 my %end = (
 	'the dispatcher is told to end' => { is_gentle => 1, do => sub { $bmw->sql("SELECT pg_terminate_backend($_[0], 30000)") } },
 	'the server is shut down' => { is_gentle => 1, do => sub { $bmw->node->restart } },
-	'the dispatcher is killed' => { do => sub { kill 'KILL', $_[0] } },
+	'the dispatcher is killed' => { do => sub { $bmw->kill_and_recover($_[0]) } },
 	'the server is shut down at once' => { do => sub { $bmw->node->stop('immediate'); $bmw->start } },
 );
 

@@ -68,8 +68,7 @@ works('a dispatcher that starts anew');
 is_deeply([ replaced() ], [ sort keys %file ], 'it has the old ones, too');
 
 $pid = $bmw->dispatcher;
-kill 'KILL', $pid;
-$bmw->wait_until_up;
+$bmw->kill_and_recover($pid);
 wait_until('another dispatcher runs', sub { $bmw->dispatcher != $pid });
 works('after a crash');
 
