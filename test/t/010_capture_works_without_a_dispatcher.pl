@@ -42,9 +42,9 @@ $bmw->wait_for_requests('all', 200);
 # take the only two.
 $bmw->node->append_conf('postgresql.conf', 'max_worker_processes = 2');
 $bmw->node->restart;
-wait_until('no dispatcher runs', sub { $bmw->status('state') ne 'running' && $bmw->status('reason') ne '' });
+wait_until('status() says what is missing', sub { $bmw->status('state || reason') =~ /^(?!running).*max_worker_processes/ });
 capture();
-like($bmw->status('reason'), qr/max_worker_processes/, 'status() says what is missing');
+like($bmw->status('reason'), qr/max_worker_processes/, 'and still does');
 $bmw->node->adjust_conf('postgresql.conf', 'max_worker_processes', '16');
 $bmw->node->restart;
 $bmw->wait_for_requests('all', 400);

@@ -36,7 +36,7 @@ is($receiver->count('c', 'requests'), 0, 'an UPDATE that is rolled back has no e
 
 # What waits goes where the endpoint is now.
 $receiver->behave('b', 'status/503');
-$bmw->sql("UPDATE bm_webhook.endpoint SET retry_delays = '{1 s}' WHERE id = $id");
+$bmw->sql("UPDATE bm_webhook.endpoint SET retry_delays = '{1 s,1 s,1 s,1 s,1 s}' WHERE id = $id");
 my $event = $bmw->emit('test.event');
 $bmw->wait_for_sql('the first attempt has failed', "SELECT EXISTS (SELECT FROM bm_webhook.failed_attempt WHERE event_id = '$event')");
 $bmw->sql("UPDATE bm_webhook.endpoint SET url = '$url{c}' WHERE id = $id");

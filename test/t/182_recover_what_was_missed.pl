@@ -15,6 +15,7 @@ my $old = $bmw->endpoint('/ok/old', event_types => '{test.*}');
 $bmw->sql(q{SELECT count(bm_webhook.emit('test.early', '{}')) FROM generate_series(1, 600)});
 $bmw->sql(q{SELECT bm_webhook.emit('other.early', '{}')});
 $bmw->wait_for_requests('old', 600);
+$bmw->settle;    # what is in flight when it is disabled is broken off, and waits
 $bmw->sql("UPDATE bm_webhook.endpoint SET enabled = false WHERE id = $old");
 $bmw->sql(q{SELECT count(bm_webhook.emit('test.missed', '{}')) FROM generate_series(1, 300)});
 my $new = $bmw->endpoint('/ok/new', event_types => '{test.*}');

@@ -44,9 +44,9 @@ emit(50, 'bank');
 $bmw->wait_for_sql('another application goes on', q{SELECT count(*) = 50 FROM bm_webhook.delivery JOIN bm_webhook.event ON id = event_id
 	WHERE application = 'bank' AND status = 'delivered'});
 is(in_flight(), 5, 'still five');
-my $came = 0;
-$came += $receiver->count($_, 'requests') for @names;
-is($came, 5, 'five requests have come');
+sub came { my $sum = 0; $sum += $receiver->count($_, 'requests') for @names; return $sum }
+wait_until('what is in flight has come', sub { came() >= 5 });
+is(came(), 5, 'five requests have come');
 $bmw->wait_for_sql('endpoints say why they wait', q{SELECT count(*) > 0 FROM bm_webhook.endpoint_pace
 	WHERE reason = 'its application has as many requests in flight as it may'});
 $bmw->wait_for_sql('and how they are', q{SELECT count(*) > 0 FROM bm_webhook.endpoint_health

@@ -91,9 +91,9 @@ for my $application ('a' .. 'h')
 	emit(3, $application);
 }
 wait_for_in_flight($limit, 'the address gets as many as it may');
-my $came = 0;
-$came += $receiver->count($_, 'requests') for @hanging;
-is($came, $limit, 'and has got no more');
+sub came { my $sum = 0; $sum += $receiver->count($_, 'requests') for @hanging; return $sum }
+wait_until('what is in flight has come', sub { came() >= $limit });
+is(came(), $limit, 'and has got no more');
 is($bmw->sql('SELECT count(*) FROM bm_webhook.failed_attempt'), 0, 'waiting is no attempt');
 
 # A challenge is a request, too: it is put off, which is no failure.

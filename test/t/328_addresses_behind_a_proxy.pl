@@ -46,9 +46,9 @@ for my $kind (qw(tinyproxy microsocks))
 	my $delivered = 'SELECT count(*) = %d FROM bm_webhook.delivery JOIN bm_webhook.event ON id = event_id
 		WHERE application ~ %s AND status = \'delivered\'';
 	$bmw->wait_for_sql('another one behind the same proxy gets all', sprintf($delivered, 20, "'^$kind-other'"));
-	my $came = 0;
-	$came += $receiver->count($_, 'requests') for @names;
-	is($came, $limit, 'the first has got no more');
+	my $came = sub { my $sum = 0; $sum += $receiver->count($_, 'requests') for @names; return $sum };
+	wait_until('what is in flight has come', sub { $came->() >= $limit });
+	is($came->(), $limit, 'the first has got no more');
 	my %ends = map { $_ => 1 } $proxy->tunnels;
 	is_deeply([ sort keys %ends ], [ "127.0.0.2:$port", "127.0.0.3:$port" ], 'all of it through the proxy');
 

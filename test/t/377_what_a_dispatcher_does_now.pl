@@ -29,9 +29,9 @@ $bmw->sql(q{SELECT count(bm_webhook.emit('test.hangs', '{}', application => 'sho
 $bmw->sql(q{SELECT bm_webhook.emit('test.waits', '{}', application => 'bank')});
 $bmw->wait_for_requests('hangs', 3);
 wait_for_stat('hangs', 'in_flight = 3 AND allowed_in_flight >= 3 AND held_until IS NULL');
+wait_for_stat('waits', q{in_flight = 0 AND held_until > now() + '50 s'});
 is($bmw->sql("SELECT in_flight FROM bm_webhook.endpoint_pace WHERE endpoint_id = $id{hangs}"), 3, 'as in endpoint_pace');
 is($bmw->sql('SELECT in_flight FROM bm_webhook.stat_dispatcher'), 3, 'and of the dispatcher');
-wait_for_stat('waits', q{in_flight = 0 AND held_until > now() + '50 s'});
 
 is($bmw->sql("SET ROLE shop; SELECT string_agg(endpoint_id || ': ' || in_flight, ',') FROM bm_webhook.stat_endpoint"), "$id{hangs}: 3", 'an owner sees his own');
 
