@@ -59,6 +59,9 @@ my @locks = (
 	[ application => 'LOCK TABLE bm_webhook.application' ],
 	[ endpoint => 'LOCK TABLE bm_webhook.endpoint' ],
 	[ endpoint_secret => 'LOCK TABLE bm_webhook.endpoint_secret' ],
+	[ paused => 'LOCK TABLE bm_webhook.paused' ],
+	[ endpoint_change => 'LOCK TABLE bm_webhook_internal.endpoint_change' ],
+	[ home => 'LOCK TABLE bm_webhook_internal.home' ],
 	[ prepared => q{LOCK TABLE bm_webhook.endpoint, bm_webhook.endpoint_secret, bm_webhook.application; PREPARE TRANSACTION 'lock'} ]);
 
 for (@locks)

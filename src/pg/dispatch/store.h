@@ -185,7 +185,7 @@ extern bool bmw_store_create_partition(void);
 extern const char *bmw_store_missing_partitions(void);
 /* So many that a plan for all of them costs more than to plan for few of them. */
 extern bool bmw_store_has_many_partitions(void);
-/* Can they be read without waiting for somebody who has locked a table? */
+/* Can endpoints, and what has changed, be read without waiting for somebody who has locked a table? */
 extern bool bmw_store_can_read_endpoints(void);
 /* Those of these endpoints (ascending, each once) that are there, in this order. */
 extern void bmw_store_endpoints(const int64 *ids, int length, BmwEndpointRowFn fn, void *context);

@@ -8,10 +8,12 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "pg/dispatch/store.h"
 #include "pg/sql/sql_row.h"
 #include "pg/sql/statement.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/xid8.h"
 
@@ -51,8 +53,31 @@ static BmwStatement triggers = {
 static const char *const watched[] = {"application", "endpoint", "endpoint_secret",
 									  "endpoint_state"};
 
+static bool can_read(const char *schema, const char *const *tables, int length);
 static Datum ended_datum(const BmwSnapshot *known, const BmwSnapshot *now, int *length);
 static int hand_out(int rows, BmwChangeFn fn, void *context);
+
+bool
+bmw_store_can_read_endpoints(void)
+{
+	static const char *const tables[] = {"application", "endpoint", "endpoint_state",
+										 "endpoint_secret", "paused"};
+	static const char *const internal[] = {"endpoint_change", "home"};
+
+	return can_read("bm_webhook", tables, lengthof(tables)) &&
+		   can_read("bm_webhook_internal", internal, lengthof(internal));
+}
+
+static bool
+can_read(const char *schema, const char *const *tables, int length)
+{
+	Oid namespace = get_namespace_oid(schema, false);
+
+	for (int i = 0; i < length; i++)
+		if (!bmw_statement_lock(get_relname_relid(tables[i], namespace), AccessShareLock))
+			return false;
+	return true;
+}
 
 int
 bmw_store_changes(const BmwSnapshot *known, BmwSnapshot *now, int limit, BmwChangeFn fn,

@@ -112,18 +112,6 @@ static void read_headers(const BmwSqlRow *row, BmwEndpointRow *endpoint);
 static void read_delays(const BmwSqlRow *row, BmwEndpointRow *endpoint);
 static void emit_about_endpoint(const char *type, const BmwSqlRow *row);
 
-bool
-bmw_store_can_read_endpoints(void)
-{
-	static const char *const tables[] = {"application", "endpoint", "endpoint_state",
-										 "endpoint_secret"};
-	bool is_free = true;
-
-	for (size_t i = 0; i < lengthof(tables); i++)
-		is_free = is_free && bmw_statement_lock(bmw_statement_table(tables[i]), AccessShareLock);
-	return is_free;
-}
-
 void
 bmw_store_endpoints(const int64 *ids, int length, BmwEndpointRowFn fn, void *context)
 {
