@@ -9,6 +9,7 @@
 //
 //   /ok/NAME              204
 //   /fail/N/NAME          the first N requests of each webhook-id 500, then 204
+//   /hang-after/N/NAME    the first N requests of each webhook-id 500, and no answer to others
 //   /status/CODE/NAME     CODE, with a line of text
 //   /partly/PERCENT/CODE/NAME  CODE for so many of all requests, 204 for the others
 //   /text/CODE/N/NAME     CODE, with N bytes of text
@@ -152,10 +153,7 @@ const behaviours = {
   ok: { arguments: 0, answer: (exchange) => reply(exchange, 204) },
   fail: {
     arguments: 1,
-    answer: (exchange) =>
-      exchange.nth <= Number(exchange.arguments[0])
-        ? reply(exchange, 500, TEXT, `failure ${exchange.nth} on purpose\n`)
-        : reply(exchange, 204),
+    answer: (exchange) => (exchange.nth <= Number(exchange.arguments[0]) ? fail(exchange) : reply(exchange, 204)),
   },
   status: { arguments: 1, answer: answerStatus },
   partly: { arguments: 2, answer: answerPartly },
@@ -171,6 +169,7 @@ const behaviours = {
   },
   endless: { arguments: 0, answer: answerEndlessly },
   hang: { arguments: 0, answer: (exchange) => hang(exchange) },
+  'hang-after': { arguments: 1, answer: (exchange) => (exchange.nth <= Number(exchange.arguments[0]) ? fail(exchange) : hang(exchange)) },
   slow: {
     arguments: 1,
     answer: (exchange) => setTimeout(() => reply(exchange, 204), Number(exchange.arguments[0])),
@@ -200,6 +199,10 @@ function answerChallenge(exchange) {
   if (how === 'late') return hang(exchange, () => reply(exchange, 200, TEXT, value));
   const answers = { plain: `${value}\n`, json: JSON.stringify({ challenge: value }), wrong: value.replace(/^./, 'x'), echo: exchange.body };
   reply(exchange, Number(how) || 200, TEXT, answers[how] ?? value);
+}
+
+function fail(exchange) {
+  reply(exchange, 500, TEXT, `failure ${exchange.nth} on purpose\n`);
 }
 
 /** Not by chance, and not the same ones of each batch. */

@@ -49,13 +49,13 @@ for my $how (
 {
 	my ($name, $sql) = @$how;
 
-	$receiver->behave('locked', 'status/500');
+	$receiver->behave('locked', 'hang-after/1');
 	my $before = $receiver->count('locked', 'requests');
 	$event = $bmw->emit('test.locked');
 	$bmw->wait_for_sql('it waits for its retry', "SELECT count(*) = 1 FROM bm_webhook.delivery WHERE event_id = '$event' AND attempts = 1");
-	$receiver->behave('locked', 'ok');
 	$session->query_safe('BEGIN; ' . sprintf $sql, $event);
 	$bmw->wait_for_requests('locked', $before + 2);
+	$receiver->release('locked');
 	wait_until('its outcome waits', sub { $bmw->status('unrecorded') >= 1 });
 	others_are_recorded($name);
 	is_running($name);

@@ -79,7 +79,7 @@ equal('after an endpoint was deleted');
 $bmw->sql("DELETE FROM bm_webhook.delivery WHERE ctid IN (SELECT ctid FROM bm_webhook.delivery WHERE endpoint_id = $down AND status = 'pending' LIMIT 100)");
 equal('after rows were deleted');
 $bmw->sql("UPDATE bm_webhook.delivery SET status = 'canceled', next_attempt_at = NULL WHERE event_id IN (SELECT event_id FROM bm_webhook.delivery WHERE endpoint_id = $down AND status = 'pending' LIMIT 77)");
-$bmw->wait_for_sql('changes by hand are counted within a minute or so', "SELECT ($COUNTED) = ($BY_HAND)");
+wait_until('changes by hand are counted within a minute or so', sub { $bmw->sql("SELECT ($COUNTED) = ($BY_HAND)") eq 't' }, 150);
 $bmw->sql('TRUNCATE bm_webhook.delivery');
 equal('after the log was emptied');
 is($bmw->sql('SELECT count(*) FROM bm_webhook.backlog WHERE pending > 0'), 0, 'nothing waits');

@@ -47,7 +47,8 @@ my $of_bank = $bmw->endpoint('/ok/bank', application => 'bank', event_types => '
 my $hooks = $bmw->sql("SELECT string_agg(bm_webhook.emit('order.paid', jsonb_build_object('n', n), a, 'sms', 'm-' || a)::text, ',') FROM generate_series(1, 60) n, unnest('{shop,bank}'::text[]) a");
 my $all = q{SELECT count(*) = 120 AND bool_and(status <> 'pending') FROM bm_webhook.delivery};
 $bmw->wait_for_sql('all was tried', $all);
-$bmw->wait_for_sql('and is in the figures', 'SELECT sum(delivered) = 60 AND sum(given_up) = 60 FROM bm_webhook.endpoint_minute');
+wait_until('and is in the figures, when the minute has ended',
+	sub { $bmw->sql('SELECT sum(delivered) = 60 AND sum(given_up) = 60 FROM bm_webhook.endpoint_minute') eq 't' }, 150);
 my $event = $bmw->sql("SELECT event_id FROM bm_webhook.delivery WHERE endpoint_id = $endpoint ORDER BY 1 LIMIT 1");
 my $other = $bmw->sql("SELECT event_id FROM bm_webhook.delivery WHERE endpoint_id = $of_bank ORDER BY 1 LIMIT 1");
 
