@@ -22,28 +22,26 @@ add_events() {
 mark() { sql "SELECT bm_webhook.uuid_floor(clock_timestamp())"; }
 
 # drain COUNT MARK: resumes, waits until so many events since the mark are recorded as delivered, prints how many
-# that were a second, pauses. They are counted rarely, and not before so many were sent to anybody since
-# note_sent: counting 100,000 rows takes as long as sending a thousand requests.
+# that were a second, pauses. They are counted rarely, and not before nginx has had so many requests since
+# note_received: counting 100,000 rows takes as long as sending a thousand requests.
 drain() {
 	local count=$1 since=$2 began ended
 	sql 'CHECKPOINT'
 	began=$(date +%s%N)
 	resume
-	wait_until "SELECT coalesce(sum(sent), 0) >= $count + $(cat log/sent) FROM bm_webhook_internal.dispatchers()"
+	wait_received "$count"
 	wait_until "SELECT count(*) >= $count FROM bm_webhook.delivery WHERE event_id >= '$since' AND status = 'delivered'" 0.05
 	ended=$(date +%s%N)
 	pause
 	calc %.0f "$count * 1e9 / ($ended - $began)"
 }
 
-note_sent() { sql 'SELECT coalesce(sum(sent), 0) FROM bm_webhook_internal.dispatchers()' >log/sent; }
-
 # drain_events COUNT TYPE_EXPRESSION [FACTOR]: adds them, drains them; each has FACTOR deliveries
 drain_events() {
 	local since
 	pause
 	since=$(mark)
-	note_sent
+	note_received
 	add_events "$1" "$2"
 	drain $(($1 * ${3:-1})) "$since"
 }

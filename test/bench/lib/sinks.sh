@@ -4,15 +4,16 @@
 nginx_dir=$BMW_STAGE/bench_nginx
 tls_dir=$BMW_STAGE/bench_tls
 
-# start_nginx: $port answers HTTP, $tls_port HTTPS, both at every local address
+# start_nginx: $port answers HTTP, $tls_port HTTPS, both at every local address; $status_port tells how many requests it had
 start_nginx() {
 	local temp
 	mkdir -p "$nginx_dir"
 	make_certificates
 	temp=$(printf '%s_temp_path temp; ' client_body proxy fastcgi uwsgi scgi)
 	for _ in {1..20}; do
-		port=$((20000 + RANDOM % 6000))
-		tls_port=$((port + 6000))
+		port=$((20000 + RANDOM % 4000))
+		tls_port=$((port + 4000))
+		status_port=$((port + 8000))
 		cat >"$nginx_dir/nginx.conf" <<-CONF
 			worker_processes 1;
 			worker_rlimit_nofile 20000;
@@ -31,6 +32,7 @@ start_nginx() {
 					ssl_certificate_key $tls_dir/server.key;
 					return 204;
 				}
+				server { listen 127.0.0.1:$status_port; location / { stub_status; } }
 			}
 		CONF
 		if nginx -p "$nginx_dir" -e error.log -c nginx.conf 2>>log/nginx.log; then return; fi
@@ -41,6 +43,35 @@ start_nginx() {
 
 stop_nginx() {
 	[ ! -e "$nginx_dir/nginx.pid" ] || nginx -p "$nginx_dir" -e error.log -c nginx.conf -s stop >/dev/null 2>&1 || true
+}
+
+# ask_nginx: sets $received, the requests that it has had, of which this is one
+ask_nginx() {
+	local line
+	exec 9<>"/dev/tcp/127.0.0.1/$status_port"
+	printf 'GET / HTTP/1.0\r\n\r\n' >&9
+	while IFS= read -r line <&9; do
+		if [[ $line =~ ^\ [0-9]+\ [0-9]+\ ([0-9]+) ]]; then received=${BASH_REMATCH[1]}; fi
+	done
+	exec 9>&-
+}
+
+# note_received, then wait_received COUNT: until nginx has had so many since. Asked by the shell itself, every five
+# milliseconds: a process for each question would take processor time.
+note_received() {
+	ask_nginx
+	echo "$received" >log/received
+}
+
+wait_received() {
+	local end=$((SECONDS + 180)) asked=0 before nap
+	before=$(cat log/received)
+	exec {nap}<> <(:)
+	while ask_nginx && [ $((received - ++asked - before)) -lt "$1" ]; do
+		[ "$SECONDS" -lt "$end" ] || { say "bench: nginx got $((received - asked - before)) of $1 requests within three minutes"; return 1; }
+		read -rt 0.005 -u "$nap" || true
+	done
+	exec {nap}>&-
 }
 
 make_certificates() {
