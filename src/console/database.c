@@ -227,6 +227,8 @@ take_results(BmwSession *session)
 			take_result(session, result);
 			PQclear(result);
 		}
+		else if (session->canceler > 0)
+			return;
 		else if (session->step == BMW_STEP_COMMIT)
 			finish(session);
 		else

@@ -1,9 +1,12 @@
 /*
  * console/request.c - one HTTP request, from its first header to the last byte of its answer.
  */
+#define _GNU_SOURCE /* POLLRDHUP */
+
 #include "console/request.h"
 
 #include <err.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +50,16 @@ bmw_request_fail(BmwRequest *request, unsigned status, const char *sqlstate, con
 {
 	bmw_answer_explain(&request->reply, sqlstate, message);
 	bmw_request_finish(request, status);
+}
+
+bool
+bmw_request_is_left(const BmwRequest *request)
+{
+	struct pollfd browser = {.events = POLLRDHUP};
+
+	browser.fd =
+		MHD_get_connection_info(request->http, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	return poll(&browser, 1, 0) > 0;
 }
 
 static ssize_t

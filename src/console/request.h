@@ -44,6 +44,8 @@ extern void bmw_request_finish(BmwRequest *request, unsigned status);
 /* The same, with an error of ours. */
 extern void bmw_request_fail(BmwRequest *request, unsigned status, const char *sqlstate,
 							 const char *message);
+/* Has its browser closed the connection? While it is parked the library does not look. */
+extern bool bmw_request_is_left(const BmwRequest *request);
 /* What the reply of a stream has by now is written. */
 extern void bmw_request_flush(BmwRequest *request);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "console/cancel.h"
 #include "console/connect.h"
 #include "console/database.h"
 #include "console/failure.h"
@@ -266,6 +267,47 @@ ask_again(BmwSession *session, time_t now)
 	bmw_session_enqueue(session, stream);
 }
 
+/* A question, not what was pressed. */
+static void
+drop_if_left(BmwSession *session, BmwRequest *request)
+{
+	if (request->route->is_post || !bmw_request_is_left(request))
+		return;
+	bmw_session_forget(session, request);
+	end_request(request, "the browser has left");
+}
+
+static void
+drop_who_left(BmwSession *session)
+{
+	BmwRequest *next;
+
+	for (BmwRequest *request = TAILQ_FIRST(&session->queue); request != NULL; request = next)
+	{
+		next = TAILQ_NEXT(request, link);
+		drop_if_left(session, request);
+	}
+	if (session->running != NULL)
+		drop_if_left(session, session->running);
+	if (session->is_busy && session->running == NULL && session->step == BMW_STEP_CALL &&
+		session->canceler == 0)
+		bmw_cancel_begin(session);
+}
+
+static void
+go_on_after_cancel(void)
+{
+	pid_t ended;
+
+	while ((ended = bmw_cancel_ended()) != 0)
+		for (int i = 0; i < bmw_options.max_sessions; i++)
+			if (sessions[i].canceler == ended)
+			{
+				sessions[i].canceler = 0;
+				bmw_database_resume(&sessions[i]);
+			}
+}
+
 static const char *
 why_over(const BmwSession *session, time_t now)
 {
@@ -290,7 +332,11 @@ bmw_sessions_tick(void)
 		if (why != NULL)
 			bmw_session_close(&sessions[i], why);
 		else if (sessions[i].db != NULL && !sessions[i].is_connecting)
+		{
 			ask_again(&sessions[i], now);
+			drop_who_left(&sessions[i]);
+		}
 	}
+	go_on_after_cancel();
 	bmw_failures_tick(now);
 }

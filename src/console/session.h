@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 #include <time.h>
 
 #include "console/credentials.h"
@@ -38,6 +39,7 @@ typedef struct BmwSession
 	bool has_reached; /* the server has answered */
 	BmwStep step;
 	BmwRequest *running; /* NULL while is_busy: its client has left */
+	pid_t canceler;		 /* > 0: the process that asks the server to cancel what runs */
 	BmwRequest *stream;	 /* the events that it follows; one at a time */
 	TAILQ_HEAD(BmwRequestQueue, BmwRequest) queue;
 	int queued;
@@ -60,7 +62,7 @@ extern void bmw_session_close(BmwSession *session, const char *why);
 extern void bmw_session_enqueue(BmwSession *session, BmwRequest *request);
 /* The request is no longer there. */
 extern void bmw_session_forget(BmwSession *session, BmwRequest *request);
-/* Once a second: what has been idle for too long ends, and streams ask again. */
+/* Once a second: what has been idle for too long ends, what runs for nobody is canceled, and streams ask again. */
 extern void bmw_sessions_tick(void);
 extern bool bmw_session_is_csrf(const BmwSession *session, const char *token);
 
