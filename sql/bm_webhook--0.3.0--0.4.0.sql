@@ -2,7 +2,7 @@
 --
 -- What users were granted must survive, so what can be is replaced or altered, not dropped and created anew, and grants
 -- are given on what is new alone: of what an extension's script grants on, pg_dump leaves out what users have granted.
--- Tables of the log are neither rewritten nor read. The order is that of the parts of the whole script.
+-- Tables of the log are not rewritten; event is read for an index that was not made beforehand. The order is that of the parts of the whole script.
 
 \echo Use "ALTER EXTENSION bm_webhook UPDATE" to load this file. \quit
 
@@ -70,6 +70,10 @@ COMMENT ON FUNCTION bm_webhook_internal.own_applications(boolean) IS
 	'the applications that the current user owns, if he owns few; living: without those that were deleted';
 COMMENT ON FUNCTION bm_webhook_internal.own_endpoints() IS
 	'the endpoints of the applications that the current user owns, if he owns few, with those that were deleted';
+CREATE FUNCTION bm_webhook_internal.own_application(living boolean) RETURNS text
+	LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_own_application';
+COMMENT ON FUNCTION bm_webhook_internal.own_application(boolean) IS
+	'the application that the current user owns; NULL: he owns none, or several; living: without those that were deleted';
 CREATE FUNCTION bm_webhook_internal.owner_of_many() RETURNS oid
 	LANGUAGE c IMMUTABLE LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'bm_webhook_owner_of_many';
 COMMENT ON FUNCTION bm_webhook_internal.owner_of_many() IS
@@ -81,11 +85,15 @@ CREATE FUNCTION bm_webhook_internal.is_endpoint_of(role oid, endpoint bigint) RE
 	LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'bm_webhook_is_endpoint_of';
 COMMENT ON FUNCTION bm_webhook_internal.is_endpoint_of(oid, bigint) IS
 	'does this role own the application of the endpoint?';
--- They become part of the query.
+-- They become part of the query: one of the cases, as all else is known. "=" is asked of an index, whatever else is; a
+-- list, before PostgreSQL 17, only if that is cheaper.
 CREATE FUNCTION bm_webhook_internal.owns_application(application text, living boolean) RETURNS boolean
 	LANGUAGE sql IMMUTABLE PARALLEL RESTRICTED
-	RETURN application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(living))
-		OR bm_webhook_internal.is_application_of(bm_webhook_internal.owner_of_many(), application, living);
+	RETURN CASE WHEN bm_webhook_internal.owner_of_many() IS NOT NULL
+			THEN bm_webhook_internal.is_application_of(bm_webhook_internal.owner_of_many(), application, living)
+		WHEN bm_webhook_internal.own_application(living) IS NOT NULL
+			THEN application OPERATOR(pg_catalog.=) bm_webhook_internal.own_application(living)
+		ELSE application OPERATOR(pg_catalog.=) ANY (bm_webhook_internal.own_applications(living)) END;
 COMMENT ON FUNCTION bm_webhook_internal.owns_application(text, boolean) IS
 	'does the current user own this application? living: and was it not deleted?';
 CREATE FUNCTION bm_webhook_internal.owns_endpoint(endpoint bigint) RETURNS boolean
@@ -107,9 +115,11 @@ ALTER POLICY member ON bm_webhook.endpoint_state USING (EXISTS (
 ALTER POLICY member ON bm_webhook.endpoint_secret USING (EXISTS (
 	SELECT FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) endpoint_secret.endpoint_id
 		AND bm_webhook_internal.owns_application(e.application, false)));
+-- What was made beforehand for each partition is taken over.
+DROP INDEX bm_webhook.event_message_id_idx;
+CREATE INDEX event_message_id_idx ON bm_webhook.event (message_id, application, id) WHERE message_id IS NOT NULL;
 ALTER POLICY member ON bm_webhook.event USING (bm_webhook_internal.sees_all('bm_webhook.event')
-	OR bm_webhook_internal.owns_application(application, false)
-	OR bm_webhook_internal.owns_endpoint(endpoint_id));
+	OR bm_webhook_internal.owns_application(application, false));
 ALTER POLICY member ON bm_webhook.delivery USING (bm_webhook_internal.sees_all('bm_webhook.delivery')
 	OR bm_webhook_internal.owns_endpoint(endpoint_id));
 ALTER POLICY member ON bm_webhook.failed_attempt USING (bm_webhook_internal.sees_all('bm_webhook.failed_attempt')
@@ -2997,7 +3007,8 @@ ALTER TABLE bm_webhook.application ALTER COLUMN name SET STATISTICS 0, ALTER COL
 	ALTER COLUMN description SET STATISTICS 0, ALTER COLUMN muted_event_types SET STATISTICS 0;
 ALTER TABLE bm_webhook.endpoint_state ALTER COLUMN disabled_reason SET STATISTICS 0,
 	ALTER COLUMN verification_error SET STATISTICS 0;
-ALTER TABLE bm_webhook.event ALTER COLUMN application SET STATISTICS 0, ALTER COLUMN channel SET STATISTICS 0,
+ALTER TABLE bm_webhook.event ALTER COLUMN type SET STATISTICS 0, ALTER COLUMN application SET STATISTICS 0,
+	ALTER COLUMN channel SET STATISTICS 0, ALTER COLUMN message_id SET STATISTICS 0,
 	ALTER COLUMN reply_to SET STATISTICS 0;
 ALTER TABLE bm_webhook.delivery ALTER COLUMN error SET STATISTICS 0;
 ALTER TABLE bm_webhook.failed_attempt ALTER COLUMN error SET STATISTICS 0, ALTER COLUMN response SET STATISTICS 0;
@@ -3015,6 +3026,7 @@ DELETE FROM pg_statistic s USING pg_attribute a, pg_class c WHERE a.attrelid = s
 	AND c.relnamespace IN ('bm_webhook'::regnamespace, 'bm_webhook_internal'::regnamespace);
 GRANT EXECUTE ON FUNCTION bm_webhook_internal.endpoint_paces(), bm_webhook_internal.keeper(),
 	bm_webhook_internal.sees_statistics(), bm_webhook_internal.partitions(), bm_webhook_internal.owner_of_many,
+	bm_webhook_internal.own_application,
 	bm_webhook_internal.is_application_of, bm_webhook_internal.is_endpoint_of, bm_webhook_internal.owns_application,
 	bm_webhook_internal.owns_endpoint TO PUBLIC;
 -- Numbers and states, and nothing of what was sent.

@@ -11,7 +11,8 @@ COMMENT ON TABLE bm_webhook_internal.failed_attempt_default IS
 	'failed attempts of events of days that have no partition';
 
 -- What EXPLAIN would tell an owner of others; other partitions take it over when they are made.
-ALTER TABLE bm_webhook.event ALTER COLUMN application SET STATISTICS 0, ALTER COLUMN channel SET STATISTICS 0,
+ALTER TABLE bm_webhook.event ALTER COLUMN type SET STATISTICS 0, ALTER COLUMN application SET STATISTICS 0,
+	ALTER COLUMN channel SET STATISTICS 0, ALTER COLUMN message_id SET STATISTICS 0,
 	ALTER COLUMN reply_to SET STATISTICS 0;
 ALTER TABLE bm_webhook.delivery ALTER COLUMN error SET STATISTICS 0;
 ALTER TABLE bm_webhook.failed_attempt ALTER COLUMN error SET STATISTICS 0, ALTER COLUMN response SET STATISTICS 0;

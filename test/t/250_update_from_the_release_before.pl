@@ -113,19 +113,22 @@ $session->query_safe("INSERT INTO orders VALUES ('o-session-1', 'made'); UPDATE 
 
 my $deliveries = $bmw->sql(q{SELECT max(oid::regclass::text) FROM pg_class WHERE relname ~ '^delivery_\d+$'});
 $bmw->sql("CREATE INDEX CONCURRENTLY made_before ON $deliveries (endpoint_id, event_id) WHERE status = 'pending'");
+my $events = $bmw->sql(q{SELECT max(oid::regclass::text) FROM pg_class WHERE relname ~ '^event_\d+$'});
+$bmw->sql("CREATE INDEX CONCURRENTLY ON $events (message_id, application, id) WHERE message_id IS NOT NULL");
 is($bmw->sqlstate(q{SET lock_timeout = '100ms'; ALTER EXTENSION bm_webhook UPDATE}), '55P03', 'it waits for who has captured, if wanted not for long');
 is($bmw->sql(q{SELECT extversion FROM pg_extension WHERE extname = 'bm_webhook'}), '0.2.0', 'and then nothing has changed');
 $bmw->sql(q{COMMIT PREPARED 'made before'});
 my $files = files();
-delete @{$files}{ grep { /^bm_webhook\.application/ } keys %$files };
+delete @{$files}{ grep { /^bm_webhook\.application|message_id_id_idx$|event_message_id_idx$/ } keys %$files };
 is($bmw->sql(q{BEGIN; ALTER EXTENSION bm_webhook UPDATE;
-	SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_xact_all_tables WHERE relname ~ '^(event|failed_attempt)_(\d+|default)$'; COMMIT}),
-	0, 'the log is not read, but for an index of deliveries');
+	SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_xact_all_tables WHERE relname ~ '^failed_attempt_(\d+|default)$' OR relid = '} . $events . q{'::regclass; COMMIT}),
+	0, 'the log is not read, but for two indexes, if they were not made before');
 my ($version) = PostgreSQL::Test::Utils::slurp_file('bm_webhook.control') =~ /default_version = '(.*)'/;
 is($bmw->sql(q{SELECT extversion FROM pg_extension WHERE extname = 'bm_webhook'}), $version, 'it has the version of the library');
-is_deeply(kept(files(), $files), $files, 'but for applications, no table and no index was rewritten');
+is_deeply(kept(files(), $files), $files, 'but for applications and the index on messages, no table and no index was rewritten');
 is($bmw->sql("SELECT count(*) FROM pg_index WHERE indrelid = '$deliveries'::regclass AND pg_get_indexdef(indexrelid) ~ 'event_id. WHERE .*pending'"),
 	1, 'an index that was made before is used');
+is($bmw->sql("SELECT count(*) FROM pg_index WHERE indrelid = '$events'::regclass AND pg_get_indexdef(indexrelid) ~ 'message_id'"), 1, 'and that on messages is the only one');
 $bmw->wait_for_sql('it runs', q{SELECT bool_or(state = 'running' AND database = current_database()) FROM bm_webhook.status()});
 $bmw->sql(q{INSERT INTO late VALUES ('l-2')});
 change('after');

@@ -30,7 +30,7 @@ PG_FUNCTION_INFO_V1(bm_webhook_ping);
 static const char *data_argument(FunctionCallInfo fcinfo, int n);
 static void raise(const BmwEventFault *fault);
 static void require_valid(const BmwNewEvent *event);
-static bool require_endpoint(int64 endpoint_id);
+static bool require_endpoint(BmwNewEvent *event);
 static Datum insert(BmwNewEvent *event);
 static uint64 fingerprint(const BmwNewEvent *event, const char *says);
 static Datum insert_once(BmwNewEvent *event, const BmwIdempotencyKey *key);
@@ -55,7 +55,7 @@ bm_webhook_emit(PG_FUNCTION_ARGS)
 		bmw_emit_set_expiry(&event, PG_GETARG_TIMESTAMPTZ(8));
 	require_valid(&event);
 	if (!PG_ARGISNULL(6))
-		(void) require_endpoint(event.endpoint_id);
+		(void) require_endpoint(&event);
 	return bmw_emit_event(&event, bmw_call_text(fcinfo, 7), event.data);
 }
 
@@ -71,7 +71,7 @@ bm_webhook_ping(PG_FUNCTION_ARGS)
 		.endpoint_id = endpoint_id,
 	};
 
-	if (!require_endpoint(endpoint_id))
+	if (!require_endpoint(&event))
 		ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				errmsg("endpoint " INT64_FORMAT " is disabled: it gets no events", endpoint_id),
 				errhint("Set its column \"enabled\" to true."));
@@ -139,17 +139,19 @@ raise(const BmwEventFault *fault)
 				errhint("%s", fault->hint));
 }
 
-/* Is it enabled? */
+/* The event is of the endpoint's application, as by that alone its owner sees it, unless another is named. Is the endpoint enabled? */
 static bool
-require_endpoint(int64 endpoint_id)
+require_endpoint(BmwNewEvent *event)
 {
-	bool is_enabled;
+	BmwEventEndpoint endpoint;
 
-	if (!bmw_event_store_has_endpoint(endpoint_id, &is_enabled))
+	if (!bmw_event_store_find_endpoint(event->endpoint_id, &endpoint))
 		ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT),
-				errmsg("endpoint " INT64_FORMAT " does not exist", endpoint_id),
+				errmsg("endpoint " INT64_FORMAT " does not exist", event->endpoint_id),
 				errhint("Endpoints are the rows of bm_webhook.endpoint."));
-	return is_enabled;
+	if (event->application == NULL)
+		event->application = endpoint.application;
+	return endpoint.is_enabled;
 }
 
 static Datum

@@ -25,7 +25,7 @@
 
 typedef struct Known
 {
-	uint64 of; /* a hash of the application, or of the endpoint where only that is named */
+	uint64 of; /* a hash of the application */
 	TimestampTz read_at;
 	uint64 bucket;
 	int rate;		 /* 0: no limit */
@@ -36,15 +36,13 @@ static BmwStatement limits_of = {
 	"SELECT a.name, a.max_emit_rate, f.max_waiting FROM bm_webhook.application a"
 	" LEFT JOIN bm_webhook_internal.full_application f ON f.application OPERATOR(pg_catalog.=) a.name"
 	" WHERE coalesce(a.max_emit_rate, f.max_waiting) IS NOT NULL"
-	" AND a.name OPERATOR(pg_catalog.=) CASE WHEN $1 OPERATOR(pg_catalog.<>) '' THEN $1"
-	"  ELSE (SELECT e.application FROM bm_webhook.endpoint e WHERE e.id OPERATOR(pg_catalog.=) $2) END",
-	2,
-	{TEXTOID, INT8OID}};
+	" AND a.name OPERATOR(pg_catalog.=) $1",
+	1,
+	{TEXTOID}};
 
 static bool is_counted(const BmwNewEvent *event);
-static const Known *find(const BmwNewEvent *event);
-static uint64 hash_of(const BmwNewEvent *event);
-static void read_limits(const BmwNewEvent *event, Known *known);
+static const Known *find(const char *application);
+static void read_limits(const char *application, Known *known);
 static bool is_known(void);
 
 void
@@ -54,7 +52,7 @@ bmw_emit_limits_check(const BmwNewEvent *event)
 
 	if (bmw_shared == NULL || !is_counted(event))
 		return;
-	known = find(event);
+	known = find(event->application);
 	if (known->max_waiting > 0)
 		ereport(ERROR, errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				errmsg("too many deliveries of the application wait"),
@@ -89,17 +87,18 @@ bmw_emit_limits_check_ping(void)
 static bool
 is_counted(const BmwNewEvent *event)
 {
-	if (event->application == NULL && event->endpoint_id == 0)
+	if (event->application == NULL)
 		return false;
 	return !bmw_event_type_is_operational(event->type) ||
 		   !DatumGetBool(bmw_ownership_caller().is_unbound);
 }
 
 static const Known *
-find(const BmwNewEvent *event)
+find(const char *application)
 {
 	static Known all[KNOWN_LENGTH];
-	const uint64 of = hash_of(event);
+	const uint64 of =
+		hash_bytes_extended((const unsigned char *) application, (int) strlen(application), 0);
 	const TimestampTz now = GetCurrentTimestamp();
 	Known *known = &all[of % KNOWN_LENGTH];
 
@@ -107,28 +106,17 @@ find(const BmwNewEvent *event)
 		return known;
 	*known = (Known){0};
 	if (is_known())
-		read_limits(event, known);
+		read_limits(application, known);
 	known->of = of;
 	known->read_at = now;
 	return known;
 }
 
-static uint64
-hash_of(const BmwNewEvent *event)
-{
-	if (event->application == NULL)
-		return hash_bytes_extended((const unsigned char *) &event->endpoint_id,
-								   sizeof(event->endpoint_id), 1);
-	return hash_bytes_extended((const unsigned char *) event->application,
-							   (int) strlen(event->application), 0);
-}
-
 /* As they are now, whatever the isolation level is: the dispatcher holds us to what is refused now. */
 static void
-read_limits(const BmwNewEvent *event, Known *known)
+read_limits(const char *application, Known *known)
 {
-	Datum values[2] = {CStringGetTextDatum(event->application == NULL ? "" : event->application),
-					   Int64GetDatum(event->endpoint_id)};
+	Datum values[1] = {CStringGetTextDatum(application)};
 	BmwIdentity before = bmw_identity_become(bmw_event_store_owner());
 
 	SPI_connect();

@@ -12,12 +12,12 @@
 
 /* An example is a whole body. */
 static BmwStatement find = {
-	"SELECT e.application, t.example OPERATOR(pg_catalog.->>) 'channel', t.example OPERATOR(pg_catalog.->>) 'message_id',"
-	" t.example OPERATOR(pg_catalog.->>) 'data' FROM bm_webhook.event_type t, bm_webhook.endpoint e"
-	" WHERE t.name OPERATOR(pg_catalog.=) $1 AND e.id OPERATOR(pg_catalog.=) $2"
+	"SELECT t.example OPERATOR(pg_catalog.->>) 'channel', t.example OPERATOR(pg_catalog.->>) 'message_id',"
+	" t.example OPERATOR(pg_catalog.->>) 'data' FROM bm_webhook.event_type t"
+	" WHERE t.name OPERATOR(pg_catalog.=) $1"
 	" AND pg_catalog.jsonb_typeof(t.example OPERATOR(pg_catalog.->) 'data') OPERATOR(pg_catalog.=) 'object'",
-	2,
-	{TEXTOID, INT8OID}};
+	1,
+	{TEXTOID}};
 
 static char *column(int number, MemoryContext context);
 
@@ -25,7 +25,7 @@ bool
 bmw_example_find(BmwNewEvent *event)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	Datum values[2] = {CStringGetTextDatum(event->type), Int64GetDatum(event->endpoint_id)};
+	Datum values[1] = {CStringGetTextDatum(event->type)};
 	BmwIdentity before = bmw_identity_become(bmw_event_store_owner());
 	bool is_found;
 
@@ -33,10 +33,9 @@ bmw_example_find(BmwNewEvent *event)
 	is_found = bmw_statement_run(&find, values) > 0;
 	if (is_found)
 	{
-		event->application = column(1, caller);
-		event->channel = column(2, caller);
-		event->message_id = column(3, caller);
-		event->data = column(4, caller);
+		event->channel = column(1, caller);
+		event->message_id = column(2, caller);
+		event->data = column(3, caller);
 	}
 	SPI_finish();
 	bmw_identity_return(before);

@@ -9,8 +9,8 @@
 #include "pg/sql/insert.h"
 
 /*
- * Fills in the event as the catalogue's example of its type has it, for the application of
- * its endpoint. False: there is no example of the type.
+ * Fills in the event as the catalogue's example of its type has it. False: there is no example
+ * of the type.
  */
 extern bool bmw_example_find(BmwNewEvent *event);
 

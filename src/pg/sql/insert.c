@@ -48,7 +48,7 @@ static BmwStatement insert_many = {"INSERT INTO bm_webhook.event ({names}) SELEC
 								   .fields = &bmw_event_fields, .kind = BMW_ARGUMENTS_ROWS};
 
 static BmwStatement select_endpoint = {
-	"SELECT coalesce(pg_catalog.pg_has_role($2, a.owner, 'MEMBER'), false), e.enabled"
+	"SELECT coalesce(pg_catalog.pg_has_role($2, a.owner, 'MEMBER'), false), e.enabled, e.application"
 	" FROM bm_webhook.endpoint e LEFT JOIN bm_webhook.application a"
 	" ON a.name OPERATOR(pg_catalog.=) e.application WHERE e.id OPERATOR(pg_catalog.=) $1 AND e.deleted_at IS NULL",
 	2,
@@ -113,18 +113,24 @@ bmw_event_store_insert_once(BmwNewEvent *event, const BmwIdempotencyKey *key, bo
 }
 
 bool
-bmw_event_store_has_endpoint(int64 endpoint_id, bool *is_enabled)
+bmw_event_store_find_endpoint(int64 endpoint_id, BmwEventEndpoint *endpoint)
 {
+	MemoryContext caller = CurrentMemoryContext;
 	BmwIdentity before = bmw_identity_become(bmw_event_store_owner());
 	Datum values[2] = {Int64GetDatum(endpoint_id), ObjectIdGetDatum(before.user)};
 
 	SPI_connect();
 	bool found = bmw_statement_run(&select_endpoint, values) > 0 && may_use_endpoint(before.user);
-	bool is_null;
 
-	*is_enabled = found && DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-													  2, &is_null));
+	if (found)
+	{
+		BmwSqlRow row = {SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+		const char *application = SPI_getvalue(row.tuple, row.descriptor, 3);
 
+		endpoint->is_enabled = bmw_sql_bool(&row, 2);
+		endpoint->application =
+			application == NULL ? NULL : MemoryContextStrdup(caller, application);
+	}
 	SPI_finish();
 	bmw_identity_return(before);
 	return found;

@@ -46,7 +46,14 @@ extern bool bmw_event_store_insert_once(BmwNewEvent *event, const BmwIdempotency
 /* The role bm_webhook, whatever it is called now: the owner of the table. */
 extern Oid bmw_event_store_owner(void);
 
-/* Is there such an endpoint? Asked as the role bm_webhook, so that row-level security and rights do not matter. */
-extern bool bmw_event_store_has_endpoint(int64 endpoint_id, bool *is_enabled);
+/* The endpoint that an event is for. */
+typedef struct BmwEventEndpoint
+{
+	bool is_enabled;
+	char *application; /* NULL: it serves all */
+} BmwEventEndpoint;
+
+/* Does the caller have such an endpoint? Asked as the role bm_webhook, so that row-level security and rights do not matter. */
+extern bool bmw_event_store_find_endpoint(int64 endpoint_id, BmwEventEndpoint *endpoint);
 
 #endif

@@ -32,6 +32,7 @@
 #include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(bm_webhook_sees_all);
+PG_FUNCTION_INFO_V1(bm_webhook_own_application);
 PG_FUNCTION_INFO_V1(bm_webhook_own_applications);
 PG_FUNCTION_INFO_V1(bm_webhook_own_endpoints);
 PG_FUNCTION_INFO_V1(bm_webhook_owner_of_many);
@@ -128,6 +129,21 @@ bmw_sight_is_operator(void)
 
 	return OidIsValid(relation) &&
 		   pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
+/* own_application(living boolean): NULL, if the current user owns none or several */
+Datum
+bm_webhook_own_application(PG_FUNCTION_ARGS)
+{
+	const int which = PG_GETARG_BOOL(0) ? LIVING_APPLICATIONS : APPLICATIONS;
+	const OwnList *own;
+
+	if (owns_many())
+		PG_RETURN_NULL();
+	own = list(GetUserId(), which);
+	if (own->count != 1)
+		PG_RETURN_NULL();
+	return datumCopy(own->elements[0], false, -1);
 }
 
 /* own_applications(living boolean) */
