@@ -19,13 +19,12 @@ static int epoll = -1;
 static int timer = -1;
 static int signals = -1;
 
-static void
+static bool
 add(int fd, uint32_t events, void *what)
 {
 	struct epoll_event event = {.events = events, .data.ptr = what};
 
-	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0)
-		err(1, "epoll");
+	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 void
@@ -42,10 +41,10 @@ bmw_loop_create(void)
 	epoll = epoll_create1(EPOLL_CLOEXEC);
 	timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	signals = signalfd(-1, &stop, SFD_CLOEXEC);
-	if (epoll < 0 || timer < 0 || signals < 0 || timerfd_settime(timer, 0, &each_second, NULL) != 0)
+	if (epoll < 0 || timer < 0 || signals < 0 ||
+		timerfd_settime(timer, 0, &each_second, NULL) != 0 || !add(timer, EPOLLIN, &timer) ||
+		!add(signals, EPOLLIN, &signals))
 		err(1, "the loop cannot begin");
-	add(timer, EPOLLIN, &timer);
-	add(signals, EPOLLIN, &signals);
 }
 
 void
@@ -57,8 +56,12 @@ bmw_loop_watch(BmwSession *session, uint32_t events)
 	if (fd < 0)
 		return;
 	/* libpq closes one and opens another while it connects, often of the same number. */
-	if (epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event) != 0 && errno == ENOENT)
-		add(fd, events, session);
+	if (epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event) != 0 && errno == ENOENT &&
+		!add(fd, events, session))
+	{
+		warn("a connection cannot be watched");
+		session->is_unwatched = true;
+	}
 	session->fd = fd;
 }
 
@@ -82,7 +85,8 @@ bmw_loop_run(struct MHD_Daemon *http)
 	struct epoll_event events[64];
 	MHD_UNSIGNED_LONG_LONG wait_ms;
 
-	add(MHD_get_daemon_info(http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, EPOLLIN, http);
+	if (!add(MHD_get_daemon_info(http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, EPOLLIN, http))
+		err(1, "the loop cannot begin");
 	for (;;)
 	{
 		const bool has_timeout = MHD_get_timeout(http, &wait_ms) == MHD_YES;

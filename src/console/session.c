@@ -311,6 +311,8 @@ go_on_after_cancel(void)
 static const char *
 why_over(const BmwSession *session, time_t now)
 {
+	if (session->is_unwatched)
+		return "the console's system has no room to watch another connection: try again later";
 	if (session->is_connecting)
 		return now - session->begun_at > CONNECT_S ? "the database does not answer" : NULL;
 	if (now - session->begun_at > LONGEST_S)

@@ -36,7 +36,7 @@ typedef struct BmwSession
 	int fd;
 	bool is_connecting;
 	bool is_busy;
-	bool has_reached; /* the server has answered */
+	bool is_unwatched; /* what the server says would not be noticed: it is to end */
 	BmwStep step;
 	BmwRequest *running; /* NULL while is_busy: its client has left */
 	pid_t canceler;		 /* > 0: the process that asks the server to cancel what runs */

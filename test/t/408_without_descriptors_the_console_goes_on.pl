@@ -1,11 +1,14 @@
 # When the console has no file descriptor left, who has signed in goes on, who signs in is told to try again, and a browser
-# waits until another one has closed its connection; its log says what is lacking. With more, all is as before.
+# waits until another one has closed its connection; its log says what is lacking. With more, all is as before. So it is when
+# the system has no room to watch another socket: a library of this test refuses it.
 
 use strict;
 use warnings FATAL => 'all';
 
 use BmWebhook;
 use BmWebhook::Console;
+use Errno qw(ENOSPC);
+use File::Spec::Functions qw(rel2abs);
 use IO::Select;
 use IO::Socket::INET;
 use PostgreSQL::Test::Utils;
@@ -53,4 +56,27 @@ close $waiting;
 limit($allowed);
 is(($console->sign_in('olga', 'olga'))[0], 200, 'with more, users sign in again');
 is($console->stop, 0, 'it ends as ever');
+
+SKIP: {
+	my $dir = rel2abs(PostgreSQL::Test::Utils::tempdir('refuse'));
+	my $refused = "$dir/refused";
+	skip 'there is no compiler', 5 unless run_log([ 'cc', '-shared', '-fPIC', '-o', "$dir/refuse.so", rel2abs('test/crash/refuse.c'), '-ldl' ]);
+	{
+		local %ENV = (%ENV, BMW_TEST_REFUSED => $refused, LD_PRELOAD => join ' ', grep { length } $ENV{LD_PRELOAD} // '', "$dir/refuse.so");
+		$console = BmWebhook::Console->new($bmw);
+	}
+	$session = $console->session('olga', 'olga');
+	my $browser = browse();
+	$browser->sysread(my $answer, 4096);
+	append_to_file($refused, join ' ', $console->pid, 'watch', ENOSPC);
+	my $login = '{"user": "olga", "password": "olga"}';
+	$browser->syswrite(join "\r\n", 'POST /api/login HTTP/1.1', 'Host: 127.0.0.1:' . $console->port, 'Content-Type: application/json', 'Content-Length: ' . length $login, '', $login);
+	$browser->sysread($answer = '', 4096);
+	like($answer, qr/^HTTP.* 503 .*no room to watch/s, 'a session that cannot be watched is refused');
+	like($console->log, qr/a connection cannot be watched: /, 'the log says why');
+	unlink $refused;
+	is(($session->get('overview'))[0], 200, 'who has signed in goes on');
+	is(($console->sign_in('olga', 'olga'))[0], 200, 'and others sign in when there is room');
+	is($console->stop, 0, 'it ends as ever');
+}
 $bmw->finish;
