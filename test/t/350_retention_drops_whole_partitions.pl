@@ -7,7 +7,6 @@ use warnings FATAL => 'all';
 
 use BmWebhook;
 use Test::More;
-use Time::HiRes qw(time);
 
 my $bmw = BmWebhook->new;
 my $archive = PostgreSQL::Test::Utils::tempdir('archive');
@@ -61,16 +60,13 @@ $bmw->set('bm_webhook.archive_command', "cat > $archive/%f.part && mv $archive/%
 $bmw->set('bm_webhook.retention', '30d');
 wait_until('deliveries are dropped', sub { days('delivery') eq '40 10 1' });
 is(days('event'), '40 39 38 37 10 1', 'events, which somebody reads, are not');
-my $slowest = 0;
+my @waited;
 for (1 .. 100)
 {
-	my $before = time;
 	$bmw->sql("SELECT bm_webhook.drop_before(now() - interval '30 days')") if $_ % 20 == 1;
-	$bmw->emit('test.meanwhile');
-	$slowest = time - $before if time - $before > $slowest;
+	push @waited, $_ if $bmw->sqlstate("SET lock_timeout = '1500 ms'; SELECT bm_webhook.emit('test.meanwhile', '{}')") ne '';
 }
-cmp_ok($slowest, '<', 1.5, 'whoever writes has not waited for long');
-note("slowest: $slowest s");
+is("@waited", '', 'whoever writes has not waited for long');
 is($bmw->sql(q{SELECT count(*) FROM bm_webhook.operation WHERE kind = 'drop_before' AND ended_at IS NULL}), 5, 'what was asked for goes on');
 $reader->query_safe('COMMIT');
 $reader->quit;
