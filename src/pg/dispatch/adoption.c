@@ -6,16 +6,29 @@
 #include "miscadmin.h"
 #include "pg/dispatch/store.h"
 
+static void set_waits(BmwSlot *slot, bool waits, uint64 generation);
 static void tell(const char *why_not);
 
 void
-bmw_adoption_look(BmwScheduler *scheduler, BmwSlot *slot)
+bmw_adoption_look(BmwScheduler *scheduler, BmwSlot *slot, uint64 generation)
 {
 	const char *why_not = bmw_store_why_not_adopted();
 
+	set_waits(slot, *why_not != '\0' && bmw_store_waits_for_adopt(), generation);
 	bmw_scheduler_set_paused(scheduler, *why_not != '\0' || bmw_store_is_paused());
 	if (bmw_shmem_not_adopted(slot, why_not) && slot->shard == 0)
 		tell(why_not);
+}
+
+/* Who calls adopt() moves the generation on and then says that it does not wait: which must not be overwritten by what
+ * was read before. */
+static void
+set_waits(BmwSlot *slot, bool waits, uint64 generation)
+{
+	pg_atomic_write_u32(&slot->waits_for_adopt, waits);
+	pg_memory_barrier();
+	if (pg_atomic_read_u64(&slot->generation) != generation)
+		pg_atomic_write_u32(&slot->waits_for_adopt, 0);
 }
 
 static void

@@ -7,7 +7,10 @@
 #include "core/scheduler.h"
 #include "pg/server/shared_memory.h"
 
-/* Pauses the scheduler, or lets it go on; tells status() and the server's log. In a transaction. */
-extern void bmw_adoption_look(BmwScheduler *scheduler, BmwSlot *slot);
+/*
+ * Pauses the scheduler, or lets it go on; tells status(), the launcher and the server's log. In a transaction.
+ * generation: the slot's, of before.
+ */
+extern void bmw_adoption_look(BmwScheduler *scheduler, BmwSlot *slot, uint64 generation);
 
 #endif

@@ -36,7 +36,7 @@ typedef struct Reading
 } Reading;
 
 static bool has_changed(BmwEndpoints *endpoints, uint64 *generation);
-static void look(BmwEndpoints *endpoints, int64 now_ms);
+static void look(BmwEndpoints *endpoints, int64 now_ms, uint64 generation);
 static void read_some(BmwEndpoints *endpoints, int64 now_ms);
 static int keep_ours(const BmwEndpoints *endpoints, int64 *ids, int length);
 static void set_endpoint(const BmwEndpointRow *row, void *context);
@@ -88,7 +88,7 @@ bmw_endpoints_refresh(BmwEndpoints *endpoints)
 		bmw_scheduler_endpoints_locked(scheduler);
 		return;
 	}
-	look(endpoints, start_us / 1000);
+	look(endpoints, start_us / 1000, generation);
 	endpoints->generation = generation;
 	do
 		read_some(endpoints, start_us / 1000);
@@ -143,7 +143,7 @@ has_changed(BmwEndpoints *endpoints, uint64 *generation)
 
 /* For notes, and from time to time for what leaves none. One of the shards removes those that all have read. */
 static void
-look(BmwEndpoints *endpoints, int64 now_ms)
+look(BmwEndpoints *endpoints, int64 now_ms, uint64 generation)
 {
 	bool is_more = false;
 
@@ -153,7 +153,7 @@ look(BmwEndpoints *endpoints, int64 now_ms)
 	endpoints->keys = bmw_key_file_version();
 	endpoints->verifies = bmw_verify_endpoints;
 	bmw_changes_look(&endpoints->changes, read_application, endpoints);
-	bmw_adoption_look(endpoints->scheduler, endpoints->slot);
+	bmw_adoption_look(endpoints->scheduler, endpoints->slot, generation);
 	if (now_ms < endpoints->look_at_ms)
 		return;
 	bmw_changes_check_triggers(&endpoints->changes);

@@ -12,6 +12,8 @@
 static BmwStatement is_paused = {"SELECT FROM bm_webhook.paused"};
 static BmwStatement why_not_adopted = {
 	"SELECT coalesce(bm_webhook_internal.why_not_adopted(), '')"};
+static BmwStatement waits_for_adopt = {
+	"SELECT FROM bm_webhook_internal.why_not_adopted() w WHERE w NOT LIKE 'adopt() drops %'"};
 
 static BmwStatement muted = {
 	"SELECT name, muted_event_types FROM bm_webhook.application WHERE muted_event_types <> '{}'"};
@@ -36,6 +38,12 @@ bmw_store_why_not_adopted(void)
 	bmw_statement_run(&why_not_adopted, NULL);
 	return pstrdup(
 		bmw_sql_text(&(BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc}, 1, NULL));
+}
+
+bool
+bmw_store_waits_for_adopt(void)
+{
+	return bmw_statement_run(&waits_for_adopt, NULL) > 0;
 }
 
 int

@@ -20,6 +20,7 @@
 #define NO_WORKER_US (20 * SECOND_US)
 
 static void look(void *context);
+static void set_has_no_worker(BmwUpkeep *upkeep, bool has_none);
 static bool is_at_work(BmwSlot *slot);
 static bool start(BmwSlot *slot);
 static int64 pause_us(BmwSlot *slot);
@@ -70,7 +71,7 @@ bmw_upkeep_run(BmwUpkeep *upkeep, int64 now_us)
 	upkeep->is_due = false;
 	(void) bmw_transaction_run(upkeep->slot, &upkeep->streak, look, upkeep);
 	upkeep->looked_at_us = now_us;
-	upkeep->has_no_worker = upkeep->is_due && !start(upkeep->slot);
+	set_has_no_worker(upkeep, upkeep->is_due && !start(upkeep->slot));
 	/* soon, what has been started is at work, or has ended */
 	if (upkeep->is_due)
 		upkeep->pause_us = upkeep->has_no_worker ? NO_WORKER_US : SECOND_US;
@@ -82,6 +83,18 @@ look(void *context)
 	BmwUpkeep *upkeep = context;
 
 	upkeep->is_due = bmw_store_is_upkeep_due(bmw_retention);
+}
+
+/* The launcher may get one for it. */
+static void
+set_has_no_worker(BmwUpkeep *upkeep, bool has_none)
+{
+	upkeep->has_no_worker = has_none;
+	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
+	upkeep->slot->lacks_keeper = has_none;
+	LWLockRelease(bmw_shared->lock);
+	if (has_none)
+		bmw_shmem_wake(&bmw_shared->launcher);
 }
 
 static bool

@@ -127,6 +127,7 @@ detach(int code, Datum slot_datum)
 	bmw_troubles_leave(slot);
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
 	slot->pid = 0;
+	slot->lacks_keeper = false;
 	LWLockRelease(bmw_shared->lock);
 	ConditionVariableBroadcast(&slot->flushed);
 	bmw_shmem_wake(&bmw_shared->launcher);

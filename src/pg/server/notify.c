@@ -24,7 +24,8 @@ static int64 due[BMW_MAX_DUE]; /* endpoints */
 static int due_length = 0;
 static bool has_operation = false;
 static bool has_endpoint = false;
-static bool is_new = false;		 /* the extension itself */
+static bool is_new = false; /* the extension itself */
+static bool is_adopted = false;
 static bool is_changing = false; /* this backend has raised `changing` */
 
 static void on_transaction(XactEvent event, void *arg);
@@ -34,6 +35,7 @@ static void wake(void);
 static void note_due(BmwSlot *slot);
 static void note_due_endpoints(BmwSlot *slot);
 static void note_operation(BmwSlot *slot);
+static void note_adopted(BmwSlot *slot);
 static void raise_changing(BmwSlot *slot);
 static void next_generation(BmwSlot *slot);
 static void lower_changing(BmwSlot *slot);
@@ -55,6 +57,12 @@ void
 bmw_notify_extension(void)
 {
 	has_event = is_new = true;
+}
+
+void
+bmw_notify_adopted(void)
+{
+	has_event = is_adopted = true;
 }
 
 void
@@ -135,6 +143,8 @@ on_transaction(XactEvent event, void *arg)
 					bmw_shmem_each(MyDatabaseId, note_due_endpoints);
 				if (has_operation)
 					bmw_shmem_each(MyDatabaseId, note_operation);
+				if (is_adopted)
+					bmw_shmem_each(MyDatabaseId, note_adopted);
 				wake();
 				break;
 			case XACT_EVENT_ABORT:
@@ -147,7 +157,7 @@ on_transaction(XactEvent event, void *arg)
 		}
 	else if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
 		return;
-	has_event = has_endpoint = has_due = has_operation = is_new = false;
+	has_event = has_endpoint = has_due = has_operation = is_new = is_adopted = false;
 	due_length = 0;
 }
 
@@ -171,11 +181,11 @@ end_change(bool is_committed)
 	is_changing = false;
 }
 
-/* A dispatcher of an extension that was dropped may still be there, and is about to end. */
+/* A dispatcher of an extension that was dropped may still be there, and is about to end. One of a copy may have given way. */
 static void
 wake(void)
 {
-	if (bmw_shmem_each(MyDatabaseId, wake_slot) == 0 || is_new)
+	if (bmw_shmem_each(MyDatabaseId, wake_slot) == 0 || is_new || is_adopted)
 		bmw_shmem_request(MyDatabaseId);
 }
 
@@ -197,6 +207,13 @@ note_operation(BmwSlot *slot)
 {
 	pg_atomic_write_u32(&slot->has_operation, 1);
 	pg_atomic_write_u32(&slot->has_upkeep, 1);
+}
+
+/* Whatever its dispatcher found before (pg/dispatch/adoption.c). */
+static void
+note_adopted(BmwSlot *slot)
+{
+	pg_atomic_write_u32(&slot->waits_for_adopt, 0);
 }
 
 static void

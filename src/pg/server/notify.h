@@ -23,6 +23,9 @@ extern void bmw_notify_due(void);
 /* This transaction asked for an operation: the dispatcher begins with it when it commits. */
 extern void bmw_notify_operation(void);
 
+/* This transaction adopts the database: there is to be a dispatcher, before those of other copies. */
+extern void bmw_notify_adopted(void);
+
 /*
  * This transaction changed endpoints or secrets: the dispatcher reads them anew
  * when it commits, before it matches any event of this or a later transaction.

@@ -121,6 +121,7 @@ bmw_shmem_forget(BmwSlot *slot)
 	slot->lacks_partitions = false;
 	*slot->not_adopted = '\0';
 	SpinLockRelease(&slot->mutex);
+	pg_atomic_write_u32(&slot->waits_for_adopt, 0);
 }
 
 void
@@ -266,6 +267,7 @@ init_slot(BmwSlot *slot)
 	pg_atomic_init_u32(&slot->has_operation, 0);
 	pg_atomic_init_u32(&slot->has_upkeep, 0);
 	pg_atomic_init_u32(&slot->failing, 0);
+	pg_atomic_init_u32(&slot->waits_for_adopt, 0);
 	ConditionVariableInit(&slot->flushed);
 	SpinLockInit(&slot->mutex);
 }

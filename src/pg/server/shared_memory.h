@@ -33,11 +33,12 @@ typedef enum BmwSlotState
 	BMW_SLOT_FREE,
 	BMW_SLOT_STARTING, /* asked for, or looking for the extension */
 	BMW_SLOT_RUNNING,
-	BMW_SLOT_HELD,		/* a command needs the database or the extension alone */
-	BMW_SLOT_NO_WORKER, /* max_worker_processes is used up */
-	BMW_SLOT_FAILED,	/* ended by an error, starts again */
-	BMW_SLOT_OUTDATED,	/* the extension's version is not the library's */
-	BMW_SLOT_FENCED		/* bm_webhook.fence_command does not let it send */
+	BMW_SLOT_HELD,		 /* a command needs the database or the extension alone */
+	BMW_SLOT_NO_WORKER,	 /* max_worker_processes is used up */
+	BMW_SLOT_FAILED,	 /* ended by an error, starts again */
+	BMW_SLOT_OUTDATED,	 /* the extension's version is not the library's */
+	BMW_SLOT_FENCED,	 /* bm_webhook.fence_command does not let it send */
+	BMW_SLOT_NOT_ADOPTED /* a copy, whose dispatcher has given way to those of other databases */
 } BmwSlotState;
 
 typedef struct BmwSlotNumbers
@@ -82,6 +83,7 @@ typedef struct BmwSlot
 	pid_t holder;	   /* the backend that holds it; 0: none */
 	pid_t keeper;	   /* of the database, in its first slot; 0: none */
 	bool lacks_worker; /* max_worker_processes is used up, which the log was told */
+	bool lacks_keeper; /* there was no worker for the keeper; of the database, in its first slot */
 	bool is_resharded; /* its dispatcher is to end: there will be another number of shards */
 
 	/* without lock */
@@ -89,12 +91,13 @@ typedef struct BmwSlot
 	pg_atomic_uint32 is_awake; /* something was announced that it has not looked for yet */
 	pg_atomic_uint32
 		changing; /* transactions about to commit a change of endpoints; of shard 0 alone */
-	pg_atomic_uint64 generation;	/* of the endpoints */
-	pg_atomic_uint32 has_due;		/* deliveries were made due by SQL: nobody knows for whom */
-	pg_atomic_uint32 due_length;	/* endpoints for which some were; they are below */
-	pg_atomic_uint32 has_operation; /* somebody has asked for one */
-	pg_atomic_uint32 has_upkeep;	/* it may be one for the keeper */
-	pg_atomic_uint32 failing;		/* kinds of work of this dispatcher that fail */
+	pg_atomic_uint64 generation;	  /* of the endpoints */
+	pg_atomic_uint32 has_due;		  /* deliveries were made due by SQL: nobody knows for whom */
+	pg_atomic_uint32 due_length;	  /* endpoints for which some were; they are below */
+	pg_atomic_uint32 has_operation;	  /* somebody has asked for one */
+	pg_atomic_uint32 has_upkeep;	  /* it may be one for the keeper */
+	pg_atomic_uint32 failing;		  /* kinds of work of this dispatcher that fail */
+	pg_atomic_uint32 waits_for_adopt; /* it is one of a copy, and gives way */
 
 	ConditionVariable flushed; /* broadcast after each flush */
 

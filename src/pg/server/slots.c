@@ -9,9 +9,8 @@
 
 #include "pg/server/slots.h"
 
-#include <signal.h>
-
 #include "miscadmin.h"
+#include "pg/server/give_way.h"
 #include "pg/server/shards.h"
 #include "pg/server/shared_memory.h"
 #include "pg/server/start.h"
@@ -27,7 +26,6 @@ static BmwStart starts[BMW_MAX_SLOTS];
 static void leave_database(int index);
 static void reshard(void);
 static bool is_outnumbered(int index);
-static void ask_to_end(int index);
 static bool is_any_busy(Oid database);
 static void renumber(Oid database);
 static void open_missing(Oid database);
@@ -40,6 +38,7 @@ static void watch_running(int index);
 static void ended(int index);
 static long delay_after_failure(int index);
 static bool claim(int index);
+static void put_off(int index);
 static void start(int index);
 static bool is_held(BmwSlot *slot);
 static void set_state(BmwSlot *slot, BmwSlotState state);
@@ -93,6 +92,7 @@ bmw_slots_run(void)
 	for (int i = 0; i < bmw_shared->slots_length; i++)
 		if (OidIsValid(bmw_shared->slots[i].database) && starts[i].handle == NULL && claim(i))
 			start(i);
+	bmw_give_way(starts);
 }
 
 long
@@ -117,7 +117,7 @@ leave_database(int index)
 	if (is_vacant(index))
 		close_slot(index);
 	else
-		ask_to_end(index);
+		bmw_start_ask_to_end(&starts[index], &bmw_shared->slots[index]);
 }
 
 /*
@@ -133,7 +133,7 @@ reshard(void)
 		if (!is_outnumbered(i))
 			continue;
 		if (!bmw_shared->slots[i].is_resharded)
-			ask_to_end(i);
+			bmw_start_ask_to_end(&starts[i], &bmw_shared->slots[i]);
 		bmw_shared->slots[i].is_resharded = true;
 		if (!is_any_busy(bmw_shared->slots[i].database))
 			renumber(bmw_shared->slots[i].database);
@@ -148,15 +148,6 @@ is_outnumbered(int index)
 	const BmwSlot *slot = &bmw_shared->slots[index];
 
 	return OidIsValid(slot->database) && slot->shards != bmw_shards_each();
-}
-
-static void
-ask_to_end(int index)
-{
-	if (starts[index].handle != NULL)
-		TerminateBackgroundWorker(starts[index].handle);
-	else if (bmw_shared->slots[index].pid != 0)
-		kill(bmw_shared->slots[index].pid, SIGTERM);
 }
 
 static bool
@@ -232,7 +223,7 @@ give_out(BmwSlot *slot)
 {
 	starts[slot - bmw_shared->slots] = (BmwStart){0};
 	slot->shards = bmw_shards_each();
-	slot->is_resharded = slot->lacks_worker = false;
+	slot->is_resharded = slot->lacks_worker = slot->lacks_keeper = false;
 	set_state(slot, BMW_SLOT_STARTING);
 }
 
@@ -261,11 +252,13 @@ close_slot(int index)
 static void
 start(int index)
 {
-	starts[index].is_asked_again = false;
+	starts[index].is_asked_again = starts[index].gives_way = false;
 	if (bmw_start_dispatcher(&starts[index], index))
 		return;
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
-	set_state(&bmw_shared->slots[index], BMW_SLOT_NO_WORKER);
+	set_state(&bmw_shared->slots[index], bmw_give_way_waits(&bmw_shared->slots[index])
+											 ? BMW_SLOT_NOT_ADOPTED
+											 : BMW_SLOT_NO_WORKER);
 	LWLockRelease(bmw_shared->lock);
 }
 
@@ -280,6 +273,7 @@ watch_running(int index)
 	starts[index].handle = NULL;
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
 	ended(index);
+	bmw_give_way_tell(starts);
 	LWLockRelease(bmw_shared->lock);
 }
 
@@ -316,6 +310,7 @@ ended(int index)
 		case BMW_SLOT_NO_WORKER:
 		case BMW_SLOT_FAILED:
 		case BMW_SLOT_FENCED:
+		case BMW_SLOT_NOT_ADOPTED:
 			delay = delay_after_failure(index);
 			set_state(slot, BMW_SLOT_FAILED);
 			break;
@@ -345,10 +340,24 @@ claim(int index)
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
 	may_start =
 		is_waiting(index) && !is_held(slot) && starts[index].not_before <= GetCurrentTimestamp();
+	if (may_start && bmw_give_way_waits(slot) && bmw_give_way_is_due())
+	{
+		put_off(index);
+		may_start = false;
+	}
 	if (may_start)
 		set_state(slot, BMW_SLOT_STARTING);
 	LWLockRelease(bmw_shared->lock);
 	return may_start;
+}
+
+/* It waits for adopt(), and others lack workers. */
+static void
+put_off(int index)
+{
+	starts[index].not_before =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BMW_NO_WORKER_DELAY_MS);
+	set_state(&bmw_shared->slots[index], BMW_SLOT_NOT_ADOPTED);
 }
 
 /* By a backend that still lives. */

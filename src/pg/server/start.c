@@ -5,12 +5,13 @@
 
 #include "pg/server/start.h"
 
+#include <signal.h>
+
 #include "miscadmin.h"
 #include "pg/server/databases.h"
-#include "pg/server/shared_memory.h"
+#include "pg/server/give_way.h"
 #include "utils/memutils.h"
 
-#define NO_WORKER_DELAY_MS 2000
 #define NO_WORKER_LOG_MS 10000 /* shorter is usual while many databases are tried */
 
 static void refused(BmwStart *start, BmwSlot *slot);
@@ -59,7 +60,9 @@ refused(BmwStart *start, BmwSlot *slot)
 	NameData name;
 
 	start->handle = NULL;
-	start->not_before = TimestampTzPlusMilliseconds(now, NO_WORKER_DELAY_MS);
+	start->not_before = TimestampTzPlusMilliseconds(now, BMW_NO_WORKER_DELAY_MS);
+	if (bmw_give_way_waits(slot))
+		return;
 	if (start->refused == 0)
 		start->refused = now;
 	if (slot->lacks_worker || !TimestampDifferenceExceeds(start->refused, now, NO_WORKER_LOG_MS))
@@ -87,6 +90,15 @@ accepted(BmwStart *start, BmwSlot *slot)
 	bmw_databases_read_name(slot->database, &name);
 	ereport(LOG,
 			errmsg("bm_webhook has got a background worker for database \"%s\"", NameStr(name)));
+}
+
+void
+bmw_start_ask_to_end(const BmwStart *start, const BmwSlot *slot)
+{
+	if (start->handle != NULL)
+		TerminateBackgroundWorker(start->handle);
+	else if (slot->pid != 0)
+		kill(slot->pid, SIGTERM);
 }
 
 bool

@@ -29,6 +29,7 @@ bm_webhook_adopt(PG_FUNCTION_ARGS)
 	bmw_ownership_require_administrator("let a copy of a database send");
 	(void) bmw_as_owner_run(&adopt, values, NULL, &dropped, &is_null);
 	bmw_notify_operation();
+	bmw_notify_adopted();
 	return dropped;
 }
 

@@ -66,11 +66,13 @@ static const StateText state_texts[] = {
 	[BMW_SLOT_OUTDATED] =
 		{"outdated",
 		 "the extension's version is not the library's: ALTER EXTENSION bm_webhook UPDATE, or restart the server"},
+	[BMW_SLOT_NOT_ADOPTED] = {"not adopted", NULL},
 };
 
 static Sight sight_of(Oid user);
 static void put_slots(ReturnSetInfo *result);
 static void put_slot(ReturnSetInfo *result, const BmwSlot *slot, bool is_whole);
+static bool may_send(const BmwSlot *slot);
 static void put_absence(ReturnSetInfo *result, const char *state, const char *reason);
 static const char *absence(void);
 static void put_upkeep(ReturnSetInfo *result, const BmwUpkeepReport *upkeep);
@@ -238,9 +240,11 @@ put_slot(ReturnSetInfo *result, const BmwSlot *slot, bool is_whole)
 	else if (slot->state == BMW_SLOT_RUNNING && *copy.upkeep.problem != '\0')
 		reason = is_whole ? psprintf("the log is not kept in order: %s", copy.upkeep.problem)
 						  : "the log is not kept in order";
-	is_adopted = slot->state != BMW_SLOT_RUNNING || *copy.not_adopted == '\0';
+	is_adopted = may_send(&copy);
 	if (!is_adopted)
-		reason = copy.not_adopted;
+		reason = slot->state == BMW_SLOT_RUNNING
+					 ? copy.not_adopted
+					 : psprintf("%s; its background worker is needed elsewhere", copy.not_adopted);
 	is_recording = slot->state != BMW_SLOT_RUNNING || copy.numbers.unrecorded_since == 0;
 	if (!is_recording)
 		reason =
@@ -270,6 +274,14 @@ put_slot(ReturnSetInfo *result, const BmwSlot *slot, bool is_whole)
 	values[15] = TimestampTzGetDatum(copy.capture_failed_at);
 	nulls[15] = copy.capture_failed_at == 0;
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* Or would be, but for what its state says. */
+static bool
+may_send(const BmwSlot *slot)
+{
+	return (slot->state != BMW_SLOT_RUNNING && slot->state != BMW_SLOT_NOT_ADOPTED) ||
+		   *slot->not_adopted == '\0';
 }
 
 static void
@@ -323,10 +335,10 @@ why_not_delivered(BmwEventState state, const BmwSlot *slot)
 		return "a delivery of the event failed or was canceled: see bm_webhook.delivery";
 	if (state == BMW_EVENT_UNMATCHED)
 		return "no enabled endpoint matches the event";
+	if (slot != NULL && !may_send(slot))
+		return "nothing is sent before adopt() is called in this database: see bm_webhook.status()";
 	if (slot == NULL || slot->state != BMW_SLOT_RUNNING)
 		return "no dispatcher runs in this database: see bm_webhook.status()";
-	if (*slot->not_adopted != '\0')
-		return "nothing is sent before adopt() is called in this database: see bm_webhook.status()";
 	if (!bmw_enabled)
 		return "nothing is sent while bm_webhook.enabled is off";
 	return "a delivery of the event still waits: see bm_webhook.delivery and bm_webhook.backlog";
