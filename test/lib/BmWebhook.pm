@@ -293,6 +293,22 @@ sub dispatcher
 	return $pid;
 }
 
+# Stops the dispatcher where it waits, so that it holds no lock that others need,
+# and returns its process id: kill CONT makes it go on.
+sub freeze_dispatcher
+{
+	my ($self) = @_;
+	my $pid = $self->dispatcher;
+
+	wait_until('the dispatcher is stopped where it waits', sub {
+		kill STOP => $pid;
+		return 1 if $self->sql("SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = $pid") eq 't';
+		kill CONT => $pid;
+		return 0;
+	});
+	return $pid;
+}
+
 ###############################################################################
 # Waiting
 ###############################################################################

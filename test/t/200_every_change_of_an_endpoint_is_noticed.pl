@@ -155,8 +155,7 @@ becomes('b', 'without triggers');
 $slow->quit;
 
 # The dispatcher dies between a change and its reading.
-my $pid = $bmw->dispatcher;
-kill STOP => $pid;
+my $pid = $bmw->freeze_dispatcher;
 $bmw->sql(move('c'));
 $bmw->kill_and_recover($pid);
 wait_until('a new one runs', sub { $bmw->dispatcher != $pid });
