@@ -541,9 +541,10 @@ CREATE OR REPLACE FUNCTION bm_webhook.console_session(a jsonb) RETURNS jsonb
 $$;
 COMMENT ON FUNCTION bm_webhook.console_session(jsonb) IS 'who is asking, and for which applications he may act';
 -- What was sent in the last hour, by minute. Of all endpoints, who sees all has a row for each dispatcher; others go by
--- the newest rows of endpoint_minute, so few that it stays quick; how long requests took by fewer still. They are read
--- once: a smaller LIMIT of its own would have the rows of all others searched for those of an owner of few endpoints.
-CREATE OR REPLACE FUNCTION bm_webhook_internal.console_minutes(endpoint bigint) RETURNS jsonb
+-- the newest rows of endpoint_minute before "until", so few that it stays quick, in whole minutes: before "next" there
+-- are more. How long requests took goes by fewer still. They are read once: a smaller LIMIT of its own would have the
+-- rows of all others searched for those of an owner of few endpoints; and that of a UNION would have all sorted.
+CREATE OR REPLACE FUNCTION bm_webhook_internal.console_minutes(endpoint bigint, until timestamptz) RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 		SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
@@ -552,17 +553,19 @@ DECLARE
 	of_all boolean = endpoint IS NULL AND bm_webhook_internal.sees_all('bm_webhook.dispatcher_minute');
 BEGIN
 	RETURN (WITH n AS MATERIALIZED (
-		SELECT u.* FROM (
-			SELECT x.minute, x.delivered, x.given_up, x.failed_attempts, x.histogram FROM bm_webhook.endpoint_minute x
-			WHERE NOT of_all AND x.minute >= first AND (endpoint IS NULL OR x.endpoint_id = endpoint)
-			UNION ALL
-			SELECT x.minute, x.delivered, x.given_up, x.failed_attempts, x.histogram FROM bm_webhook.dispatcher_minute x
-			WHERE of_all AND x.minute >= first) u
-		ORDER BY u.minute DESC LIMIT most
+		(SELECT x.minute, x.delivered, x.given_up, x.failed_attempts, x.histogram FROM bm_webhook.endpoint_minute x
+			WHERE NOT of_all AND x.minute >= first AND x.minute < until AND (endpoint IS NULL OR x.endpoint_id = endpoint)
+			ORDER BY x.minute DESC LIMIT most + 1)
+		UNION ALL
+		SELECT x.minute, x.delivered, x.given_up, x.failed_attempts, x.histogram FROM bm_webhook.dispatcher_minute x
+			WHERE of_all AND x.minute >= first AND x.minute < until
+	), t AS (
+		SELECT NOT of_all AND count(*) > most AS has_more, count(DISTINCT n.minute) = 1 AS is_one, min(n.minute) AS oldest
+		FROM n
 	), m AS (
-		SELECT n.minute, count(*) AS rows, sum(n.delivered) AS delivered, sum(n.given_up) AS given_up,
+		SELECT n.minute, sum(n.delivered) AS delivered, sum(n.given_up) AS given_up,
 			sum(n.failed_attempts) AS failed_attempts
-		FROM n GROUP BY n.minute
+		FROM n, t WHERE NOT t.has_more OR t.is_one OR n.minute > t.oldest GROUP BY n.minute
 	), took AS (
 		SELECT u.i, sum(sum(h.histogram[u.i])) OVER (ORDER BY u.i) AS so_far, sum(sum(h.histogram[u.i])) OVER () AS total
 		FROM (SELECT n.histogram FROM n ORDER BY n.minute DESC LIMIT 1000) h,
@@ -571,16 +574,17 @@ BEGIN
 	)
 	SELECT jsonb_build_object(
 		'minutes', coalesce(jsonb_agg(jsonb_build_array(extract(epoch FROM m.minute)::bigint, m.delivered,
-			m.failed_attempts) ORDER BY m.minute), '[]'),
+			m.failed_attempts, m.given_up) ORDER BY m.minute), '[]'),
 		'delivered', coalesce(sum(m.delivered), 0), 'given_up', coalesce(sum(m.given_up), 0),
-		'failed_attempts', coalesce(sum(m.failed_attempts), 0), 'is_partial', coalesce(sum(m.rows), 0) >= most,
-		'p95_ms', (SELECT round(power(1.1, min(t.i))::numeric) FROM took t
-			WHERE t.so_far >= 0.95 * t.total AND t.so_far > 0))
+		'failed_attempts', coalesce(sum(m.failed_attempts), 0), 'is_partial', (SELECT t.has_more AND t.is_one FROM t),
+		'next', CASE WHEN (SELECT t.has_more FROM t) THEN min(m.minute) END,
+		'p95_ms', (SELECT round(power(1.1, min(k.i))::numeric) FROM took k
+			WHERE k.so_far >= 0.95 * k.total AND k.so_far > 0))
 	FROM m);
 END
 $$;
-COMMENT ON FUNCTION bm_webhook_internal.console_minutes(bigint) IS
-	'what was sent in the last hour, by minute, to one endpoint or all';
+COMMENT ON FUNCTION bm_webhook_internal.console_minutes(bigint, timestamptz) IS
+	'what was sent in the last hour and before a time, by minute, to one endpoint or all';
 CREATE OR REPLACE FUNCTION bm_webhook_internal.console_dispatchers() RETURNS jsonb
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -625,9 +629,10 @@ COMMENT ON FUNCTION bm_webhook.console_overview(jsonb) IS
 	'what waits, which endpoints need somebody, and the dispatchers';
 
 -- Apart from the overview: it changes once a minute, and is asked for less often.
+-- a: until (the "next" of an answer, for the minutes before)
 CREATE OR REPLACE FUNCTION bm_webhook.console_hour(a jsonb) RETURNS jsonb
 	LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT bm_webhook_internal.console_minutes(NULL)
+	SELECT bm_webhook_internal.console_minutes(NULL, coalesce((a ->> 'until')::timestamptz, 'infinity'))
 $$;
 COMMENT ON FUNCTION bm_webhook.console_hour(jsonb) IS 'what was sent in the last hour, by minute';
 CREATE OR REPLACE FUNCTION bm_webhook.console_endpoints(a jsonb) RETURNS jsonb
@@ -682,7 +687,8 @@ BEGIN
 				FROM bm_webhook.endpoint_secret s WHERE s.endpoint_id = p.id))
 		INTO answer FROM bm_webhook.endpoint p WHERE p.id = (a ->> 'endpoint')::bigint;
 	PERFORM bm_webhook_internal.console_require(answer IS NOT NULL, format('endpoint %s', a ->> 'endpoint'));
-	RETURN answer || jsonb_build_object('hour', bm_webhook_internal.console_minutes((a ->> 'endpoint')::bigint));
+	RETURN answer || jsonb_build_object('hour', bm_webhook_internal.console_minutes((a ->> 'endpoint')::bigint,
+		'infinity'));
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.console_endpoint(jsonb) IS 'one endpoint, its state and its hour; 42704';

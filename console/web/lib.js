@@ -83,7 +83,8 @@ export function Link({ to, children, ...rest }) {
 // most, while an answer takes up to 90 ms. An overview has two questions and a stream.
 export const pause = (every, took) => Math.max(every, Math.min(2000 * took, 180000));
 
-export function useAnswer(name, a, every = 0) {
+// ask: of what takes several questions, what asks them
+export function useAnswer(name, a, every = 0, ask = get) {
 	const [state, set] = useState({ answer: null, error: null, at: null });
 	const key = JSON.stringify(a);
 	const latest = useRef(0);
@@ -91,7 +92,7 @@ export function useAnswer(name, a, every = 0) {
 	const again = useCallback(async () => {
 		const mine = ++latest.current;
 		try {
-			const answer = await get(name, JSON.parse(key), leaving.current?.signal);
+			const answer = await ask(name, JSON.parse(key), leaving.current?.signal);
 			if (mine === latest.current) set({ answer, error: null, at: new Date() });
 			return true;
 		} catch (error) {

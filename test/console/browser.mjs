@@ -236,6 +236,13 @@ async function chart() {
 	await page.emulateMedia({ colorScheme: 'light' });
 	ok(light > 0, 'the chart is drawn, in light and in dark');
 	ok(/^Last hour: \d+ delivered, \d+ failed attempts/.test(await page.locator('.plot').getAttribute('aria-label')), 'and says what it shows');
+	const minute = 60 * Math.floor(Date.now() / 60000) - 120;
+	await page.route('**/api/hour?*', (route) => route.fulfill({ json: route.request().url().includes('until') ? { minutes: [[minute - 60, 5, 0, 1]], next: null }
+		: { minutes: [[minute, 7, 1, 0]], next: new Date(1000 * minute).toISOString(), p95_ms: 20 } }));
+	await page.reload();
+	await seen('Last hour: 12 delivered, 1 failed attempts, 1 given up.');
+	await page.unroute('**/api/hour?*');
+	ok(true, 'of an owner of many endpoints its parts are put together');
 }
 
 async function look({ id, delivery }, user) {

@@ -77,4 +77,13 @@ $bmw->sql(q{INSERT INTO bm_webhook.dispatcher_minute SELECT minute, endpoint_id 
 my $hour = q{SELECT jsonb_array_length(h -> 'minutes'), h -> 'delivered', h -> 'is_partial', h -> 'p95_ms' FROM bm_webhook.console_hour('{}') h};
 is($bmw->sql("BEGIN; $hour; SELECT pg_stat_get_xact_tuples_returned('bm_webhook.endpoint_minute'::regclass) + pg_stat_get_xact_tuples_fetched('bm_webhook.endpoint_minute'::regclass); COMMIT"),
 	"50|25000|false|1\n0", 'the whole hour of all endpoints, by what each dispatcher has sent');
+
+# Of an owner each answer has as many whole minutes as 20,000 rows of endpoint_minute have, and says where to go on.
+$bmw->sql(q{CREATE ROLE shop; INSERT INTO bm_webhook.application (name) VALUES ('shop'); SELECT bm_webhook.grant_owner('shop', 'shop');
+	INSERT INTO bm_webhook.endpoint (url, application, event_types) SELECT 'https://example.com/' || n, 'shop', '{*}' FROM generate_series(1, 500) n;
+	DELETE FROM bm_webhook.endpoint_minute; INSERT INTO bm_webhook.endpoint_minute
+	SELECT id, date_trunc('minute', now()) - m * interval '1 min', 1, 0, 0, 0, '1 ms', '[0:0]={1}' FROM bm_webhook.endpoint, generate_series(1, 50) m WHERE application = 'shop'});
+is($bmw->sql(q{SET ROLE shop; SELECT jsonb_array_length(n -> 'minutes'), n -> 'delivered', n -> 'is_partial', jsonb_array_length(b -> 'minutes'), b -> 'delivered', b -> 'next'
+	FROM bm_webhook.console_hour('{}') n, bm_webhook.console_hour(jsonb_build_object('until', n -> 'next')) b}), '40|20000|false|10|5000|null',
+	'an owner of many endpoints asks for the whole hour in parts');
 $bmw->finish;

@@ -1,4 +1,4 @@
-import { html, mayChange, useAnswer, useTail, useState, Answer, Table, Status, Link, Action, post, ago, ms, number, counted, endpointPath } from '../lib.js';
+import { html, get, mayChange, useAnswer, useTail, useState, useRef, Answer, Table, Status, Link, Action, post, ago, ms, number, counted, endpointPath } from '../lib.js';
 import { Hour } from '../chart.js';
 
 function Figure({ name, children }) {
@@ -33,10 +33,31 @@ function Beginning({ events }) {
 			: html`Events come from tables that are watched: <code>SELECT bm_webhook.watch('public.orders', 'order.{status}')</code>`}</p></div>`;
 }
 
+// Of an owner of many endpoints an answer has the newest minutes: those before are asked for, unless they are known since the last
+// time. What is counted in a minute is written in the next, or the one after it.
+async function readHour(known, name, a, signal) {
+	const newest = await get(name, a, signal);
+	const minutes = new Map();
+	let answer = newest;
+	for (;;) {
+		for (const minute of answer.minutes) minutes.set(minute[0], minute);
+		if (!answer.next || Date.parse(answer.next) / 1000 <= known.until) break;
+		answer = await get(name, { ...a, until: answer.next }, signal);
+		newest.is_partial ||= answer.is_partial;
+	}
+	const first = Math.floor(Date.now() / 60000) * 60 - 3600;
+	for (const minute of known.minutes) if (answer.next && minute[0] >= first && !minutes.has(minute[0])) minutes.set(minute[0], minute);
+	known.minutes = [...minutes.values()].sort((one, other) => one[0] - other[0]);
+	known.until = (known.minutes.at(-1)?.[0] ?? 0) - 120;
+	const sum = (i) => known.minutes.reduce((total, minute) => total + minute[i], 0);
+	return { ...newest, minutes: known.minutes, delivered: sum(1), failed_attempts: sum(2), given_up: sum(3) };
+}
+
 export function Overview() {
 	const overview = useAnswer('overview', {}, 10000);
 	// These change once a minute.
-	const hour = useAnswer('hour', {}, 60000);
+	const known = useRef({ minutes: [], until: 0 });
+	const hour = useAnswer('hour', {}, 60000, (...asked) => readHour(known.current, ...asked));
 	const { delivered, given_up, is_partial, p95_ms } = hour.answer ?? {};
 	const [events, setEvents] = useState({ count: 0 });
 	useTail(true, (tail) => setEvents((was) => ({ count: was.count + tail.count, isPartial: was.isPartial || tail.is_partial })));
