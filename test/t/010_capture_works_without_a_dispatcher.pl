@@ -29,8 +29,11 @@ sub capture
 	return;
 }
 
-# Switched off.
+# Switched off, once the dispatcher has read it.
+my $pid = $bmw->freeze_dispatcher;
 $bmw->set('bm_webhook.enabled', 'off');
+is($bmw->status('reason'), '', 'status() does not say so before the dispatcher knows');
+kill CONT => $pid;
 wait_until('nothing is sent', sub { $bmw->status('reason') =~ /bm_webhook.enabled/ });
 capture();
 like($bmw->status('reason'), qr/bm_webhook.enabled/, 'status() says that it is switched off');
@@ -61,7 +64,7 @@ $bmw->node->restart;
 $bmw->wait_for_requests('all', 600);
 
 # Told to end: another takes its place.
-my $pid = $bmw->dispatcher;
+$pid = $bmw->dispatcher;
 $bmw->sql("SELECT pg_terminate_backend($pid, 10000)");
 capture();
 wait_until('another dispatcher runs', sub { $bmw->dispatcher != $pid });

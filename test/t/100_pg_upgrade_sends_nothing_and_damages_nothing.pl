@@ -28,7 +28,7 @@ $bmw->wait_for_sql('one waits for its next attempt',
 
 # Waiting when the upgrade begins: a retry that is due, and events that nobody has taken.
 $bmw->set('bm_webhook.enabled', 'off');
-$bmw->wait_for_sql('nothing is sent', "SELECT current_setting('bm_webhook.enabled') = 'off'");
+$bmw->wait_for_sql('nothing is sent', q{SELECT bool_and(reason LIKE 'bm_webhook.enabled is off%') FROM bm_webhook.status()});
 $bmw->emit_many(2000, 'order.waiting');
 $bmw->sql("UPDATE bm_webhook.delivery SET next_attempt_at = now() WHERE status = 'pending'");
 $bmw->sql("ALTER SYSTEM RESET bm_webhook.enabled");

@@ -32,7 +32,7 @@ my $broken = $bmw->emit('broken.now');
 $bmw->wait_for_sql('it fails', "SELECT count(*) = 1 FROM bm_webhook.delivery WHERE event_id = '$broken' AND status = 'failed'");
 like(reason($broken), qr/NOTICE:  a delivery of the event failed or was canceled/, 'it failed');
 $bmw->set('bm_webhook.enabled', 'off');
-$bmw->wait_for_sql('nothing is sent', "SELECT current_setting('bm_webhook.enabled') = 'off'");
+$bmw->wait_for_sql('nothing is sent', q{SELECT bool_and(reason LIKE 'bm_webhook.enabled is off%') FROM bm_webhook.status()});
 like(reason($bmw->emit('order.paid')), qr/NOTICE:  nothing is sent while bm_webhook.enabled is off/, 'switched off');
 my $unknown = '01900000-0000-7000-8000-000000000000';
 $node->psql('postgres', "SELECT bm_webhook.wait_for_delivery('$unknown', '1 s')", stderr => \my $error);

@@ -44,7 +44,7 @@ is($bmw->sql(qq{SELECT count(*) FROM bm_webhook.delivery WHERE endpoint_id = $sl
 
 # while nobody runs
 $bmw->set('bm_webhook.enabled' => 'off');
-$bmw->wait_for_sql('it holds', q{SELECT reason IS NOT NULL FROM bm_webhook.status()});
+$bmw->wait_for_sql('it holds', q{SELECT reason LIKE 'bm_webhook.enabled is off%' FROM bm_webhook.status()});
 my $late = $bmw->emit('test.late');
 is($bmw->sql("SELECT matched FROM bm_webhook.cancel(endpoint => $slow)"), '1', 'an event that nobody has taken');
 is($bmw->sql("SELECT matched FROM bm_webhook.cancel(endpoint => $down)"), '1000', 'and what waits for a retry');

@@ -45,6 +45,7 @@ my @endpoints = (
 	[ 'fails', { retry_delays => '{100 ms}' } ]);
 $receiver->behave('fails', 'status/500');
 $bmw->set('bm_webhook.enabled', 'off');
+$bmw->wait_for_sql('nothing is sent', q{SELECT bool_and(reason LIKE 'bm_webhook.enabled is off%') FROM bm_webhook.status()});
 my %ids = map { $_->[0] => $bmw->endpoint("/ok/$_->[0]", event_types => '{test.*}', %{ $_->[1] }) } @endpoints;
 $bmw->sql("INSERT INTO bm_webhook.endpoint_secret (endpoint_id, secret) SELECT $ids{headers}, bm_webhook_internal.random_secret()");
 my $event = $bmw->sql(q{SELECT bm_webhook.emit('test.preview', '{"text": "grüße \"☎\" \\\\ \n", "n": 1.50, "list": [1, null, true]}', channel => 'sms',

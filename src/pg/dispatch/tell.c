@@ -11,6 +11,7 @@
 
 #include "core/report.h"
 #include "pg/dispatch/transaction.h"
+#include "pg/server/settings.h"
 #include "pg/server/shared_reports.h"
 #include "storage/spin.h"
 
@@ -65,6 +66,7 @@ tell_numbers(BmwTeller *teller, const BmwToldNumbers *numbers)
 	slot->numbers.unrecorded_since = numbers->unrecorded_since;
 	slot->numbers.sent = numbers->sent;
 	slot->numbers.resent = numbers->resent;
+	slot->numbers.is_holding = !bmw_enabled;
 	SpinLockRelease(&slot->mutex);
 }
 

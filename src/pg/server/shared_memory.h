@@ -51,6 +51,7 @@ typedef struct BmwSlotNumbers
 	int64 resent;
 	int max_in_flight_cut_to; /* for want of descriptors; 0: it is as set */
 	int sealed;				  /* endpoints that wait because a secret cannot be decrypted */
+	bool is_holding;		  /* it knows that bm_webhook.enabled is off */
 } BmwSlotNumbers;
 
 /* What became of the last run of the keeper of the log. */

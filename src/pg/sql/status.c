@@ -227,7 +227,7 @@ put_slot(ReturnSetInfo *result, const BmwSlot *slot, bool is_whole)
 	SpinLockAcquire((slock_t *) &slot->mutex);
 	copy = *slot;
 	SpinLockRelease((slock_t *) &slot->mutex);
-	if (slot->state == BMW_SLOT_RUNNING && !bmw_enabled)
+	if (slot->state == BMW_SLOT_RUNNING && copy.numbers.is_holding)
 		reason = "bm_webhook.enabled is off: nothing is sent";
 	else if (slot->state == BMW_SLOT_RUNNING && copy.numbers.max_in_flight_cut_to != 0)
 		reason = psprintf("bm_webhook.max_in_flight is cut to %d: the server's hard limit of open "
