@@ -52,6 +52,7 @@ is($bmw->sql(q{SELECT count(*) FROM bm_webhook.set_aside s JOIN bad USING (event
 	WHERE s.status = 'delivered' AND s.attempts = 1 AND s.http_status = 204 AND s.duration > '0' AND s.sqlstate = 'P0001'
 		AND s.cause = 'the auditor does not like it' AND s.since > now() - interval '5 min'}),
 	2, 'with the outcome and the cause');
+wait_until('the log says so', sub { $bmw->lines_logged('bm_webhook set aside the outcome') >= 2 });
 is($bmw->lines_logged('bm_webhook set aside the outcome'), 2, 'one line in the log for each');
 is($bmw->status('state'), 'running', 'the dispatcher runs');
 is($bmw->status('set_aside'), 2, 'and status() counts them');

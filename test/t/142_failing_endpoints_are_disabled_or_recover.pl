@@ -43,7 +43,6 @@ $bmw->set('bm_webhook.disable_after', '1s');
 my $recovers = $bmw->endpoint('/fail/2/recovers', retry_delays => '{1500 ms,1500 ms}', event_types => '{test.recovers}');
 my ($registered) = split /\|/, writers_of($recovers);
 my $event = $bmw->emit('test.recovers');
-$bmw->wait_for_sql('it is failing', "SELECT failing_since IS NOT NULL FROM bm_webhook.endpoint JOIN bm_webhook.endpoint_state ON endpoint_id = id WHERE id = $recovers");
 $bmw->wait_for_delivery($event);
 $bmw->wait_for_sql('it is not any more',
 	"SELECT failing_since IS NULL AND enabled FROM bm_webhook.endpoint JOIN bm_webhook.endpoint_state ON endpoint_id = id WHERE id = $recovers");

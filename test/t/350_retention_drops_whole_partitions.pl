@@ -82,6 +82,7 @@ $bmw->wait_for_sql('status() says what stays', q{SELECT reason LIKE '%3 partitio
 $bmw->wait_for_sql('all that was asked for has ended', q{SELECT count(*) FILTER (WHERE ended_at IS NULL) = 0 FROM bm_webhook.operation WHERE kind = 'drop_before'});
 is($bmw->sql(q{SELECT error FROM bm_webhook.operation WHERE kind = 'drop_before' ORDER BY id DESC LIMIT 1}),
 	'3 partitions stay, as something in them waits: deliveries wait', 'and why it did not do all');
+wait_until('the log says so', sub { $bmw->lines_logged('bm_webhook cannot keep its log in order: 3 partitions') });
 is($bmw->lines_logged('bm_webhook cannot keep its log in order: 3 partitions'), 1, 'the log says so once');
 my $counted = 'SELECT sum(pending), sum(retrying) FROM bm_webhook_internal.pending WHERE endpoint_id = 1000';
 is($bmw->sql($counted), '1|1', 'it is counted as before');
@@ -93,6 +94,7 @@ wait_until('it is gone', sub { days('event') eq '10 1' && days('delivery') eq '1
 $bmw->wait_for_sql('it has ended', q{SELECT done = 3 AND error IS NULL AND ended_at IS NOT NULL FROM bm_webhook.operation ORDER BY id DESC LIMIT 1});
 is($bmw->sql($counted), '0|0', 'and not counted any more');
 $bmw->wait_for_sql('status() says no more', q{SELECT reason IS NULL FROM bm_webhook.status()});
+wait_until('the log says so', sub { $bmw->lines_logged('bm_webhook keeps its log in order again') });
 is($bmw->lines_logged('bm_webhook keeps its log in order again'), 1, 'the log says so');
 is($bmw->sqlstate($_->[0]), $_->[1], $_->[0])
   for [ 'SELECT bm_webhook.drop_before(NULL)', '22004' ], [ q{SELECT bm_webhook.drop_before('infinity')}, '22023' ],

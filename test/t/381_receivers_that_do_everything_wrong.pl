@@ -118,7 +118,7 @@ my $bomb = Compress::Zlib::memGzip('0' x 50_000_000);
 my %receiver = (
 	'a connection that is never accepted' => [ qr/^(timeout|connect)\|$/, 'http', $full->sockport ],
 	# Who reads late learns of it while it connects.
-	'reset at once' => [ qr/\A(?:(?:reset|connect)\|\n?)+\z/, 'http', serve(\&reset_connection, 1) ],
+	'reset at once' => [ qr/^(reset|connect)\|$/, 'http', serve(\&reset_connection, 1) ],
 	'closed without an answer' => [ qr/^reset\|$/, 'http', serve(sub { }) ],
 	'reset in the body' => [ qr/^reset\|200$/, 'http', serve(sub { $_[0]->syswrite("${ok}content-length: 9\r\n\r\nhalf"); reset_connection($_[0]) }) ],
 	'truncated body' => [ qr/^(reset|protocol)\|200$/, 'http', serve(sub { $_[0]->syswrite("${ok}content-length: 9\r\n\r\nhalf") }) ],
@@ -149,8 +149,10 @@ sub descriptors { return scalar(my @open = glob '/proc/' . $bmw->dispatcher . '/
 my $fine = $bmw->endpoint('/ok/fine', event_types => '{test.fine}');
 my $pid = $bmw->dispatcher;
 my $n = 0;
-my %id = map { my ($scheme, $port) = @{ $receiver{$_} }[ 1, 2 ];
-	$_ => $bmw->endpoint("$scheme://127.0.0.1:$port/e" . $n++, event_types => '{test.wrong}', retry_delays => '{}', timeout => '1 s') } sort keys %receiver;
+# Who is not waited for in vain has as long as a busy machine may take, and 5 s who is to begin an answer in time.
+sub timeout_for { return $_[0] !~ /timeout/ ? '30 s' : $_[0] =~ /200/ ? '5 s' : '1 s' }
+my %id = map { my ($expected, $scheme, $port) = @{ $receiver{$_} };
+	$_ => $bmw->endpoint("$scheme://127.0.0.1:$port/e" . $n++, event_types => '{test.wrong}', retry_delays => '{}', timeout => timeout_for($expected)) } sort keys %receiver;
 
 # Bodies that do not fit into what the kernel takes before anybody reads.
 my $rounds = 0;
@@ -169,9 +171,10 @@ cmp_ok(descriptors(), '<=', $open_before + 5, 'no descriptor stays open');
 for my $what (sort keys %receiver)
 {
 	my $outcome = $bmw->sql("SELECT DISTINCT error_class, http_status FROM bm_webhook.delivery WHERE endpoint_id = $id{$what}");
-	like($outcome, $receiver{$what}[0], $what);
+	is(join(', ', grep { $_ !~ $receiver{$what}[0] } split /\n/, $outcome || 'none'), '', $what);
 }
-is($bmw->sql(q{SELECT count(*) FROM bm_webhook.failed_attempt WHERE total_time > interval '5 s'}), 0, 'none took much longer than its timeout');
+is($bmw->sql(q{SELECT count(*) FROM bm_webhook.failed_attempt f JOIN bm_webhook.endpoint p ON p.id = f.endpoint_id
+	WHERE f.total_time > p.timeout + interval '10 s'}), 0, 'none took much longer than its timeout');
 
 # Whoever asks to wait for a thousand years waits for a day.
 my $port = serve(sub { $_[0]->syswrite("HTTP/1.1 429 No\r\nretry-after: 99999999999999\r\ncontent-length: 0\r\nconnection: close\r\n\r\n") });
