@@ -2104,8 +2104,6 @@ COMMENT ON FUNCTION bm_webhook_internal.revoke_defaults(oid, oid) IS
 	'takes away what ALTER DEFAULT PRIVILEGES has granted of a new schema, function or table of the extension';
 CREATE OR REPLACE FUNCTION bm_webhook_internal.create_partition_table(parent text, name text, first uuid, beyond uuid) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	untold name;
 BEGIN
 	EXECUTE format('CREATE TABLE bm_webhook_internal.%I (LIKE bm_webhook.%I INCLUDING ALL)'
 		' WITH (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_scale_factor = 0.1,'
@@ -2114,12 +2112,6 @@ BEGIN
 	-- a partition has no policies
 	PERFORM bm_webhook_internal.revoke_defaults('pg_class'::regclass,
 		to_regclass(format('bm_webhook_internal.%I', name)));
-	-- LIKE leaves out of which columns there are no statistics
-	FOR untold IN SELECT a.attname FROM pg_attribute a WHERE a.attrelid = to_regclass(format('bm_webhook.%I', parent))
-			AND a.attnum > 0 AND NOT a.attisdropped AND a.attstattarget = 0
-	LOOP
-		EXECUTE format('ALTER TABLE bm_webhook_internal.%I ALTER COLUMN %I SET STATISTICS 0', name, untold);
-	END LOOP;
 	EXECUTE format('ALTER TABLE bm_webhook_internal.%I ADD CONSTRAINT inside CHECK (%I >= %L AND %2$I < %4$L)', name,
 		bm_webhook_internal.partition_key(parent), first, beyond);
 END
@@ -2379,12 +2371,6 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.close_partition(text) IS
 	'lets autovacuum freeze a partition whose time is over';
 CREATE INDEX endpoint_deleted_at_idx ON bm_webhook.endpoint (deleted_at) WHERE deleted_at IS NOT NULL;
--- The estimates of EXPLAIN come from statistics of all rows, and tell an owner what is in those of others.
-ALTER TABLE bm_webhook.endpoint ALTER COLUMN url SET STATISTICS 0, ALTER COLUMN description SET STATISTICS 0,
-	ALTER COLUMN headers SET STATISTICS 0, ALTER COLUMN metadata SET STATISTICS 0,
-	ALTER COLUMN event_types SET STATISTICS 0, ALTER COLUMN ca_certificates SET STATISTICS 0,
-	ALTER COLUMN application SET STATISTICS 0, ALTER COLUMN channel SET STATISTICS 0,
-	ALTER COLUMN signature_header SET STATISTICS 0;
 COMMENT ON COLUMN bm_webhook.application.deleted_at IS
 	'when delete_application() was called, or the last event that names it came after; it stays for its log, so that '
 	'nobody else gets its name';
@@ -3009,27 +2995,6 @@ DROP TABLE pg_temp.members_before;
 -- Nobody reads partitions: they have no policies.
 SELECT bm_webhook_internal.revoke_defaults('pg_class'::regclass, c.oid) FROM pg_class c
 	WHERE c.relnamespace = 'bm_webhook_internal'::regnamespace AND c.relispartition;
-ALTER TABLE bm_webhook.application ALTER COLUMN name SET STATISTICS 0, ALTER COLUMN owner SET STATISTICS 0,
-	ALTER COLUMN description SET STATISTICS 0, ALTER COLUMN muted_event_types SET STATISTICS 0;
-ALTER TABLE bm_webhook.endpoint_state ALTER COLUMN disabled_reason SET STATISTICS 0,
-	ALTER COLUMN verification_error SET STATISTICS 0;
-ALTER TABLE bm_webhook.event ALTER COLUMN type SET STATISTICS 0, ALTER COLUMN application SET STATISTICS 0,
-	ALTER COLUMN channel SET STATISTICS 0, ALTER COLUMN message_id SET STATISTICS 0,
-	ALTER COLUMN reply_to SET STATISTICS 0;
-ALTER TABLE bm_webhook.delivery ALTER COLUMN error SET STATISTICS 0;
-ALTER TABLE bm_webhook.failed_attempt ALTER COLUMN error SET STATISTICS 0, ALTER COLUMN response SET STATISTICS 0;
-ALTER TABLE bm_webhook.redelivery ALTER COLUMN asked_by SET STATISTICS 0;
-ALTER TABLE bm_webhook.set_aside ALTER COLUMN cause SET STATISTICS 0, ALTER COLUMN error SET STATISTICS 0,
-	ALTER COLUMN response SET STATISTICS 0, ALTER COLUMN asked_by SET STATISTICS 0;
-ALTER TABLE bm_webhook.operation ALTER COLUMN application SET STATISTICS 0, ALTER COLUMN reason SET STATISTICS 0,
-	ALTER COLUMN error SET STATISTICS 0, ALTER COLUMN asked_by SET STATISTICS 0,
-	ALTER COLUMN acting_as SET STATISTICS 0, ALTER COLUMN changed_columns SET STATISTICS 0;
-ALTER INDEX bm_webhook.operation_open_idx ALTER COLUMN 1 SET STATISTICS 0;
-ALTER TABLE bm_webhook.message_day ALTER COLUMN application SET STATISTICS 0, ALTER COLUMN channel SET STATISTICS 0,
-	ALTER COLUMN campaign SET STATISTICS 0;
-DELETE FROM pg_statistic s USING pg_attribute a, pg_class c WHERE a.attrelid = s.starelid AND a.attnum = s.staattnum
-	AND a.attstattarget = 0 AND c.oid = a.attrelid
-	AND c.relnamespace IN ('bm_webhook'::regnamespace, 'bm_webhook_internal'::regnamespace);
 GRANT EXECUTE ON FUNCTION bm_webhook_internal.endpoint_paces(), bm_webhook_internal.keeper(),
 	bm_webhook_internal.sees_statistics(), bm_webhook_internal.partitions(), bm_webhook_internal.owner_of_many,
 	bm_webhook_internal.own_application,

@@ -20,9 +20,6 @@ CREATE TABLE bm_webhook.application (
 	max_waiting integer DEFAULT 10000000
 );
 CREATE INDEX application_owner_idx ON bm_webhook.application (owner);
--- The estimates of EXPLAIN come from statistics of all rows, and tell an owner what is in those of others.
-ALTER TABLE bm_webhook.application ALTER COLUMN name SET STATISTICS 0, ALTER COLUMN owner SET STATISTICS 0,
-	ALTER COLUMN description SET STATISTICS 0, ALTER COLUMN muted_event_types SET STATISTICS 0;
 COMMENT ON TABLE bm_webhook.application IS 'a customer or product that owns endpoints';
 COMMENT ON COLUMN bm_webhook.application.muted_event_types IS
 	'patterns of types that none of its events is sent for, such as {message.read}; they are recorded all the same';
@@ -90,11 +87,6 @@ COMMENT ON COLUMN bm_webhook.endpoint.ca_certificates IS
 COMMENT ON COLUMN bm_webhook.endpoint.use_proxy IS
 	'through bm_webhook.proxy, if there is one (NULL: likewise); only an administrator can change it';
 ALTER TABLE bm_webhook.endpoint ALTER COLUMN credentials SET STATISTICS 0;
-ALTER TABLE bm_webhook.endpoint ALTER COLUMN url SET STATISTICS 0, ALTER COLUMN description SET STATISTICS 0,
-	ALTER COLUMN headers SET STATISTICS 0, ALTER COLUMN metadata SET STATISTICS 0,
-	ALTER COLUMN event_types SET STATISTICS 0, ALTER COLUMN ca_certificates SET STATISTICS 0,
-	ALTER COLUMN application SET STATISTICS 0, ALTER COLUMN channel SET STATISTICS 0,
-	ALTER COLUMN signature_header SET STATISTICS 0;
 COMMENT ON COLUMN bm_webhook.endpoint.credentials IS
 	'the values of headers, encrypted; NULL: headers has them';
 COMMENT ON COLUMN bm_webhook.endpoint.credentials_key_id IS
@@ -148,8 +140,6 @@ CREATE TABLE bm_webhook.endpoint_state (
 	verified_at timestamptz,
 	verification_error text
 );
-ALTER TABLE bm_webhook.endpoint_state ALTER COLUMN disabled_reason SET STATISTICS 0,
-	ALTER COLUMN verification_error SET STATISTICS 0;
 COMMENT ON TABLE bm_webhook.endpoint_state IS 'what became of each endpoint; written by the extension alone';
 COMMENT ON COLUMN bm_webhook.endpoint_state.failing_since IS
 	'since when every attempt has failed; NULL when the last one succeeded';

@@ -92,8 +92,6 @@ CREATE TABLE bm_webhook.redelivery (
 	duration interval
 );
 CREATE INDEX redelivery_event_id_idx ON bm_webhook.redelivery (event_id, endpoint_id);
--- What EXPLAIN would tell an owner of others.
-ALTER TABLE bm_webhook.redelivery ALTER COLUMN asked_by SET STATISTICS 0;
 COMMENT ON TABLE bm_webhook.redelivery IS
 	'what redeliver() was asked for: who asked, and the delivery as it was before';
 
@@ -124,8 +122,6 @@ CREATE TABLE bm_webhook.set_aside (
 );
 -- both have both columns: whichever the planner takes, a look-up is exact
 CREATE INDEX set_aside_endpoint_id_idx ON bm_webhook.set_aside (endpoint_id, event_id);
-ALTER TABLE bm_webhook.set_aside ALTER COLUMN cause SET STATISTICS 0, ALTER COLUMN error SET STATISTICS 0,
-	ALTER COLUMN response SET STATISTICS 0, ALTER COLUMN asked_by SET STATISTICS 0;
 COMMENT ON TABLE bm_webhook.set_aside IS
 	'outcomes that the log refused, by a constraint or a trigger of yours: these deliveries are neither sent nor '
 	'changed until retry_set_aside() has recorded them; deliveries of which the dispatcher crashed three times '

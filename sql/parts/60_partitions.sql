@@ -10,12 +10,6 @@ COMMENT ON TABLE bm_webhook_internal.delivery_default IS 'deliveries of events o
 COMMENT ON TABLE bm_webhook_internal.failed_attempt_default IS
 	'failed attempts of events of days that have no partition';
 
--- What EXPLAIN would tell an owner of others; other partitions take it over when they are made.
-ALTER TABLE bm_webhook.event ALTER COLUMN type SET STATISTICS 0, ALTER COLUMN application SET STATISTICS 0,
-	ALTER COLUMN channel SET STATISTICS 0, ALTER COLUMN message_id SET STATISTICS 0,
-	ALTER COLUMN reply_to SET STATISTICS 0;
-ALTER TABLE bm_webhook.delivery ALTER COLUMN error SET STATISTICS 0;
-ALTER TABLE bm_webhook.failed_attempt ALTER COLUMN error SET STATISTICS 0, ALTER COLUMN response SET STATISTICS 0;
 
 -- For each partition, the default ones too, which have no bounds.
 CREATE FUNCTION bm_webhook_internal.partitions(OUT parent name, OUT name name, OUT since timestamptz,
@@ -79,8 +73,6 @@ COMMENT ON FUNCTION bm_webhook_internal.revoke_defaults(oid, oid) IS
 -- changed much: whoever vacuums it freezes it.
 CREATE FUNCTION bm_webhook_internal.create_partition_table(parent text, name text, first uuid, beyond uuid) RETURNS void
 	LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	untold name;
 BEGIN
 	EXECUTE format('CREATE TABLE bm_webhook_internal.%I (LIKE bm_webhook.%I INCLUDING ALL)'
 		' WITH (autovacuum_freeze_min_age = 0, autovacuum_vacuum_insert_scale_factor = 0.1,'
@@ -89,12 +81,6 @@ BEGIN
 	-- a partition has no policies
 	PERFORM bm_webhook_internal.revoke_defaults('pg_class'::regclass,
 		to_regclass(format('bm_webhook_internal.%I', name)));
-	-- LIKE leaves out of which columns there are no statistics
-	FOR untold IN SELECT a.attname FROM pg_attribute a WHERE a.attrelid = to_regclass(format('bm_webhook.%I', parent))
-			AND a.attnum > 0 AND NOT a.attisdropped AND a.attstattarget = 0
-	LOOP
-		EXECUTE format('ALTER TABLE bm_webhook_internal.%I ALTER COLUMN %I SET STATISTICS 0', name, untold);
-	END LOOP;
 	EXECUTE format('ALTER TABLE bm_webhook_internal.%I ADD CONSTRAINT inside CHECK (%I >= %L AND %2$I < %4$L)', name,
 		bm_webhook_internal.partition_key(parent), first, beyond);
 END

@@ -34,10 +34,6 @@ CREATE TABLE bm_webhook.operation (
 CREATE INDEX operation_open_idx ON bm_webhook.operation ((coalesce(application, '')), id) WHERE ended_at IS NULL;
 CREATE INDEX operation_endpoint_id_idx ON bm_webhook.operation (endpoint_id, id);
 ALTER TABLE bm_webhook.operation OWNER TO bm_webhook;
-ALTER TABLE bm_webhook.operation ALTER COLUMN application SET STATISTICS 0, ALTER COLUMN reason SET STATISTICS 0,
-	ALTER COLUMN error SET STATISTICS 0, ALTER COLUMN asked_by SET STATISTICS 0,
-	ALTER COLUMN acting_as SET STATISTICS 0, ALTER COLUMN changed_columns SET STATISTICS 0;
-ALTER INDEX bm_webhook.operation_open_idx ALTER COLUMN 1 SET STATISTICS 0;
 COMMENT ON TABLE bm_webhook.operation IS
 	'what somebody has asked for: changes of many deliveries, and how far each has got; and, for the record, what was '
 	'done at once';

@@ -57,9 +57,6 @@ CREATE POLICY member ON bm_webhook.message_day USING (bm_webhook_internal.sees_a
 	OR bm_webhook_internal.owns_application(application, false));
 CREATE POLICY member ON bm_webhook.delivery_day USING (bm_webhook_internal.sees_all('bm_webhook.delivery_day')
 	OR bm_webhook_internal.owns_endpoint(endpoint_id));
--- as in the log
-ALTER TABLE bm_webhook.message_day ALTER COLUMN application SET STATISTICS 0, ALTER COLUMN channel SET STATISTICS 0,
-	ALTER COLUMN campaign SET STATISTICS 0;
 
 -- Statuses still come for some days: so the three days before are counted again each six hours. Where counting takes
 -- longer than a second, it takes a hundredth of the time at most, and a tenth as long as there are days that never

@@ -56,10 +56,7 @@ $bmw->sql("UPDATE bm_webhook.endpoint SET url = '" . $bmw->receiver->url('/ok/fa
 $bmw->sql("SELECT bm_webhook.redeliver($failed, since => '-infinity')");
 $bmw->sql("SELECT bm_webhook.delete_endpoint($unused)");
 $bmw->sql(q{INSERT INTO orders VALUES ('late outdated', 'made')});
-$bmw->sql('ANALYZE; ALTER EXTENSION bm_webhook UPDATE');
-is($bmw->sql(q{SELECT string_agg(format('%s.%s', s.starelid::regclass, a.attname), ' ') FROM pg_statistic s
-	JOIN pg_attribute a ON a.attrelid = s.starelid AND a.attnum = s.staattnum
-	WHERE s.starelid::regclass::text ~ '^bm_webhook' AND a.attstattarget = 0}), '', 'what there are no statistics of any more, has none');
+$bmw->sql('ALTER EXTENSION bm_webhook UPDATE');
 my ($version) = PostgreSQL::Test::Utils::slurp_file('bm_webhook.control') =~ /default_version = '(.*)'/;
 is($bmw->sql(q{SELECT extversion FROM pg_extension WHERE extname = 'bm_webhook'}), $version, 'it has the version of the library');
 $bmw->sql("SELECT bm_webhook.resume($thin)");

@@ -19,6 +19,7 @@
 #include "pg/server/notify.h"
 #include "pg/server/shared_memory.h"
 #include "pg/server/utility.h"
+#include "pg/sql/estimates.h"
 
 PG_MODULE_MAGIC;
 
@@ -29,6 +30,7 @@ _PG_init(void)
 {
 	bmw_guc_define();
 	bmw_notify_init();
+	bmw_estimates_init();
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	bmw_backup_note_start();
