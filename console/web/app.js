@@ -32,6 +32,9 @@ const routes = [
 const places = [['/', 'Overview'], ['/endpoints', 'Endpoints'], ['/deliveries', 'Deliveries'], ['/reports', 'Reports'],
 	['/event-types', 'Event types'], ['/activity', 'Activity'], ['/system', 'System']];
 
+// The tabs of an endpoint are one page: who goes from one to another stays where he is.
+const pageOf = (path) => path.replace(/^(\/endpoints\/\d+)\/\w+$/, '$1');
+
 function find(path) {
 	for (const [pattern, title, make] of routes) {
 		const match = path.match(pattern);
@@ -65,7 +68,7 @@ function Shell({ who, onSignOut }) {
 	const main = useRef();
 	useEffect(() => {
 		const follow = () => setPath((was) => {
-			if (was !== location.pathname) { scrollTo(0, 0); main.current?.focus(); }
+			if (pageOf(was) !== pageOf(location.pathname)) { scrollTo(0, 0); main.current?.focus(); }
 			return location.pathname;
 		});
 		const change = () => { follow(); setQuery(location.search); };

@@ -59,7 +59,7 @@ export function Chart({ label, caption, times, series }) {
 // What was sent in the last hour, by minute.
 export function Hour({ hour }) {
 	const { minutes, is_partial } = hour;
-	const label = `Last hour: ${counted(hour.delivered, is_partial)} delivered, ${counted(hour.failed_attempts, is_partial)} failed attempts, ${counted(hour.given_up, is_partial)} given up.`;
+	const label = `Last hour: ${counted(hour.delivered, is_partial)} delivered, ${counted(hour.failed_attempts, is_partial)} failed ${hour.failed_attempts === 1 ? 'attempt' : 'attempts'}, ${counted(hour.given_up, is_partial)} given up.`;
 	const end = Math.floor(Date.now() / 60000);
 	const times = Array.from({ length: 60 }, (_, i) => 60 * (end - 60 + i));
 	const by = new Map(minutes.map(([second, ...counts]) => [second, counts]));

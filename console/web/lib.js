@@ -13,7 +13,7 @@ export const session = { csrf: null, who: null, onEnd: () => {}, keep: null, dra
 
 export class ApiError extends Error {
 	constructor(status, answer) {
-		super(answer.message ?? `The console answered with ${status}.`);
+		super(answer.message || `The console answered with ${status}.`);
 		Object.assign(this, { status, sqlstate: answer.sqlstate, hint: answer.hint, detail: answer.detail, column: answer.column });
 	}
 }
@@ -149,15 +149,16 @@ export const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}${/[.
 
 export function Trouble({ error }) {
 	const isAway = /^(08|57P)/.test(error.sqlstate);
-	return html`<div class="trouble" role="alert"><strong>${isAway ? 'The database cannot be reached.' : error.message}</strong>
+	return html`<div class="trouble" role="alert"><strong>${isAway ? 'The database cannot be reached.' : sentence(error.message)}</strong>
 		${isAway ? html`<p>${sentence(error.message)}</p>` : null}
 		${error.sqlstate === '57014' ? html`<p>That is too much to read: choose a shorter period or an endpoint.</p>` : null}
 		${error.detail ? html`<p>${error.detail}</p>` : null}${error.hint ? html`<p>${error.hint}</p>` : null}
 		${error.sqlstate ? html`<p class="quiet">SQLSTATE ${error.sqlstate}</p>` : null}</div>`;
 }
 
-export function Answer({ of, children }) {
-	return html`${of.error ? html`<${Trouble} error=${of.error} />` : null}
+// title: of a page that has none without an answer
+export function Answer({ of, title, children }) {
+	return html`${title && of.error && !of.answer ? html`<h1>${title}</h1>` : null}${of.error ? html`<${Trouble} error=${of.error} />` : null}
 		${of.error && of.answer ? html`<p class="quiet">As of ${time(of.at)}.</p>` : null}
 		${of.answer ? children(of.answer) : of.error ? null : html`<p class="quiet" aria-busy="true">Loading…</p>`}`;
 }

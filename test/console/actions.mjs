@@ -145,7 +145,7 @@ async function begins() {
 	await says('shop', 'Register one', 1);
 	await visit('/');
 	await seen('Events come from tables that are watched');
-	const told = page.getByText(/events? (was|were) committed since you look/);
+	const told = page.getByText(/events? (was|were) committed since you opened this page/);
 	for (let i = 0; i < 60 && await told.count() === 0; i++) {
 		emit('nobody');
 		await new Promise((resolve) => setTimeout(resolve, 500));

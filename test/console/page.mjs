@@ -95,6 +95,8 @@ export async function audit(what) {
 	await page.setViewportSize({ width: 390, height: 800 });
 	const width = await page.evaluate('document.documentElement.scrollWidth');
 	ok(width <= 390, `${what}: fits a phone`, width);
+	const tallest = await page.evaluate('Math.max(0, ...[...document.querySelectorAll(".scroll tr")].map((row) => row.offsetHeight))');
+	ok(tallest <= 250, `${what}: its rows can be read there`, tallest);
 	await page.setViewportSize({ width: 1280, height: 900 });
 }
 

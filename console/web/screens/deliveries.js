@@ -3,7 +3,7 @@ import { Box, SelectionBar, useSelection } from './selection.js';
 
 // Rows are only added at the top, while nobody reads further down; otherwise they are counted. Which page it is, the
 // address says.
-export function DeliveryList({ filter, empty }) {
+export function DeliveryList({ filter, empty, isFiltered }) {
 	const page = pick(query(), paging);
 	const a = { ...filter, ...page };
 	const list = useAnswer('deliveries', a);
@@ -22,7 +22,7 @@ export function DeliveryList({ filter, empty }) {
 	return html`<div class="buttons"><button type="button" aria-pressed=${!isLive} onClick=${() => setLive(!isLive)}>${isLive ? 'Pause list' : 'Go on'}</button>
 		<button type="button" onClick=${() => { setNewer(0); list.again(); }}>${newer ? `${newer} newer` : 'Refresh'}</button></div>
 		${maySelect ? html`<${SelectionBar} key=${of} selection=${selection} filter=${a} rows=${mine} hasMore=${list.answer?.has_more || a.before} then=${() => soon(list.again)} />` : null}
-		<${Answer} of=${list}>${(answer) => html`${answer.rows.length === 0 ? html`<div class="notice">${(answer.looked_back_to || Object.keys(page).length ? null : empty) ?? html`<p>None since ${time(answer.looked_back_to ?? answer.since)}.</p>`}</div>`
+		<${Answer} of=${list}>${(answer) => html`${answer.rows.length === 0 ? html`<div class="notice">${(answer.looked_back_to || Object.keys(page).length ? null : empty) ?? html`<p>None since ${time(answer.looked_back_to ?? answer.since)}${isFiltered ? ' that matches' : ''}.</p>`}</div>`
 			: html`<${Table} caption="Deliveries" head=${[...(maySelect ? [html`<${Box} selection=${selection} rows=${mine} label="Select all on this page" />`] : []), 'Captured', 'Status', 'Type', 'Message', 'Endpoint', 'Attempts', 'HTTP', 'Took']}>
 				${answer.rows.map((row) => html`<tr key=${row.event + row.endpoint}>${maySelect ? html`<td>${row.may_change ? html`<${Box} selection=${selection} rows=${[row]} label=${`Select ${row.type ?? row.event} of ${time(row.at)} to ${row.url}`} />` : null}</td>` : null}<td><${Link} to=${deliveryPath(row.event, row.endpoint)}>${time(row.at)}</${Link}></td>
 					<td><${Status} is=${row.status} />${row.status === 'pending' && row.next_attempt_at ? html`<br /><span class="quiet">due ${time(row.next_attempt_at)}</span>` : null}</td><td>${row.type ?? '–'}</td>
@@ -42,6 +42,7 @@ export function Deliveries() {
 		const form = Object.fromEntries(new FormData(event.target));
 		go(withQuery({ ...form, before: '', before_endpoint: '', since: '', until: '' }));
 	};
+	const isFiltered = Object.keys(pick(q, filters)).length > 0;
 	const period = { what: 'deliveries', ...pick(q, [...filters, 'since', 'until']) };
 	return html`<h1>Deliveries</h1><form class="filters" onSubmit=${filter}>
 			<label>Status<br /><select name="status">${['', 'delivered', 'failed', 'pending', 'canceled'].map((s) => html`<option value=${s} selected=${s === (q.status ?? '')}>${s || 'any'}</option>`)}</select></label>
@@ -51,5 +52,6 @@ export function Deliveries() {
 			<label>Class of error<br /><input name="error_class" defaultValue=${q.error_class ?? ''} /></label><button>Filter</button></form>
 		<p class="quiet">${q.since || q.until ? `From ${time(q.since)} to ${q.until ? time(q.until) : 'now'}.` : 'The last 24 hours.'}
 			${' '}<a href=${exportUrl({ ...period, format: 'csv' })} download="deliveries.csv">CSV</a> · <a href=${exportUrl({ ...period, format: 'jsonl' })} download="deliveries.jsonl">JSON Lines</a></p>
-		<${DeliveryList} filter=${pick(q, filters)} />`;
+		<${DeliveryList} filter=${pick(q, filters)} isFiltered=${isFiltered} empty=${isFiltered ? null : html`<p>Nothing was sent in 24 hours.</p>
+			<p>What is sent from now on appears here by itself. Which events are sent, and whereto, <${Link} to="/endpoints">endpoints</${Link}> say.</p>`} />`;
 }

@@ -32,7 +32,7 @@ const curl = (request) => [`curl -i -X ${request.method} ${shell(request.url)}`,
 
 function Request({ event, endpoint }) {
 	const [request, set] = useState(null);
-	return html`<h2>Request</h2><p class="quiet">As it would be sent now, with the endpoint's settings of now.</p><div class="buttons">
+	return html`<h2>Request</h2><p class="quiet">As it would be sent now, with the endpoint's current settings.</p><div class="buttons">
 			<${Action} does=${() => get('preview', { event, endpoint })} then=${set}>Show</${Action}>
 			<${Copy} text=${async () => curl(await get('preview', { event, endpoint }))}>Copy as curl</${Copy}>
 			<${Copy} text=${`SELECT * FROM bm_webhook.preview('${event}', ${endpoint});`}>Copy as SQL</${Copy}></div>
@@ -60,7 +60,7 @@ function SendAgain({ event, endpoint, then }) {
 
 export function Delivery({ event, endpoint }) {
 	const found = useAnswer('delivery', { event, endpoint }, 5000);
-	return html`<${Answer} of=${found}>${({ event: e, endpoint: p, delivery: d, failed_attempts, redeliveries, set_aside }) => html`
+	return html`<${Answer} of=${found} title="Delivery">${({ event: e, endpoint: p, delivery: d, failed_attempts, redeliveries, set_aside }) => html`
 		<h1>${e.type} to ${p.url ?? `endpoint ${p.id}`}</h1>
 		<p><${Status} is=${d?.status ?? 'not sent'} />${d?.http_status ? ` · HTTP ${d.http_status}` : ''}${d?.status === 'delivered' ? ` · ${ms(d.ms)}` : ''}
 			${d?.next_attempt_at ? ` · next attempt ${time(d.next_attempt_at)}` : ''}${d?.is_ordered ? ' · waits for an earlier event of its message' : ''}</p>

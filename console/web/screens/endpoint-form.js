@@ -26,6 +26,8 @@ function seconds(text) {
 	return sum;
 }
 
+const labelOf = (column) => document.querySelector(`label[for="${column}"]`)?.textContent ?? column.replace('_', ' ');
+
 const listOf = (text) => text.split(',').map((one) => one.trim()).filter(Boolean);
 
 // Delays are varied a little, so that not all come back at once.
@@ -39,7 +41,7 @@ function retries(delays) {
 function Field({ name, label, hint, error, children }) {
 	return html`<div class="field"><label for=${name}>${label}</label>${children}
 		${hint ? html`<div class="quiet" id=${`${name}-hint`}>${hint}</div>` : null}
-		${error ? html`<div role="alert">${error.message}${error.hint ? `. ${error.hint}` : ''}</div>` : null}</div>`;
+		${error ? html`<div role="alert">${[error.message, error.detail, error.hint].filter(Boolean).map(sentence).join(' ')}</div>` : null}</div>`;
 }
 
 function EventPicker({ patterns, onChange }) {
@@ -145,7 +147,7 @@ export function EndpointForm({ endpoint, onSaved }) {
 			<${Field} name="headers" label="Headers" hint=${endpoint ? 'A JSON object; empty: as they are. Values are not shown.' : 'A JSON object of strings.'} error=${at('headers')}><textarea id="headers" name="headers"></textarea></${Field}>
 		</details>
 		${state.error && !(field && columns.includes(field)) ? html`<${Trouble} error=${state.error} />` : null}
-		${state.error && field ? html`<p role="alert">Not saved: see ${field}.</p>` : null}
+		${state.error && field ? html`<p role="alert">Not saved: see ${labelOf(field)}.</p>` : null}
 		<p role="status">${state.isSaved ? 'Saved.' : ''}</p>
 		<button class="main" disabled=${state.isBusy}>${endpoint ? 'Save' : 'Register'}</button></form>`;
 }

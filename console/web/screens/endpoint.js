@@ -39,7 +39,7 @@ function Counted({ id, name, label, verb, what, done }) {
 		setFound({});
 		done(matched ? `${what.replace('N', number(matched))}.` : 'There are none any more.');
 	};
-	return html`<div class="filters"><label>${label} of the last<br /><select onChange=${(event) => { setHours(Number(event.target.value)); setFound({}); }}>
+	return html`<div class="filters"><label>${label} in the last<br /><select onChange=${(event) => { setHours(Number(event.target.value)); setFound({}); }}>
 			${[[1, 'hour'], [24, '24 hours'], [168, '7 days'], [744, '31 days']].map(([n, name]) => html`<option value=${n} selected=${n === hours}>${name}</option>`)}</select></label>
 		<${Action} does=${count} then=${setFound}>Count</${Action}>
 		${found.matched > 0 ? html`<${Action} kind="main" does=${() => post(name, found.a)} then=${say}>${verb} ${number(found.matched)}</${Action}>` : null}
@@ -64,7 +64,7 @@ function Secrets({ endpoint, again }) {
 		const timer = setTimeout(() => setSecret(null), 30000);
 		return () => clearTimeout(timer);
 	}, [secret]);
-	return html`<h2>Signing secrets</h2><${Table} caption="Signing secrets" head=${['Made', 'Kind', 'Expires', '']}>
+	return html`<h2>Signing secrets</h2><${Table} caption="Signing secrets" head=${['Created', 'Kind', 'Expires', '']}>
 		${endpoint.secrets.map((row) => html`<tr key=${row.id}><td>${time(row.created_at)}</td><td>${row.kind}</td><td>${row.expires_at ? time(row.expires_at) : 'never'}</td>
 			<td>${endpoint.may_change && row.expires_at ? html`<${Action} kind="danger" does=${() => post('delete_secret', { secret: row.id })} then=${again}>Delete</${Action}>` : null}</td></tr>`)}</${Table}>
 		${endpoint.may_change ? html`<p class="quiet">Who looks at the secret, or changes it, is recorded.</p><div class="buttons">
@@ -101,6 +101,7 @@ function Health({ endpoint, again }) {
 	const { state, since, reason, advice } = endpoint.health ?? {};
 	if (!reason) return null;
 	return html`<div class="notice"><strong>${sentence(reason)}</strong><p>${since ? `For ${ago(since)}. ` : ''}${advice}</p>
+		${state === 'failing' ? html`<p><${Link} to=${endpointPath(endpoint.id, 'failures')}>Failures by cause</${Link}></p>` : null}
 		${state === 'unverified' ? html`<p>Nothing but a challenge is sent to it until then; what is for it waits. In JavaScript, once the signature is verified:</p>
 			<pre tabindex="0">${answerTheChallenge}</pre>
 			${endpoint.may_change ? html`<${Action} does=${() => post('verify_endpoint', { endpoint: endpoint.id })} then=${again}>Ask again now</${Action}>` : null}` : null}</div>`;
@@ -117,7 +118,7 @@ const tabs = { deliveries: 'Deliveries', failures: 'Failures', settings: 'Settin
 
 export function Endpoint({ id, tab }) {
 	const found = useAnswer('endpoint', { endpoint: id }, 10000);
-	return html`<${Answer} of=${found}>${(endpoint) => html`<h1>${endpoint.url?.replace(/[?].*/, '?…') ?? `Endpoint ${id}, deleted`}</h1>
+	return html`<${Answer} of=${found} title=${`Endpoint ${id}`}>${(endpoint) => html`<h1>${endpoint.url?.replace(/[?].*/, '?…') ?? `Endpoint ${id}, deleted`}</h1>
 		<p><${Status} is=${endpoint.health?.state ?? 'deleted'} /> · ${endpoint.application ?? 'all applications'} · ${number(endpoint.waiting?.pending ?? 0)} waiting</p>
 		<${Health} endpoint=${endpoint} again=${found.again} />
 		<${Hour} hour=${endpoint.hour} />

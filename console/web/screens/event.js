@@ -8,7 +8,7 @@ const Decisive = ({ row, column }) => column ? html`<br /><span class="quiet">${
 
 export function Event({ event }) {
 	const found = useAnswer('event', { event });
-	return html`<${Answer} of=${found}>${(e) => html`<h1>${e.type}</h1>
+	return html`<${Answer} of=${found} title="Event">${(e) => html`<h1>${e.type}</h1>
 		<dl class="facts"><dt>Event</dt><dd>${e.id}</dd><dt>Captured</dt><dd>${time(e.created_at)}</dd><dt>Occurred</dt><dd>${time(e.occurred_at)}</dd><dt>Application</dt><dd>${e.application ?? '–'}</dd>
 			<dt>Channel</dt><dd>${e.channel ?? '–'}</dd><dt>Message</dt><dd>${e.message_id ? html`<${Link} to=${`/messages/${encodeURIComponent(e.message_id)}`}>${e.message_id}</${Link}>` : '–'}</dd></dl>
 		<h2>Who gets it, and why was it not sent?</h2>

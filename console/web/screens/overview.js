@@ -6,7 +6,7 @@ function Figure({ name, children }) {
 }
 
 function Attention({ rows, unhealthy, again }) {
-	if (rows.length === 0) return html`<p>Nothing. Every endpoint answers.</p>`;
+	if (rows.length === 0) return html`<p>Nothing, as of a minute ago.</p>`;
 	return html`${unhealthy > rows.length ? html`<p>The worst ${rows.length} of ${number(unhealthy)}.</p>` : null}
 		<${Table} caption="Endpoints that need attention" head=${['State', 'Endpoint', 'Since', 'Waiting', 'Given up, 1 h', '']}>
 		${rows.map((row) => html`<tr key=${row.endpoint}><td><${Status} is=${row.state} /><br /><span class="quiet">${row.reason}. ${row.advice}</span></td>
@@ -29,7 +29,7 @@ function Dispatchers({ rows }) {
 function Beginning({ events }) {
 	return html`<div class="notice"><p><strong>No endpoint yet.</strong></p><p>An endpoint is a URL that events are sent to.
 			${mayChange() ? html` <${Link} to="/endpoints/new">Register one</${Link}>.` : ' Owners of applications register them.'}</p>
-		<p>${events.count ? `${counted(events.count, events.isPartial)} ${events.count === 1 ? 'event was' : 'events were'} committed since you look. An endpoint gets what is committed after it was registered.`
+		<p>${events.count ? `${counted(events.count, events.isPartial)} ${events.count === 1 ? 'event was' : 'events were'} committed since you opened this page. An endpoint gets what is committed after it was registered.`
 			: html`Events come from tables that are watched: <code>SELECT bm_webhook.watch('public.orders', 'order.{status}')</code>`}</p></div>`;
 }
 
@@ -66,8 +66,8 @@ export function Overview() {
 		: html`<dl class="figures">
 				<${Figure} name="Delivered, 1 h">${counted(delivered, is_partial)}</${Figure}>
 				<${Figure} name="Given up, 1 h">${counted(given_up, is_partial)}</${Figure}>
-				<${Figure} name="Waiting">${number(answer.waiting)}</${Figure}><${Figure} name="Oldest waits">${ago(answer.oldest)}</${Figure}>
-				<${Figure} name="p95 of requests">${ms(p95_ms)}</${Figure}><${Figure} name="Events since you look">${counted(events.count, events.isPartial)}</${Figure}></dl>
+				<${Figure} name="Waiting">${number(answer.waiting)}</${Figure}><${Figure} name="Oldest waiting">${ago(answer.oldest)}</${Figure}>
+				<${Figure} name="Response time, p95">${ms(p95_ms)}</${Figure}><${Figure} name="New events">${counted(events.count, events.isPartial)}</${Figure}></dl>
 			<${Answer} of=${hour}>${(answer) => html`<${Hour} hour=${answer} />`}</${Answer}>
 			<h2>Needs attention</h2><${Attention} rows=${answer.attention} unhealthy=${answer.unhealthy} again=${overview.again} /><${Dispatchers} rows=${answer.dispatchers} />`}</${Answer}>`;
 }
