@@ -25,8 +25,8 @@ bmw_adoption_look(BmwScheduler *scheduler, BmwSlot *slot, uint64 generation)
 static void
 set_waits(BmwSlot *slot, bool waits, uint64 generation)
 {
-	pg_atomic_write_u32(&slot->waits_for_adopt, waits);
-	pg_memory_barrier();
+	if (pg_atomic_exchange_u32(&slot->waits_for_adopt, waits) == 0 && waits)
+		bmw_shmem_wake(&bmw_shared->launcher);
 	if (pg_atomic_read_u64(&slot->generation) != generation)
 		pg_atomic_write_u32(&slot->waits_for_adopt, 0);
 }

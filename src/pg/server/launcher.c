@@ -75,7 +75,7 @@ bmw_launcher_main(Datum arg)
 			ProcessConfigFile(PGC_SIGHUP);
 		}
 		take_requests();
-		if (GetCurrentTimestamp() >= next_look || bmw_slots_is_any_released())
+		if (bmw_slots_take_released() || GetCurrentTimestamp() >= next_look)
 		{
 			look_at_databases();
 			next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOOK_INTERVAL_MS);
@@ -132,11 +132,13 @@ leave(int code, Datum arg)
 static void
 look_at(Oid database)
 {
-	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+	MemoryContext caller;
 
+	if (!bmw_slots_open(database))
+		return; /* it is looked at again */
+	caller = MemoryContextSwitchTo(TopMemoryContext);
 	looked_at = list_append_unique_oid(looked_at, database);
 	MemoryContextSwitchTo(caller);
-	bmw_slots_open(database);
 }
 
 static void

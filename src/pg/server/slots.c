@@ -28,9 +28,9 @@ static void reshard(void);
 static bool is_outnumbered(int index);
 static bool is_any_busy(Oid database);
 static void renumber(Oid database);
-static void open_missing(Oid database);
+static bool open_missing(Oid database);
 static bool is_open(Oid database, int shard);
-static void open_slot(Oid database, int shard);
+static bool open_slot(Oid database, int shard);
 static void give_out(BmwSlot *slot);
 static BmwSlot *free_slot(void);
 static void close_slot(int index);
@@ -38,19 +38,21 @@ static void watch_running(int index);
 static void ended(int index);
 static long delay_after_failure(int index);
 static bool claim(int index);
-static void put_off(int index);
 static void start(int index);
 static bool is_held(BmwSlot *slot);
 static void set_state(BmwSlot *slot, BmwSlotState state);
 static bool is_waiting(int index);
 static bool is_vacant(int index);
 
-void
+bool
 bmw_slots_open(Oid database)
 {
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
-	open_missing(database);
+
+	const bool are_open = open_missing(database);
+
 	LWLockRelease(bmw_shared->lock);
+	return are_open;
 }
 
 void
@@ -65,18 +67,18 @@ bmw_slots_close_others(List *databases)
 }
 
 bool
-bmw_slots_is_any_released(void)
+bmw_slots_take_released(void)
 {
 	bool is_any = false;
 
-	LWLockAcquire(bmw_shared->lock, LW_SHARED);
+	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < bmw_shared->slots_length; i++)
-	{
-		const BmwSlot *slot = &bmw_shared->slots[i];
-
-		is_any |= OidIsValid(slot->database) && slot->state == BMW_SLOT_HELD && slot->holder == 0 &&
-				  starts[i].handle == NULL;
-	}
+		if (is_waiting(i) && bmw_shared->slots[i].state == BMW_SLOT_HELD &&
+			!is_held(&bmw_shared->slots[i]))
+		{
+			set_state(&bmw_shared->slots[i], BMW_SLOT_STARTING);
+			is_any = true;
+		}
 	LWLockRelease(bmw_shared->lock);
 	return is_any;
 }
@@ -178,16 +180,18 @@ renumber(Oid database)
 	open_missing(database);
 }
 
-static void
+static bool
 open_missing(Oid database)
 {
 	bool is_resharding = false;
+	bool are_open = true;
 
 	for (int i = 0; i < bmw_shared->slots_length; i++)
 		is_resharding |= bmw_shared->slots[i].database == database && is_outnumbered(i);
 	for (int shard = 0; shard < bmw_shards_each(); shard++)
 		if (!is_open(database, shard) && !is_resharding)
-			open_slot(database, shard);
+			are_open &= open_slot(database, shard);
+	return are_open;
 }
 
 static bool
@@ -204,18 +208,19 @@ is_open(Oid database, int shard)
 	return is_there;
 }
 
-static void
+static bool
 open_slot(Oid database, int shard)
 {
 	BmwSlot *slot = free_slot();
 
 	if (slot == NULL)
-		return;
+		return false;
 	slot->shard = shard;
 	slot->holder = 0;
 	bmw_shmem_forget(slot);
 	give_out(slot);
 	slot->database = database;
+	return true;
 }
 
 static void
@@ -227,7 +232,7 @@ give_out(BmwSlot *slot)
 	set_state(slot, BMW_SLOT_STARTING);
 }
 
-/* NULL when all are taken: status() then shows nothing for that database. */
+/* NULL when all are taken: status() then shows nothing for that database. One of a copy is given up before. */
 static BmwSlot *
 free_slot(void)
 {
@@ -239,6 +244,10 @@ free_slot(void)
 				bmw_shared->slots_length = i + 1;
 			return &bmw_shared->slots[i];
 		}
+	for (int i = 0; i < BMW_MAX_SLOTS; i++)
+		if (bmw_give_way_waits(&bmw_shared->slots[i]) && is_vacant(i) &&
+			bmw_shared->slots[i].keeper == 0 && !is_held(&bmw_shared->slots[i]))
+			return &bmw_shared->slots[i];
 	return NULL;
 }
 
@@ -252,13 +261,13 @@ close_slot(int index)
 static void
 start(int index)
 {
+	BmwSlot *slot = &bmw_shared->slots[index];
+
 	starts[index].is_asked_again = starts[index].gives_way = false;
 	if (bmw_start_dispatcher(&starts[index], index))
 		return;
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
-	set_state(&bmw_shared->slots[index], bmw_give_way_waits(&bmw_shared->slots[index])
-											 ? BMW_SLOT_NOT_ADOPTED
-											 : BMW_SLOT_NO_WORKER);
+	set_state(slot, bmw_give_way_waits(slot) ? BMW_SLOT_NOT_ADOPTED : BMW_SLOT_NO_WORKER);
 	LWLockRelease(bmw_shared->lock);
 }
 
@@ -338,26 +347,19 @@ claim(int index)
 	bool may_start;
 
 	LWLockAcquire(bmw_shared->lock, LW_EXCLUSIVE);
-	may_start =
-		is_waiting(index) && !is_held(slot) && starts[index].not_before <= GetCurrentTimestamp();
+	may_start = is_waiting(index) && !is_held(slot) && slot->state != BMW_SLOT_HELD &&
+				starts[index].not_before <= GetCurrentTimestamp();
 	if (may_start && bmw_give_way_waits(slot) && bmw_give_way_is_due())
 	{
-		put_off(index);
+		starts[index].not_before =
+			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BMW_NO_WORKER_DELAY_MS);
+		set_state(slot, BMW_SLOT_NOT_ADOPTED);
 		may_start = false;
 	}
 	if (may_start)
 		set_state(slot, BMW_SLOT_STARTING);
 	LWLockRelease(bmw_shared->lock);
 	return may_start;
-}
-
-/* It waits for adopt(), and others lack workers. */
-static void
-put_off(int index)
-{
-	starts[index].not_before =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BMW_NO_WORKER_DELAY_MS);
-	set_state(&bmw_shared->slots[index], BMW_SLOT_NOT_ADOPTED);
 }
 
 /* By a backend that still lives. */

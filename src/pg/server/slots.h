@@ -9,12 +9,12 @@
 #include "postgres.h"
 #include "nodes/pg_list.h"
 
-/* A slot for every shard of a database that has none yet. */
-extern void bmw_slots_open(Oid database);
+/* A slot for every shard of a database that has none yet. False: there are not enough. */
+extern bool bmw_slots_open(Oid database);
 /* Takes back those whose database is not among these. */
 extern void bmw_slots_close_others(List *databases);
-/* What held a slot may have dropped its database: look at the databases before starting anything. */
-extern bool bmw_slots_is_any_released(void);
+/* What held a slot may have dropped its database: look at the databases before anything is started in those. */
+extern bool bmw_slots_take_released(void);
 /* Starts dispatchers, and sees which have ended. */
 extern void bmw_slots_run(void);
 /* Until the next start that is put off, at most this long. */

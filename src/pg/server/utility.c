@@ -304,6 +304,9 @@ release(void)
 		if (slot->holder != MyProcPid)
 			continue;
 		slot->holder = 0;
+		/* nothing was there that says so: the launcher looks first whether the database still is */
+		if (OidIsValid(slot->database) && slot->pid == 0)
+			slot->state = BMW_SLOT_HELD;
 		is_here |= slot->database == MyDatabaseId;
 	}
 	LWLockRelease(bmw_shared->lock);

@@ -305,7 +305,7 @@ absence(void)
 		return "this server is a standby: the primary sends";
 	if (pg_atomic_read_u32(&bmw_shared->launcher) == 0)
 		return "the launcher is not running: max_worker_processes may be used up";
-	return "the launcher has not looked at this database yet";
+	return "the launcher has not looked at this database yet, or has no room for it: it looks again";
 }
 
 static void
