@@ -67,4 +67,15 @@ $bmw->wait_for_requests('by_hand', 3, 'delivered');
 $bmw->settle;
 $bmw->arrived_exactly_once($_, "SELECT unnest('{" . join(',', @{ $old{$_} }) . "}'::uuid[])", "$_: each once") for qw(again missed by_hand);
 is($receiver->count('waiting', 'requests'), 0, 'and nothing that is not due');
+
+# What waits behind an earlier event of its message is looked for in its day: auto_explain shows the plan.
+$bmw->node->adjust_conf('postgresql.conf', 'shared_preload_libraries', q{'bm_webhook,auto_explain'});
+$bmw->node->append_conf('postgresql.conf', 'auto_explain.log_min_duration = 0');
+$bmw->node->restart;
+$bmw->endpoint('/fail/1/ordered', event_types => '{test.ordered}', ordering => 'by_message', retry_delays => '{10 ms,10 ms}');
+$bmw->sql(q{SELECT bm_webhook.emit('test.ordered', '{}', message_id => 'm') FROM generate_series(1, 3)});
+$bmw->wait_for_requests('ordered', 3, 'delivered');
+my @plans = PostgreSQL::Test::Utils::slurp_file($bmw->node->logfile) =~ /Query Text: SELECT wanted\.lane(.*?)^\d/gms;
+cmp_ok(scalar @plans, '>', 0, 'it is looked for');
+is(scalar(grep { my %days = map { $_ => 1 } /\b(delivery_\d{8})\b/g; keys %days > 2 } @plans), 0, 'in its day, and in no other');
 $bmw->finish;

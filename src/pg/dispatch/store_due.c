@@ -60,15 +60,20 @@ static BmwStatement due_since = {
 	.is_planned_anew = true};
 
 /* One that was set aside is due at no time: it only keeps others waiting, if it is to be tried again. */
-static BmwStatement heads = {
-	"SELECT wanted.lane, wanted.id, coalesce(s.status, d.status) = 'pending', d.attempts, d.first_attempt_at,"
-	" CASE WHEN s.event_id IS NULL THEN d.next_attempt_at END"
-	" FROM ROWS FROM (unnest($1), unnest($2), unnest($3)) AS wanted(lane, endpoint_id, id)"
-	" LEFT JOIN bm_webhook.delivery d ON d.event_id = wanted.id AND d.endpoint_id = wanted.endpoint_id"
-	" LEFT JOIN bm_webhook.set_aside s ON s.event_id = wanted.id AND s.endpoint_id = wanted.endpoint_id"
-	" WHERE d.event_id IS NOT NULL OR s.event_id IS NOT NULL",
-	3,
-	{INT8ARRAYOID, INT8ARRAYOID, UUIDARRAYOID}};
+#define HEADS(of_days)                                                                                          \
+	"SELECT wanted.lane, wanted.id, coalesce(s.status, d.status) = 'pending', d.attempts, d.first_attempt_at,"  \
+	" CASE WHEN s.event_id IS NULL THEN d.next_attempt_at END"                                                  \
+	" FROM ROWS FROM (unnest($1), unnest($2), unnest($3)) AS wanted(lane, endpoint_id, id)"                     \
+	" LEFT JOIN bm_webhook.delivery d ON d.event_id = wanted.id AND d.endpoint_id = wanted.endpoint_id" of_days \
+	" LEFT JOIN bm_webhook.set_aside s ON s.event_id = wanted.id AND s.endpoint_id = wanted.endpoint_id"        \
+	" WHERE d.event_id IS NOT NULL OR s.event_id IS NOT NULL"
+
+static BmwStatement heads = {HEADS(""), 3, {INT8ARRAYOID, INT8ARRAYOID, UUIDARRAYOID}};
+/* The range of the ids leaves out other days. */
+static BmwStatement heads_of_many = {HEADS(" AND d.event_id >= $4 AND d.event_id <= $5"),
+									 5,
+									 {INT8ARRAYOID, INT8ARRAYOID, UUIDARRAYOID, UUIDOID, UUIDOID},
+									 .is_planned_anew = true};
 
 /*
  * Which endpoints have some, from one to the next by an index that skips over all
@@ -165,7 +170,8 @@ void
 bmw_store_heads(const BmwFetch *fetches, int length, BmwDueRowFn fn, void *context)
 {
 	BmwSqlColumn columns[3];
-	Datum values[3];
+	BmwUuidRange days = {0};
+	Datum values[5];
 	int rows;
 
 	bmw_sql_column_init(&columns[0], INT8OID, BMW_FETCH_LENGTH);
@@ -177,10 +183,13 @@ bmw_store_heads(const BmwFetch *fetches, int length, BmwDueRowFn fn, void *conte
 			bmw_sql_column_add(&columns[0], Int64GetDatum(i));
 			bmw_sql_column_add(&columns[1], Int64GetDatum(fetches[i].endpoint_id));
 			bmw_sql_column_add(&columns[2], PointerGetDatum(fetches[i].heads[n].bytes));
+			bmw_uuid_widen(&days, &fetches[i].heads[n]);
 		}
 	for (int i = 0; i < 3; i++)
 		values[i] = bmw_sql_column_array(&columns[i]);
-	rows = bmw_statement_run(&heads, values);
+	values[3] = PointerGetDatum(days.first);
+	values[4] = PointerGetDatum(days.last);
+	rows = bmw_statement_run(bmw_store_has_many_partitions() ? &heads_of_many : &heads, values);
 	for (int i = 0; i < rows; i++)
 	{
 		BmwSqlRow row = {SPI_tuptable->vals[i], SPI_tuptable->tupdesc};
