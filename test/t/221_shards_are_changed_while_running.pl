@@ -94,6 +94,17 @@ my $id = $bmw->endpoint('/ok/new', event_types => '{test.new}');
 my $event = $bmw->emit('test.new');
 $bmw->wait_for_delivery($event);
 
+# dispatchers that begin wait for each other, also where that takes a while, and none of them fails
+my $session = $bmw->session;
+$session->query_safe('BEGIN; LOCK TABLE bm_webhook.cursor IN EXCLUSIVE MODE');
+$bmw->set('bm_webhook.shards', 3);
+$bmw->wait_for_sql('one waits for longer than a statement may', q{SELECT bool_or(clock_timestamp() > waitstart + interval '300 ms') FROM pg_locks
+	WHERE relation = 'bm_webhook.cursor'::regclass AND NOT granted});
+$session->query_safe('COMMIT');
+$session->quit;
+wait_until('three run', sub { "@{ dispatchers() }" eq '0 1 2' });
+is($bmw->lines_logged(qr/could not read bm_webhook's tables/), 0, 'none failed');
+
 # a crash in the middle: one dispatcher waits for a receiver that hangs, the others have gone
 $bmw->endpoint('/hang/hanging', event_types => '{test.hang}', timeout => '60 s');
 $bmw->emit('test.hang');

@@ -13,6 +13,9 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+/* All shards begin at once, and only one of them at a time may do this. */
+#define RESET_LOCK_WAIT "5s"
+
 static BmwStatement version = {
 	"SELECT extversion FROM pg_catalog.pg_extension WHERE extname = 'bm_webhook'"};
 
@@ -74,6 +77,7 @@ bmw_store_read_cursor(int shard, int shards, BmwSnapshot *snapshot, int64 *since
 
 	if (bmw_statement_run(&read_cursor, values) == 0)
 	{
+		bmw_transaction_limit_lock_wait(RESET_LOCK_WAIT);
 		bmw_statement_run(&lock_cursor, NULL);
 		if (bmw_statement_run(&read_cursor, values) == 0)
 			bmw_statement_run(&reset_cursor, &values[1]);
