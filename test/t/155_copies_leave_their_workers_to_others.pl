@@ -58,17 +58,29 @@ $bmw->sql('DROP DATABASE late');
 wait_until('a copy has the worker again', sub { $bmw->sql(q{SELECT count(pid) FROM bm_webhook.status() WHERE state = 'not adopted'}, 'shop') == 1 });
 
 # One that has none is adopted while another has the last.
-my ($idle) = split /\n/, $bmw->sql(q{SELECT database FROM bm_webhook.status() WHERE state = 'not adopted' AND pid IS NULL ORDER BY database DESC}, 'shop');
+sub idle_copy { return (split /\n/, $bmw->sql(q{SELECT database FROM bm_webhook.status() WHERE state = 'not adopted' AND pid IS NULL ORDER BY database DESC}, 'shop'))[0] }
+my $idle = idle_copy();
 $bmw->sql("UPDATE bm_webhook.endpoint SET url = " . quote($bmw->receiver->url('/ok/adopted')), $idle);
 $bmw->share_secrets(1, 'adopted', $idle);
 $bmw->sql('SELECT bm_webhook.adopt(drop => true)', $idle);
 is_delivered($idle, "$idle, which is adopted, has the worker");
 wait_for_states('and no other copy', %states, $idle => 'running');
 
-# The keeper of a log.
-$bmw->sql("DROP DATABASE $idle");
-delete $states{$idle};
-wait_until('a copy has the worker again', sub { $bmw->sql(q{SELECT count(pid) FROM bm_webhook.status() WHERE state = 'not adopted'}, 'shop') == 1 });
+# One in which the extension is created anew is no copy any more; and the keeper of a log.
+sub drop
+{
+	my ($database) = @_;
+	$bmw->sql("DROP DATABASE $database");
+	delete $states{$database};
+	wait_until('a copy has the worker again', sub { $bmw->sql(q{SELECT count(pid) FROM bm_webhook.status() WHERE state = 'not adopted'}, 'shop') == 1 });
+	return;
+}
+drop($idle);
+my $anew = idle_copy();
+$bmw->sql('DROP EXTENSION bm_webhook; CREATE EXTENSION bm_webhook', $anew);
+$bmw->endpoint('/ok/anew', database => $anew);
+is_delivered($anew, 'one with a new extension sends at once');
+drop($anew);
 my $kept = q{SELECT coalesce(max(keeper_ended_at), '-infinity') FROM bm_webhook.stat_dispatcher};
 my $before = $bmw->sql($kept, 'shop');
 $bmw->sql('SELECT bm_webhook_internal.create_partition(l, current_date - 9) FROM unnest(\'{event,delivery,failed_attempt}\'::text[]) l', 'shop');

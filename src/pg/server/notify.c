@@ -143,7 +143,7 @@ on_transaction(XactEvent event, void *arg)
 					bmw_shmem_each(MyDatabaseId, note_due_endpoints);
 				if (has_operation)
 					bmw_shmem_each(MyDatabaseId, note_operation);
-				if (is_adopted)
+				if (is_adopted || is_new)
 					bmw_shmem_each(MyDatabaseId, note_adopted);
 				wake();
 				break;
