@@ -354,8 +354,10 @@ sub wait_for_requests
 sub wait_for_delivery
 {
 	my ($self, $event, $database) = @_;
+	my $seconds = $PostgreSQL::Test::Utils::timeout_default;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	is($self->sql("SELECT bm_webhook.wait_for_delivery('$event', '60 s')", $database), 't',
+
+	is($self->sql("SELECT bm_webhook.wait_for_delivery('$event', '$seconds s')", $database), 't',
 		'delivered');
 	return;
 }

@@ -26,6 +26,7 @@ my $shop = $bmw->endpoint('/ok/shop', event_types => '{order.*}');
 my $hangs = $bmw->endpoint('/hang/hangs', event_types => '{hang.*}');
 $bmw->endpoint('/status/500/broken', event_types => '{broken.*}', retry_delays => '{}');
 
+$bmw->dispatcher;
 like(reason($bmw->emit('nobody.wants')), qr/NOTICE:  no enabled endpoint matches/, 'nobody wants it');
 like(reason($bmw->emit('hang.now')), qr/NOTICE:  a delivery of the event still waits/, 'it waits');
 my $broken = $bmw->emit('broken.now');

@@ -26,7 +26,7 @@ $bmw->sql("INSERT INTO message SELECT id, 1 FROM generate_series(1, $MESSAGES) i
 # Row locks order the events of a message.
 my $script = "\\set id random(1, $MESSAGES)\nUPDATE message SET status = status + 1 WHERE id = :id;\n";
 
-sub load { return $bmw->pgbench($script, '-c', 2, '-R', 60, '-T', 180) }
+sub load { return $bmw->pgbench($script, '-c', 2, '-R', 60, '-T', 600) }
 
 sub dispatchers
 {

@@ -62,6 +62,7 @@ sub rekey
 # Without a key, and files that are none
 ###############################################################################
 
+$bmw->dispatcher;
 my $first = $bmw->named_endpoint('first');
 my $other = $bmw->named_endpoint('other');
 is($bmw->status('secrets'), 'plain text: bm_webhook.secret_key_file is not set', 'status() says that they are in plain text');
