@@ -669,6 +669,11 @@ CREATE FUNCTION bm_webhook_internal.console_csv(line json) RETURNS text
 	FROM json_each_text(line) WITH ORDINALITY AS c (key, value, n)
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_csv(json) IS 'one line of CSV';
+CREATE FUNCTION bm_webhook_internal.console_csv_names(line json) RETURNS text
+	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT string_agg(format('"%s"', o.k), ',' ORDER BY o.n) || E'\n' FROM json_object_keys(line) WITH ORDINALITY AS o (k, n)
+$$;
+COMMENT ON FUNCTION bm_webhook_internal.console_csv_names(json) IS 'the first line of CSV, with its end';
 
 CREATE FUNCTION bm_webhook_internal.console_export_sql(a jsonb) RETURNS text
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -698,26 +703,24 @@ END
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_export_sql(jsonb) IS 'the query of an export; 22023';
 
+-- A cursor, so that the first lines come at once and nobody holds all of them. The first of CSV has the names, too.
 -- a: what, format (csv or jsonl), since, until, and what the others take
-CREATE FUNCTION bm_webhook.console_export(a jsonb) RETURNS SETOF text
+CREATE FUNCTION bm_webhook.console_export(a jsonb) RETURNS refcursor
 	LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
-	line json;
-	is_csv boolean = coalesce(a ->> 'format', 'csv') = 'csv';
-	is_first boolean = true;
+	lines refcursor = 'console_export';
+	line text = CASE coalesce(a ->> 'format', 'csv') WHEN 'csv'
+		THEN 'CASE WHEN x.n = 1 THEN bm_webhook_internal.console_csv_names(x.line) ELSE '''' END '
+			'|| bm_webhook_internal.console_csv(x.line)'
+		ELSE 'x.line::text' END;
 BEGIN
-	FOR line IN EXECUTE format('SELECT row_to_json(r) FROM (%s) r', bm_webhook_internal.console_export_sql(a)) LOOP
-		IF is_first AND is_csv THEN
-			RETURN NEXT (SELECT string_agg(format('"%s"', k), ',' ORDER BY n)
-				FROM json_object_keys(line) WITH ORDINALITY AS o (k, n));
-		END IF;
-		is_first = false;
-		RETURN NEXT CASE WHEN is_csv THEN bm_webhook_internal.console_csv(line) ELSE line::text END;
-	END LOOP;
+	OPEN lines FOR EXECUTE format('SELECT %s FROM (SELECT row_to_json(r) AS line, row_number() OVER () AS n FROM (%s) r) x',
+		line, bm_webhook_internal.console_export_sql(a));
+	RETURN lines;
 END
 $$;
 COMMENT ON FUNCTION bm_webhook.console_export(jsonb) IS
-	'the lines of a report as CSV or JSON Lines, of at most 31 days; 22023';
+	'opens the cursor console_export: the lines of a report as CSV or JSON Lines, of at most 31 days; 22023';
 
 -- a: cursor (none: from now on). What the cursor's snapshot does not see and this one does: transactions that commit
 -- late are not missed.

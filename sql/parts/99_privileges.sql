@@ -68,5 +68,5 @@ GRANT EXECUTE ON FUNCTION bm_webhook.sign(text, text, timestamptz, bytea),
 		bm_webhook_internal.console_matching, bm_webhook_internal.console_chosen, bm_webhook_internal.console_problems,
 		bm_webhook_internal.console_event,
 		bm_webhook_internal.console_partitions, bm_webhook_internal.console_period, bm_webhook_internal.console_csv,
-		bm_webhook_internal.console_counted, bm_webhook_internal.console_export_sql
+		bm_webhook_internal.console_csv_names, bm_webhook_internal.console_counted, bm_webhook_internal.console_export_sql
 	TO PUBLIC;

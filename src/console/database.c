@@ -2,7 +2,8 @@
  * console/database.c - what goes on over a session's connection to the server.
  *
  * A request is a transaction of three steps: BEGIN (READ ONLY for GET), the function's call, COMMIT,
- * which rolls back what has failed. It is answered after the last.
+ * which rolls back what has failed. It is answered after the last. The function of an export opens a
+ * cursor, which is read before COMMIT, in pieces: whose client is slow, or leaves, costs one of them.
  */
 #include "console/database.h"
 
@@ -25,7 +26,8 @@ send_begin(const BmwSession *session)
 	if (route->is_post)
 		return PQsendQuery(session->db, "BEGIN");
 	if (route->kind == BMW_ROUTE_EXPORT)
-		return PQsendQuery(session->db, "BEGIN READ ONLY; SET LOCAL statement_timeout = '5min'");
+		return PQsendQuery(session->db, "BEGIN READ ONLY; SET LOCAL statement_timeout = '5min'; "
+										"SET LOCAL idle_in_transaction_session_timeout = '1min'");
 	return PQsendQuery(session->db, "BEGIN READ ONLY");
 }
 
@@ -48,10 +50,24 @@ send_call(BmwSession *session)
 	const char *argument = argument_of(request);
 	const char *values[] = {kind == BMW_ROUTE_LIVE ? request->cursor.data : argument, argument};
 
-	if (!PQsendQueryParams(session->db, request->route->sql, kind == BMW_ROUTE_LIVE ? 2 : 1, NULL,
-						   values, NULL, NULL, 0))
-		return 0;
-	return kind == BMW_ROUTE_EXPORT ? PQsetSingleRowMode(session->db) : 1;
+	return PQsendQueryParams(session->db, request->route->sql, kind == BMW_ROUTE_LIVE ? 2 : 1, NULL,
+							 values, NULL, NULL, 0);
+}
+
+/* What has failed is rolled back, and what is for nobody. */
+static BmwStep
+next_step(const BmwSession *session)
+{
+	const BmwRequest *request = session->running;
+
+	if (request == NULL || request->status != 0 || request->is_broken)
+		return BMW_STEP_COMMIT;
+	if (session->step == BMW_STEP_BEGIN)
+		return BMW_STEP_CALL;
+	if (request->route->kind == BMW_ROUTE_EXPORT &&
+		(session->step == BMW_STEP_CALL || session->fetched > 0))
+		return BMW_STEP_FETCH;
+	return BMW_STEP_COMMIT;
 }
 
 static void
@@ -59,12 +75,13 @@ send_step(BmwSession *session)
 {
 	int is_sent;
 
-	if (session->step == BMW_STEP_CALL && session->running == NULL)
-		session->step = BMW_STEP_COMMIT;
+	session->fetched = 0;
 	if (session->step == BMW_STEP_BEGIN)
 		is_sent = send_begin(session);
 	else if (session->step == BMW_STEP_CALL)
 		is_sent = send_call(session);
+	else if (session->step == BMW_STEP_FETCH)
+		is_sent = PQsendQuery(session->db, "FETCH 500 FROM console_export");
 	else
 		is_sent = PQsendQuery(session->db, "COMMIT");
 	if (is_sent)
@@ -112,8 +129,11 @@ take_events(BmwRequest *request, const PGresult *result)
 }
 
 static void
-take_lines(BmwRequest *request, const PGresult *result)
+take_lines(BmwSession *session, const PGresult *result)
 {
+	BmwRequest *request = session->running;
+
+	session->fetched = PQntuples(result);
 	for (int i = 0; i < PQntuples(result); i++)
 	{
 		bmw_text_append(&request->reply, PQgetvalue(result, i, 0),
@@ -145,10 +165,10 @@ take_rows(BmwSession *session, const PGresult *result)
 {
 	BmwRequest *request = session->running;
 
-	if (session->step != BMW_STEP_CALL)
+	if (session->step == BMW_STEP_FETCH)
+		take_lines(session, result);
+	else if (session->step != BMW_STEP_CALL || request->route->kind == BMW_ROUTE_EXPORT)
 		return;
-	if (request->route->kind == BMW_ROUTE_EXPORT)
-		take_lines(request, result);
 	else if (PQntuples(result) == 1 && request->route->kind == BMW_ROUTE_LIVE)
 		take_events(request, result);
 	else if (PQntuples(result) == 1)
@@ -182,7 +202,6 @@ take_result(BmwSession *session, const PGresult *result)
 	switch (PQresultStatus(result))
 	{
 		case PGRES_TUPLES_OK:
-		case PGRES_SINGLE_TUPLE:
 			take_rows(session, result);
 			return;
 		case PGRES_COMMAND_OK:
@@ -233,7 +252,7 @@ take_results(BmwSession *session)
 			finish(session);
 		else
 		{
-			session->step++;
+			session->step = next_step(session);
 			send_step(session);
 		}
 	}

@@ -12,7 +12,7 @@ typedef enum BmwRouteKind
 {
 	BMW_ROUTE_CALL,	   /* answers what the function returns */
 	BMW_ROUTE_SESSION, /* the same, beside the token of the session */
-	BMW_ROUTE_EXPORT,  /* streams the rows that it returns */
+	BMW_ROUTE_EXPORT,  /* streams the lines of the cursor that it opens */
 	BMW_ROUTE_LIVE,	   /* asks again and again */
 	BMW_ROUTE_LOGIN,
 	BMW_ROUTE_LOGOUT

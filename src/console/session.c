@@ -289,8 +289,8 @@ drop_who_left(BmwSession *session)
 	}
 	if (session->running != NULL)
 		drop_if_left(session, session->running);
-	if (session->is_busy && session->running == NULL && session->step == BMW_STEP_CALL &&
-		session->canceler == 0)
+	if (session->is_busy && session->running == NULL && session->canceler == 0 &&
+		(session->step == BMW_STEP_CALL || session->step == BMW_STEP_FETCH))
 		bmw_cancel_begin(session);
 }
 

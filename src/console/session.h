@@ -23,6 +23,7 @@ typedef enum BmwStep
 {
 	BMW_STEP_BEGIN,
 	BMW_STEP_CALL,
+	BMW_STEP_FETCH, /* of an export, as long as there are lines */
 	BMW_STEP_COMMIT
 } BmwStep;
 
@@ -38,6 +39,7 @@ typedef struct BmwSession
 	bool is_busy;
 	bool is_unwatched; /* what the server says would not be noticed: it is to end */
 	BmwStep step;
+	int fetched;		 /* so many lines in this step */
 	BmwRequest *running; /* NULL while is_busy: its client has left */
 	pid_t canceler;		 /* > 0: the process that asks the server to cancel what runs */
 	BmwRequest *stream;	 /* the events that it follows; one at a time */

@@ -14,8 +14,8 @@ const headers = { 'content-security-policy': "default-src 'none'; script-src 'se
 	'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer', 'cache-control': 'no-store' };
 const sessions = new Map();
 
-function ask(role, sql, a, isChange = false) {
-	const input = `\\set ON_ERROR_STOP on\n\\set VERBOSITY verbose\nBEGIN ${isChange ? '' : 'READ ONLY'};\nSELECT ${sql} FROM (SELECT '${a.replaceAll("'", "''")}'::jsonb) x (a);\nCOMMIT;\n`;
+function ask(role, sql, a, isChange = false, then = '') {
+	const input = `\\set ON_ERROR_STOP on\n\\set VERBOSITY verbose\nBEGIN ${isChange ? '' : 'READ ONLY'};\nSELECT ${sql} FROM (SELECT '${a.replaceAll("'", "''")}'::jsonb) x (a);\n${then}\nCOMMIT;\n`;
 	return new Promise((resolve, reject) => {
 		const child = execFile('psql', ['-XAtq', '-F', '\t'], { env: { ...process.env, PGUSER: role.user, PGPASSWORD: role.password }, maxBuffer: 1 << 26 }, (failure, out, err) => {
 			if (!failure) return resolve(out.trimEnd());
@@ -61,7 +61,7 @@ async function api(request, response, name, url) {
 	if (name === 'live') return live(request, response, role);
 	const isChange = request.method === 'POST';
 	const a = isChange ? await body(request) : url.searchParams.get('a') ?? '{}';
-	if (name === 'export') return response.writeHead(200, { ...headers, 'content-type': 'text/plain' }).end(await ask(role, 'bm_webhook.console_export(x.a)', a));
+	if (name === 'export') return response.writeHead(200, { ...headers, 'content-type': 'text/plain' }).end((await ask(role, 'bm_webhook.console_export(x.a)', a, false, 'FETCH ALL FROM console_export;')).replace(/^.*\n?/, ''));
 	if (!(isChange ? actions : questions).has(name)) return json(404, '{"message": "there is no such question"}');
 	const answer = await ask(role, `bm_webhook.console_${name}(x.a)`, a, isChange).catch((error) => { fail(error); });
 	if (answer !== undefined) json(200, name === 'session' ? `{"csrf": "${role.csrf}", "session": ${answer}}` : answer);

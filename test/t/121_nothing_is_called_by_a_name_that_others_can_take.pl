@@ -189,7 +189,8 @@ run(q{
 	SELECT bm_webhook.console_tail(pg_catalog.jsonb_build_object('cursor', cursor)) FROM bm_webhook.console_tail('{}');
 	SELECT bm_webhook.console_listen(pg_catalog.jsonb_build_object('cursor', cursor, 'endpoint', 1, 'event_types', '["a.b"]'::pg_catalog.jsonb))
 		FROM bm_webhook.console_listen('{}');
-	SELECT bm_webhook.console_export('{"what": "deliveries"}'), bm_webhook.console_export('{"what": "message_rates", "format": "jsonl"}');
+	BEGIN; SELECT bm_webhook.console_export('{"what": "deliveries"}'); FETCH ALL FROM console_export; COMMIT;
+	BEGIN; SELECT bm_webhook.console_export('{"what": "message_rates", "format": "jsonl"}'); FETCH ALL FROM console_export; COMMIT;
 	SELECT bm_webhook.console_delivery(x), bm_webhook.console_event(x), bm_webhook.console_preview(x), bm_webhook.console_redeliver(x), bm_webhook.console_set_aside(x),
 		bm_webhook.console_put_back(x), bm_webhook.console_cancel(x) FROM (SELECT pg_catalog.jsonb_build_object('event', event_id, 'endpoint', endpoint_id,
 			'deliveries', pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_array(event_id, endpoint_id))) FROM bm_webhook.delivery LIMIT 1) AS d (x);

@@ -21,7 +21,7 @@ sub ask
 {
 	my ($role, $name, $a, $mode) = @_;
 	my $stderr = '';
-	my $call = $name eq 'export' ? "SELECT bm_webhook.console_export(%s)" : $name eq 'tail' ? 'SELECT to_jsonb(t) FROM bm_webhook.console_tail(%s) t' : "SELECT bm_webhook.console_$name(%s)";
+	my $call = $name eq 'export' ? "SELECT FROM bm_webhook.console_export(%s) c WHERE c IS NULL; FETCH ALL FROM console_export" : $name eq 'tail' ? 'SELECT to_jsonb(t) FROM bm_webhook.console_tail(%s) t' : "SELECT bm_webhook.console_$name(%s)";
 	my $stdout = '';
 	$node->psql('postgres', sprintf("SET SESSION AUTHORIZATION %s; BEGIN %s; $call; COMMIT", $role, $mode // 'READ ONLY', quote($json->encode($a // {})) . '::jsonb'),
 		stdout => \$stdout, stderr => \$stderr, extra_params => [ '-v', 'VERBOSITY=verbose', '-v', 'ON_ERROR_STOP=1' ]);
