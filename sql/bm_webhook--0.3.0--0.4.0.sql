@@ -2,7 +2,8 @@
 --
 -- What users were granted must survive, so what can be is replaced or altered, not dropped and created anew, and grants
 -- are given on what is new alone: of what an extension's script grants on, pg_dump leaves out what users have granted.
--- Tables of the log are not rewritten; event is read for an index that was not made beforehand. The order is that of the parts of the whole script.
+-- Tables of the log are not rewritten; event is read for an index that was not made beforehand. The order is that of
+-- the parts of the whole script.
 
 \echo Use "ALTER EXTENSION bm_webhook UPDATE" to load this file. \quit
 

@@ -139,7 +139,10 @@ raise(const BmwEventFault *fault)
 				errhint("%s", fault->hint));
 }
 
-/* The event is of the endpoint's application, as by that alone its owner sees it, unless another is named. Is the endpoint enabled? */
+/*
+ * The event is of the endpoint's application, as by that alone its owner sees it, unless another is named.
+ * Is the endpoint enabled?
+ */
 static bool
 require_endpoint(BmwNewEvent *event)
 {

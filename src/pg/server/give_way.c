@@ -1,5 +1,5 @@
 /*
- * pg/server/give_way.c - dispatchers of copies, which wait for adopt(), give way to others where background workers are few.
+ * pg/server/give_way.c - dispatchers of copies, which wait for adopt(), give way where workers are few.
  *
  * Whoever may create databases can copy one as often as he likes, and each copy has a dispatcher, which sends nothing. Of
  * a database that nothing is known of yet, one is started to find out; so each copy gets its turn once.

@@ -1,5 +1,5 @@
 /*
- * pg/server/give_way.h - dispatchers of copies, which wait for adopt(), give way to others where background workers are few.
+ * pg/server/give_way.h - dispatchers of copies, which wait for adopt(), give way where workers are few.
  *
  * Called by the launcher alone, but for bmw_give_way_waits().
  */

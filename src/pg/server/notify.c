@@ -181,7 +181,7 @@ end_change(bool is_committed)
 	is_changing = false;
 }
 
-/* A dispatcher of an extension that was dropped may still be there, and is about to end. One of a copy may have given way. */
+/* A dispatcher of an extension that was dropped may still be there, about to end. One of a copy may have given way. */
 static void
 wake(void)
 {

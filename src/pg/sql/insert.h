@@ -53,7 +53,10 @@ typedef struct BmwEventEndpoint
 	char *application; /* NULL: it serves all */
 } BmwEventEndpoint;
 
-/* Does the caller have such an endpoint? Asked as the role bm_webhook, so that row-level security and rights do not matter. */
+/*
+ * Does the caller have such an endpoint? Asked as the role bm_webhook, so that row-level security and
+ * rights do not matter.
+ */
 extern bool bmw_event_store_find_endpoint(int64 endpoint_id, BmwEventEndpoint *endpoint);
 
 #endif
