@@ -24,7 +24,8 @@ $bmw->wait_for_delivery($bmw->emit('test.fine'));
 
 $bmw->emit('test.slow');
 $bmw->wait_for_sql('they are asked for', 'SELECT sum(in_flight) = 20 FROM bm_webhook.status()');
-$bmw->wait_for_delivery($bmw->emit('test.fine')) for 1 .. 20;
+$bmw->emit_many(20, 'test.fine');
+$bmw->wait_for_requests('fine', 21);
 is($bmw->sql($waiting), 't', 'others were sent, while nobody had answered for 20 names');
 
 my $pid = $bmw->dispatcher;
