@@ -116,6 +116,13 @@ async function lists() {
 	await visit('/deliveries?type=nothing.*');
 	await seen('that matches.');
 	ok(true, 'a list without what is looked for says so');
+	const message = 'deadbeef-0000-4000-8000-000000000001';
+	sql(`SELECT bm_webhook.emit('order.listed', '{}', 'shop', 'lists', message_id => '${message}')`);
+	await page.getByRole('searchbox').fill(message);
+	await page.keyboard.press('Enter');
+	await page.getByRole('link', { name: 'Search messages' }).click();
+	await page.getByRole('link', { name: 'order.listed' }).first().waitFor();
+	ok(true, 'a message is found whose id looks like that of an event');
 	await visit(`/endpoints/${id}/settings`);
 	await goesOn('Who asked for what', 'Next 50');
 	ok(true, 'so does what was asked for it');

@@ -6,8 +6,11 @@ const decides = { 'other application': 'application', 'other channel': 'channel'
 const decisive = (row) => decides[row.reason] ?? (row.filter && (row.gets_it || row.reason?.startsWith('filter')) ? 'filter' : null);
 const Decisive = ({ row, column }) => column ? html`<br /><span class="quiet">${column}: ${String(row[column] ?? 'all')}</span>` : null;
 
+// What is searched for looks like the id of an event, and may be that of a message.
 export function Event({ event }) {
 	const found = useAnswer('event', { event });
+	if (found.error?.sqlstate === '42704') return html`<${Answer} of=${found} title="Event" />
+		<p>Or is it the id of a message? <${Link} to=${`/messages/${event}`}>Search messages</${Link}></p>`;
 	return html`<${Answer} of=${found} title="Event">${(e) => html`<h1>${e.type}</h1>
 		<dl class="facts"><dt>Event</dt><dd>${e.id}</dd><dt>Captured</dt><dd>${time(e.created_at)}</dd><dt>Occurred</dt><dd>${time(e.occurred_at)}</dd><dt>Application</dt><dd>${e.application ?? '–'}</dd>
 			<dt>Channel</dt><dd>${e.channel ?? '–'}</dd><dt>Message</dt><dd>${e.message_id ? html`<${Link} to=${`/messages/${encodeURIComponent(e.message_id)}`}>${e.message_id}</${Link}>` : '–'}</dd></dl>
