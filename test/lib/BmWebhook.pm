@@ -363,7 +363,8 @@ sub wait_for_delivery
 }
 
 # Until everything that was committed before has been taken in and, but for what
-# waits for a later attempt, sent and recorded. Then nothing more is to come.
+# waits for a later attempt, sent and recorded. Then nothing more is to come, but
+# what waits in the table for its turn after others of its message.
 # in_flight: so many requests stay open; others may wait behind them.
 sub settle
 {

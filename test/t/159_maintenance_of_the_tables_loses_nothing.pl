@@ -40,6 +40,8 @@ for my $which (sort keys %commands)
 $bmw->sql('DROP TABLE go_on');
 $emitter->finish;
 is($error, '', 'events were emitted meanwhile');
+$bmw->wait_for_sql('everything is sent in its turn', q{SELECT count(*) = 3 * (SELECT count(*) FROM emitted) FROM bm_webhook.delivery d
+	JOIN emitted e ON e.id = d.event_id WHERE d.status <> 'pending'});
 $bmw->settle;
 cmp_ok($bmw->sql('SELECT count(*) FROM emitted'), '>', 100, 'many');
 $bmw->arrived_exactly_once($_, 'SELECT id FROM emitted', $_) for @endpoints;
