@@ -1114,7 +1114,8 @@ $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_csv(json) IS 'one line of CSV';
 CREATE OR REPLACE FUNCTION bm_webhook_internal.console_csv_names(line json) RETURNS text
 	LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT string_agg(format('"%s"', o.k), ',' ORDER BY o.n) || E'\n' FROM json_object_keys(line) WITH ORDINALITY AS o (k, n)
+	SELECT string_agg(format('"%s"', o.k), ',' ORDER BY o.n) || E'\n'
+	FROM json_object_keys(line) WITH ORDINALITY AS o (k, n)
 $$;
 COMMENT ON FUNCTION bm_webhook_internal.console_csv_names(json) IS 'the first line of CSV, with its end';
 CREATE OR REPLACE FUNCTION bm_webhook_internal.console_export_sql(a jsonb) RETURNS text
@@ -1155,7 +1156,8 @@ DECLARE
 			'|| bm_webhook_internal.console_csv(x.line)'
 		ELSE 'x.line::text' END;
 BEGIN
-	OPEN lines FOR EXECUTE format('SELECT %s FROM (SELECT row_to_json(r) AS line, row_number() OVER () AS n FROM (%s) r) x',
+	OPEN lines FOR EXECUTE format('SELECT %s '
+		'FROM (SELECT row_to_json(r) AS line, row_number() OVER () AS n FROM (%s) r) x',
 		line, bm_webhook_internal.console_export_sql(a));
 	RETURN lines;
 END
