@@ -62,7 +62,8 @@ SKIP: {
 	my $refused = "$dir/refused";
 	skip 'there is no compiler', 5 unless run_log([ 'cc', '-shared', '-fPIC', '-o', "$dir/refuse.so", rel2abs('test/crash/refuse.c'), '-ldl' ]);
 	{
-		local %ENV = (%ENV, BMW_TEST_REFUSED => $refused, LD_PRELOAD => join ' ', grep { length } $ENV{LD_PRELOAD} // '', "$dir/refuse.so");
+		# Where the console is built with a sanitizer, its library would be the first.
+		local %ENV = (%ENV, BMW_TEST_REFUSED => $refused, ASAN_OPTIONS => join(':', $ENV{ASAN_OPTIONS} // (), 'verify_asan_link_order=0'), LD_PRELOAD => join ' ', grep { length } $ENV{LD_PRELOAD} // '', "$dir/refuse.so");
 		$console = BmWebhook::Console->new($bmw);
 	}
 	$session = $console->session('olga', 'olga');
