@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "pg/server/compat.h"
+#include "pg/sql/statement.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 
@@ -121,10 +122,6 @@ check(const RangeVar *relation)
 static bool
 is_ours(Oid relation)
 {
-	Oid namespace = get_rel_namespace(relation);
-
-	if (!OidIsValid(get_extension_oid("bm_webhook", true)))
-		return false;
-	return namespace == get_namespace_oid("bm_webhook", true) ||
-		   namespace == get_namespace_oid("bm_webhook_internal", true);
+	return bmw_statement_is_own_schema(get_rel_namespace(relation)) &&
+		   OidIsValid(get_extension_oid("bm_webhook", true));
 }

@@ -10,13 +10,12 @@
 #include "pg/sql/estimates.h"
 
 #include "access/htup_details.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_statistic.h"
 #include "catalog/pg_type.h"
 #include "nodes/parsenodes.h"
 #include "pg/sql/sight.h"
+#include "pg/sql/statement.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
 #include "utils/selfuncs.h"
 #include "utils/syscache.h"
 
@@ -61,10 +60,7 @@ of_index(PlannerInfo *root, Oid index, AttrNumber number, VariableStatData *vari
 static bool
 is_hidden(Oid relation, AttrNumber number)
 {
-	Oid schema = get_rel_namespace(relation);
-
-	return (schema == get_namespace_oid("bm_webhook", true) ||
-			schema == get_namespace_oid("bm_webhook_internal", true)) &&
+	return bmw_statement_is_own_schema(get_rel_namespace(relation)) &&
 		   is_written_by_users(relation, number) && !bmw_sight_is_operator();
 }
 

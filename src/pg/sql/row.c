@@ -10,10 +10,10 @@
 #include "pg/sql/row.h"
 
 #include "access/htup_details.h"
-#include "catalog/namespace.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pg/sql/identity.h"
+#include "pg/sql/statement.h"
 #include "utils/acl.h"
 #include "utils/datum.h"
 #include "utils/fmgrprotos.h"
@@ -43,10 +43,7 @@ bmw_row_trigger(FunctionCallInfo fcinfo, TriggerEvent timing, const char *table)
 static bool
 is_table(Relation relation, const char *table)
 {
-	Oid schema = RelationGetNamespace(relation);
-
-	return (schema == get_namespace_oid("bm_webhook", true) ||
-			schema == get_namespace_oid("bm_webhook_internal", true)) &&
+	return bmw_statement_is_own_schema(RelationGetNamespace(relation)) &&
 		   (table == NULL || strcmp(RelationGetRelationName(relation), table) == 0);
 }
 

@@ -136,6 +136,13 @@ bmw_statement_table(const char *name)
 }
 
 bool
+bmw_statement_is_own_schema(Oid schema)
+{
+	return schema == get_namespace_oid("bm_webhook", true) ||
+		   schema == get_namespace_oid("bm_webhook_internal", true);
+}
+
+bool
 bmw_statement_lock(Oid table, LOCKMODE mode)
 {
 	return OidIsValid(table) && ConditionalLockRelationOid(table, mode);

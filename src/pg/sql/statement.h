@@ -56,6 +56,8 @@ extern void bmw_statement_init_columns(BmwSqlColumn *columns, const BmwFields *f
 extern int bmw_statement_run_columns(BmwStatement *statement, BmwSqlColumn *columns);
 /* The OID of a table of ours. */
 extern Oid bmw_statement_table(const char *name);
+/* Is it one of the two that the extension has its tables in? */
+extern bool bmw_statement_is_own_schema(Oid schema);
 /*
  * Locks it until the transaction ends; false, at once, when somebody has a lock
  * that conflicts, or waits for one.
