@@ -561,7 +561,7 @@ BEGIN
 		SELECT x.minute, x.delivered, x.given_up, x.failed_attempts, x.histogram FROM bm_webhook.dispatcher_minute x
 			WHERE of_all AND x.minute >= first AND x.minute < until
 	), t AS (
-		SELECT NOT of_all AND count(*) > most AS has_more, count(DISTINCT n.minute) = 1 AS is_one, min(n.minute) AS oldest
+		SELECT NOT of_all AND count(*) > most AS has_more, min(n.minute) = max(n.minute) AS is_one, min(n.minute) AS oldest
 		FROM n
 	), m AS (
 		SELECT n.minute, sum(n.delivered) AS delivered, sum(n.given_up) AS given_up,
