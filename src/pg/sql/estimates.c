@@ -70,13 +70,16 @@ is_written_by_users(Oid relation, AttrNumber number)
 {
 	static const char *const own[] = {"status",	  "error_class", "sqlstate",		"kind",
 									  "ordering", "payload",	 "signature_scheme"};
-	Oid type = get_atttype(relation, number);
-	char *name = get_attname(relation, number, true);
+	const Oid type = get_atttype(relation, number);
+	const char *name;
 
-	for (size_t i = 0; name != NULL && i < lengthof(own); i++)
+	if (type != NAMEOID && type != REGROLEOID && get_typlen(type) >= 0)
+		return false;
+	name = get_attname(relation, number, false);
+	for (size_t i = 0; i < lengthof(own); i++)
 		if (strcmp(name, own[i]) == 0)
 			return false;
-	return type == NAMEOID || type == REGROLEOID || get_typlen(type) < 0;
+	return true;
 }
 
 static void
