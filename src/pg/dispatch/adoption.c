@@ -12,9 +12,10 @@ static void tell(const char *why_not);
 void
 bmw_adoption_look(BmwScheduler *scheduler, BmwSlot *slot, uint64 generation)
 {
-	const char *why_not = bmw_store_why_not_adopted();
+	bool waits;
+	const char *why_not = bmw_store_why_not_adopted(&waits);
 
-	set_waits(slot, *why_not != '\0' && bmw_store_waits_for_adopt(), generation);
+	set_waits(slot, waits, generation);
 	bmw_scheduler_set_paused(scheduler, *why_not != '\0' || bmw_store_is_paused());
 	if (bmw_shmem_not_adopted(slot, why_not) && slot->shard == 0)
 		tell(why_not);

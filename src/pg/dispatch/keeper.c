@@ -235,9 +235,10 @@ static void
 look(void *context)
 {
 	Keeper *keeper = context;
+	bool waits;
 
 	drop_or_look(keeper, true);
-	if (keeper->waits == NULL && *bmw_store_why_not_adopted() != '\0')
+	if (keeper->waits == NULL && *bmw_store_why_not_adopted(&waits) != '\0')
 		keeper->waits = "nothing of a copy is archived before adopt() is called in it";
 }
 

@@ -198,10 +198,11 @@ extern int bmw_store_endpoint_ids_of(const char *application, int limit, int64 *
 extern const char **bmw_store_read_patterns(const BmwSqlRow *row, int column, int *length);
 /* Is everything paused? */
 extern bool bmw_store_is_paused(void);
-/* Why nothing is sent from this database, which may be a copy; '': it may send. */
-extern const char *bmw_store_why_not_adopted(void);
-/* Is that because adopt() is to be called, and not as it drops what waits? */
-extern bool bmw_store_waits_for_adopt(void);
+/*
+ * Why nothing is sent from this database, which may be a copy; '': it may send. waits: is that because adopt() is to be
+ * called, and not as it drops what waits?
+ */
+extern const char *bmw_store_why_not_adopted(bool *waits);
 extern void bmw_store_muted(const char *application, BmwMutedFn fn, void *context);
 
 /* Something that a transaction has changed: an endpoint, an application, or (neither) any of them. */

@@ -11,9 +11,7 @@
 /* With a new snapshot: what was announced since the transaction began is not announced again. */
 static BmwStatement is_paused = {"SELECT FROM bm_webhook.paused"};
 static BmwStatement why_not_adopted = {
-	"SELECT coalesce(bm_webhook_internal.why_not_adopted(), '')"};
-static BmwStatement waits_for_adopt = {
-	"SELECT FROM bm_webhook_internal.why_not_adopted() w WHERE w NOT LIKE 'adopt() drops %'"};
+	"SELECT coalesce(w, ''), w NOT LIKE 'adopt() drops %' FROM bm_webhook_internal.why_not_adopted() w"};
 
 static BmwStatement muted = {
 	"SELECT name, muted_event_types FROM bm_webhook.application WHERE muted_event_types <> '{}'"};
@@ -33,17 +31,14 @@ bmw_store_is_paused(void)
 }
 
 const char *
-bmw_store_why_not_adopted(void)
+bmw_store_why_not_adopted(bool *waits)
 {
-	bmw_statement_run(&why_not_adopted, NULL);
-	return pstrdup(
-		bmw_sql_text(&(BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc}, 1, NULL));
-}
+	BmwSqlRow row;
 
-bool
-bmw_store_waits_for_adopt(void)
-{
-	return bmw_statement_run(&waits_for_adopt, NULL) > 0;
+	bmw_statement_run(&why_not_adopted, NULL);
+	row = (BmwSqlRow){SPI_tuptable->vals[0], SPI_tuptable->tupdesc};
+	*waits = bmw_sql_bool(&row, 2);
+	return pstrdup(bmw_sql_text(&row, 1, NULL));
 }
 
 int
